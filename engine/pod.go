@@ -1,0 +1,257 @@
+// Package engine runs pods on one host, without a daemon: it prepares namespaces, root filesystems, OCI specs, networks and
+// volumes, then executes conmon, which executes crun. State is files (paths.go) and the kernel; nothing has to be running
+// for a call to work. It knows no compose words and links neither containers/storage nor containers/image: images reach it
+// resolved (image.go).
+//
+// This file is the vocabulary: plain data, shared by every implementation of the engine.
+package engine
+
+import (
+	"time"
+
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// PodSpec is what a pod should be. It is written once, at creation, and never changed: a changed wish is a new pod.
+type PodSpec struct {
+	Name   string            `json:"name"`  // unique on this root; letters, digits, "_.-"
+	Group  string            `json:"group"` // opaque; one group has one monitor and resolves its own names
+	Labels map[string]string `json:"labels,omitempty"`
+
+	Hostname   string `json:"hostname,omitempty"` // empty: the first 12 digits of the container's id
+	Domainname string `json:"domainname,omitempty"`
+
+	Network   PodNetwork    `json:"network"`
+	Container ContainerSpec `json:"container"`
+}
+
+// NetworkMode says where a pod's network namespace comes from.
+type NetworkMode string
+
+const (
+	NetworkPrivate NetworkMode = ""     // its own, attached to Endpoints (none of them: only loopback)
+	NetworkHost    NetworkMode = "host" // the host's
+	NetworkPod     NetworkMode = "pod"  // that of another pod, named in PodNetwork.Pod
+)
+
+// PodNetwork is a pod's view of the network.
+type PodNetwork struct {
+	Mode       NetworkMode         `json:"mode,omitempty"`
+	Pod        string              `json:"pod,omitempty"`
+	Endpoints  []netstack.Endpoint `json:"endpoints,omitempty"`
+	Ports      []netstack.Port     `json:"ports,omitempty"`
+	Names      []string            `json:"names,omitempty"` // resolvable on every network, beside the pod's own name and short id
+	DNS        []string            `json:"dns,omitempty"`   // upstream servers; empty: the host's
+	DNSSearch  []string            `json:"dns_search,omitempty"`
+	DNSOptions []string            `json:"dns_options,omitempty"`
+	ExtraHosts []string            `json:"extra_hosts,omitempty"` // "name=address"; the address may be "host-gateway"
+	// Links maps extra names, visible only inside this pod, to names of its networks.
+	Links map[string]string `json:"links,omitempty"`
+}
+
+// ContainerSpec is the main container of a pod. Zero values mean "as the image says", then "as the engine's default says".
+type ContainerSpec struct {
+	Image   string `json:"image"`    // as the user wrote it, for people
+	ImageID string `json:"image_id"` // what it meant when the pod was planned; decides
+
+	Entrypoint []string `json:"entrypoint"` // nil: the image's; non-nil drops the image's command too
+	Command    []string `json:"command"`    // nil: the image's; empty: none
+	Env        []string `json:"env,omitempty"`
+	WorkingDir string   `json:"working_dir,omitempty"`
+	User       string   `json:"user,omitempty"` // name or uid, optionally ":group"; names are looked up inside the root filesystem
+	GroupAdd   []string `json:"group_add,omitempty"`
+	TTY        bool     `json:"tty,omitempty"`
+	StdinOpen  bool     `json:"stdin_open,omitempty"`
+	Init       bool     `json:"init,omitempty"` // a reaper as PID 1
+
+	ReadOnly     bool              `json:"read_only,omitempty"`
+	Privileged   bool              `json:"privileged,omitempty"`
+	CapAdd       []string          `json:"cap_add,omitempty"`
+	CapDrop      []string          `json:"cap_drop,omitempty"`
+	SecurityOpt  []string          `json:"security_opt,omitempty"`
+	Devices      []Device          `json:"devices,omitempty"`
+	DeviceRules  []string          `json:"device_rules,omitempty"` // "c 1:3 rwm"
+	Sysctls      map[string]string `json:"sysctls,omitempty"`
+	Ulimits      map[string]Ulimit `json:"ulimits,omitempty"` // by docker's name: "nofile"
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	Mounts       []Mount           `json:"mounts,omitempty"`
+	Files        []File            `json:"files,omitempty"`
+	ShmSize      int64             `json:"shm_size,omitempty"` // bytes; 0: 64 MiB
+	Resources    Resources         `json:"resources"`
+	OOMScoreAdj  *int              `json:"oom_score_adj,omitempty"`
+	CgroupParent string            `json:"cgroup_parent,omitempty"`
+	Runtime      string            `json:"runtime,omitempty"` // "crun" (default), "runc", or a path
+
+	StopSignal string         `json:"stop_signal,omitempty"` // empty: the image's, else SIGTERM
+	StopGrace  *time.Duration `json:"stop_grace,omitempty"`  // nil: 10 s
+	Restart    RestartPolicy  `json:"restart"`
+	Health     *HealthCheck   `json:"health,omitempty"` // nil: the image's
+	Log        LogConfig      `json:"log"`
+}
+
+// Device is a host device node made available in the container.
+type Device struct {
+	Host        string `json:"host"`
+	Container   string `json:"container"`
+	Permissions string `json:"permissions,omitempty"` // "rwm"
+}
+
+// Ulimit is a resource limit; -1 means unlimited.
+type Ulimit struct {
+	Soft int64 `json:"soft"`
+	Hard int64 `json:"hard"`
+}
+
+// MountType says what is mounted.
+type MountType string
+
+const (
+	MountBind   MountType = "bind"
+	MountVolume MountType = "volume"
+	MountTmpfs  MountType = "tmpfs"
+)
+
+// Mount is one mount of a container, in the order given.
+type Mount struct {
+	Type     MountType `json:"type"`
+	Source   string    `json:"source,omitempty"` // bind: host path; volume: its name, empty for an anonymous one
+	Target   string    `json:"target"`
+	ReadOnly bool      `json:"read_only,omitempty"`
+	// CreateSource makes a missing bind source as a folder; otherwise it is an error.
+	CreateSource bool              `json:"create_source,omitempty"`
+	NonRecursive bool              `json:"non_recursive,omitempty"`
+	Propagation  string            `json:"propagation,omitempty"` // "rprivate" when empty
+	NoCopy       bool              `json:"no_copy,omitempty"`     // volume: never seed it from the image
+	TmpfsSize    int64             `json:"tmpfs_size,omitempty"`  // bytes; 0: the kernel's default
+	TmpfsMode    uint32            `json:"tmpfs_mode,omitempty"`  // 0: 01777
+	TmpfsOptions []string          `json:"tmpfs_options,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"` // for an anonymous volume that is made
+}
+
+// File is a config or secret: a small file placed on a tmpfs of the pod, never in a layer and never in saved state.
+type File struct {
+	Target string  `json:"target"` // absolute path in the container
+	UID    string  `json:"uid,omitempty"`
+	GID    string  `json:"gid,omitempty"`
+	Mode   *uint32 `json:"mode,omitempty"`   // nil: 0444
+	Source string  `json:"source,omitempty"` // host file, read at creation; empty: Content
+	// Content is not marshalled: it may be secret.
+	Content []byte `json:"-"`
+}
+
+// Resources are cgroup limits; zero means unlimited, except Pids.
+type Resources struct {
+	CPUs              float64 `json:"cpus,omitempty"`
+	CPUShares         int64   `json:"cpu_shares,omitempty"`
+	CPUPeriod         int64   `json:"cpu_period,omitempty"` // microseconds
+	CPUQuota          int64   `json:"cpu_quota,omitempty"`  // microseconds
+	Cpuset            string  `json:"cpuset,omitempty"`
+	Memory            int64   `json:"memory,omitempty"` // bytes
+	MemoryReservation int64   `json:"memory_reservation,omitempty"`
+	MemorySwap        int64   `json:"memory_swap,omitempty"` // memory plus swap, docker's memswap_limit
+	Pids              int64   `json:"pids,omitempty"`        // 0: 2048; -1: unlimited
+}
+
+// RestartPolicy says what follows an exit that nobody asked for.
+type RestartPolicy struct {
+	Name       string `json:"name,omitempty"`        // "" or "no", "always", "on-failure", "unless-stopped"
+	MaxRetries int    `json:"max_retries,omitempty"` // on-failure only; 0: no limit
+}
+
+// HealthCheck is a probe run inside the container. Zero durations and counts mean docker's defaults (30s, 30s, 3, 0s, 5s).
+type HealthCheck struct {
+	Test          []string      `json:"test,omitempty"` // {"NONE"}, {"CMD", argv...} or {"CMD-SHELL", line}; empty: the image's
+	Interval      time.Duration `json:"interval,omitempty"`
+	Timeout       time.Duration `json:"timeout,omitempty"`
+	Retries       int           `json:"retries,omitempty"`
+	StartPeriod   time.Duration `json:"start_period,omitempty"`
+	StartInterval time.Duration `json:"start_interval,omitempty"`
+}
+
+// LogConfig says how output is kept.
+type LogConfig struct {
+	Driver  string `json:"driver,omitempty"`   // "" (= "json-file" = "local") or "none"
+	MaxSize int64  `json:"max_size,omitempty"` // bytes per file; 0: 10 MiB
+	MaxFile int    `json:"max_file,omitempty"` // files kept; 0: 3
+}
+
+// Status is what a pod is doing. It is derived (saved fact, exit file, process), never merely asserted.
+type Status string
+
+const (
+	StatusCreating   Status = "creating" // half made: being made by a live process, or left by a dead one
+	StatusCreated    Status = "created"
+	StatusRunning    Status = "running"
+	StatusRestarting Status = "restarting" // exited; the monitor will start it again
+	StatusExited     Status = "exited"
+	StatusRemoving   Status = "removing"
+)
+
+// Health is the state of a pod's probe.
+type Health string
+
+const (
+	HealthNone      Health = "" // no probe
+	HealthStarting  Health = "starting"
+	HealthHealthy   Health = "healthy"
+	HealthUnhealthy Health = "unhealthy"
+)
+
+// Pod is one pod as observed at one instant.
+type Pod struct {
+	Spec    PodSpec   `json:"spec"`
+	ID      string    `json:"id"` // 64 hex digits; names the container to the runtime
+	Created time.Time `json:"created"`
+
+	Status     Status               `json:"status"`
+	Pid        int                  `json:"pid,omitempty"` // of the container's first process, 0 unless running
+	Started    time.Time            `json:"started,omitzero"`
+	Finished   time.Time            `json:"finished,omitzero"`
+	ExitCode   int                  `json:"exit_code"`            // of the last run
+	ExitKnown  bool                 `json:"exit_known"`           // false: it ended while nobody could see (reboot, killed conmon)
+	OOMKilled  bool                 `json:"oom_killed,omitempty"` // last run
+	Error      string               `json:"error,omitempty"`      // why the last start failed
+	Restarts   int                  `json:"restarts,omitempty"`   // by policy, since the last start asked for
+	Health     Health               `json:"health,omitempty"`
+	Probes     []Probe              `json:"probes,omitempty"` // the last five, oldest first
+	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
+	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
+	Volumes    map[string]string    `json:"volumes,omitempty"` // target -> volume name, anonymous ones included
+}
+
+// Probe is the outcome of one health check.
+type Probe struct {
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	ExitCode int       `json:"exit_code"`        // -1: killed at its timeout
+	Output   string    `json:"output,omitempty"` // at most 4 KiB
+}
+
+// Snapshot is what exists at one instant, as far as planning needs it.
+type Snapshot struct {
+	Pods     []Pod // of the group asked for, by name
+	Networks map[string]netstack.Network
+	Volumes  map[string]volumes.Volume
+}
+
+// Condition is what WaitPod waits for.
+type Condition string
+
+const (
+	Started   Condition = "started"   // running, or already ended well
+	Healthy   Condition = "healthy"   // its probe succeeded; an error if it has none
+	Completed Condition = "completed" // exited with code 0
+	// Ready is what `up --wait` asks for: healthy where there is a probe, else running; one that ended with code 0 and will
+	// not restart is ready too.
+	Ready Condition = "ready"
+	// Stopped is exited, whatever the code, and not going to restart.
+	Stopped Condition = "stopped"
+)
+
+// Problem is a broken invariant found by Check.
+type Problem struct {
+	Kind   string `json:"kind"` // "pod", "netns", "mount", "cgroup", "link", "lease", "rule", "process", "file", ...
+	Object string `json:"object"`
+	Detail string `json:"detail"`
+}

@@ -1,0 +1,87 @@
+// Package disk holds the few dangerous ways podc writes and locks files: JSON that is replaced in one step, and flocks
+// that die with their holder. It is the only helper package shared by all others.
+package disk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Durability says whether a write must survive a power cut.
+type Durability bool
+
+const (
+	// Durable syncs the file before it takes its name, and the folder after: for the data root.
+	Durable Durability = true
+	// Volatile replaces the file in one step but does not sync: for run state, which a reboot forgets anyway.
+	Volatile Durability = false
+)
+
+// WriteJSON replaces path with v as indented JSON, mode 0600. Readers see the old or the new content, never a mixture.
+func WriteJSON(path string, v any, d Durability) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("cannot encode %s: %w", filepath.Base(path), err)
+	}
+	return WriteFile(path, append(b, '\n'), 0o600, d)
+}
+
+// WriteFile replaces path with data in one step: temporary file in the same folder, rename. The parent folder must exist.
+func WriteFile(path string, data []byte, mode fs.FileMode, d Durability) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil && d == Durable {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err == nil && d == Durable {
+		err = SyncDir(filepath.Dir(path))
+	}
+	return err
+}
+
+// SyncDir makes renames and creations inside dir durable.
+func SyncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// ErrDamaged marks a state file that exists but cannot be decoded, as a power cut can leave it.
+var ErrDamaged = errors.New("damaged state file")
+
+// ReadJSON decodes path into v. A missing file is an error for which errors.Is(err, fs.ErrNotExist) holds; one that does
+// not decode satisfies errors.Is(err, ErrDamaged).
+func ReadJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w %s: %v", ErrDamaged, path, err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+// Package netstack gives pods their networks: bridges, addresses, published ports, names. It knows keys (an opaque id per
+// attached namespace), namespaces given as paths, and CNI conflists; it does not know pods, images or compose.
+//
+// Networks are CNI configuration lists driven through libcni. For podc's own lists the plugins bridge, host-local and
+// portmap are answered inside this process (netlink, nftables); every other plugin type is executed as usual.
+package netstack
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Network is one network as its creator asked for it plus what was chosen for it. It is stored inside its conflist.
+type Network struct {
+	Name     string            `json:"name"`             // unique on this root, fixed
+	Driver   string            `json:"driver,omitempty"` // "bridge" (the zero value means bridge), or a CNI plugin type
+	Labels   map[string]string `json:"labels,omitempty"`
+	Internal bool              `json:"internal,omitempty"` // no route out, no forwarded DNS
+	Subnets  []Subnet          `json:"subnets,omitempty"`  // empty when asked: one is chosen from the pools
+	Bridge   string            `json:"bridge,omitempty"`   // host interface name; chosen, carries the root's id
+	MTU      int               `json:"mtu,omitempty"`      // 0: the uplink's
+	Options  map[string]string `json:"options,omitempty"`  // driver options, as in compose's driver_opts
+	Created  time.Time         `json:"created"`
+}
+
+// Subnet is one address range of a network.
+type Subnet struct {
+	CIDR    netip.Prefix `json:"cidr"`
+	Gateway netip.Addr   `json:"gateway,omitzero"`  // zero: the first address
+	IPRange netip.Prefix `json:"ip_range,omitzero"` // zero: all of CIDR; static addresses may lie outside of it
+	// Reserved maps names to addresses that are never handed out (compose's aux_addresses).
+	Reserved map[string]netip.Addr `json:"reserved,omitempty"`
+}
+
+// Endpoint asks for one network of a pod. The order of a pod's endpoints is the order of its interfaces: the first is eth0
+// and has the default route.
+type Endpoint struct {
+	Network string     `json:"network"`
+	Aliases []string   `json:"aliases,omitempty"` // names on this network, beside those of Attachment.Names
+	IPv4    netip.Addr `json:"ipv4,omitzero"`     // zero: any free one
+	MAC     string     `json:"mac,omitempty"`
+}
+
+// Port publishes a container's port on the host.
+type Port struct {
+	HostIP    netip.Addr `json:"host_ip,omitzero"`   // zero: every address of the host
+	HostPort  uint16     `json:"host_port"`          // 0: an ephemeral one, chosen at attach time and reported
+	HostEnd   uint16     `json:"host_end,omitempty"` // last of a range to take the first free port from; 0: none
+	Container uint16     `json:"container"`
+	Protocol  string     `json:"protocol"` // "tcp" or "udp"
+}
+
+// Attachment is everything the network does for one namespace. It is what Attach is asked for and, completed, what it
+// answers and keeps on disk until Detach.
+type Attachment struct {
+	ID        string     `json:"id"`              // the key: unique, chosen by the caller
+	Owner     string     `json:"owner"`           // who to name in messages, such as the pod's name
+	NetNS     string     `json:"netns"`           // path of the pinned namespace
+	Names     []string   `json:"names,omitempty"` // names on every network of the attachment
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Ports     []Port     `json:"ports,omitempty"`
+
+	Interfaces []Interface `json:"interfaces,omitempty"` // answered; same order as Endpoints
+}
+
+// Interface is one attached network interface.
+type Interface struct {
+	Network string       `json:"network"`
+	Name    string       `json:"name"` // inside the namespace: eth0, eth1, ...
+	HostIf  string       `json:"host_if,omitempty"`
+	MAC     string       `json:"mac,omitempty"`
+	IPv4    netip.Prefix `json:"ipv4,omitzero"`
+	Gateway netip.Addr   `json:"gateway,omitzero"`
+}
+
+// Problem is a broken invariant found by Check: something that belongs to this root but to no live attachment or network,
+// or the reverse.
+type Problem struct {
+	Kind   string // "link", "netns", "lease", "rule", "record", ...
+	Object string
+	Detail string
+}

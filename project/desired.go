@@ -1,0 +1,104 @@
+// Package project turns a wish into deeds: Desired (what a compose project should be, in engine terms) and Observed (one
+// snapshot of what is) are diffed by a pure function into a Plan, a DAG of named and explained steps, and Run walks it.
+//
+// The package links neither compose-go nor image code, so that the commands that plan nothing new stay quick: the
+// translation of a compose model lives in project/translate, which runs in a helper binary of its own.
+//
+// This file is the vocabulary.
+package project
+
+import (
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// Desired is what a compose project should be. It is plain data: it crosses process boundaries as JSON, and another
+// executor than podc's own engine could consume it.
+type Desired struct {
+	Name        string   `json:"name"`
+	WorkingDir  string   `json:"working_dir"`
+	ConfigFiles []string `json:"config_files"`
+
+	Networks []Network `json:"networks,omitempty"` // by name
+	Volumes  []Volume  `json:"volumes,omitempty"`  // by name
+	Services []Service `json:"services,omitempty"` // dependencies before dependents, then by name; those of inactive profiles are absent
+	// Disabled names services left out by profiles: their pods are no orphans.
+	Disabled []string `json:"disabled,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Network is a network of the project.
+type Network struct {
+	Key      string           `json:"key"` // in the compose file
+	Spec     netstack.Network `json:"spec"`
+	External bool             `json:"external,omitempty"` // must exist; never made, changed or removed
+	Hash     string           `json:"hash,omitempty"`
+}
+
+// Volume is a named volume of the project.
+type Volume struct {
+	Key      string         `json:"key"`
+	Spec     volumes.Volume `json:"spec"`
+	External bool           `json:"external,omitempty"`
+	Hash     string         `json:"hash,omitempty"`
+}
+
+// PullPolicy says when an image is fetched.
+type PullPolicy string
+
+const (
+	PullMissing PullPolicy = "missing"
+	PullNever   PullPolicy = "never"
+	PullAlways  PullPolicy = "always"
+	PullBuild   PullPolicy = "build"
+)
+
+// Service is one service of the project and the template of its replicas.
+type Service struct {
+	Name     string     `json:"name"`
+	Pull     PullPolicy `json:"pull,omitempty"`
+	Build    bool       `json:"build,omitempty"` // has a build section
+	Replicas int        `json:"replicas"`
+	Attach   bool       `json:"attach"` // `up` shows its logs
+	// Pod is the template: Name is the base ("shop-web", to which "-N" is added) or, with FixedName, the whole name; ImageID
+	// is empty until images are resolved. Its labels are complete but for number, image and hash (see Replica).
+	Pod       engine.PodSpec `json:"pod"`
+	FixedName bool           `json:"fixed_name,omitempty"` // container_name
+	// Hash is the fingerprint of everything that a running replica got from the compose file, contents of env files,
+	// configs and secrets included; the image is compared apart.
+	Hash string `json:"hash"`
+	// Facets are fingerprints of the parts of the service, by key path ("environment.FOO", "ports"), so that a change can be
+	// explained. Values that may be secret appear only as keyed digests.
+	Facets    map[string]string `json:"facets,omitempty"`
+	DependsOn []Dependency      `json:"depends_on,omitempty"` // by service name
+	// NetworkOf names the service whose pod's network namespace this one shares ("" if none).
+	NetworkOf string `json:"network_of,omitempty"`
+}
+
+// Dependency is an edge of the service graph.
+type Dependency struct {
+	Service   string           `json:"service"`
+	Condition engine.Condition `json:"condition"` // Started, Healthy or Completed
+	Restart   bool             `json:"restart,omitempty"`
+	Required  bool             `json:"required"`
+}
+
+// Labels that podc writes: docker compose's own names, so that other tools find what they look for.
+const (
+	LabelProject     = "com.docker.compose.project"
+	LabelService     = "com.docker.compose.service"
+	LabelVersion     = "com.docker.compose.version"
+	LabelWorkingDir  = "com.docker.compose.project.working_dir"
+	LabelConfigFiles = "com.docker.compose.project.config_files"
+	LabelEnvFile     = "com.docker.compose.project.environment_file"
+	LabelOneoff      = "com.docker.compose.oneoff"
+	LabelNumber      = "com.docker.compose.container-number"
+	LabelHash        = "com.docker.compose.config-hash"
+	LabelImage       = "com.docker.compose.image"
+	LabelDependsOn   = "com.docker.compose.depends_on"
+	LabelNetwork     = "com.docker.compose.network"
+	LabelVolume      = "com.docker.compose.volume"
+	// LabelFacets holds Service.Facets as JSON, so that the next plan can say what changed.
+	LabelFacets = "io.podc.facets"
+)

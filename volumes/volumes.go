@@ -1,0 +1,17 @@
+// Package volumes keeps named and anonymous volumes: folders with a record beside them. It knows no pods; who uses a volume
+// is the caller's business.
+package volumes
+
+import "time"
+
+// Volume is one volume. Its data is the folder _data beside the record.
+type Volume struct {
+	Name      string            `json:"name"`             // unique on this root, fixed
+	Driver    string            `json:"driver,omitempty"` // only "local" (the zero value) so far
+	Labels    map[string]string `json:"labels,omitempty"`
+	Options   map[string]string `json:"options,omitempty"`
+	Anonymous bool              `json:"anonymous,omitempty"`
+	Created   time.Time         `json:"created"`
+	// Seeded says that the volume has been offered an image's content once, whether or not it took any.
+	Seeded bool `json:"seeded,omitempty"`
+}
