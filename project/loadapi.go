@@ -1,0 +1,166 @@
+package project
+
+import (
+	"encoding/json"
+
+	"github.com/containerd/errdefs"
+)
+
+// LoadRequest asks podc-compose for the Desired of a compose project: one JSON document on the standard input of
+// `podc-compose load`. The environment is that of the helper's process, so the caller passes its own on.
+type LoadRequest struct {
+	// Files are -f/--file in order; none: COMPOSE_FILE, else the upward search. "-" means Stdin.
+	Files []string `json:"files,omitempty"`
+	// Stdin is the content of the standard input, needed when Files or COMPOSE_FILE holds "-".
+	Stdin []byte `json:"stdin,omitempty"`
+	// WorkingDir is the caller's current directory; empty: the helper's own.
+	WorkingDir  string   `json:"working_dir,omitempty"`
+	ProjectDir  string   `json:"project_dir,omitempty"`  // --project-directory
+	ProjectName string   `json:"project_name,omitempty"` // -p/--project-name
+	Profiles    []string `json:"profiles,omitempty"`     // --profile, added to COMPOSE_PROFILES
+	EnvFiles    []string `json:"env_files,omitempty"`    // --env-file
+	// Services restricts the answer to these services and what they depend on; all others are listed as Disabled. A named
+	// service is switched on whatever its profiles. None: every service of the active profiles.
+	Services []string `json:"services,omitempty"`
+	// NoDeps leaves the dependencies of Services out (they are listed as Disabled).
+	NoDeps bool `json:"no_deps,omitempty"`
+	// AllResources keeps networks and volumes that no selected service uses.
+	AllResources bool `json:"all_resources,omitempty"`
+	// Compatibility separates the parts of names by "_" rather than "-".
+	Compatibility bool `json:"compatibility,omitempty"`
+	// Scale overrides replicas by service (--scale).
+	Scale map[string]int `json:"scale,omitempty"`
+	// Pull overrides every pull_policy (--pull); empty: as the file says.
+	Pull PullPolicy `json:"pull,omitempty"`
+	// Key makes the digests of values that may be secret; one fixed random key per data root.
+	Key []byte `json:"key"`
+}
+
+// LoadReply is what `podc-compose load` writes to its standard output: one JSON document, holding either Desired or Error.
+// The exit code is 0 with Desired and 1 with Error.
+type LoadReply struct {
+	Desired *Desired `json:"desired,omitempty"`
+	// Contents are the bytes of configs and secrets that have no file of their own (environment, content), by ContentKey;
+	// Fill puts them in place. They may be secret: never store them.
+	Contents map[string][]byte `json:"contents,omitempty"`
+	// Inputs are the absolute paths whose content, presence or absence shaped the result, sorted; directories are not among
+	// them, except where a path that should have been a file is one.
+	Inputs []string `json:"inputs,omitempty"`
+	// Memo says that the reply may be kept and used again while request, environment and Inputs are unchanged.
+	Memo  bool       `json:"memo"`
+	Error *LoadError `json:"error,omitempty"`
+}
+
+// ContentKey names one entry of LoadReply.Contents.
+func ContentKey(service, target string) string { return service + ":" + target }
+
+// Fill gives the files of every service the contents that did not travel with Desired.
+func (r *LoadReply) Fill() {
+	for i := range r.Desired.Services {
+		s := &r.Desired.Services[i]
+		for j := range s.Pod.Container.Files {
+			f := &s.Pod.Container.Files[j]
+			if b, ok := r.Contents[ContentKey(s.Name, f.Target)]; ok {
+				f.Content = b
+			}
+		}
+	}
+}
+
+// LoadError is a failed load as it crosses the process boundary. errors.Is finds the errdefs class through Unwrap.
+type LoadError struct {
+	Class   string   `json:"class"`   // "invalid argument", "not found", ...: the text of the errdefs error
+	Message string   `json:"message"` // complete, for people; may have several lines, one for each problem
+	Hint    string   `json:"hint,omitempty"`
+}
+
+func (e *LoadError) Error() string { return e.Message }
+
+// Unwrap returns the errdefs error that Class names.
+func (e *LoadError) Unwrap() error {
+	for _, class := range loadClasses() {
+		if class.Error() == e.Class {
+			return class
+		}
+	}
+	return errdefs.ErrUnknown
+}
+
+// loadClasses are the classes that loading can fail with.
+func loadClasses() []error {
+	return []error{errdefs.ErrInvalidArgument, errdefs.ErrNotFound, errdefs.ErrNotImplemented, errdefs.ErrFailedPrecondition,
+		errdefs.ErrConflict, errdefs.ErrUnavailable, errdefs.ErrInternal}
+}
+
+// NewLoadError describes err, found while loading, for the reply.
+func NewLoadError(err error, hint string) *LoadError {
+	e := &LoadError{Class: errdefs.ErrUnknown.Error(), Message: err.Error(), Hint: hint}
+	for _, class := range loadClasses() {
+		if isClass(err, class) {
+			e.Class = class.Error()
+			break
+		}
+	}
+	return e
+}
+
+func isClass(err, class error) bool {
+	return errdefs.Resolve(err) == class
+}
+
+// DecodeReply decodes what `podc-compose load` wrote and fills the contents in. A reply that carries an error is returned as
+// that error.
+func DecodeReply(b []byte) (*LoadReply, error) {
+	var r LoadReply
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, err
+	}
+	if r.Error != nil {
+		return nil, r.Error
+	}
+	r.Fill()
+	return &r, nil
+}
+
+// ConfigFlag is one flag of `config`: podc hands its arguments on to `podc-compose config`, which parses by this table.
+type ConfigFlag struct {
+	Name, Short string
+	Value       string // name of its value for the help; empty: a switch
+	Repeated    bool
+	Hidden      bool
+	Usage       string
+}
+
+// ConfigFlags are the flags of `podc config`, those that stand before the command included. `podc-compose config` takes them
+// in any order, mixed with the names of services.
+func ConfigFlags() []ConfigFlag {
+	return []ConfigFlag{
+		{Name: "file", Short: "f", Value: "FILE", Repeated: true, Usage: "compose `FILE`, \"-\" for standard input"},
+		{Name: "project-name", Short: "p", Value: "NAME", Usage: "project name"},
+		{Name: "project-directory", Value: "DIR", Usage: "base of relative paths"},
+		{Name: "profile", Value: "NAME", Repeated: true, Usage: "profile to activate, \"*\" for all"},
+		{Name: "env-file", Value: "FILE", Repeated: true, Usage: "file with variables for the compose file"},
+		{Name: "all-resources", Usage: "keep networks and volumes that no selected service uses"},
+		{Name: "compatibility", Usage: "separate names by \"_\""},
+
+		{Name: "format", Value: "FORMAT", Usage: "yaml or json"},
+		{Name: "output", Short: "o", Value: "FILE", Usage: "write to FILE"},
+		{Name: "quiet", Short: "q", Usage: "only check"},
+		{Name: "no-interpolate", Usage: "keep variables as they are"},
+		{Name: "no-normalize", Usage: "do not add defaults"},
+		{Name: "no-consistency", Usage: "do not check that what is named exists"},
+		{Name: "no-path-resolution", Usage: "keep paths as they are"},
+		{Name: "no-env-resolution", Usage: "do not read the env files of services"},
+		{Name: "services", Usage: "print the names of services"},
+		{Name: "volumes", Usage: "print the names of volumes"},
+		{Name: "networks", Usage: "print the names of networks"},
+		{Name: "models", Usage: "print the names of models"},
+		{Name: "profiles", Usage: "print the names of profiles"},
+		{Name: "images", Usage: "print the images"},
+		{Name: "hash", Value: "SERVICES", Usage: "print the config hash of SERVICES, comma separated, or of all (\"*\")"},
+		{Name: "variables", Usage: "print the variables of the compose file"},
+		{Name: "environment", Usage: "print the variables used for the compose file"},
+		{Name: "resolve-image-digests", Hidden: true, Usage: "pin images to digests (not served yet)"},
+		{Name: "lock-image-digests", Hidden: true, Usage: "print an override that pins images (not served yet)"},
+	}
+}
