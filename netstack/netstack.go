@@ -60,7 +60,22 @@ type Attachment struct {
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	Ports     []Port     `json:"ports,omitempty"`
 
+	// DNS lists the servers that names unknown here are asked of, as addresses; empty: the host's.
+	DNS []string `json:"dns,omitempty"`
+	// Links maps extra names, which only this attachment sees, to names of its networks.
+	Links map[string]string `json:"links,omitempty"`
+
 	Interfaces []Interface `json:"interfaces,omitempty"` // answered; same order as Endpoints
+	// DNSPorts is answered: where in the namespace the name server of this attachment listens.
+	DNSPorts DNSPorts `json:"dns_ports,omitzero"`
+	// Warnings is answered: what was asked for and cannot be had, such as a port of a pod whose networks are all internal.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// DNSPorts are the ports on 127.0.0.11 to which queries for 127.0.0.11:53 are redirected inside a namespace.
+type DNSPorts struct {
+	UDP uint16 `json:"udp"`
+	TCP uint16 `json:"tcp"`
 }
 
 // Interface is one attached network interface.
