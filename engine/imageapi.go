@@ -16,14 +16,14 @@ import (
 //	podc-image [--root DIR --runroot DIR] VERB ARGS...
 //
 //	load -i FILE|-                     -> LoadReply
-//	pull REF                           -> PullReply
+//	pull [--policy P] REF              -> PullReply (P: always, which is the default, missing or never)
 //	ls                                 -> ListReply
 //	inspect REF...                     -> InspectReply
 //	rm [--force] REF...                -> RemoveReply
 //	tag REF NEW                        -> TagReply
 //	resolve [--group G --pin] REF...   -> ResolveReply
-//	unpin --group G                    -> UnpinReply
-//	check [--repair]                   -> CheckReply
+//	unpin --group G [--keep ID]...     -> UnpinReply (all but the images ID)
+//	check [--deep] [--repair]          -> CheckReply (deep: read every layer again)
 //
 // The reply is one JSON object on stdout. While it works it writes ImageEvents to stderr, one JSON object a line. When it
 // fails it writes ImageFailure to stdout instead of a reply and exits with code 1.
@@ -147,6 +147,8 @@ type ResolveReply struct {
 	Images map[string]Image `json:"images"`
 	// Missing are the references that mean nothing here, or only an image for another platform, in the order asked for.
 	Missing []string `json:"missing,omitempty"`
+	// Why says of a missing reference what is wrong with the image that is there: "is for linux/arm64, ...".
+	Why map[string]string `json:"why,omitempty"`
 	// Inputs vouch for the reply: while each of them is Fresh, asking again would give the same answer and the pins stand.
 	Inputs []FileStamp `json:"inputs"`
 }
