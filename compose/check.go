@@ -1,0 +1,277 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
+)
+
+// check finds everything that is wrong between the parts of the model and with single values, and orders the services.
+func (l *load) check(p *Project) error {
+	if l.opt.NoConsistency || l.opt.NoInterpolate || l.opt.NoNormalize {
+		p.Order = p.ServiceNames()
+		return nil
+	}
+	c := &checker{load: l, p: p.Project}
+	c.names()
+	for _, name := range p.ServiceNames() {
+		c.service(name, p.Services[name])
+	}
+	c.containerNames()
+	c.networks()
+	c.fileObjects()
+	slices.SortStableFunc(c.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	if err := Join(c.errs...); err != nil {
+		return err
+	}
+	var err error
+	p.Order, err = order(p.Services)
+	return err
+}
+
+// checker collects what is wrong with a project.
+type checker struct {
+	*load
+	p    *types.Project
+	errs []error
+}
+
+func (c *checker) fail(key, format string, args ...any) *Error {
+	e := Invalid(key, format, args...)
+	c.errs = append(c.errs, e)
+	return e
+}
+
+// maxName is the longest name of a project, service, network or volume: names of pods join two of them and become file names.
+const maxName = 100
+
+var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+func (c *checker) name(key, name string) {
+	switch {
+	case len(name) > maxName:
+		c.fail(key, "the name %.20q... is longer than %d characters", name, maxName)
+	case !objectName.MatchString(name):
+		c.fail(key, "the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed, and a letter or digit comes first", name)
+	}
+}
+
+func (c *checker) names() {
+	c.name("name", c.p.Name)
+	for _, n := range c.p.NetworkNames() {
+		c.name("networks."+n, c.p.Networks[n].Name)
+	}
+	for _, n := range c.p.VolumeNames() {
+		c.name("volumes."+n, c.p.Volumes[n].Name)
+	}
+}
+
+func (c *checker) service(name string, s types.ServiceConfig) {
+	key := "services." + name
+	c.name(key, name)
+	c.image(key, s)
+	c.references(key, s)
+	c.replicas(key, s)
+	c.exclusive(key, s)
+	c.targets(key, s)
+	c.ranges(key, s)
+}
+
+// image insists on an image: builds are not served yet.
+func (c *checker) image(key string, s types.ServiceConfig) {
+	switch {
+	case s.Build != nil && s.Image == "" && c.opt.Lenient:
+		c.warnKey(key+".build", "not served yet by this version of podc")
+	case s.Build != nil && s.Image == "":
+		c.errs = append(c.errs, NotServed(key+".build", "", "build the image with another tool, name it with `image:`, and load it with `podc load`"))
+	case s.Build != nil:
+		c.warnKey(key+".build", "ignored: building is not served yet by this version of podc; image %s is used as it is", s.Image)
+	case s.Image == "" && s.Provider == nil:
+		c.fail(key, "has neither `image` nor `build`")
+	}
+}
+
+// references checks that what a service names exists.
+func (c *checker) references(key string, s types.ServiceConfig) {
+	for _, n := range slices.Sorted(maps.Keys(s.Networks)) {
+		if _, ok := c.p.Networks[n]; !ok {
+			c.undefined(key+".networks", "network", n, c.p.NetworkNames())
+		}
+	}
+	for i, v := range s.Volumes {
+		if _, ok := c.p.Volumes[v.Source]; !ok && v.Type == types.VolumeTypeVolume && v.Source != "" {
+			c.undefined(fmt.Sprintf("%s.volumes[%d]", key, i), "volume", v.Source, c.p.VolumeNames())
+		}
+	}
+	for i, f := range s.Configs {
+		if _, ok := c.p.Configs[f.Source]; !ok {
+			c.undefined(fmt.Sprintf("%s.configs[%d]", key, i), "config", f.Source, c.p.ConfigNames())
+		}
+	}
+	for i, f := range s.Secrets {
+		if _, ok := c.p.Secrets[f.Source]; !ok {
+			c.undefined(fmt.Sprintf("%s.secrets[%d]", key, i), "secret", f.Source, c.p.SecretNames())
+		}
+	}
+}
+
+func (c *checker) undefined(key, kind, name string, known []string) {
+	e := c.fail(key, "%s %q is not declared", kind, name)
+	if s := Suggest(name, known); s != "" {
+		e.WithHint("did you mean %q?", s)
+		return
+	}
+	e.WithHint("declare it under the top-level key `%ss`", kind)
+}
+
+// dependencies checks that required dependencies of active services are active, and drops the others with a warning.
+func (l *load) dependencies(tp *types.Project) error {
+	var errs []error
+	all := slices.Sorted(maps.Keys(tp.AllServices()))
+	for _, name := range tp.ServiceNames() {
+		deps := tp.Services[name].DependsOn
+		for _, dep := range slices.Sorted(maps.Keys(deps)) {
+			if _, ok := tp.Services[dep]; ok {
+				continue
+			}
+			key := "services." + name + ".depends_on." + dep
+			disabled, exists := tp.DisabledServices[dep]
+			switch {
+			case !deps[dep].Required:
+				l.warnKey(key, "left out: service %q is not active", dep)
+				delete(deps, dep)
+			case exists:
+				errs = append(errs, Invalid(key, "service %q is only active with profile %s", dep, strings.Join(disabled.Profiles, " or ")).
+					WithHint("add --profile %s, or `required: false`", disabled.Profiles[0]))
+			default:
+				e := Invalid(key, "service %q is not declared", dep)
+				if s := Suggest(dep, all); s != "" {
+					e.WithHint("did you mean %q?", s)
+				}
+				errs = append(errs, e)
+			}
+		}
+	}
+	return Join(errs...)
+}
+
+func (c *checker) replicas(key string, s types.ServiceConfig) {
+	if s.Scale != nil && s.Deploy != nil && s.Deploy.Replicas != nil && *s.Scale != *s.Deploy.Replicas {
+		c.fail(key+".scale", "is %d, but deploy.replicas is %d", *s.Scale, *s.Deploy.Replicas).WithHint("keep one of them")
+	}
+	if n := s.GetScale(); n < 0 || n > maxServices {
+		c.fail(key+".scale", "%d replicas: between 0 and %d are possible", n, maxServices)
+	} else if n > 1 && s.ContainerName != "" {
+		c.fail(key+".container_name", "%d replicas cannot share one name", n).WithHint("remove container_name")
+	}
+	if s.ContainerName != "" {
+		c.name(key+".container_name", s.ContainerName)
+	}
+}
+
+// exclusive checks keys that exclude each other, or that say the same thing twice.
+func (c *checker) exclusive(key string, s types.ServiceConfig) {
+	if s.NetworkMode != "" && len(s.Networks) > 0 {
+		c.fail(key+".network_mode", "excludes `networks`").WithHint("remove one of them")
+	}
+	if of, ok := strings.CutPrefix(s.NetworkMode, types.ServicePrefix); ok {
+		_, exists := c.p.AllServices()[of]
+		if of == s.Name {
+			c.fail(key+".network_mode", "a service cannot share its own network")
+		} else if !exists {
+			c.undefined(key+".network_mode", "service", of, c.p.ServiceNames())
+		}
+	}
+	if s.Deploy == nil {
+		return
+	}
+	if l := s.Deploy.Resources.Limits; l != nil {
+		c.twice(key, "cpus", float64(s.CPUS), "deploy.resources.limits.cpus", float64(l.NanoCPUs))
+		c.twice(key, "mem_limit", float64(s.MemLimit), "deploy.resources.limits.memory", float64(l.MemoryBytes))
+		c.twice(key, "pids_limit", float64(s.PidsLimit), "deploy.resources.limits.pids", float64(l.Pids))
+	}
+	if r := s.Deploy.Resources.Reservations; r != nil {
+		c.twice(key, "mem_reservation", float64(s.MemReservation), "deploy.resources.reservations.memory", float64(r.MemoryBytes))
+	}
+}
+
+func (c *checker) twice(key, a string, av float64, b string, bv float64) {
+	if av != 0 && bv != 0 && av != bv {
+		c.fail(key+"."+a, "is %g, but %s is %g", av, b, bv).WithHint("keep one of them")
+	}
+}
+
+// targets checks that no two mounts or files of a service want the same place, and that none wants a place that is taken.
+func (c *checker) targets(key string, s types.ServiceConfig) {
+	taken := map[string]string{}
+	claim := func(at, target string) {
+		switch other, dup := taken[target]; {
+		case dup:
+			c.fail(at, "%s is the target of %s too", target, other)
+		case !strings.HasPrefix(target, "/"):
+			c.fail(at, "target %q is not an absolute path", target)
+		case target == "/" || target == "/proc" || strings.HasPrefix(target, "/proc/"):
+			c.fail(at, "nothing can be mounted on %s", target)
+		}
+		taken[target] = strings.TrimPrefix(at, key+".")
+	}
+	for i, v := range s.Volumes {
+		claim(fmt.Sprintf("%s.volumes[%d]", key, i), v.Target)
+	}
+	for i, t := range s.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		claim(fmt.Sprintf("%s.tmpfs[%d]", key, i), target)
+	}
+	for i, f := range s.Configs {
+		claim(fmt.Sprintf("%s.configs[%d]", key, i), ConfigTarget(f))
+	}
+	for i, f := range s.Secrets {
+		claim(fmt.Sprintf("%s.secrets[%d]", key, i), SecretTarget(f))
+	}
+}
+
+func (c *checker) containerNames() {
+	owner := map[string]string{}
+	for _, name := range c.p.ServiceNames() {
+		cn := c.p.Services[name].ContainerName
+		if cn == "" {
+			continue
+		}
+		if other, taken := owner[cn]; taken {
+			c.fail("services."+name+".container_name", "%q is the name of service %q too", cn, other)
+		}
+		owner[cn] = name
+	}
+}
+
+// networks refuses names that mean something else to docker.
+func (c *checker) networks() {
+	for _, n := range c.p.NetworkNames() {
+		switch name := c.p.Networks[n].Name; name {
+		case "host", "none":
+			c.fail("networks."+n, "%q is no network", name).WithHint("use `network_mode: %s` in the service", name)
+		}
+	}
+}
+
+func (c *checker) fileObjects() {
+	for name, cfg := range c.p.Configs {
+		c.fileObject("configs."+name, types.FileObjectConfig(cfg))
+	}
+	for name, s := range c.p.Secrets {
+		c.fileObject("secrets."+name, types.FileObjectConfig(s))
+	}
+}
+
+// fileObject checks that the source of a config or secret can be had.
+func (c *checker) fileObject(key string, f types.FileObjectConfig) {
+	if _, set := c.env[f.Environment]; f.Environment != "" && !set {
+		c.errs = append(c.errs, &Error{Class: errdefs.ErrNotFound, Problems: []Problem{{Key: key + ".environment",
+			Text: fmt.Sprintf("variable %s is not set", f.Environment)}}})
+	}
+}

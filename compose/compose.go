@@ -1,0 +1,281 @@
+// Package compose turns compose files into one checked model: it finds and reads them as docker compose does (override files,
+// .env, profiles, include, extends, interpolation), refuses what is wrong or not served by name and line, and orders the
+// services. It knows YAML and the Compose Specification, and nothing of containers.
+//
+// Parsing and merging are compose-go's; the rest of the checks is podc's own, so that every refusal names file, line or key.
+package compose
+
+import (
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Options say which project to load; the zero value is the one of the current directory.
+type Options struct {
+	Files       []string // -f; none: COMPOSE_FILE, else the upward search; "-" is Stdin
+	Stdin       []byte
+	WorkingDir  string   // where relative Files and the search start; empty: the process's
+	ProjectDir  string   // --project-directory
+	ProjectName string   // -p
+	Profiles    []string // --profile, added to COMPOSE_PROFILES
+	EnvFiles    []string // --env-file
+	// Services restricts the project to these and, unless NoDeps, what they depend on. They are active whatever their profiles.
+	Services     []string
+	NoDeps       bool
+	AllResources bool // keep networks, volumes, configs and secrets that no active service uses
+	// Environment is what variables are looked up in; nil: the process's.
+	Environment map[string]string
+
+	// The rest is for showing a model rather than running it.
+	Lenient          bool // keys that are not served are warned about, not refused
+	NoInterpolate    bool
+	NoNormalize      bool
+	NoConsistency    bool // skip the checks between parts of the model
+	NoPathResolution bool
+	NoEnvResolution  bool // do not read env files and label files of services
+}
+
+// Project is a loaded, checked project.
+type Project struct {
+	*types.Project
+	// Order holds the names of the active services, dependencies before dependents, then by name.
+	Order []string
+	// Inputs are the absolute paths whose content, presence or absence shaped the project, sorted.
+	Inputs   []string
+	Warnings []string
+	// EnvFiles are the env files that were asked for by name (not the default .env).
+	EnvFiles []string
+	// Promoted are the COMPOSE_* variables that came from an env file rather than the process.
+	Promoted map[string]string
+
+	files []scanned
+}
+
+// load is the state of one Load.
+type load struct {
+	opt      Options
+	cwd      string
+	process  map[string]string // the environment as given
+	env      map[string]string // with env files merged in
+	promoted map[string]string
+	dir      string // the project's folder
+	inputs   inputs
+	files    []scanned
+	warnings []string
+	warned   map[string]bool
+}
+
+// Load reads and checks a project. It has no side effects. Errors are of type *Error; with one of them the returned project,
+// if not nil, holds only Inputs and Warnings.
+func Load(ctx context.Context, opt Options) (*Project, error) {
+	registerRawFormat()
+	l := &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}}
+	p, err := l.run(ctx)
+	if p == nil {
+		p = &Project{}
+	}
+	p.Inputs, p.Warnings, p.Promoted = l.inputs.sorted(), l.warnings, l.promoted
+	if err != nil {
+		return p, l.located(err)
+	}
+	return p, nil
+}
+
+func (l *load) run(ctx context.Context) (*Project, error) {
+	if err := l.start(); err != nil {
+		return nil, err
+	}
+	details, err := l.find()
+	if err != nil {
+		return nil, err
+	}
+	model, err := loader.LoadModelWithContext(ctx, details, l.loaderOptions(&details))
+	if err != nil {
+		return nil, l.loaderError(err)
+	}
+	return l.build(model, details)
+}
+
+// start settles the current directory and the environment of the process.
+func (l *load) start() (err error) {
+	if l.cwd = l.opt.WorkingDir; l.cwd == "" {
+		if l.cwd, err = os.Getwd(); err != nil {
+			return Invalid("", "cannot find the current directory: %v", err)
+		}
+	}
+	l.process = l.opt.Environment
+	if l.process == nil {
+		l.process = processEnvironment()
+	}
+	l.env = maps.Clone(l.process)
+	if l.env == nil {
+		l.env = map[string]string{}
+	}
+	if _, set := l.env["PWD"]; !set {
+		l.env["PWD"] = l.cwd
+	}
+	return nil
+}
+
+// find settles files, folder, environment and name, and scans every file.
+func (l *load) find() (types.ConfigDetails, error) {
+	none := types.ConfigDetails{}
+	first := l.workingDir(l.opt.Files)
+	if err := l.loadEnvFiles(first); err != nil {
+		return none, err
+	}
+	files, err := l.composeFiles()
+	if err != nil {
+		return none, err
+	}
+	if l.dir = l.workingDir(files); l.dir != first {
+		if err := l.loadEnvFiles(l.dir); err != nil {
+			return none, err
+		}
+	}
+	if err := l.checkAskedName(); err != nil {
+		return none, err
+	}
+	config, err := l.scan(files)
+	return types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: config, Environment: l.environment()}, err
+}
+
+// scan reads the files, and everything they refer to, once.
+func (l *load) scan(files []string) ([]types.ConfigFile, error) {
+	s := &scanner{load: l, seen: map[string]bool{}}
+	var config []types.ConfigFile
+	for _, path := range files {
+		content := l.opt.Stdin
+		if path != "-" {
+			l.inputs.add(path)
+			var err error
+			if content, err = ReadFile(path, maxFile); err != nil {
+				return nil, fileError(l.display(path), "compose file", "", err)
+			}
+		}
+		if len(strings.TrimSpace(string(content))) == 0 {
+			return nil, Invalid("", "%s is empty", l.display(path))
+		}
+		if err := s.file(path, content, scope{dir: l.dir, env: l.environment()}); err != nil {
+			return nil, err
+		}
+		config = append(config, types.ConfigFile{Filename: path, Content: content})
+	}
+	return config, nil
+}
+
+func (l *load) loaderOptions(details *types.ConfigDetails) func(*loader.Options) {
+	return func(o *loader.Options) {
+		if name, _ := o.GetProjectName(); name == "" {
+			l.setName(o)
+		}
+		o.Profiles = l.profiles()
+		o.SkipInterpolation = l.opt.NoInterpolate
+		o.SkipNormalization = l.opt.NoNormalize
+		o.ResolvePaths = !l.opt.NoPathResolution
+		o.SkipConsistencyCheck = true // check.go does it, in a fixed order and with key paths
+		o.SkipResolveEnvironment = true
+		o.SkipResolveLabels = true
+		o.MaxNodeVisits = maxNodes
+		o.Interpolate.Substitute = l.substitute
+	}
+}
+
+func (l *load) substitute(text string, lookup template.Mapping) (string, error) {
+	s := &substitution{lookup: lookup, unset: func(name string) {
+		l.warn("variable %s is not set; using an empty string", name)
+	}}
+	return s.expand(text, 0)
+}
+
+// build makes the project of the merged model.
+func (l *load) build(model map[string]any, details types.ConfigDetails) (*Project, error) {
+	found := findings(model)
+	opts := loader.ToOptions(&details, []func(*loader.Options){l.loaderOptions(&details)})
+	opts.SetProjectName(details.Environment["COMPOSE_PROJECT_NAME"], true)
+	tp, err := loader.ModelToProject(model, opts, details)
+	if err != nil {
+		return nil, l.loaderError(err)
+	}
+	if tp, err = l.selected(tp); err != nil {
+		return nil, err
+	}
+	active := func(name string) bool { _, ok := tp.Services[name]; return ok }
+	if err := l.judge(found, active); err != nil {
+		return nil, err
+	}
+	if tp, err = l.resolved(tp); err != nil {
+		return nil, err
+	}
+	p := &Project{Project: tp, files: l.files}
+	for _, d := range details.ConfigFiles {
+		p.ComposeFiles = append(p.ComposeFiles, d.Filename)
+	}
+	if files, named := l.envFiles(l.dir); named {
+		p.EnvFiles = files
+	}
+	return p, l.check(p)
+}
+
+// selected activates and restricts services as asked for, and drops what nothing uses.
+func (l *load) selected(tp *types.Project) (*types.Project, error) {
+	for _, name := range l.opt.Services {
+		if _, ok := tp.AllServices()[name]; !ok {
+			return nil, noSuchService(name, tp)
+		}
+	}
+	tp, err := tp.WithServicesEnabled(l.opt.Services...)
+	if err != nil {
+		return nil, l.loaderError(err)
+	}
+	if !l.opt.NoConsistency {
+		if err := l.dependencies(tp); err != nil {
+			return nil, err
+		}
+	}
+	policy := types.IncludeDependencies
+	if l.opt.NoDeps {
+		policy = types.IgnoreDependencies
+	}
+	if tp, err = tp.WithSelectedServices(l.opt.Services, policy); err != nil {
+		return nil, l.loaderError(err)
+	}
+	if !l.opt.AllResources {
+		tp = tp.WithoutUnnecessaryResources()
+	}
+	return tp, nil
+}
+
+func noSuchService(name string, tp *types.Project) error {
+	e := Invalid("", "no such service: %s", name)
+	if s := Suggest(name, slices.Sorted(maps.Keys(tp.AllServices()))); s != "" {
+		e.WithHint("did you mean %q?", s)
+	}
+	return e
+}
+
+// Locate names the file and line where key (such as "services.web.ports[0]"), or the part of it that is written down,
+// stands; an empty name if nowhere.
+func (p *Project) Locate(key string) (file string, line int) { return locate(p.files, key) }
+
+// Located completes the problems of err, which came of translating p, with the places of their keys.
+func (p *Project) Located(err error) error { return locatedIn(p.files, err) }
+
+func (l *load) located(err error) error { return locatedIn(l.files, err) }
+
+func locatedIn(files []scanned, err error) error {
+	e := asError(err)
+	for i, p := range e.Problems {
+		if p.File == "" && p.Key != "" {
+			e.Problems[i].File, e.Problems[i].Line = locate(files, p.Key)
+		}
+	}
+	return e
+}

@@ -1,0 +1,176 @@
+package compose
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Variables are the environment variables that change how a project is loaded.
+func Variables() []string {
+	return []string{"COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES",
+		"COMPOSE_DISABLE_ENV_FILE", "COMPOSE_COMPATIBILITY", "DOCKER_DEFAULT_PLATFORM"}
+}
+
+func processEnvironment() map[string]string {
+	env := map[string]string{}
+	for _, kv := range os.Environ() {
+		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {
+			env[k] = v
+		}
+	}
+	return env
+}
+
+// loadEnvFiles merges the env files into the environment: --env-file, else COMPOSE_ENV_FILES, else dir/.env. What is set
+// already wins; of several files the last wins.
+func (l *load) loadEnvFiles(dir string) error {
+	files, required := l.envFiles(dir)
+	for _, f := range files {
+		l.inputs.add(f)
+		if err := checkFile(f, "env file", ""); err != nil {
+			if required {
+				return err
+			}
+			if _, statErr := os.Stat(f); statErr == nil {
+				return err
+			}
+			return nil
+		}
+	}
+	vars, err := dotenv.GetEnvFromFile(l.env, files)
+	if err != nil {
+		return Invalid("", "%s", strings.TrimPrefix(err.Error(), "failed to read "))
+	}
+	l.promote(vars)
+	return nil
+}
+
+// envFiles names the env files; required ones were asked for by name.
+func (l *load) envFiles(dir string) (files []string, required bool) {
+	named := l.opt.EnvFiles
+	if len(named) == 0 {
+		named = splitList(l.process["COMPOSE_ENV_FILES"], ",")
+	}
+	if len(named) > 0 {
+		for _, f := range named {
+			if f != "/dev/null" {
+				files = append(files, l.abs(f))
+			}
+		}
+		return files, true
+	}
+	if off, _ := strconv.ParseBool(l.process["COMPOSE_DISABLE_ENV_FILE"]); off {
+		return nil, false
+	}
+	return []string{filepath.Join(dir, ".env")}, false
+}
+
+// promote adds vars to the environment and notes the COMPOSE_* among them, which act like variables of the process.
+func (l *load) promote(vars map[string]string) {
+	for k, v := range vars {
+		if _, set := l.env[k]; set {
+			continue
+		}
+		l.env[k] = v
+		if strings.HasPrefix(k, "COMPOSE_") {
+			l.promoted[k] = v
+		}
+	}
+}
+
+// composeFiles are the files to load: those given, else COMPOSE_FILE, else what the search finds.
+func (l *load) composeFiles() ([]string, error) {
+	given := l.opt.Files
+	if len(given) == 0 {
+		sep := l.env["COMPOSE_PATH_SEPARATOR"]
+		if sep == "" {
+			sep = ":"
+		}
+		given = splitList(l.env["COMPOSE_FILE"], sep)
+	}
+	if len(given) == 0 {
+		return l.search(l.workingDir(nil))
+	}
+	files := make([]string, len(given))
+	for i, f := range given {
+		if f == "-" {
+			files[i] = f
+			continue
+		}
+		if remote(f) {
+			return nil, NotServed("", "compose file "+f, "fetch it first, and name the local copy with -f")
+		}
+		files[i] = l.abs(f)
+	}
+	return files, nil
+}
+
+// remote recognises references to compose files that are not on this machine.
+func remote(path string) bool {
+	for _, prefix := range []string{"oci://", "http://", "https://", "git://", "ssh://", "git@"} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// workingDir is the project's folder: --project-directory, else that of the first file, else the current one.
+func (l *load) workingDir(files []string) string {
+	if l.opt.ProjectDir != "" {
+		return l.abs(l.opt.ProjectDir)
+	}
+	for _, f := range files {
+		if f != "-" {
+			return filepath.Dir(l.abs(f))
+		}
+	}
+	return l.cwd
+}
+
+func (l *load) profiles() []string {
+	return append(splitList(l.env["COMPOSE_PROFILES"], ","), l.opt.Profiles...)
+}
+
+// setName gives the loader the project's name: the one asked for, or the folder's as a fallback for a file without `name`.
+func (l *load) setName(o *loader.Options) {
+	if name := l.askedName(); name != "" {
+		o.SetProjectName(name, true)
+		return
+	}
+	o.SetProjectName(loader.NormalizeProjectName(filepath.Base(l.dir)), false)
+}
+
+func (l *load) askedName() string {
+	if l.opt.ProjectName != "" {
+		return l.opt.ProjectName
+	}
+	return l.env["COMPOSE_PROJECT_NAME"]
+}
+
+func (l *load) checkAskedName() error {
+	if name := l.askedName(); name != "" && loader.NormalizeProjectName(name) != name {
+		return Invalid("", "project name %q: only lower-case letters, digits, \"-\" and \"_\" are allowed, and a letter or digit comes first", name).
+			WithHint("try %q", loader.NormalizeProjectName(name))
+	}
+	return nil
+}
+
+func splitList(s, sep string) []string {
+	var list []string
+	for _, e := range strings.Split(s, sep) {
+		if e = strings.TrimSpace(e); e != "" {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// environment is what variables in compose files are looked up in.
+func (l *load) environment() types.Mapping { return types.Mapping(l.env) }

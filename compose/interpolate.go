@@ -1,0 +1,147 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// maxExpansions is how deep variables may nest: ${A:-${B:-...}}.
+const maxExpansions = 64
+
+// substitution is one pass over one string. What a variable's value holds is never looked at again.
+type substitution struct {
+	lookup func(string) (string, bool)
+	unset  func(string) // told about each plain reference to a variable that is not set
+}
+
+// errTemplate is a reference to a variable that is not well formed.
+var errTemplate = errors.New(`invalid variable: write ${NAME} with letters, digits and "_", or "$$" for a plain "$"`)
+
+// expand replaces $NAME, ${NAME} and the forms with :- - :? ? :+ + in text; "$$" is a plain "$", and a "$" that no name or
+// brace follows stays. It takes time linear in the length of text for each level of nesting.
+func (s *substitution) expand(text string, depth int) (string, error) {
+	if depth > maxExpansions {
+		return "", fmt.Errorf("variables nested more than %d deep", maxExpansions)
+	}
+	var out strings.Builder
+	for {
+		i := strings.IndexByte(text, '$')
+		if i < 0 {
+			out.WriteString(text)
+			return out.String(), nil
+		}
+		out.WriteString(text[:i])
+		value, rest, err := s.reference(text[i+1:], depth)
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(value)
+		text = rest
+	}
+}
+
+// reference expands what follows a "$" and returns its value and the text behind it.
+func (s *substitution) reference(text string, depth int) (value, rest string, err error) {
+	switch {
+	case strings.HasPrefix(text, "$"):
+		return "$", text[1:], nil
+	case strings.HasPrefix(text, "{"):
+		end := closingBrace(text)
+		if end < 0 {
+			return "", "", errTemplate
+		}
+		value, err = s.braced(text[1:end], depth)
+		return value, text[end+1:], err
+	}
+	name := leadingName(text)
+	if name == "" {
+		return "$", text, nil
+	}
+	return s.plain(name), text[len(name):], nil
+}
+
+func (s *substitution) plain(name string) string {
+	value, ok := s.lookup(name)
+	if !ok && s.unset != nil {
+		s.unset(name)
+	}
+	return value
+}
+
+// braced expands the inside of ${...}.
+func (s *substitution) braced(inside string, depth int) (string, error) {
+	name := leadingName(inside)
+	if name == "" {
+		return "", errTemplate
+	}
+	op := inside[len(name):]
+	if op == "" {
+		return s.plain(name), nil
+	}
+	value, set := s.lookup(name)
+	if word, ok := strings.CutPrefix(op, ":"); ok {
+		op, set = word, set && value != ""
+	}
+	if op == "" {
+		return "", errTemplate
+	}
+	word := op[1:]
+	switch op[0] {
+	case '-':
+		if set {
+			return value, nil
+		}
+		return s.expand(word, depth+1)
+	case '+':
+		if !set {
+			return "", nil
+		}
+		return s.expand(word, depth+1)
+	case '?':
+		if set {
+			return value, nil
+		}
+		return "", s.missing(name, word, depth)
+	}
+	return "", errTemplate
+}
+
+func (s *substitution) missing(name, word string, depth int) error {
+	reason, err := s.expand(word, depth+1)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		reason = ": " + reason
+	}
+	return fmt.Errorf("variable %s is required but not set%s", name, reason)
+}
+
+// closingBrace finds the brace that closes the one at text[0], or returns -1.
+func closingBrace(text string) int {
+	open := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '{':
+			open++
+		case '}':
+			if open--; open == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// leadingName is the variable name that text begins with, or "".
+func leadingName(text string) string {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		letter := c == '_' || (c|0x20 >= 'a' && c|0x20 <= 'z')
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return text[:i]
+		}
+	}
+	return text
+}

@@ -1,0 +1,61 @@
+package compose
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+var (
+	interpolating = regexp.MustCompile(`(?s)^error while interpolating (\S+): (.*)$`)
+	validating    = regexp.MustCompile(`(?s)^validating .*?: ((?:name|include|services|networks|volumes|configs|secrets)\S*) (.*)$`)
+	keyFirst      = regexp.MustCompile(`(?s)^((?:services|networks|volumes|configs|secrets)\.[^\s:]+): (.*)$`)
+	extendsCycle  = regexp.MustCompile(`(?m)^\s+(?:extends )?(\S+) in (\S+)$`)
+)
+
+// loaderError says in podc's words what the loader found wrong.
+func (l *load) loaderError(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range joined.Unwrap() {
+			errs = append(errs, l.loaderError(e))
+		}
+		return Join(errs...)
+	}
+	text := err.Error()
+	for _, form := range []*regexp.Regexp{interpolating, validating, keyFirst} {
+		if m := form.FindStringSubmatch(text); m != nil {
+			return problem(listKey(m[1]), m[2])
+		}
+	}
+	switch {
+	case strings.HasPrefix(text, "Circular reference:"):
+		return problem("", "extends cycle: "+l.extendsChain(text))
+	case strings.HasPrefix(text, "project name must not be empty"):
+		return Invalid("", "cannot derive a project name from the folder %s", l.dir).
+			WithHint("give one with -p NAME, or as `name:` in the compose file")
+	case strings.HasPrefix(text, "empty compose file"):
+		return Invalid("", "the compose file declares nothing")
+	}
+	return problem("", text)
+}
+
+func problem(key, text string) error {
+	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{Key: key, Text: text}}}
+}
+
+// listKey writes list positions of compose-go's paths ("ports.[].target", "ports.0") as podc does, where known.
+func listKey(path string) string {
+	path = strings.ReplaceAll(path, ".[]", "")
+	return regexp.MustCompile(`\.(\d+)(\.|$)`).ReplaceAllString(path, "[$1]$2")
+}
+
+// extendsChain makes "a -> b -> a" of the loader's list of services and files.
+func (l *load) extendsChain(text string) string {
+	var steps []string
+	for _, m := range extendsCycle.FindAllStringSubmatch(text, -1) {
+		steps = append(steps, m[1])
+	}
+	return strings.Join(steps, " -> ")
+}

@@ -1,0 +1,97 @@
+package compose
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// resolved reads the env files and label files of the active services, and notes the files of configs and secrets.
+func (l *load) resolved(tp *types.Project) (*types.Project, error) {
+	l.fileObjects(tp)
+	if l.opt.NoEnvResolution || l.opt.NoPathResolution || l.opt.NoInterpolate {
+		return tp, nil
+	}
+	var errs []error
+	for _, name := range tp.ServiceNames() {
+		errs = append(errs, l.checkServiceFiles(name, tp.Services[name])...)
+	}
+	if err := Join(errs...); err != nil {
+		return nil, err
+	}
+	tp, err := tp.WithServicesEnvironmentResolved(false)
+	if err != nil {
+		return nil, l.loaderError(err)
+	}
+	if tp, err = tp.WithServicesLabelsResolved(false); err != nil {
+		return nil, l.loaderError(err)
+	}
+	return tp, nil
+}
+
+func (l *load) checkServiceFiles(name string, s types.ServiceConfig) []error {
+	var errs []error
+	for i, f := range s.EnvFiles {
+		l.inputs.add(f.Path)
+		if !bool(f.Required) && missing(f.Path) {
+			continue
+		}
+		errs = append(errs, checkFile(f.Path, "env file", fmt.Sprintf("services.%s.env_file[%d]", name, i)))
+	}
+	for i, f := range s.LabelFiles {
+		l.inputs.add(f)
+		errs = append(errs, checkFile(f, "label file", fmt.Sprintf("services.%s.label_file[%d]", name, i)))
+	}
+	return errs
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return os.IsNotExist(err)
+}
+
+// fileObjects notes the files behind configs and secrets as inputs.
+func (l *load) fileObjects(tp *types.Project) {
+	for _, c := range tp.Configs {
+		if c.File != "" {
+			l.inputs.add(c.File)
+		}
+	}
+	for _, s := range tp.Secrets {
+		if s.File != "" {
+			l.inputs.add(s.File)
+		}
+	}
+}
+
+// registerRawFormat teaches compose-go the env file format "raw": KEY=VALUE lines taken as they are. The registry is
+// compose-go's own global.
+var registerRawFormat = sync.OnceFunc(func() { dotenv.RegisterFormat("raw", parseRaw) })
+
+func parseRaw(r io.Reader, filename string, vars map[string]string, lookup func(string) (string, bool)) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxFile)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimLeft(strings.TrimPrefix(lines.Text(), "\uFEFF"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, value, has := strings.Cut(line, "=")
+		if key == "" || strings.ContainsAny(key, " \t") {
+			return fmt.Errorf("%s:%d: not a variable: %q", filename, n, line)
+		}
+		if !has {
+			if value, has = lookup(key); !has {
+				continue
+			}
+		}
+		vars[key] = value
+	}
+	return lines.Err()
+}

@@ -1,0 +1,327 @@
+package compose
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
+	"go.yaml.in/yaml/v4"
+)
+
+// Limits on what one project may hold. They stop input that was made to exhaust memory or time, not real projects.
+const (
+	maxDepth    = 100       // of nested YAML nodes
+	maxNodes    = 1_000_000 // YAML nodes of a file, aliases expanded
+	maxNesting  = 100       // of files that include or extend files
+	maxServices = 10_000
+)
+
+// scanned is one compose file as YAML nodes, kept to find the lines of keys.
+type scanned struct {
+	name string // for messages
+	docs []*yaml.Node
+}
+
+// scanner reads every file that a project consists of before the loader does: it enforces limits, finds unknown keys with
+// their lines, and lists all inputs.
+type scanner struct {
+	*load
+	seen map[string]bool
+}
+
+// scope is where relative paths and variables of a file are resolved.
+type scope struct {
+	dir      string // base of include and extends
+	env      types.Mapping
+	extended bool     // the file is read for `extends` only
+	chain    []string // files that led here
+}
+
+// file scans one file, content being given for standard input only, and then the files that it includes and extends.
+func (s *scanner) file(path string, content []byte, sc scope) error {
+	if err := s.checkChain(path, sc); err != nil {
+		return err
+	}
+	if path != "-" {
+		s.inputs.add(path)
+		if s.seen[path+"\x00"+sc.dir] {
+			return nil
+		}
+		s.seen[path+"\x00"+sc.dir] = true
+		var err error
+		if content, err = ReadFile(path, maxFile); err != nil {
+			if errors.Is(err, os.ErrNotExist) && len(sc.chain) > 0 {
+				return fileError(s.display(path), "file", "", err).(*Error).WithHint("it is named in %s", s.display(sc.chain[len(sc.chain)-1]))
+			}
+			return fileError(s.display(path), "compose file", "", err)
+		}
+	}
+	docs, err := s.parse(path, content)
+	if err != nil {
+		return err
+	}
+	s.files = append(s.files, scanned{s.display(path), docs})
+	sc.chain = append(sc.chain[:len(sc.chain):len(sc.chain)], path)
+	for _, doc := range docs {
+		if err := s.document(path, doc, sc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scanner) checkChain(path string, sc scope) error {
+	for i, p := range sc.chain {
+		if p == path && path != "-" && !sc.extended {
+			return Invalid("", "include cycle: %s", s.chainText(append(sc.chain[i:len(sc.chain):len(sc.chain)], path)))
+		}
+	}
+	if len(sc.chain) > maxNesting {
+		return Invalid("", "files include or extend each other more than %d deep, beginning with %s", maxNesting, s.display(sc.chain[0]))
+	}
+	return nil
+}
+
+func (s *scanner) chainText(chain []string) string {
+	names := make([]string, len(chain))
+	for i, p := range chain {
+		names[i] = s.display(p)
+	}
+	return strings.Join(names, " -> ")
+}
+
+// parse reads all documents of a file and checks their shape.
+func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
+	var docs []*yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		doc := new(yaml.Node)
+		err := dec.Decode(doc)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return nil, s.syntaxError(path, err)
+		}
+		if len(doc.Content) == 0 {
+			continue
+		}
+		sh := &shape{sizes: map[*yaml.Node]int{}}
+		if _, err := sh.check(doc, 0); err != nil {
+			return nil, s.at(path, err)
+		}
+		docs = append(docs, doc.Content[0])
+	}
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+)(?:, column (\d+))?:? ?`)
+
+// syntaxError moves the line out of a YAML error's text.
+func (s *scanner) syntaxError(path string, err error) error {
+	p := Problem{File: s.display(path), Text: strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := yamlLine.FindStringSubmatch(p.Text); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Text = strings.Replace(p.Text, m[0], "", 1)
+	}
+	p.Text = "not valid YAML: " + strings.TrimSpace(p.Text)
+	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{p}}
+}
+
+func (s *scanner) at(path string, err error) error {
+	e := asError(err)
+	for i := range e.Problems {
+		e.Problems[i].File = s.display(path)
+	}
+	return e
+}
+
+// shape checks nesting, size with aliases expanded, and tags of one document.
+type shape struct{ sizes map[*yaml.Node]int }
+
+// check returns the number of nodes below n, each alias counted as what it stands for.
+func (sh *shape) check(n *yaml.Node, depth int) (int, error) {
+	if depth > maxDepth {
+		return 0, shapeError(n, "nested more than %d deep", maxDepth)
+	}
+	if n.Kind == yaml.AliasNode {
+		return sh.alias(n, depth)
+	}
+	if err := checkTag(n); err != nil {
+		return 0, err
+	}
+	total := 1
+	for _, c := range n.Content {
+		size, err := sh.check(c, depth+1)
+		if err != nil {
+			return 0, err
+		}
+		if total += size; total > maxNodes {
+			return 0, shapeError(n, "more than %d values once aliases are expanded", maxNodes)
+		}
+	}
+	return total, nil
+}
+
+func (sh *shape) alias(n *yaml.Node, depth int) (int, error) {
+	size, done := sh.sizes[n.Alias]
+	if !done {
+		sh.sizes[n.Alias] = -1
+		var err error
+		if size, err = sh.check(n.Alias, depth); err != nil {
+			return 0, err
+		}
+		sh.sizes[n.Alias] = size
+	}
+	if size < 0 {
+		return 0, shapeError(n, "alias %q contains itself", n.Value)
+	}
+	return size, nil
+}
+
+func checkTag(n *yaml.Node) error {
+	switch n.Tag {
+	case "", "!", "!reset", "!override", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!merge", "!!timestamp":
+		return nil
+	}
+	return shapeError(n, "tag %q is not allowed", n.Tag)
+}
+
+func shapeError(n *yaml.Node, format string, args ...any) error {
+	e := Invalid("", format, args...)
+	e.Problems[0].Line = n.Line
+	return e
+}
+
+// document checks the keys of one document and follows its references.
+func (s *scanner) document(path string, doc *yaml.Node, sc scope) error {
+	if doc.Kind != yaml.MappingNode {
+		if doc.Tag == "!!null" {
+			return nil
+		}
+		return s.at(path, shapeError(doc, "a compose file is a mapping with keys such as \"services\""))
+	}
+	if unknown := unknownKeys(doc); len(unknown) > 0 {
+		return s.at(path, &Error{Class: errdefs.ErrInvalidArgument, Problems: unknown})
+	}
+	services := pairs(field(doc, "services"))
+	if len(services) > maxServices {
+		return s.at(path, Invalid("services", "more than %d services", maxServices))
+	}
+	if err := s.extends(path, services, sc); err != nil || sc.extended {
+		return err
+	}
+	if field(doc, "version") != nil {
+		s.warn("%s: version: ignored: it has no meaning any more", s.display(path))
+	}
+	return s.includes(field(doc, "include"), sc)
+}
+
+// extends follows `extends.file` of every service.
+func (s *scanner) extends(path string, services []pair, sc scope) error {
+	for _, svc := range services {
+		file := s.text(field(field(svc.value, "extends"), "file"), sc.env)
+		if file == "" {
+			continue
+		}
+		key := "services." + svc.key + ".extends.file"
+		if remote(file) {
+			return NotServed(key, file, "")
+		}
+		target := rel(sc.dir, file)
+		if target == path {
+			continue
+		}
+		next := scope{dir: filepath.Dir(target), env: sc.env, extended: true, chain: sc.chain}
+		if err := s.file(target, nil, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// includes follows the entries of `include`, each with its own folder and environment.
+func (s *scanner) includes(list *yaml.Node, sc scope) error {
+	for i, entry := range items(list) {
+		paths := []*yaml.Node{entry}
+		if entry.Kind == yaml.MappingNode {
+			paths = listOf(field(entry, "path"))
+		}
+		next := scope{env: sc.env, chain: sc.chain}
+		for j, p := range paths {
+			file := s.text(p, sc.env)
+			if file == "" {
+				continue
+			}
+			if remote(file) {
+				return NotServed(fmt.Sprintf("include[%d]", i), file, "fetch it first, and include the local copy")
+			}
+			file = rel(sc.dir, file)
+			if j == 0 {
+				s.enter(&next, file, entry, sc)
+			}
+			if err := s.file(file, nil, next); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// enter sets the folder and environment of an included file.
+func (s *scanner) enter(next *scope, file string, entry *yaml.Node, from scope) {
+	next.dir = filepath.Dir(file)
+	if dir := s.text(field(entry, "project_directory"), from.env); dir != "" {
+		next.dir = rel(from.dir, dir)
+	}
+	envFiles := []string{filepath.Join(next.dir, ".env")}
+	if named := listOf(field(entry, "env_file")); len(named) > 0 {
+		envFiles = nil
+		for _, n := range named {
+			envFiles = append(envFiles, rel(from.dir, s.text(n, from.env)))
+		}
+	}
+	s.inputs.add(envFiles...)
+	for _, f := range envFiles {
+		if checkFile(f, "env file", "") != nil {
+			continue // a missing or unreadable one is the loader's to report
+		}
+		if vars, err := dotenv.GetEnvFromFile(from.env, []string{f}); err == nil {
+			next.env = next.env.Clone().Merge(vars)
+		}
+	}
+}
+
+// text is the interpolated value of a scalar. What cannot be interpolated is left to the loader to report.
+func (s *scanner) text(n *yaml.Node, env types.Mapping) string {
+	n = deref(n)
+	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return ""
+	}
+	out, err := template.SubstituteWithOptions(n.Value, env.Resolve, template.WithoutLogging)
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+func rel(dir, path string) string {
+	if strings.HasPrefix(path, "~") {
+		if home, err := os.UserHomeDir(); err == nil {
+			path = filepath.Join(home, strings.TrimPrefix(path, "~"))
+		}
+	}
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}
