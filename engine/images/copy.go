@@ -1,0 +1,135 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"go.podman.io/image/v5/copy"
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/signature"
+	istorage "go.podman.io/image/v5/storage"
+	"go.podman.io/image/v5/types"
+
+	"podc.example/podc/engine"
+)
+
+// stall is how long a transfer may stand still before it is given up.
+const stall = 2 * time.Minute
+
+// transfer is one image on its way into the store.
+type transfer struct {
+	src    types.ImageReference
+	srcSys *types.SystemContext
+	names  []reference.Named // all of them are given to the image; none: it is known by its ID only
+	id     string            // of the event that the events of its blobs belong to
+}
+
+// bring copies an image into the store and returns its ID. Names move away from the images that had them before.
+func (s *Store) bring(ctx context.Context, t transfer, progress Progress) (string, error) {
+	policy, err := s.policy()
+	if err != nil {
+		return "", err
+	}
+	defer policy.Destroy()
+	dst, err := s.destination(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	ctx, alive, stop := watchdog(ctx, stall)
+	defer stop()
+	events := make(chan types.ProgressProperties)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for e := range events {
+			alive()
+			progress.say(blobEvent(t.id, e))
+		}
+	})
+	var made types.ImageReference
+	_, err = copy.Image(ctx, policy, dst, t.src, &copy.Options{
+		SourceCtx:               t.srcSys,
+		DestinationCtx:          s.sys,
+		Progress:                events,
+		ProgressInterval:        200 * time.Millisecond,
+		ReportResolvedReference: &made,
+	})
+	close(events)
+	done.Wait()
+	if err != nil {
+		return "", errors.Join(err, ended(ctx))
+	}
+	_, img, err := istorage.ResolveReference(made)
+	if err != nil {
+		return "", fmt.Errorf("it went away at once: %w", err)
+	}
+	if len(t.names) > 1 {
+		err = s.store.AddNames(img.ID, texts(t.names[1:]))
+	}
+	return img.ID, err
+}
+
+func texts(names []reference.Named) []string {
+	var s []string
+	for _, n := range names {
+		s = append(s, n.String())
+	}
+	return s
+}
+
+// destination is the place in the store: under its first name, or under its ID.
+func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReference, error) {
+	if len(t.names) > 0 {
+		return istorage.Transport.NewStoreReference(s.store, t.names[0], "")
+	}
+	img, err := t.src.NewImage(ctx, t.srcSys)
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	d := img.ConfigInfo().Digest
+	if !validDigest(d) {
+		return nil, fmt.Errorf("its config has no digest: %w", errdefs.ErrInvalidArgument)
+	}
+	return istorage.Transport.NewStoreReference(s.store, nil, d.Encoded())
+}
+
+// policy is the host's policy.json, as containers-policy.json(5) finds it. Without one everything is accepted, as docker
+// does; one that cannot be read is an error, never a reason to accept.
+func (s *Store) policy() (*signature.PolicyContext, error) {
+	p, err := signature.DefaultPolicy(s.sys)
+	if errors.Is(err, fs.ErrNotExist) {
+		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the signature policy: %w: %w", err, errdefs.ErrFailedPrecondition)
+	}
+	return signature.NewPolicyContext(p)
+}
+
+// watchdog ends the context when alive was not called for d.
+func watchdog(parent context.Context, d time.Duration) (ctx context.Context, alive, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	t := time.AfterFunc(d, func() {
+		cancel(fmt.Errorf("nothing arrived for %s: %w", d, errdefs.ErrUnavailable))
+	})
+	return ctx, func() { t.Reset(d) }, func() { t.Stop(); cancel(nil) }
+}
+
+func blobEvent(parent string, p types.ProgressProperties) engine.ImageEvent {
+	e := engine.ImageEvent{
+		ID: short(p.Artifact.Digest.Encoded()), ParentID: parent, Status: "Working", Text: "Copying",
+		Current: int64(p.Offset), Total: max(p.Artifact.Size, 0), Percent: percent(int64(p.Offset), p.Artifact.Size),
+	}
+	switch p.Event {
+	case types.ProgressEventDone:
+		e.Status, e.Text, e.Percent = "Done", "Copied", 100
+	case types.ProgressEventSkipped:
+		e.Status, e.Text, e.Percent = "Done", "Already exists", 100
+	}
+	return e
+}

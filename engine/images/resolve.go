@@ -1,0 +1,261 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	"go.podman.io/image/v5/manifest"
+	"go.podman.io/storage"
+
+	"podc.example/podc/engine"
+)
+
+// Resolve says what each reference means here. One that means nothing, or only an image for another platform, is missing
+// and no error; a damaged image, or one whose config is nonsense, is an error that says what to do.
+//
+// With a group that is not empty the images are pinned for it (see Pin), in the same instant as the answer.
+func (s *Store) Resolve(ctx context.Context, refs []string, group string) (*engine.ResolveReply, error) {
+	if err := s.runnable(); err != nil {
+		return nil, err
+	}
+	for range 8 {
+		inputs, err := s.inputs()
+		if err != nil {
+			return nil, err
+		}
+		snap, err := s.snapshot()
+		if err != nil {
+			return nil, err
+		}
+		reply, err := s.resolve(snap, refs)
+		if err != nil {
+			return nil, err
+		}
+		reply.Inputs = inputs
+		unpinned := snap.unpinned(s.rootID, group, reply.Images)
+		if group == "" || len(unpinned) == 0 {
+			return reply, nil
+		}
+		// Pinning changes the store, and others may have: look again, so that the answer is of one instant.
+		if err := s.Pin(ctx, group, unpinned); err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("images were removed as fast as they could be pinned: %w", errdefs.ErrUnavailable)
+}
+
+func (s *Store) resolve(snap *snapshot, refs []string) (*engine.ResolveReply, error) {
+	reply := &engine.ResolveReply{Images: map[string]engine.Image{}, Why: map[string]string{}}
+	var errs []error
+	for _, ref := range refs {
+		img, err := snap.find(ref)
+		if err == nil && img == nil {
+			_, err = snap.must(ref)
+			if errdefs.IsNotFound(err) {
+				reply.Missing = append(reply.Missing, ref)
+				continue
+			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		full, err := s.image(snap, img, ref)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if why := wrongPlatform(full.Config); why != "" {
+			reply.Missing = append(reply.Missing, ref)
+			reply.Why[ref] = why
+			continue
+		}
+		reply.Images[ref] = full.Image
+	}
+	return reply, errors.Join(errs...)
+}
+
+func wrongPlatform(c engine.ImageConfig) string {
+	if (c.OS == "" || c.OS == runtime.GOOS) && (c.Architecture == "" || c.Architecture == runtime.GOARCH) {
+		return ""
+	}
+	return fmt.Sprintf("is for %s/%s, and this host runs %s/%s", c.OS, c.Architecture, runtime.GOOS, runtime.GOARCH)
+}
+
+// image gathers all that is known about img; ref is how the user called it.
+func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*engine.ImageDetails, error) {
+	raw, err := s.rawConfig(img)
+	if err != nil {
+		return nil, damaged(ref, err.Error())
+	}
+	c, err := parseConfig(raw)
+	if err != nil {
+		return nil, fmt.Errorf("image %q cannot be run: %w: %w", ref, err, errdefs.ErrInvalidArgument)
+	}
+	layers, err := s.layers(snap, img, ref, c.DiffIDs)
+	if err != nil {
+		return nil, err
+	}
+	sum := snap.summary(img)
+	d := &engine.ImageDetails{
+		Image: engine.Image{ID: sum.ID, Digest: sum.Digest, Names: sum.Names, Size: sum.Size, Created: sum.Created,
+			Config: c.ImageConfig, Layers: layers},
+		History: c.History, Author: c.Author, UsedBy: sum.UsedBy, DiffIDs: []string{},
+	}
+	for _, id := range c.DiffIDs {
+		d.DiffIDs = append(d.DiffIDs, id.String())
+	}
+	return d, nil
+}
+
+// rawConfig reads the config blob and checks that it is the one that gave the image its ID.
+func (s *Store) rawConfig(img *storage.Image) ([]byte, error) {
+	key := "sha256:" + img.ID
+	raw, err := s.store.ImageBigData(img.ID, key)
+	if err != nil { // an image whose ID is not the digest of its config: the manifest knows
+		if key, err = s.configKey(img); err == nil {
+			raw, err = s.store.ImageBigData(img.ID, key)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("its config cannot be read: %w", err)
+	}
+	if d := digest.Digest(key); !validDigest(d) || d.Algorithm().FromBytes(raw) != d {
+		return nil, errors.New("its config does not have the digest it should have")
+	}
+	return raw, nil
+}
+
+func (s *Store) configKey(img *storage.Image) (string, error) {
+	blob, err := s.store.ImageBigData(img.ID, storage.ImageDigestBigDataKey)
+	if err != nil {
+		return "", err
+	}
+	m, err := manifest.FromBlob(blob, manifest.GuessMIMEType(blob))
+	if err != nil {
+		return "", err
+	}
+	return m.ConfigInfo().Digest.String(), nil
+}
+
+// layers lists the unpacked layers of img, top first, as folders, and checks that they are the ones its config names.
+func (s *Store) layers(snap *snapshot, img *storage.Image, ref string, diffIDs []digest.Digest) ([]string, error) {
+	chain := snap.chain(img)
+	if img.TopLayer != "" && (len(chain) == 0 || chain[len(chain)-1].Parent != "") {
+		missing := img.TopLayer
+		if len(chain) > 0 {
+			missing = chain[len(chain)-1].Parent
+		}
+		return nil, damaged(ref, "layer "+short(missing)+" is missing")
+	}
+	if len(chain) != len(diffIDs) {
+		return nil, damaged(ref, fmt.Sprintf("it has %d layers, and its config names %d", len(chain), len(diffIDs)))
+	}
+	folders := []string{}
+	for i, l := range chain {
+		want := diffIDs[len(diffIDs)-1-i]
+		if l.UncompressedDigest != "" && l.UncompressedDigest != want {
+			return nil, damaged(ref, fmt.Sprintf("layer %s is not the one that its config names, %s", short(l.ID), want))
+		}
+		dir, err := s.folder(l)
+		if err != nil {
+			return nil, damaged(ref, fmt.Sprintf("layer %s: %v", short(l.ID), err))
+		}
+		folders = append(folders, dir)
+	}
+	return folders, nil
+}
+
+// folder is where the files of one layer are.
+func (s *Store) folder(l *storage.Layer) (string, error) {
+	if incomplete, _ := l.Flags["incomplete"].(bool); incomplete {
+		return "", errors.New("it was never unpacked completely")
+	}
+	if len(l.UIDMap) > 0 || len(l.GIDMap) > 0 {
+		return "", errors.New("its owners are shifted by a uid map, which podc does not undo")
+	}
+	driver, err := s.store.GraphDriver()
+	if err != nil {
+		return "", err
+	}
+	meta, err := driver.Metadata(l.ID)
+	if err != nil {
+		return "", err
+	}
+	dir := meta["UpperDir"]
+	if exists(filepath.Join(filepath.Dir(dir), "composefs-data")) {
+		return "", errors.New("it is a composefs image, which podc does not mount yet")
+	}
+	fi, err := os.Lstat(dir)
+	if err == nil && !fi.IsDir() {
+		err = fmt.Errorf("%s is no folder", dir)
+	}
+	return dir, err
+}
+
+func damaged(ref, what string) error {
+	return fmt.Errorf("image %q is damaged: %s (remove it with `podc image rm --force %s` and load or pull it again): %w",
+		ref, what, ref, errdefs.ErrDataLoss)
+}
+
+// runnable refuses a store whose layers podc could not mount by itself.
+func (s *Store) runnable() error {
+	if d := s.store.GraphDriverName(); d != "overlay" {
+		return fmt.Errorf("the image store %s uses the driver %q, and podc runs images from overlay only: set driver = \"overlay\" in storage.conf, or use --root: %w",
+			s.store.GraphRoot(), d, errdefs.ErrFailedPrecondition)
+	}
+	for _, o := range s.store.GraphOptions() {
+		if strings.Contains(o, "force_mask=") {
+			return fmt.Errorf("the image store %s hides file owners (%s in storage.conf), so its images cannot be run: %w", s.store.GraphRoot(), o, errdefs.ErrFailedPrecondition)
+		}
+	}
+	return nil
+}
+
+// inputs stamps every file that decides what Resolve answers. They are taken before the store is read, so that a change
+// in between makes the stamp stale, not the answer.
+func (s *Store) inputs() ([]engine.FileStamp, error) {
+	var stamps []engine.FileStamp
+	for _, path := range s.inputPaths() {
+		st, err := engine.StampFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot look at the image store: %w", err)
+		}
+		stamps = append(stamps, st)
+	}
+	return stamps, nil
+}
+
+func (s *Store) inputPaths() []string {
+	roots := []string{s.store.GraphRoot()}
+	if is := s.store.ImageStore(); is != "" {
+		roots = append(roots, is)
+	}
+	if d, err := s.store.GraphDriver(); err == nil {
+		roots = append(roots, d.AdditionalImageStores()...)
+	}
+	var paths []string
+	name := s.store.GraphDriverName()
+	for _, root := range roots {
+		paths = append(paths,
+			filepath.Join(root, name+"-images", "images.json"),
+			filepath.Join(root, name+"-layers", "layers.json"),
+			filepath.Join(root, name+"-containers", "containers.json"))
+	}
+	// storage.conf says which store is meant; its places are those of containers-storage.conf(5).
+	paths = append(paths, "/usr/share/containers/storage.conf", "/etc/containers/storage.conf",
+		"/etc/containers/storage.conf.d", "/usr/share/containers/storage.conf.d")
+	if own := os.Getenv("CONTAINERS_STORAGE_CONF"); own != "" {
+		paths = append(paths, own)
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
