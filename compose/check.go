@@ -9,6 +9,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 )
 
 // check finds everything that is wrong between the parts of the model and with single values, and orders the services.
@@ -93,6 +94,9 @@ func (c *checker) image(key string, s types.ServiceConfig) {
 		c.warnKey(key+".build", "ignored: building is not served yet by this version of podc; image %s is used as it is", s.Image)
 	case s.Image == "" && s.Provider == nil:
 		c.fail(key, "has neither `image` nor `build`")
+	}
+	if _, err := reference.ParseDockerRef(s.Image); s.Image != "" && err != nil {
+		c.fail(key+".image", "%q is no image reference", s.Image)
 	}
 }
 

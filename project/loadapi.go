@@ -34,6 +34,8 @@ type LoadRequest struct {
 	Pull PullPolicy `json:"pull,omitempty"`
 	// Key makes the digests of values that may be secret; one fixed random key per data root.
 	Key []byte `json:"key"`
+	// Version is podc's, for the version label; it has no part in any hash.
+	Version string `json:"version,omitempty"`
 }
 
 // LoadReply is what `podc-compose load` writes to its standard output: one JSON document, holding either Desired or Error.
@@ -41,13 +43,16 @@ type LoadRequest struct {
 type LoadReply struct {
 	Desired *Desired `json:"desired,omitempty"`
 	// Contents are the bytes of configs and secrets that have no file of their own (environment, content), by ContentKey;
-	// Fill puts them in place. They may be secret: never store them.
+	// Fill puts them in place. Unless Memo, they may be secret: never store them.
 	Contents map[string][]byte `json:"contents,omitempty"`
 	// Inputs are the absolute paths whose content, presence or absence shaped the result, sorted; directories are not among
 	// them, except where a path that should have been a file is one.
 	Inputs []string `json:"inputs,omitempty"`
 	// Memo says that the reply may be kept and used again while request, environment and Inputs are unchanged.
-	Memo  bool       `json:"memo"`
+	Memo bool `json:"memo"`
+	// Promoted are the COMPOSE_* variables that env files set and the process did not: defaults of flags such as
+	// COMPOSE_REMOVE_ORPHANS.
+	Promoted map[string]string `json:"promoted,omitempty"`
 	Error *LoadError `json:"error,omitempty"`
 }
 

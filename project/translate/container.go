@@ -1,0 +1,166 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/go-units"
+	"github.com/moby/sys/signal"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+)
+
+// container translates what runs and how it is watched.
+func container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+	c.Image = s.Image
+	c.Entrypoint, c.Command = s.Entrypoint, s.Command
+	c.Env = environment(s.Environment)
+	c.WorkingDir, c.User, c.GroupAdd = s.WorkingDir, s.User, s.GroupAdd
+	c.TTY, c.StdinOpen = s.Tty, s.StdinOpen
+	c.Init = s.Init != nil && *s.Init
+	c.Annotations = s.Annotations
+	c.Runtime, c.CgroupParent = s.Runtime, s.CgroupParent
+	c.Health = health(s.HealthCheck)
+	resources(c, s)
+	if s.StopGracePeriod != nil {
+		grace := time.Duration(*s.StopGracePeriod)
+		c.StopGrace = &grace
+	}
+	return compose.Join(stopSignal(c, key, s), restart(c, key, s), logging(c, key+".logging", s.Logging))
+}
+
+// environment lists the variables by name; those without a value are not set.
+func environment(vars types.MappingWithEquals) []string {
+	var env []string
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if v := vars[name]; v != nil {
+			env = append(env, name+"="+*v)
+		}
+	}
+	return env
+}
+
+func stopSignal(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+	if c.StopSignal = s.StopSignal; c.StopSignal == "" {
+		return nil
+	}
+	if _, err := signal.ParseSignal(c.StopSignal); err != nil {
+		return compose.Invalid(key+".stop_signal", "%q is no signal", s.StopSignal)
+	}
+	return nil
+}
+
+// restart translates the policy; deploy.restart_policy goes before restart.
+func restart(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+	if s.Deploy != nil && s.Deploy.RestartPolicy != nil {
+		return deployRestart(c, key+".deploy.restart_policy", s.Deploy.RestartPolicy)
+	}
+	name, retries, has := strings.Cut(s.Restart, ":")
+	switch name {
+	case "", "no":
+	case "always", "unless-stopped", "on-failure":
+		c.Restart.Name = name
+	default:
+		e := compose.Invalid(key+".restart", "%q is none of no, always, on-failure, unless-stopped", s.Restart)
+		return e
+	}
+	if !has {
+		return nil
+	}
+	n, err := strconv.ParseUint(retries, 10, 31)
+	if err != nil || name != "on-failure" {
+		return compose.Invalid(key+".restart", "%q: only on-failure takes a number of attempts", s.Restart)
+	}
+	c.Restart.MaxRetries = int(n)
+	return nil
+}
+
+func deployRestart(c *engine.ContainerSpec, key string, p *types.RestartPolicy) error {
+	switch p.Condition {
+	case "none":
+	case "", "any":
+		c.Restart.Name = "always"
+	case "on-failure":
+		c.Restart.Name = "on-failure"
+	default:
+		return compose.Invalid(key+".condition", "%q is none of none, on-failure, any", p.Condition)
+	}
+	if p.MaxAttempts != nil && c.Restart.Name == "on-failure" {
+		c.Restart.MaxRetries = int(min(*p.MaxAttempts, math.MaxInt32))
+	}
+	return nil
+}
+
+func health(h *types.HealthCheckConfig) *engine.HealthCheck {
+	if h == nil {
+		return nil
+	}
+	if h.Disable {
+		return &engine.HealthCheck{Test: []string{"NONE"}}
+	}
+	out := &engine.HealthCheck{
+		Test:          h.Test,
+		Interval:      duration(h.Interval),
+		Timeout:       duration(h.Timeout),
+		StartPeriod:   duration(h.StartPeriod),
+		StartInterval: duration(h.StartInterval),
+	}
+	if h.Retries != nil {
+		out.Retries = int(*h.Retries)
+	}
+	return out
+}
+
+func duration(d *types.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return time.Duration(*d)
+}
+
+// logging translates where output goes.
+func logging(c *engine.ContainerSpec, key string, l *types.LoggingConfig) error {
+	if l == nil {
+		return nil
+	}
+	switch l.Driver {
+	case "", "json-file", "local":
+	case "none":
+		c.Log.Driver = "none"
+	default:
+		return compose.NotServed(key+".driver", fmt.Sprintf("%q", l.Driver), "use json-file, local or none")
+	}
+	for _, opt := range slices.Sorted(maps.Keys(l.Options)) {
+		if err := logOption(&c.Log, key+".options."+opt, opt, l.Options[opt]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func logOption(log *engine.LogConfig, key, opt, value string) error {
+	switch opt {
+	case "max-size":
+		size, err := units.RAMInBytes(value)
+		if err != nil || size < 4096 {
+			return compose.Invalid(key, "%q is no size of at least 4k", value)
+		}
+		log.MaxSize = size
+	case "max-file":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > 1000 {
+			return compose.Invalid(key, "%q is no number of files between 1 and 1000", value)
+		}
+		log.MaxFile = n
+	default:
+		return compose.NotServed(key, "", "only max-size and max-file are")
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package translate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// Limits on the size of what is copied into a container, in bytes: docker's for secrets and configs of a cluster.
+const (
+	maxSecret = 500 << 10
+	maxConfig = 1000 << 10
+)
+
+// files translates configs and secrets; the keyed digests of their contents go into digests.
+func (t *translation) files(c *engine.ContainerSpec, s types.ServiceConfig, digests map[string]string) error {
+	var errs []error
+	for i, ref := range s.Configs {
+		errs = append(errs, t.file(c, fileRef{
+			service: s.Name, at: fmt.Sprintf("services.%s.configs[%d]", s.Name, i), key: "configs." + ref.Source,
+			target: compose.ConfigTarget(ref), limit: maxConfig,
+			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Configs[ref.Source]),
+		}, digests))
+	}
+	for i, ref := range s.Secrets {
+		errs = append(errs, t.file(c, fileRef{
+			service: s.Name, at: fmt.Sprintf("services.%s.secrets[%d]", s.Name, i), key: "secrets." + ref.Source,
+			target: compose.SecretTarget(ref), limit: maxSecret,
+			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Secrets[ref.Source]),
+		}, digests))
+	}
+	return compose.Join(errs...)
+}
+
+// fileRef is a service's use of one config or secret.
+type fileRef struct {
+	service string
+	at      string // key path of the use
+	key     string // key path of the config or secret
+	target  string
+	limit   int64
+	ref     types.FileReferenceConfig
+	object  types.FileObjectConfig
+}
+
+func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[string]string) error {
+	out := engine.File{Target: r.target, UID: r.ref.UID, GID: r.ref.GID, Source: r.object.File}
+	if err := owner(r); err != nil {
+		return err
+	}
+	if r.ref.Mode != nil {
+		mode := uint32(*r.ref.Mode)
+		if *r.ref.Mode < 0 || mode > 0o7777 {
+			return compose.Invalid(r.at+".mode", "%#o is no mode of a file", int64(*r.ref.Mode))
+		}
+		out.Mode = &mode
+	}
+	content, err := t.content(r)
+	if err != nil {
+		return err
+	}
+	digests[r.target] = t.keyed(content)
+	c.Files = append(c.Files, out)
+	return nil
+}
+
+func owner(r fileRef) error {
+	for name, id := range map[string]string{"uid": r.ref.UID, "gid": r.ref.GID} {
+		if id == "" {
+			continue
+		}
+		if n, err := strconv.ParseUint(id, 10, 32); err != nil || n == 1<<32-1 {
+			return compose.Invalid(r.at+"."+name, "%q is no numeric id", id)
+		}
+	}
+	return nil
+}
+
+// content returns what the file will hold, and puts it beside the result if it has no file of its own.
+func (t *translation) content(r fileRef) ([]byte, error) {
+	if r.object.File != "" {
+		b, err := compose.ReadFile(r.object.File, r.limit)
+		if err != nil {
+			e := compose.Invalid(r.key+".file", "cannot read %s: %v", r.object.File, err)
+			if errors.Is(err, fs.ErrNotExist) {
+				e.Class = errdefs.ErrNotFound
+			}
+			return nil, e
+		}
+		return b, nil
+	}
+	content := []byte(r.object.Content)
+	if r.object.Environment != "" {
+		content = []byte(t.p.Environment[r.object.Environment])
+		t.res.Private = true
+	}
+	if int64(len(content)) > r.limit {
+		return nil, compose.Invalid(r.key, "is larger than %d KiB", r.limit>>10)
+	}
+	t.res.Contents[project.ContentKey(r.service, r.target)] = content
+	return content, nil
+}

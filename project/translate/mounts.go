@@ -1,0 +1,163 @@
+package translate
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/go-units"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+	"podc.example/podc/volumes"
+)
+
+// volumes translates the top-level volumes that services use.
+func (t *translation) volumes() error {
+	for _, key := range t.p.VolumeNames() {
+		v := t.p.Volumes[key]
+		out := project.Volume{Key: key, External: bool(v.External), Spec: volumes.Volume{Name: v.Name}}
+		if !out.External {
+			if v.Driver != "" && v.Driver != "local" {
+				return compose.NotServed("volumes."+key+".driver", fmt.Sprintf("%q", v.Driver), "use local, the default")
+			}
+			out.Spec.Labels = userLabels(v.Labels)
+			out.Hash = digest(out.Spec)
+			out.Spec.Labels = t.ownLabels(v.Labels, project.LabelVolume, key, out.Hash)
+		}
+		t.res.Desired.Volumes = append(t.res.Desired.Volumes, out)
+	}
+	return nil
+}
+
+// mounts translates `volumes` and `tmpfs`, outer targets before inner ones.
+func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+	for i, v := range s.Volumes {
+		m, err := t.mount(fmt.Sprintf("%s.volumes[%d]", key, i), v)
+		if err != nil {
+			return err
+		}
+		c.Mounts = append(c.Mounts, m)
+	}
+	for i, text := range s.Tmpfs {
+		m, err := tmpfs(fmt.Sprintf("%s.tmpfs[%d]", key, i), text)
+		if err != nil {
+			return err
+		}
+		c.Mounts = append(c.Mounts, m)
+	}
+	slices.SortStableFunc(c.Mounts, func(a, b engine.Mount) int {
+		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
+	})
+	return nil
+}
+
+func (t *translation) mount(at string, v types.ServiceVolumeConfig) (engine.Mount, error) {
+	m := engine.Mount{Type: engine.MountType(v.Type), Target: path.Clean(v.Target), ReadOnly: v.ReadOnly}
+	switch v.Type {
+	case types.VolumeTypeBind:
+		m.Source = v.Source
+		return m, bind(&m, at, v)
+	case types.VolumeTypeVolume:
+		t.volumeMount(&m, v)
+		return m, nil
+	case types.VolumeTypeTmpfs:
+		if v.Tmpfs != nil {
+			m.TmpfsSize, m.TmpfsMode = int64(v.Tmpfs.Size), v.Tmpfs.Mode
+		}
+		if m.TmpfsSize < 0 || m.TmpfsMode > 0o7777 {
+			return m, compose.Invalid(at+".tmpfs", "size %d or mode %o is out of range", m.TmpfsSize, m.TmpfsMode)
+		}
+		return m, nil
+	case types.VolumeTypeImage:
+		return m, compose.NotServed(at, "an image as a volume", "")
+	}
+	return m, compose.Invalid(at+".type", "%q is none of bind, volume, tmpfs", v.Type)
+}
+
+// bind completes a bind mount; its source is absolute already.
+func bind(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
+	m.CreateSource = true
+	if v.Bind == nil {
+		return nil
+	}
+	m.CreateSource = bool(v.Bind.CreateHostPath)
+	m.Propagation = v.Bind.Propagation
+	switch m.Propagation {
+	case "", "private", "rprivate", "shared", "rshared", "slave", "rslave":
+	default:
+		return compose.Invalid(at+".bind.propagation", "%q is none of private, rprivate, shared, rshared, slave, rslave", m.Propagation)
+	}
+	switch v.Bind.Recursive {
+	case "", "enabled":
+	case "disabled":
+		m.NonRecursive = true
+	default:
+		return compose.NotServed(at+".bind.recursive", fmt.Sprintf("%q", v.Bind.Recursive), "use enabled or disabled")
+	}
+	return nil
+}
+
+func (t *translation) volumeMount(m *engine.Mount, v types.ServiceVolumeConfig) {
+	if v.Source != "" {
+		m.Source = t.p.Volumes[v.Source].Name
+	}
+	if v.Volume == nil {
+		return
+	}
+	m.NoCopy = v.Volume.NoCopy
+	if v.Source == "" {
+		m.Labels = v.Volume.Labels
+	}
+}
+
+// tmpfs parses "path[:option,...]".
+func tmpfs(at, text string) (engine.Mount, error) {
+	target, options, _ := strings.Cut(text, ":")
+	m := engine.Mount{Type: engine.MountTmpfs, Target: path.Clean(target)}
+	for _, opt := range strings.Split(options, ",") {
+		name, value, _ := strings.Cut(opt, "=")
+		switch name {
+		case "":
+		case "ro":
+			m.ReadOnly = true
+		case "rw":
+		case "size":
+			if err := tmpfsSize(&m, value); err != nil {
+				return m, compose.Invalid(at, "size %q is none", value)
+			}
+		case "mode":
+			mode, err := strconv.ParseUint(value, 8, 32)
+			if err != nil || mode > 0o7777 {
+				return m, compose.Invalid(at, "mode %q is no octal mode", value)
+			}
+			m.TmpfsMode = uint32(mode)
+		default:
+			if !tmpfsOption(name) {
+				return m, compose.Invalid(at, "option %q is not one of tmpfs", name)
+			}
+			m.TmpfsOptions = append(m.TmpfsOptions, opt)
+		}
+	}
+	return m, nil
+}
+
+func tmpfsSize(m *engine.Mount, value string) error {
+	if strings.HasSuffix(value, "%") {
+		m.TmpfsOptions = append(m.TmpfsOptions, "size="+value)
+		return nil
+	}
+	size, err := units.RAMInBytes(value)
+	m.TmpfsSize = size
+	return err
+}
+
+func tmpfsOption(name string) bool {
+	return slices.Contains([]string{"exec", "noexec", "suid", "nosuid", "dev", "nodev", "uid", "gid", "nr_inodes", "nr_blocks",
+		"atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "sync", "async",
+		"dirsync", "huge", "mpol", "noswap", "private", "rprivate", "shared", "rshared", "slave", "rslave"}, name)
+}

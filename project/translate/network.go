@@ -1,0 +1,305 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/project"
+)
+
+// networks translates the top-level networks that services use.
+func (t *translation) networks() error {
+	var errs []error
+	for _, key := range t.p.NetworkNames() {
+		n, err := t.topNetwork(key, t.p.Networks[key])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.res.Desired.Networks = append(t.res.Desired.Networks, n)
+	}
+	return compose.Join(errs...)
+}
+
+func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Network, error) {
+	out := project.Network{Key: key, External: bool(n.External), Spec: netstack.Network{Name: n.Name}}
+	if out.External {
+		return out, nil
+	}
+	at := "networks." + key
+	out.Spec.Internal = n.Internal
+	err := compose.Join(networkDriver(&out.Spec, at, n), networkFamilies(at, n), subnets(&out.Spec, at+".ipam", n.Ipam))
+	if err != nil {
+		return out, err
+	}
+	out.Spec.Labels = userLabels(n.Labels)
+	out.Hash = digest(out.Spec)
+	out.Spec.Labels = t.ownLabels(n.Labels, project.LabelNetwork, key, out.Hash)
+	return out, nil
+}
+
+func networkDriver(spec *netstack.Network, at string, n types.NetworkConfig) error {
+	switch n.Driver {
+	case "", "bridge":
+	default:
+		return compose.NotServed(at+".driver", fmt.Sprintf("%q", n.Driver), "leave the driver out for a bridge")
+	}
+	for _, opt := range slices.Sorted(maps.Keys(n.DriverOpts)) {
+		value := n.DriverOpts[opt]
+		key := at + ".driver_opts." + opt
+		if opt != "com.docker.network.driver.mtu" && opt != "mtu" {
+			return compose.NotServed(key, "", "")
+		}
+		mtu, err := strconv.Atoi(value)
+		if err != nil || mtu < 68 || mtu > 65535 {
+			return compose.Invalid(key, "%q is no MTU between 68 and 65535", value)
+		}
+		spec.MTU = mtu
+	}
+	return nil
+}
+
+func networkFamilies(at string, n types.NetworkConfig) error {
+	if n.EnableIPv6 != nil && *n.EnableIPv6 {
+		return compose.NotServed(at+".enable_ipv6", "", "")
+	}
+	if n.EnableIPv4 != nil && !*n.EnableIPv4 {
+		return compose.NotServed(at+".enable_ipv4", "a network without IPv4", "")
+	}
+	return nil
+}
+
+func subnets(spec *netstack.Network, at string, ipam types.IPAMConfig) error {
+	if ipam.Driver != "" && ipam.Driver != "default" && ipam.Driver != "host-local" {
+		return compose.NotServed(at+".driver", fmt.Sprintf("%q", ipam.Driver), "")
+	}
+	for i, pool := range ipam.Config {
+		if pool == nil {
+			continue
+		}
+		s, err := subnet(fmt.Sprintf("%s.config[%d]", at, i), pool)
+		if err != nil {
+			return err
+		}
+		spec.Subnets = append(spec.Subnets, s)
+	}
+	if len(spec.Subnets) > 1 {
+		return compose.NotServed(at+".config", "more than one subnet", "")
+	}
+	return nil
+}
+
+func subnet(at string, pool *types.IPAMPool) (s netstack.Subnet, err error) {
+	if s.CIDR, err = netip.ParsePrefix(pool.Subnet); err != nil {
+		return s, compose.Invalid(at+".subnet", "%q is no subnet such as 10.5.0.0/24", pool.Subnet)
+	}
+	if !s.CIDR.Addr().Is4() {
+		return s, compose.NotServed(at+".subnet", "IPv6", "")
+	}
+	if s.CIDR.Bits() > 30 {
+		return s, compose.Invalid(at+".subnet", "%s has no room for containers", s.CIDR)
+	}
+	if s.CIDR != s.CIDR.Masked() {
+		return s, compose.Invalid(at+".subnet", "%s has bits set beyond its prefix", s.CIDR).WithHint("did you mean %s?", s.CIDR.Masked())
+	}
+	if pool.Gateway != "" {
+		if s.Gateway, err = within(at+".gateway", pool.Gateway, s.CIDR); err != nil {
+			return s, err
+		}
+	}
+	if pool.IPRange != "" {
+		s.IPRange, err = netip.ParsePrefix(pool.IPRange)
+		if err != nil || !s.CIDR.Contains(s.IPRange.Addr()) || s.IPRange.Bits() < s.CIDR.Bits() {
+			return s, compose.Invalid(at+".ip_range", "%q is no part of %s", pool.IPRange, s.CIDR)
+		}
+		s.IPRange = s.IPRange.Masked()
+	}
+	for _, name := range slices.Sorted(maps.Keys(pool.AuxiliaryAddresses)) {
+		a, err := within(at+".aux_addresses."+name, pool.AuxiliaryAddresses[name], s.CIDR)
+		if err != nil {
+			return s, err
+		}
+		if s.Reserved == nil {
+			s.Reserved = map[string]netip.Addr{}
+		}
+		s.Reserved[name] = a
+	}
+	return s, nil
+}
+
+// within parses an address that must be one of a subnet's own.
+func within(key, text string, cidr netip.Prefix) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || !a.Is4() {
+		return a, compose.Invalid(key, "%q is no IPv4 address", text)
+	}
+	if !cidr.Contains(a) || a == cidr.Addr() {
+		return a, compose.Invalid(key, "%s is no address of %s", a, cidr)
+	}
+	return a, nil
+}
+
+// network translates how a service reaches the network.
+func (t *translation) network(out *project.Service, key string, s types.ServiceConfig) error {
+	net := &out.Pod.Network
+	mode := s.NetworkMode
+	switch of, shared := strings.CutPrefix(mode, types.ServicePrefix); {
+	case shared:
+		net.Mode, out.NetworkOf = engine.NetworkPod, of
+		return sharedNetwork(key, s)
+	case mode == "host":
+		net.Mode = engine.NetworkHost
+		if len(s.Ports) > 0 {
+			t.warn(key+".ports", "ignored: with network_mode host every port is the host's own")
+		}
+	case mode == "none":
+		if len(s.Ports) > 0 {
+			return compose.Invalid(key+".ports", "cannot be published with network_mode none")
+		}
+	case mode != "":
+		return networkMode(key+".network_mode", mode)
+	default:
+		if err := compose.Join(t.endpoints(out, key, s), ports(net, key, s)); err != nil {
+			return err
+		}
+	}
+	return names(net, key, s)
+}
+
+func networkMode(key, mode string) error {
+	if mode == "bridge" {
+		return compose.NotServed(key, `"bridge"`, "leave network_mode out: the project then has a network of its own")
+	}
+	if strings.HasPrefix(mode, types.ContainerPrefix) {
+		return compose.NotServed(key, fmt.Sprintf("%q", mode), "use service:NAME for a service of this project")
+	}
+	return compose.Invalid(key, "%q is none of none, host, service:NAME", mode)
+}
+
+// sharedNetwork refuses what belongs to the service whose network is shared.
+func sharedNetwork(key string, s types.ServiceConfig) error {
+	of := strings.TrimPrefix(s.NetworkMode, types.ServicePrefix)
+	for name, set := range map[string]bool{"ports": len(s.Ports) > 0, "dns": len(s.DNS) > 0, "dns_search": len(s.DNSSearch) > 0,
+		"dns_opt": len(s.DNSOpts) > 0, "extra_hosts": len(s.ExtraHosts) > 0, "links": len(s.Links) > 0,
+		"external_links": len(s.ExternalLinks) > 0, "mac_address": s.MacAddress != ""} {
+		if set {
+			return compose.Invalid(key+"."+name, "has no effect in a network shared with service %q", of).WithHint("move it to services.%s", of)
+		}
+	}
+	return nil
+}
+
+// endpoints translates the attachments of a service: highest priority first, then by name.
+func (t *translation) endpoints(out *project.Service, key string, s types.ServiceConfig) error {
+	for i, name := range s.NetworksByPriority() {
+		n := s.Networks[name]
+		if n == nil {
+			n = &types.ServiceNetworkConfig{}
+		}
+		at := key + ".networks." + name
+		e := netstack.Endpoint{Network: t.p.Networks[name].Name, Aliases: aliases(s.Name, n)}
+		var err error
+		if n.Ipv4Address != "" {
+			if e.IPv4, err = t.staticAddress(at+".ipv4_address", n.Ipv4Address, name); err != nil {
+				return err
+			}
+		}
+		if e.MAC, err = macAddress(at, n.MacAddress, key, s.MacAddress, i == 0); err != nil {
+			return err
+		}
+		if out.Replicas > 1 && (e.IPv4.IsValid() || e.MAC != "") {
+			return compose.Invalid(at, "%d replicas cannot share one address", out.Replicas).WithHint("leave out ipv4_address and mac_address")
+		}
+		out.Pod.Network.Endpoints = append(out.Pod.Network.Endpoints, e)
+	}
+	return nil
+}
+
+func aliases(service string, n *types.ServiceNetworkConfig) []string {
+	var list []string
+	if n.ServiceNameAliasEnabled() {
+		list = append(list, service)
+	}
+	for _, a := range n.Aliases {
+		if !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func (t *translation) staticAddress(key, text, network string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || !a.Is4() {
+		return a, compose.Invalid(key, "%q is no IPv4 address", text)
+	}
+	n := t.p.Networks[network]
+	if n.External {
+		return a, nil
+	}
+	if len(n.Ipam.Config) == 0 {
+		return a, compose.Invalid(key, "network %q has no subnet of its own", network).WithHint("give networks.%s a subnet under ipam.config", network)
+	}
+	if cidr, err := netip.ParsePrefix(n.Ipam.Config[0].Subnet); err == nil {
+		return within(key, text, cidr)
+	}
+	return a, nil
+}
+
+// macAddress is that of the attachment; the service's own goes to its first network.
+func macAddress(at, own, key, service string, first bool) (string, error) {
+	mac := own
+	if service != "" && first {
+		if own != "" && !strings.EqualFold(own, service) {
+			return "", compose.Invalid(key+".mac_address", "is %s, but %s.mac_address is %s", service, at, own)
+		}
+		mac = service
+	}
+	if mac == "" {
+		return "", nil
+	}
+	hw, err := net.ParseMAC(mac)
+	if err != nil || len(hw) != 6 || hw[0]&1 != 0 {
+		return "", compose.Invalid(at+".mac_address", "%q is no address of one interface", mac)
+	}
+	return hw.String(), nil
+}
+
+// names translates resolvers, extra hosts and links.
+func names(net *engine.PodNetwork, key string, s types.ServiceConfig) error {
+	for i, server := range s.DNS {
+		if _, err := netip.ParseAddr(server); err != nil {
+			return compose.Invalid(fmt.Sprintf("%s.dns[%d]", key, i), "%q is no address", server)
+		}
+	}
+	net.DNS, net.DNSSearch, net.DNSOptions = s.DNS, s.DNSSearch, s.DNSOpts
+	net.ExtraHosts = s.ExtraHosts.AsList("=")
+	slices.Sort(net.ExtraHosts)
+	for _, h := range net.ExtraHosts {
+		host, address, _ := strings.Cut(h, "=")
+		if _, err := netip.ParseAddr(address); err != nil && address != "host-gateway" {
+			return compose.Invalid(key+".extra_hosts", "%s: %q is neither an address nor host-gateway", host, address)
+		}
+	}
+	for _, l := range append(slices.Clone(s.Links), s.ExternalLinks...) {
+		target, alias, _ := strings.Cut(l, ":")
+		if alias == "" || alias == target {
+			continue // it has that name anyway
+		}
+		if net.Links == nil {
+			net.Links = map[string]string{}
+		}
+		net.Links[alias] = target
+	}
+	return nil
+}

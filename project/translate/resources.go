@@ -1,0 +1,69 @@
+package translate
+
+import (
+	"cmp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+)
+
+// resources translates limits. Those under `deploy` agree with the others where both are given (package compose checks it).
+func resources(c *engine.ContainerSpec, s types.ServiceConfig) {
+	r := &c.Resources
+	r.CPUs = shortest(s.CPUS)
+	r.CPUShares, r.CPUPeriod, r.CPUQuota, r.Cpuset = s.CPUShares, s.CPUPeriod, s.CPUQuota, s.CPUSet
+	r.Memory, r.MemoryReservation, r.MemorySwap = int64(s.MemLimit), int64(s.MemReservation), int64(s.MemSwapLimit)
+	r.Pids = s.PidsLimit
+	c.ShmSize = int64(s.ShmSize)
+	if s.OomScoreAdj != 0 {
+		adj := int(s.OomScoreAdj)
+		c.OOMScoreAdj = &adj
+	}
+	if s.Deploy == nil {
+		return
+	}
+	if l := s.Deploy.Resources.Limits; l != nil {
+		r.CPUs = cmp.Or(r.CPUs, shortest(l.NanoCPUs.Value()))
+		r.Memory = cmp.Or(r.Memory, int64(l.MemoryBytes))
+		r.Pids = cmp.Or(r.Pids, l.Pids)
+	}
+	if v := s.Deploy.Resources.Reservations; v != nil {
+		r.MemoryReservation = cmp.Or(r.MemoryReservation, int64(v.MemoryBytes))
+	}
+}
+
+// shortest widens f to the float64 that prints alike: 0.1, not 0.10000000149.
+func shortest(f float32) float64 {
+	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
+	return v
+}
+
+// platform accepts the host's only.
+func (t *translation) platform(key string, s types.ServiceConfig) error {
+	want, at := s.Platform, key+".platform"
+	if want == "" {
+		if want, at = t.p.Environment["DOCKER_DEFAULT_PLATFORM"], "DOCKER_DEFAULT_PLATFORM"; want == "" {
+			return nil
+		}
+	}
+	parts := strings.Split(want, "/")
+	arch := parts[len(parts)-1]
+	if len(parts) > 1 {
+		arch = parts[1]
+	}
+	if alias, ok := map[string]string{"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}[arch]; ok {
+		arch = alias
+	}
+	if arch == runtime.GOARCH && (len(parts) == 1 || parts[0] == runtime.GOOS) {
+		return nil
+	}
+	if len(parts) == 1 && arch == runtime.GOOS {
+		return nil
+	}
+	return compose.NotServed(at, want, "this machine runs "+runtime.GOOS+"/"+runtime.GOARCH)
+}

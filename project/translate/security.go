@@ -1,0 +1,111 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+)
+
+// security translates what the container may do.
+func (t *translation) security(c *engine.ContainerSpec, key string, s types.ServiceConfig, digests map[string]string) error {
+	c.ReadOnly, c.Privileged = s.ReadOnly, s.Privileged
+	c.CapAdd, c.CapDrop = s.CapAdd, s.CapDrop
+	c.Sysctls, c.DeviceRules = s.Sysctls, s.DeviceCgroupRules
+	return compose.Join(t.securityOpts(c, key, s.SecurityOpt, digests), devices(c, key, s.Devices), ulimits(c, key+".ulimits", s.Ulimits))
+}
+
+// securityOpts makes the file of a seccomp profile absolute and takes its content into the hash.
+func (t *translation) securityOpts(c *engine.ContainerSpec, key string, opts []string, digests map[string]string) error {
+	for i, opt := range opts {
+		at := fmt.Sprintf("%s.security_opt[%d]", key, i)
+		name, value, _ := strings.Cut(strings.Replace(opt, ":", "=", 1), "=")
+		if strings.Contains(opt, "=") {
+			name, value, _ = strings.Cut(opt, "=")
+		}
+		if name == "seccomp" && value != "unconfined" && value != "builtin" && value != "default" {
+			path := value
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(t.p.WorkingDir, path)
+			}
+			t.res.Inputs = append(t.res.Inputs, path)
+			content, err := compose.ReadFile(path, 1<<20)
+			if err != nil {
+				return compose.Invalid(at, "cannot read the seccomp profile %s: %v", path, err)
+			}
+			digests["security_opt"] = t.keyed(content)
+			opt = "seccomp=" + path
+		}
+		c.SecurityOpt = append(c.SecurityOpt, opt)
+	}
+	return nil
+}
+
+func devices(c *engine.ContainerSpec, key string, list []types.DeviceMapping) error {
+	for i, d := range list {
+		at := fmt.Sprintf("%s.devices[%d]", key, i)
+		switch {
+		case !filepath.IsAbs(d.Source) && strings.Contains(d.Source, "="):
+			return compose.NotServed(at, "CDI device "+d.Source, "name the device file")
+		case !filepath.IsAbs(d.Source):
+			return compose.Invalid(at, "%q is no path of a device", d.Source)
+		case d.Target != "" && !filepath.IsAbs(d.Target):
+			return compose.Invalid(at, "target %q is not an absolute path", d.Target)
+		case strings.Trim(d.Permissions, "rwm") != "":
+			return compose.Invalid(at, "permissions %q hold other letters than r, w, m", d.Permissions)
+		}
+		out := engine.Device{Host: d.Source, Container: d.Target, Permissions: d.Permissions}
+		if out.Container == "" {
+			out.Container = out.Host
+		}
+		if out.Permissions == "" {
+			out.Permissions = "rwm"
+		}
+		c.Devices = append(c.Devices, out)
+	}
+	return nil
+}
+
+// ulimitNames are docker's names of resource limits.
+func ulimitNames() []string {
+	return []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
+		"rtprio", "rttime", "sigpending", "stack"}
+}
+
+func ulimits(c *engine.ContainerSpec, key string, list map[string]*types.UlimitsConfig) error {
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		at := key + "." + name
+		if !slices.Contains(ulimitNames(), name) {
+			e := compose.Invalid(at, "no such limit")
+			if s := compose.Suggest(name, ulimitNames()); s != "" {
+				e.WithHint("did you mean %q?", s)
+			}
+			return e
+		}
+		u := list[name]
+		if u == nil {
+			continue
+		}
+		out := engine.Ulimit{Soft: int64(u.Soft), Hard: int64(u.Hard)}
+		if u.Single != 0 {
+			out = engine.Ulimit{Soft: int64(u.Single), Hard: int64(u.Single)}
+		}
+		if out.Soft < -1 || out.Hard < -1 {
+			return compose.Invalid(at, "is less than -1, which means unlimited")
+		}
+		if out.Hard != -1 && (out.Soft > out.Hard || out.Soft == -1) {
+			return compose.Invalid(at, "the soft limit %d is above the hard limit %d", out.Soft, out.Hard)
+		}
+		if c.Ulimits == nil {
+			c.Ulimits = map[string]engine.Ulimit{}
+		}
+		c.Ulimits[name] = out
+	}
+	return nil
+}

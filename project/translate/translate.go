@@ -1,0 +1,206 @@
+// Package translate turns a loaded compose project into project.Desired. It is pure but for reading the files behind configs
+// and secrets, and deterministic: the same project gives the same Desired, byte for byte.
+//
+// It runs in podc-compose, since package compose links compose-go, which the other binaries must not pay for.
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// Options say what the compose files do not.
+type Options struct {
+	Key           []byte             // makes the digests of values that may be secret
+	Version       string             // of podc, for the version label
+	Scale         map[string]int     // replicas by service
+	Pull          project.PullPolicy // overrides every pull_policy; empty: as the files say
+	Compatibility bool               // "_" rather than "-" between the parts of names
+}
+
+// Result is a translated project.
+type Result struct {
+	Desired *project.Desired
+	// Contents are the bytes of configs and secrets without a file of their own, by project.ContentKey.
+	Contents map[string][]byte
+	// Private says that Contents hold values of environment variables, which must not be stored.
+	Private bool
+	// Inputs are files that were read beside those of the loader.
+	Inputs []string
+}
+
+// translation is the state of one Translate.
+type translation struct {
+	p   *compose.Project
+	opt Options
+	res *Result
+	sep string
+}
+
+// Translate returns what p should be. Errors carry key paths; compose.Project.Located adds files and lines.
+func Translate(p *compose.Project, opt Options) (*Result, error) {
+	t := &translation{p: p, opt: opt, sep: "-", res: &Result{
+		Contents: map[string][]byte{},
+		Desired: &project.Desired{Name: p.Name, WorkingDir: p.WorkingDir, ConfigFiles: p.ComposeFiles,
+			Disabled: p.DisabledServiceNames(), Warnings: p.Warnings},
+	}}
+	if opt.Compatibility {
+		t.sep = "_"
+	}
+	if err := compose.Join(t.scale(), t.networks(), t.volumes(), t.services(), t.conflicts()); err != nil {
+		return nil, p.Located(err)
+	}
+	return t.res, nil
+}
+
+func (t *translation) warn(key, format string, args ...any) {
+	file, line := t.p.Locate(key)
+	t.res.Desired.Warnings = append(t.res.Desired.Warnings,
+		compose.Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)}.String())
+}
+
+// scale checks that --scale names services.
+func (t *translation) scale() error {
+	for _, name := range slices.Sorted(maps.Keys(t.opt.Scale)) {
+		if _, ok := t.p.Services[name]; !ok {
+			return compose.Invalid("", "cannot scale %q: no such service", name)
+		}
+		if n := t.opt.Scale[name]; n < 0 {
+			return compose.Invalid("", "cannot scale %q to %d", name, n)
+		}
+	}
+	return nil
+}
+
+func (t *translation) services() error {
+	var errs []error
+	for _, name := range t.p.Order {
+		s, err := t.service(t.p.Services[name])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.res.Desired.Services = append(t.res.Desired.Services, *s)
+	}
+	return compose.Join(errs...)
+}
+
+// service makes the template of a service's replicas.
+func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
+	key := "services." + s.Name
+	out := &project.Service{
+		Name:      s.Name,
+		Build:     s.Build != nil,
+		Replicas:  s.GetScale(),
+		Attach:    s.Attach == nil || *s.Attach,
+		FixedName: s.ContainerName != "",
+		DependsOn: dependencies(s),
+		Pod: engine.PodSpec{
+			Name:       t.p.Name + t.sep + s.Name,
+			Group:      t.p.Name,
+			Hostname:   s.Hostname,
+			Domainname: s.DomainName,
+			Labels:     t.labels(s),
+		},
+	}
+	if out.FixedName {
+		out.Pod.Name = s.ContainerName
+	}
+	if n, ok := t.opt.Scale[s.Name]; ok {
+		out.Replicas = n
+	}
+	if out.FixedName && out.Replicas > 1 {
+		return nil, compose.Invalid(key+".container_name", "%d replicas cannot share one name", out.Replicas)
+	}
+	digests := map[string]string{}
+	err := compose.Join(
+		t.pull(out, key, s),
+		t.network(out, key, s),
+		container(&out.Pod.Container, key, s),
+		t.security(&out.Pod.Container, key, s, digests),
+		t.mounts(&out.Pod.Container, key, s),
+		t.files(&out.Pod.Container, s, digests),
+	)
+	if err != nil {
+		return nil, err
+	}
+	t.fingerprint(out, digests)
+	return out, nil
+}
+
+// dependencies are the edges of the service graph, by name.
+func dependencies(s types.ServiceConfig) []project.Dependency {
+	conditions := map[string]engine.Condition{
+		types.ServiceConditionHealthy:               engine.Healthy,
+		types.ServiceConditionCompletedSuccessfully: engine.Completed,
+	}
+	var deps []project.Dependency
+	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
+		d := s.DependsOn[name]
+		condition, ok := conditions[d.Condition]
+		if !ok {
+			condition = engine.Started
+		}
+		deps = append(deps, project.Dependency{Service: name, Condition: condition, Restart: d.Restart, Required: d.Required})
+	}
+	return deps
+}
+
+// pull settles when the image is fetched.
+func (t *translation) pull(out *project.Service, key string, s types.ServiceConfig) error {
+	policy, from := s.PullPolicy, key+".pull_policy"
+	if t.opt.Pull != "" && t.opt.Pull != "policy" {
+		policy, from = string(t.opt.Pull), "--pull"
+	}
+	switch policy {
+	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
+		out.Pull = project.PullMissing
+	case types.PullPolicyNever:
+		out.Pull = project.PullNever
+	case types.PullPolicyBuild:
+		if s.Build == nil || from == "--pull" {
+			return compose.NotServed(from, policy, "")
+		}
+		out.Pull = project.PullMissing // the section it refers to was ignored with a warning
+	default:
+		if _, _, err := s.GetPullPolicy(); err != nil && from != "--pull" {
+			return compose.Invalid(from, "%q is none of missing, never", policy)
+		}
+		return compose.NotServed(from, fmt.Sprintf("%q", policy), "use missing or never, and fetch newer images with `podc image pull`")
+	}
+	return t.platform(key, s)
+}
+
+// labels are those that the pod has from the start: the user's, and the project's but for number, image and hash.
+func (t *translation) labels(s types.ServiceConfig) map[string]string {
+	labels := maps.Clone(map[string]string(s.Labels))
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[project.LabelProject] = t.p.Name
+	labels[project.LabelService] = s.Name
+	labels[project.LabelVersion] = t.opt.Version
+	labels[project.LabelWorkingDir] = t.p.WorkingDir
+	labels[project.LabelConfigFiles] = strings.Join(t.p.ComposeFiles, ",")
+	labels[project.LabelOneoff] = "False"
+	if len(t.p.EnvFiles) > 0 {
+		labels[project.LabelEnvFile] = strings.Join(t.p.EnvFiles, ",")
+	}
+	var deps []string
+	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
+		d := s.DependsOn[name]
+		deps = append(deps, fmt.Sprintf("%s:%s:%t", name, d.Condition, d.Restart))
+	}
+	if len(deps) > 0 {
+		labels[project.LabelDependsOn] = strings.Join(deps, ",")
+	}
+	return labels
+}
