@@ -22,6 +22,10 @@ var ErrLocked = errors.New("locked by another process")
 // TryLock takes the lock at path or fails at once with ErrLocked. It creates the file and its folder where missing.
 func TryLock(path string) (*Lock, error) { return lock(path, unix.LOCK_EX|unix.LOCK_NB) }
 
+// LockShared takes the lock at path together with other LockShared holders, waiting while somebody holds it alone; such
+// holders keep it only for moments.
+func LockShared(path string) (*Lock, error) { return lock(path, unix.LOCK_SH) }
+
 // LockWait takes the lock at path, waiting until ctx ends. Within one process two LockWait calls exclude each other too.
 // waiting, which may be nil, is called once before the first wait with the pid noted by the holder (0 if unknown).
 func LockWait(ctx context.Context, path string, waiting func(holder int)) (*Lock, error) {

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Containers live in <parent of the root>/<id> in every hierarchy, made by the runtime. conmon, monitor and guardian live in
+// <parent>/helpers wherever their caller was not in the root cgroup, so that they outlive the caller's own cgroup.
+
+func (p paths) cgroupOf(id string) string { return p.cgroup() + "/" + id }
+
+// escapeCgroup moves pid out of the cgroups of this process, into one of the root's own. A CI step, a terminal's scope or an
+// ssh session is ended by killing its cgroup; what podc leaves running must not be in it.
+func (p paths) escapeCgroup(pid int) error {
+	f, err := os.Open("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	mounts := cgroupMountsByController()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		_, rest, _ := strings.Cut(sc.Text(), ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		mount := mounts[controllers]
+		if !ok || path == "/" || mount == "" {
+			continue
+		}
+		dir := filepath.Join(mount, p.cgroup(), "helpers")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("cannot make cgroup %s: %w", dir, err)
+		}
+		copyCpuset(filepath.Join(mount, p.cgroup()), dir)
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+			return fmt.Errorf("cannot move process %d to cgroup %s: %w", pid, dir, err)
+		}
+	}
+	return nil
+}
+
+// copyCpuset gives new v1 cpuset groups the CPUs and memory nodes of their parent; empty ones admit no process.
+func copyCpuset(dirs ...string) {
+	for _, dir := range dirs {
+		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil || strings.TrimSpace(string(b)) != "" {
+				continue
+			}
+			if parent, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name)); err == nil {
+				os.WriteFile(filepath.Join(dir, name), parent, 0)
+			}
+		}
+	}
+}
+
+// cgroupMountsByController maps the middle field of /proc/<pid>/cgroup ("cpu,cpuacct", "name=systemd", "" for v2) to where
+// that hierarchy is mounted.
+func cgroupMountsByController() map[string]string {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	mounts := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		before, after, _ := strings.Cut(line, " - ")
+		l, r := strings.Fields(before), strings.Fields(after)
+		if len(l) < 5 || len(r) < 3 {
+			continue
+		}
+		switch r[0] {
+		case "cgroup2":
+			mounts[""] = l[4]
+		case "cgroup":
+			var names []string
+			for o := range strings.SplitSeq(r[2], ",") {
+				if o != "rw" && o != "ro" && o != "xattr" && o != "clone_children" && !strings.HasPrefix(o, "release_agent=") {
+					names = append(names, o)
+				}
+			}
+			mounts[strings.Join(names, ",")] = l[4]
+		}
+	}
+	return mounts
+}
+
+// cgroupPids lists the processes of a container: those of the first hierarchy that has its cgroup.
+func (p paths) cgroupPids(id string) []int {
+	for _, m := range cgroupMounts() {
+		var pids []int
+		err := filepath.WalkDir(filepath.Join(m, p.cgroupOf(id)), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "cgroup.procs" {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			for f := range strings.FieldsSeq(string(b)) {
+				if pid, err := strconv.Atoi(f); err == nil {
+					pids = append(pids, pid)
+				}
+			}
+			return err
+		})
+		if err == nil {
+			return pids
+		}
+	}
+	return nil
+}
+
+// removeCgroup removes the cgroups of a container from every hierarchy. The runtime's own delete can leave some behind, for
+// one when it was killed before it noted their path. Idempotent; a group that still has processes stays and is an error.
+func (p paths) removeCgroup(id string) error {
+	var errs []error
+	for _, m := range cgroupMounts() {
+		errs = append(errs, removeCgroupTree(filepath.Join(m, p.cgroupOf(id))))
+	}
+	return errors.Join(errs...)
+}
+
+func removeCgroupTree(dir string) error {
+	err := unix.Rmdir(dir)
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return nil
+	case !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY):
+		return fmt.Errorf("cannot remove cgroup %s: %w", dir, err)
+	}
+	entries, _ := os.ReadDir(dir)
+	var errs []error
+	for _, e := range entries {
+		if e.IsDir() {
+			errs = append(errs, removeCgroupTree(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+		errs = append(errs, fmt.Errorf("cannot remove cgroup %s: %w", dir, err))
+	}
+	return errors.Join(errs...)
+}
+
+// removeIdleCgroups removes the parent cgroups of this root if no container and no helper is in them. Whoever starts one
+// holds the active lock shared meanwhile, so that the parent does not vanish under it.
+func (e *Engine) removeIdleCgroups() {
+	l, err := disk.TryLock(e.paths.activeLock())
+	if err != nil {
+		return // somebody is starting something: not idle
+	}
+	defer l.Unlock()
+	for _, m := range cgroupMounts() {
+		unix.Rmdir(filepath.Join(m, e.paths.cgroup(), "helpers"))
+		unix.Rmdir(filepath.Join(m, e.paths.cgroup()))
+	}
+}

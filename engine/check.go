@@ -1,0 +1,309 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Check lists every broken invariant of this pair of roots: whatever carries the root's id, or lies in its folders, and
+// belongs to nothing that lives. It changes nothing. What another process is making at this moment is not broken.
+func (e *Engine) Check(ctx context.Context) ([]Problem, error) {
+	findings, err := e.findings(ctx)
+	var problems []Problem
+	for _, f := range findings {
+		problems = append(problems, f.Problem)
+	}
+	return problems, err
+}
+
+// Repair mends what Check lists and returns what it mended. It is safe beside running commands, and idempotent.
+func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
+	findings, err := e.findings(ctx)
+	errs := []error{err}
+	var mended []Problem
+	for _, f := range findings {
+		if f.mend == nil {
+			continue // netstack mends its own below
+		}
+		if err := f.mend(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("cannot clear away %s %s: %w", f.Kind, f.Object, err))
+			continue
+		}
+		mended = append(mended, f.Problem)
+	}
+	errs = append(errs, e.net.GC(ctx, e.aliveID()))
+	e.removeIdleCgroups()
+	return mended, errors.Join(errs...)
+}
+
+// finding is a Problem and the way to mend it.
+type finding struct {
+	Problem
+	mend func(context.Context) error
+}
+
+// inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
+type inventory struct {
+	runDirs, runtimes, exits, monitors, trash []string
+	cgroups                                   map[string][]string // id -> folders
+	mounts                                    []string
+	processes                                 []helperProcess
+}
+
+// helperProcess is a conmon, monitor or guardian of this root.
+type helperProcess struct {
+	process
+	name  string
+	owner string // the container's id, or the group
+}
+
+func (e *Engine) findings(ctx context.Context) ([]finding, error) {
+	inv := e.takeInventory()
+	pods, err := e.readAll()
+	if err != nil {
+		return nil, err
+	}
+	byID, groups, names := map[string]*pod{}, map[string]bool{}, map[string]bool{}
+	for _, p := range pods {
+		byID[p.ID], groups[p.Spec.Group], names[p.Spec.Name] = p, true, true
+	}
+	var found []finding
+	found = append(found, e.brokenPods(pods)...)
+	found = append(found, e.strayRunDirs(inv, names)...)
+	found = append(found, e.strayRuntime(inv, byID)...)
+	found = append(found, e.strayMounts(inv, pods)...)
+	found = append(found, e.strayProcesses(inv, byID, groups)...)
+	found = append(found, e.strayMonitors(inv, groups)...)
+	for _, t := range inv.trash {
+		found = append(found, finding{Problem{"file", t, "removed pod whose files are still there"}, func(context.Context) error { return e.emptyTrash() }})
+	}
+	strays, err := e.volumes.Strays()
+	for _, v := range strays {
+		found = append(found, finding{Problem{"volume", v, "folder without a record"}, func(ctx context.Context) error { return e.volumes.Remove(ctx, v) }})
+	}
+	netProblems, netErr := e.net.Check(ctx, e.aliveID())
+	for _, p := range netProblems {
+		found = append(found, finding{Problem: Problem(p)})
+	}
+	return found, errors.Join(err, netErr)
+}
+
+func (e *Engine) takeInventory() inventory {
+	pp := e.paths
+	inv := inventory{
+		runDirs: listDir(pp.runPods()), runtimes: listDir(pp.runtime()), exits: listDir(pp.exits()),
+		monitors: listDir(pp.monitors()), trash: listDir(pp.trash()), cgroups: map[string][]string{},
+	}
+	for _, m := range cgroupMounts() {
+		parent := filepath.Join(m, pp.cgroup())
+		for _, id := range listDir(parent) {
+			if fi, err := os.Stat(filepath.Join(parent, id)); err == nil && fi.IsDir() {
+				inv.cgroups[id] = append(inv.cgroups[id], filepath.Join(parent, id))
+			}
+		}
+	}
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[4], pp.pods()+"/") || strings.HasPrefix(f[4], pp.runPods()+"/")) {
+			inv.mounts = append(inv.mounts, f[4])
+		}
+	}
+	inv.processes = e.helperProcesses()
+	return inv
+}
+
+func listDir(dir string) []string {
+	entries, _ := os.ReadDir(dir)
+	var names []string
+	for _, d := range entries {
+		names = append(names, d.Name())
+	}
+	return names
+}
+
+// helperProcesses finds what podc left running for this root, by the run root among the arguments.
+func (e *Engine) helperProcesses() []helperProcess {
+	var list []helperProcess
+	for _, name := range listDir("/proc") {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + name + "/cmdline")
+		if err != nil || !strings.Contains(string(b), e.paths.run) {
+			continue
+		}
+		args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+		switch base := filepath.Base(args[0]); {
+		case base == "conmon" && slices.Contains(args, e.paths.runtime()):
+			list = append(list, helperProcess{findProcess(pid), base, argAfter(args, "-c")})
+		case base == "podc-monitor" && slices.Contains(args, e.paths.run) && len(args) > 2 && (args[1] == "monitor" || args[1] == "guard"):
+			list = append(list, helperProcess{findProcess(pid), args[1], args[len(args)-1]})
+		}
+	}
+	return list
+}
+
+func argAfter(args []string, flag string) string {
+	if i := slices.Index(args, flag); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
+}
+
+// brokenPods are those that a dead process left half made, half started or half removed.
+func (e *Engine) brokenPods(pods []*pod) []finding {
+	var found []finding
+	for _, p := range pods {
+		name := p.Spec.Name
+		if disk.Held(e.paths.podLock(name)) {
+			continue
+		}
+		switch s := p.state; {
+		case s.Status == StatusCreating, s.Status == StatusRemoving:
+			found = append(found, finding{Problem{"pod", name, "left half made: " + string(s.Status)}, func(ctx context.Context) error {
+				return e.RemovePod(ctx, name, RemoveOptions{})
+			}})
+		case s.Status != StatusRunning && s.Status != StatusRestarting && !s.Settled && len(e.sharers(name)) == 0:
+			found = append(found, finding{Problem{"pod", name, "ended, but not cleared away"}, func(ctx context.Context) error {
+				_, err := e.Refresh(ctx, name)
+				return err
+			}})
+		}
+	}
+	return found
+}
+
+func (e *Engine) strayRunDirs(inv inventory, names map[string]bool) []finding {
+	var found []finding
+	for _, name := range inv.runDirs {
+		if names[name] || disk.Held(e.paths.podLock(name)) {
+			continue
+		}
+		found = append(found, finding{Problem{"file", e.paths.runPod(name), "run state of a pod that does not exist"}, func(ctx context.Context) error {
+			l, err := e.lockPod(ctx, name)
+			if err != nil {
+				return err
+			}
+			defer l.Unlock()
+			if _, err := os.Stat(e.paths.spec(name)); err == nil {
+				return nil // made meanwhile
+			}
+			return e.removeRunDir(name)
+		}})
+	}
+	return found
+}
+
+// strayRuntime finds cgroups, runtime state and exit files of containers that are not running.
+func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
+	var found []finding
+	dead := func(id string) bool {
+		p := byID[id]
+		return p == nil || p.state.Settled && !disk.Held(e.paths.podLock(p.Spec.Name))
+	}
+	remove := func(path string) func(context.Context) error {
+		return func(context.Context) error { return os.RemoveAll(path) }
+	}
+	for id, dirs := range inv.cgroups {
+		if id == "helpers" || !dead(id) {
+			continue
+		}
+		found = append(found, finding{Problem{"cgroup", dirs[0], fmt.Sprintf("of no running container (in %d hierarchies)", len(dirs))}, func(ctx context.Context) error {
+			stray := &pod{e: e, record: record{ID: id}}
+			stray.killStray()
+			return e.paths.removeCgroup(id)
+		}})
+	}
+	for _, id := range inv.runtimes {
+		if dead(id) && !strings.HasPrefix(id, ".") {
+			path := filepath.Join(e.paths.runtime(), id)
+			found = append(found, finding{Problem{"file", path, "runtime state of no running container"}, remove(path)})
+		}
+	}
+	for _, id := range inv.exits {
+		if dead(id) {
+			found = append(found, finding{Problem{"file", e.paths.exit(id), "exit of a container that is cleared away"}, remove(e.paths.exit(id))})
+		}
+	}
+	return found
+}
+
+// strayMounts finds mounts of pods that are gone or at rest. The root filesystem and the files of one that was created but
+// not started yet are in place on purpose, and files stay until the pod goes.
+func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
+	var live []string
+	for _, p := range pods {
+		name := p.Spec.Name
+		live = append(live, e.paths.files(name))
+		if !p.state.Settled || p.state.Status == StatusCreated || p.state.Status == StatusCreating || disk.Held(e.paths.podLock(name)) {
+			live = append(live, e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts"))
+		}
+	}
+	var found []finding
+	for _, m := range inv.mounts {
+		if !slices.Contains(live, m) {
+			found = append(found, finding{Problem{"mount", m, "of no running pod"}, func(context.Context) error { return unmount(m) }})
+		}
+	}
+	return found
+}
+
+func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[string]bool) []finding {
+	var found []finding
+	for _, h := range inv.processes {
+		if h.name == "conmon" {
+			if p := byID[h.owner]; p != nil && (!p.state.Settled || disk.Held(e.paths.podLock(p.Spec.Name))) {
+				continue
+			}
+		} else if groups[h.owner] {
+			continue
+		}
+		if !h.alive() {
+			continue
+		}
+		found = append(found, finding{Problem{"process", strconv.Itoa(h.Pid), h.name + " of " + h.owner + ", which does not exist"}, func(ctx context.Context) error {
+			return ignoreDone(h.signal(unix.SIGKILL))
+		}})
+	}
+	return found
+}
+
+func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding {
+	var found []finding
+	for _, g := range inv.monitors {
+		dir := e.paths.monitor(g)
+		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
+			continue
+		}
+		found = append(found, finding{Problem{"file", dir, "of the monitor of a group without pods"}, func(context.Context) error { return os.RemoveAll(dir) }})
+	}
+	return found
+}
+
+// aliveID returns the test whether an id is that of a pod, as of the moment it is asked.
+func (e *Engine) aliveID() func(id string) bool {
+	known := map[string]bool{}
+	return func(id string) bool {
+		if !known[id] {
+			pods, _ := e.readAll()
+			for _, p := range pods {
+				// A pod at rest has nothing in the network, whatever its id.
+				if !p.state.Settled || disk.Held(e.paths.podLock(p.Spec.Name)) {
+					known[p.ID] = true
+				}
+			}
+		}
+		return known[id]
+	}
+}

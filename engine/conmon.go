@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// runtimeDeadline bounds every call of conmon and of the OCI runtime.
+const runtimeDeadline = 60 * time.Second
+
+// sealDescriptors keeps whatever descriptors podc's own caller left open from being inherited by what outlives podc.
+var sealDescriptors = sync.OnceFunc(func() {
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+})
+
+// run is one run of a container under conmon.
+type run struct {
+	id, name string
+	runtime  string // path of the OCI runtime
+	terminal bool
+	stdin    bool
+	logging  bool
+}
+
+// createContainer starts conmon, which has the runtime create the container, and returns both processes. The container's
+// own process waits until startContainer. When it returns an error, no process is left.
+func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon process, err error) {
+	sealDescriptors()
+	dir := e.paths.conmonDir(r.name)
+	for _, d := range []string{dir, e.paths.exits(), e.paths.runtime()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return init, conmon, err
+		}
+	}
+	path, err := lookupBinary("conmon")
+	if err != nil {
+		return init, conmon, err
+	}
+	sync, syncChild, err := socketPair()
+	if err != nil {
+		return init, conmon, err
+	}
+	defer sync.Close()
+	start, startChild, err := socketPair()
+	if err != nil {
+		return init, conmon, err
+	}
+	defer start.Close()
+
+	cmd := exec.Command(path, e.conmonArgs(r)...)
+	cmd.Env = append(helperEnv(), "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4")
+	cmd.ExtraFiles = []*os.File{syncChild, startChild}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Dir = "/"
+	err = cmd.Start()
+	syncChild.Close()
+	startChild.Close()
+	if err != nil {
+		return init, conmon, fmt.Errorf("cannot run conmon: %w", err)
+	}
+	// conmon waits for a byte before it does anything, so that its cgroup is settled by then.
+	escaped := e.paths.escapeCgroup(cmd.Process.Pid)
+	if escaped != nil {
+		cmd.Process.Kill()
+		cmd.Wait()
+		return init, conmon, escaped
+	}
+	start.Write([]byte{0})
+	pid, err := readSyncPipe(ctx, sync)
+	if waitErr := cmd.Wait(); err == nil && waitErr != nil {
+		err = fmt.Errorf("conmon failed: %w", waitErr)
+	}
+	if err != nil {
+		return init, conmon, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "conmon.pid"))
+	if err != nil {
+		return init, conmon, fmt.Errorf("conmon did not say its pid: %w", err)
+	}
+	conmonPid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return findProcess(pid), findProcess(conmonPid), nil
+}
+
+func (e *Engine) conmonArgs(r run) []string {
+	dir := e.paths.conmonDir(r.name)
+	args := []string{
+		"--api-version", "1", "-c", r.id, "-u", r.id, "-n", r.name, "-r", r.runtime,
+		"-b", e.paths.bundle(r.name), "-p", filepath.Join(dir, "pid"), "--conmon-pidfile", filepath.Join(dir, "conmon.pid"),
+		"--exit-dir", e.paths.exits(), "--persist-dir", dir, "--full-attach", "--log-level", "error",
+		"--runtime-arg", "--root", "--runtime-arg", e.paths.runtime(),
+		"--exit-command", e.helper("podc-monitor"),
+	}
+	for _, a := range []string{"exit", "--root", e.paths.data, "--runroot", e.paths.run, r.name, r.id} {
+		args = append(args, "--exit-command-arg", a)
+	}
+	log := "none"
+	if r.logging {
+		log = "k8s-file:" + e.paths.log(r.name)
+	}
+	args = append(args, "-l", log)
+	if r.terminal {
+		args = append(args, "-t")
+	}
+	if r.stdin {
+		args = append(args, "-i")
+	}
+	return args
+}
+
+// readSyncPipe reads conmon's one line: the pid of the container's process, or why there is none.
+func readSyncPipe(ctx context.Context, sync *os.File) (int, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, runtimeDeadline, fmt.Errorf("conmon did not answer within %s", runtimeDeadline))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { sync.SetReadDeadline(time.Now()) })
+	defer stop()
+	line, err := bufio.NewReaderSize(sync, 64<<10).ReadBytes('\n')
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return 0, fmt.Errorf("conmon ended without an answer: %w", err)
+	}
+	var answer struct {
+		Data    int    `json:"data"`
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal(line, &answer); err != nil {
+		return 0, fmt.Errorf("conmon gave an answer that is not understood: %q", line)
+	}
+	if answer.Data <= 0 {
+		return 0, explainRuntime(answer.Message)
+	}
+	return answer.Data, nil
+}
+
+// startContainer lets the created container's process go.
+func (e *Engine) startContainer(ctx context.Context, r run) error {
+	ctx, cancel := context.WithTimeout(ctx, runtimeDeadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.runtime, "--root", e.paths.runtime(), "start", r.id)
+	cmd.Env = helperEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if msg := strings.TrimSpace(string(out)); msg != "" {
+			return explainRuntime(msg)
+		}
+		return fmt.Errorf("cannot start the container's process: %w", err)
+	}
+	return nil
+}
+
+// explainRuntime turns what the runtime printed into an error that says what to do where the cause is known.
+func explainRuntime(msg string) error {
+	msg = strings.TrimSpace(msg)
+	switch {
+	case strings.Contains(msg, "cgroups in hybrid mode not supported"):
+		return fmt.Errorf("crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
+			"mount it as a v1 hierarchy (hugetlb, perf_event; `go tool task setup` does) or use another runtime: %w", errdefs.ErrFailedPrecondition)
+	case strings.Contains(msg, "executable file") && strings.Contains(msg, "not found"), strings.Contains(msg, "No such file or directory") && strings.Contains(msg, "executable"):
+		return fmt.Errorf("%w: %s", errdefs.ErrNotFound, msg)
+	case msg == "":
+		return errors.New("the runtime failed without a word")
+	}
+	return errors.New(msg)
+}
+
+func socketPair() (parent, child *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The parent's end is non-blocking so that deadlines work on it; conmon's must block.
+	if err := unix.SetNonblock(fds[1], false); err != nil {
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "parent"), os.NewFile(uintptr(fds[1]), "child"), nil
+}
+
+// helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
+func helperEnv() []string { return []string{"PATH=" + searchPath} }
+
+// searchPath holds where distributions put conmon and the runtimes; the caller's PATH may lack the sbin folders.
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"
+
+// lookupBinary finds a program on the caller's PATH, then where distributions put it.
+func lookupBinary(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return filepath.Abs(path)
+	}
+	if !strings.Contains(name, "/") {
+		for dir := range strings.SplitSeq(searchPath, ":") {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("cannot find the program %q that containers need (on Debian: apt-get install %s): %w", name, filepath.Base(name), errdefs.ErrFailedPrecondition)
+}
+
+// runtimePath finds the OCI runtime of a pod.
+func (e *Engine) runtimePath(name string) (string, error) {
+	return lookupBinary(or(name, e.cfg.Runtime))
+}
+
+// helper is the path of one of podc's own helper binaries.
+func (e *Engine) helper(name string) string { return filepath.Join(e.cfg.Helpers, name) }

@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// CreatePod makes a pod of spec over img, without starting it: its record, volumes, root filesystem and files. A pod of that
+// name is an error (errdefs.IsAlreadyExists). Should this process die on the way, the pod is seen as StatusCreating and
+// RemovePod clears it away.
+func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
+	if err := checkSpec(spec, img); err != nil {
+		return podError("create", spec.Name, err)
+	}
+	files, err := loadFiles(spec.Container.Files)
+	if err != nil {
+		return podError("create", spec.Name, err)
+	}
+	l, err := e.lockPod(ctx, spec.Name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if _, err := os.Stat(e.paths.spec(spec.Name)); err == nil {
+		return podError("create", spec.Name, fmt.Errorf("a pod of that name exists: %w", errdefs.ErrAlreadyExists))
+	}
+	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}
+	p.nameVolumes()
+	p.state.Status, p.state.Settled = StatusCreating, true
+	// The intent, with every name that will be made, comes before the first effect.
+	if err := errors.Join(p.save(), p.saveRecord()); err != nil {
+		return podError("create", spec.Name, err)
+	}
+	err = p.make(ctx, files)
+	if err == nil {
+		p.state.Status = StatusCreated
+		err = p.save()
+	}
+	if err != nil {
+		return podError("create", spec.Name, errors.Join(err, p.remove(ctx, RemoveOptions{})))
+	}
+	return nil
+}
+
+func podError(verb, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot %s %q: %w", verb, name, err)
+}
+
+// checkSpec refuses what can be known to be wrong before anything is made.
+func checkSpec(s PodSpec, img Image) error {
+	if !validName.MatchString(s.Name) {
+		return fmt.Errorf("the name is not valid: %w", errdefs.ErrInvalidArgument)
+	}
+	if s.Group == "" || !validName.MatchString(s.Group) {
+		return fmt.Errorf("group %q is not valid: %w", s.Group, errdefs.ErrInvalidArgument)
+	}
+	for _, m := range s.Container.Mounts {
+		if !path.IsAbs(m.Target) {
+			return fmt.Errorf("mount target %q is not an absolute path: %w", m.Target, errdefs.ErrInvalidArgument)
+		}
+		switch path.Clean(m.Target) {
+		case "/", "/proc", "/sys", "/dev":
+			return fmt.Errorf("nothing may be mounted on %s of a container: %w", m.Target, errdefs.ErrInvalidArgument)
+		}
+	}
+	if len(img.Layers) == 0 {
+		return fmt.Errorf("image %q is not resolved: %w", s.Container.Image, errdefs.ErrInvalidArgument)
+	}
+	for _, f := range s.Container.Files {
+		if !path.IsAbs(f.Target) {
+			return fmt.Errorf("file target %q is not an absolute path: %w", f.Target, errdefs.ErrInvalidArgument)
+		}
+	}
+	return nil
+}
+
+func (p *pod) saveRecord() error {
+	dir := p.e.paths.pod(p.Spec.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, disk.Durable)
+}
+
+// nameVolumes decides which volume stands behind each target, anonymous ones included: those of the spec and those that the
+// image declares and nothing else covers.
+func (p *pod) nameVolumes() {
+	p.Volumes = map[string]string{}
+	covered := map[string]bool{}
+	for _, m := range p.Spec.Container.Mounts {
+		covered[path.Clean(m.Target)] = true
+		if m.Type == MountVolume {
+			p.Volumes[m.Target] = or(m.Source, newID())
+		}
+	}
+	for _, target := range p.Image.Config.Volumes {
+		if !covered[path.Clean(target)] {
+			p.Volumes[target] = newID()
+		}
+	}
+}
+
+// make makes what the record promises.
+func (p *pod) make(ctx context.Context, files []File) error {
+	if err := os.MkdirAll(p.e.paths.bundle(p.Spec.Name), 0o700); err != nil {
+		return err
+	}
+	if err := writeFiles(p.e.paths.files(p.Spec.Name), files); err != nil {
+		return err
+	}
+	if err := p.mount(); err != nil {
+		return err
+	}
+	return p.makeVolumes(ctx)
+}
+
+func (p *pod) mount() error {
+	pp, name := p.e.paths, p.Spec.Name
+	if err := mountRootfs(p.Image.Layers, pp.diff(name), pp.work(name), pp.merged(name)); err != nil {
+		return err
+	}
+	return checkRootfs(pp.merged(name))
+}
+
+// volumeMounts are the volume mounts of the spec followed by those the image declares.
+func (p *pod) volumeMounts() []Mount {
+	var list []Mount
+	seen := map[string]bool{}
+	for _, m := range p.Spec.Container.Mounts {
+		if m.Type == MountVolume {
+			list = append(list, m)
+			seen[m.Target] = true
+		}
+	}
+	for _, target := range p.Image.Config.Volumes {
+		if p.Volumes[target] != "" && !seen[target] {
+			list = append(list, Mount{Type: MountVolume, Target: target})
+		}
+	}
+	return list
+}
+
+// makeVolumes makes the volumes that are not there yet, and fills the empty ones from the image.
+func (p *pod) makeVolumes(ctx context.Context) error {
+	for _, m := range p.volumeMounts() {
+		v := volumes.Volume{Name: p.Volumes[m.Target], Labels: m.Labels, Anonymous: m.Source == ""}
+		if _, err := p.e.volumes.Create(ctx, v); err != nil {
+			return err
+		}
+		if m.NoCopy {
+			continue
+		}
+		source, err := realPathInRoot(p.e.paths.merged(p.Spec.Name), m.Target)
+		if fi, serr := os.Stat(source); err != nil || serr != nil || !fi.IsDir() {
+			source = "" // the image has no folder there: the volume stays as it is
+		}
+		if err := p.e.volumes.Seed(ctx, v.Name, source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemoveOptions says what goes with a pod.
+type RemoveOptions struct {
+	Volumes bool // its anonymous volumes too
+	Force   bool // stop it first, by SIGKILL
+}
+
+// RemovePod removes a pod that is not running, and everything made for it. Idempotent: a pod that does not exist is fine.
+// A running one is an error (errdefs.IsFailedPrecondition) unless forced.
+func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) error {
+	if opt.Force {
+		if err := e.StopPod(ctx, name, ptr(time.Duration(0))); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	err := e.update(ctx, name, func(p *pod) error {
+		if p.state.Status == StatusRunning {
+			return fmt.Errorf("it is running; stop it first: %w", errdefs.ErrFailedPrecondition)
+		}
+		return p.remove(ctx, opt)
+	})
+	if errdefs.IsNotFound(err) {
+		return errors.Join(e.removeRunDir(name), e.emptyTrash())
+	}
+	return podError("remove", name, err)
+}
+
+// remove needs the pod's lock. It tries everything, and the record goes last but one, so that a remove cut short is seen
+// and can be repeated.
+func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
+	pp, name := p.e.paths, p.Spec.Name
+	if p.state.Status != StatusRemoving {
+		p.state.Status = StatusRemoving
+		if err := p.save(); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(p.settle(ctx), unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
+		return err
+	}
+	if opt.Volumes {
+		for _, m := range p.volumeMounts() {
+			if v, err := p.e.volumes.Get(p.Volumes[m.Target]); err == nil && v.Anonymous {
+				if err := p.e.volumes.Remove(ctx, v.Name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	// One rename makes the pod vanish; its files, which may be many, go after.
+	if err := os.MkdirAll(pp.trash(), 0o700); err != nil {
+		return err
+	}
+	if err := os.Rename(pp.pod(name), filepath.Join(pp.trash(), p.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	p.state.Status = statusGone
+	return errors.Join(p.e.removeRunDir(name), p.e.emptyTrash())
+}
+
+// removeRunDir removes the pod's folder in RUN, lock file included: who waits for that lock notices and starts over.
+func (e *Engine) removeRunDir(name string) error {
+	if !validName.MatchString(name) {
+		return nil
+	}
+	dir := e.paths.runPod(name)
+	errs := []error{unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name))}
+	errs = append(errs, os.RemoveAll(dir))
+	return errors.Join(errs...)
+}
+
+// emptyTrash deletes what removed pods left. Idempotent, and harmless beside another process doing the same.
+func (e *Engine) emptyTrash() error {
+	entries, err := os.ReadDir(e.paths.trash())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, t := range entries {
+		errs = append(errs, os.RemoveAll(filepath.Join(e.paths.trash(), t.Name())))
+	}
+	os.Remove(e.paths.trash())
+	return errors.Join(errs...)
+}
+
+// sharers lists the running pods that use the network namespace of name.
+func (e *Engine) sharers(name string) []string {
+	pods, err := e.readAll()
+	if err != nil {
+		return nil
+	}
+	var list []string
+	for _, p := range pods {
+		if p.Spec.Network.Mode == NetworkPod && p.Spec.Network.Pod == name && p.state.Status == StatusRunning {
+			list = append(list, p.Spec.Name)
+		}
+	}
+	return list
+}
+
+// attachment is what the pod asks of the network.
+func (p *pod) attachment() netstack.Attachment {
+	n := p.Spec.Network
+	names := append([]string{p.Spec.Name, p.ID[:12]}, n.Names...)
+	slices.Sort(names)
+	ports := n.Ports
+	if len(p.state.Ports) == len(n.Ports) {
+		ports = p.state.Ports // a restart keeps what was chosen
+	}
+	return netstack.Attachment{
+		ID: p.ID, Owner: p.Spec.Name, NetNS: p.e.paths.ns(p.Spec.Name, "net"),
+		Names: slices.Compact(names), Endpoints: n.Endpoints, Ports: ports, DNS: n.DNS, Links: n.Links,
+	}
+}

@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// Config says where an engine keeps things and which programs it runs.
+type Config struct {
+	Root    string // data, survives a reboot; must be absolute
+	RunRoot string // run state, worthless after a reboot; must be absolute
+	// Helpers is the folder of podc's helper binaries; empty: that of the running executable.
+	Helpers string
+	Runtime string // OCI runtime for pods that name none; empty: "crun"
+}
+
+// Engine gives access to the pods, networks and volumes below one pair of roots. It holds no state of its own beside
+// caches: any number of engines, in any number of processes, may work on the same roots at once. Its methods are safe for
+// concurrent use.
+type Engine struct {
+	paths   paths
+	cfg     Config
+	net     *netstack.Stack
+	volumes *volumes.Store
+	watch   watcher
+}
+
+// Open returns the engine of the roots in cfg. It is cheap and has no side effect: folders are made by the first write.
+func Open(cfg Config) (*Engine, error) {
+	for _, dir := range []string{cfg.Root, cfg.RunRoot} {
+		if !filepath.IsAbs(dir) {
+			return nil, fmt.Errorf("cannot use %q as a root folder: the path must be absolute", dir)
+		}
+	}
+	if cfg.Helpers == "" {
+		exe, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("cannot find podc's own folder: %w", err)
+		}
+		cfg.Helpers = filepath.Dir(exe)
+	}
+	if cfg.Runtime == "" {
+		cfg.Runtime = "crun"
+	}
+	p := newPaths(cfg.Root, cfg.RunRoot)
+	return &Engine{
+		paths:   p,
+		cfg:     cfg,
+		net:     netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run}),
+		volumes: volumes.Open(p.volumes()),
+	}, nil
+}
+
+// Network gives access to the engine's networks.
+func (e *Engine) Network() *netstack.Stack { return e.net }
+
+// Volumes gives access to the engine's volumes.
+func (e *Engine) Volumes() *volumes.Store { return e.volumes }
+
+// RootID tells this pair of roots from others on the same kernel: every name that is global to the host carries it.
+func (e *Engine) RootID() string { return e.paths.id }
+
+// rootID derives the id from the data root, so that it is the same in every process and after every reboot.
+func rootID(data string) string {
+	if real, err := filepath.EvalSymlinks(data); err == nil {
+		data = real
+	}
+	sum := sha256.Sum256([]byte(filepath.Clean(data)))
+	return hex.EncodeToString(sum[:4])
+}
+
+// newID returns the random id of a container, in docker's form.
+func newID() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// bootID is the kernel's id of this boot: run state written under another one is worthless, wherever it lies.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// HandleExit is what conmon runs when the container id of a pod has ended: it notes the end and either hands the pod to its
+// restart policy or clears everything of the run away. Idempotent: whoever comes first does it, be it the exit handler, the
+// monitor, a stop, or the next command. A pod that is gone, or is another one by now, is fine.
+func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		if p.ID != id || p.state.Status == StatusRunning || p.state.Status == StatusCreating {
+			return nil
+		}
+		return p.settle(ctx)
+	})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return podError("clean up after", name, err)
+}
+
+// settle brings the pod to rest after a run: the end is on record, and nothing of the run is left but, while the pod waits
+// to be restarted, its namespaces, network and mounts. It needs the pod's lock, is idempotent and tries everything.
+func (p *pod) settle(ctx context.Context) error {
+	if p.state.Settled || p.state.Status == StatusRunning {
+		return nil
+	}
+	if p.state.Status == StatusExited && !p.last.Finished.IsZero() {
+		if err := p.saveLast(); err != nil {
+			return err
+		}
+	}
+	if err := p.clearRuntime(); err != nil {
+		return err
+	}
+	if p.state.Status == StatusExited && p.endedAlone() && p.wantsRestart() {
+		p.scheduleRestart()
+		return p.e.EnsureMonitor(ctx, p.Spec.Group)
+	}
+	return p.clearPod(ctx)
+}
+
+// endedAlone tells the end of a run that took place from a start that failed half-way.
+func (p *pod) endedAlone() bool {
+	return !p.state.Started.IsZero() && !p.last.Finished.Before(p.state.Started)
+}
+
+func (p *pod) saveLast() error {
+	if _, err := os.Stat(filepath.Join(p.e.paths.conmonDir(p.Spec.Name), "oom")); err == nil {
+		p.last.OOMKilled = true
+	}
+	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
+}
+
+// clearRuntime removes what conmon and the runtime made for the run: processes, cgroups, state. The runtime's own delete
+// would do the same with a process of its own, and trusts a record that a killed runtime has not written; so podc goes by
+// the names it chose itself.
+func (p *pod) clearRuntime() error {
+	pp := p.e.paths
+	p.killStray()
+	errs := []error{pp.removeCgroup(p.ID)}
+	if parent := p.Spec.Container.CgroupParent; parent != "" {
+		for _, m := range cgroupMounts() {
+			errs = append(errs, removeCgroupTree(filepath.Join(m, parent, p.ID)))
+		}
+	}
+	for _, path := range []string{filepath.Join(pp.runtime(), p.ID), pp.exit(p.ID), pp.conmonDir(p.Spec.Name)} {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	for _, f := range []string{"attach", "ctl", "winsz"} {
+		os.Remove(filepath.Join(pp.bundle(p.Spec.Name), f))
+	}
+	p.state.Init, p.state.Conmon = process{}, process{}
+	return errors.Join(errs...)
+}
+
+// killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a
+// killed conmon leaves the container alone. After a proper end there is nothing to kill.
+func (p *pod) killStray() {
+	if _, err := os.Stat(p.e.paths.exit(p.ID)); err != nil {
+		p.killConmon()
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		pids := p.e.paths.cgroupPids(p.ID)
+		if len(pids) == 0 {
+			return
+		}
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		for _, pid := range pids {
+			proc := findProcess(pid)
+			proc.signal(unix.SIGKILL)
+			proc.wait(ctx)
+		}
+		cancel()
+		if len(pids) == 1 && findProcess(pids[0]) == (process{}) {
+			return // a zombie: whoever is its parent reaps it
+		}
+	}
+}
+
+// killConmon ends the conmon of a run that has no end on record. It is known by state, or else by its arguments, which hold
+// the container's id: a start may have died before it could note the pid.
+func (p *pod) killConmon() {
+	if p.state.Conmon.alive() {
+		p.state.Conmon.signal(unix.SIGKILL)
+		return
+	}
+	entries, _ := os.ReadDir("/proc")
+	for _, d := range entries {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		proc := findProcess(pid)
+		cmdline, err := os.ReadFile(filepath.Join("/proc", d.Name(), "cmdline"))
+		if err != nil || !isConmonOf(cmdline, p.ID) {
+			continue
+		}
+		proc.signal(unix.SIGKILL)
+	}
+}
+
+// isConmonOf recognises conmon, and the runtime that it runs, by their arguments.
+func isConmonOf(cmdline []byte, id string) bool {
+	args := strings.Split(string(cmdline), "\x00")
+	base := filepath.Base(args[0])
+	if base != "conmon" && base != "crun" && base != "runc" {
+		return false
+	}
+	for _, a := range args[1:] {
+		if a == id {
+			return true
+		}
+	}
+	return false
+}
+
+// clearPod gives back namespaces, network and mounts. While another running pod shares the network, it stays; the last
+// sharer's own settle comes back for it.
+func (p *pod) clearPod(ctx context.Context) error {
+	e, name := p.e, p.Spec.Name
+	if p.Spec.Network.Mode == NetworkPrivate && len(e.sharers(name)) > 0 {
+		return nil
+	}
+	var errs []error
+	if p.Spec.Network.Mode == NetworkPrivate {
+		e.releaseNames(ctx, p.Spec.Group, p.ID) // sockets pin a namespace: the resolver's go first
+		errs = append(errs, e.net.Detach(ctx, p.ID))
+	}
+	errs = append(errs, unpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
+	if p.state.Status != StatusCreated {
+		errs = append(errs, unmount(e.paths.merged(name)))
+	}
+	errs = append(errs, os.RemoveAll(e.paths.etc(name)))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	p.state.Settled, p.state.Interfaces = true, nil
+	if p.Spec.Network.Mode == NetworkPod {
+		return e.settleProvider(ctx, p.Spec.Network.Pod)
+	}
+	return nil
+}
+
+// settleProvider finishes the clean-up of a pod that ended while its network was still in use.
+func (e *Engine) settleProvider(ctx context.Context, name string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		if p.state.Status == StatusRunning || p.state.Status == StatusRestarting {
+			return nil
+		}
+		return p.settle(ctx)
+	})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Restart back-off, as docker's: 100 ms, doubled up to a minute, forgotten after a run of 10 s.
+const (
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = time.Minute
+	goodRun      = 10 * time.Second
+)
+
+// wantsRestart applies the restart policy to the run that has ended, or to a start by policy that failed.
+func (p *pod) wantsRestart() bool {
+	if p.state.Stopping {
+		return false
+	}
+	switch r := p.Spec.Container.Restart; r.Name {
+	case "always", "unless-stopped":
+		return true
+	case "on-failure":
+		return (p.last.ExitCode != 0 || p.state.Error != "") && (r.MaxRetries == 0 || p.state.Restarts < r.MaxRetries)
+	}
+	return false
+}
+
+func (p *pod) scheduleRestart() {
+	switch {
+	case p.state.Backoff == 0 || p.state.Error == "" && p.last.Finished.Sub(p.last.Started) >= goodRun:
+		p.state.Backoff = firstBackoff
+	default:
+		p.state.Backoff = min(2*p.state.Backoff, maxBackoff)
+	}
+	p.state.Status = StatusRestarting
+	p.state.NextStart = time.Now().Add(p.state.Backoff)
+}
+
+// explainExit says how a run ended, for messages.
+func explainExit(p Pod) string {
+	if !p.ExitKnown {
+		return "ended unseen, its exit code is not known"
+	}
+	s := fmt.Sprintf("exited with code %d", p.ExitCode)
+	if p.OOMKilled {
+		s += " (out of memory)"
+	}
+	return s
+}

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Configs and secrets lie on a tmpfs of the pod: never on disk, never in a layer, never in saved state. It stays from the
+// pod's creation to its removal, so that a restart needs nobody who knows the content.
+
+// maxFile bounds a config or secret, as swarm does.
+const maxFile = 500 << 10
+
+// loadFiles reads the files that come from the host, so that a missing or oversized one is refused before any effect.
+func loadFiles(files []File) ([]File, error) {
+	loaded := make([]File, len(files))
+	for i, f := range files {
+		if f.Source != "" {
+			b, err := readHostFile(f.Source)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read the source of %s: %w", f.Target, err)
+			}
+			f.Content = b
+		}
+		if len(f.Content) > maxFile {
+			return nil, fmt.Errorf("the file for %s is larger than %d KiB: %w", f.Target, maxFile>>10, errdefs.ErrInvalidArgument)
+		}
+		loaded[i] = f
+	}
+	return loaded, nil
+}
+
+func readHostFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file: %w", path, errdefs.ErrInvalidArgument)
+	}
+	if fi.Size() > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d KiB: %w", path, maxFile>>10, errdefs.ErrInvalidArgument)
+	}
+	b := make([]byte, fi.Size())
+	n, err := f.ReadAt(b, 0)
+	if n == len(b) {
+		err = nil
+	}
+	return b, err
+}
+
+// writeFiles puts the contents on a fresh tmpfs at dir, numbered in the order of files. Owners follow when the image's
+// accounts can be read (ownFiles).
+func writeFiles(dir string, files []File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	if err := removeFiles(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// Swap is disk too: noswap (Linux 6.4) keeps secrets off it where it can.
+	err := unix.Mount("podc-files", dir, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "mode=0711,noswap")
+	if errors.Is(err, unix.EINVAL) {
+		err = unix.Mount("podc-files", dir, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "mode=0711")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot mount the folder of configs and secrets: %w", err)
+	}
+	for i, f := range files {
+		mode := uint32(0o444)
+		if f.Mode != nil {
+			mode = *f.Mode
+		}
+		path := filepath.Join(dir, strconv.Itoa(i))
+		if err := os.WriteFile(path, f.Content, 0o600); err != nil {
+			return err
+		}
+		if err := unix.Chmod(path, mode&0o7777); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownFiles gives each file the owner asked for, by number or by a name of the image, and returns the mounts.
+func ownFiles(dir, root string, files []File) ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for i, f := range files {
+		path := filepath.Join(dir, strconv.Itoa(i))
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("the content of %s is gone, as after a reboot: bring the pod up anew: %w", f.Target, errdefs.ErrFailedPrecondition)
+		}
+		if f.UID != "" || f.GID != "" {
+			id, err := lookupUser(root, or(f.UID, "0")+":"+or(f.GID, "0"), nil)
+			if err != nil {
+				return nil, err
+			}
+			if err := os.Chown(path, id.UID, id.GID); err != nil {
+				return nil, err
+			}
+		}
+		mounts = append(mounts, specs.Mount{Destination: f.Target, Type: "bind", Source: path, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev", "noexec"}})
+	}
+	return mounts, nil
+}
+
+// removeFiles forgets the files. Idempotent.
+func removeFiles(dir string) error {
+	if err := unmount(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}

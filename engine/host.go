@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
+)
+
+// host is what spec generation must know of the machine. It is data, so that specs can be golden-tested anywhere.
+type host struct {
+	CgroupV2 bool
+	// Caps are the capabilities that podc itself may pass on.
+	Caps []string
+	// Rlimits are the hard limits of podc, by OCI name: defaults are clamped to them.
+	Rlimits map[string]uint64
+	Thermal []string // further paths to mask: per-CPU thermal throttling counters
+}
+
+// thisHost describes the machine; it is asked once per process.
+var thisHost = sync.OnceValue(func() host {
+	h := host{CgroupV2: cgroupV2(), Caps: boundingCaps(), Rlimits: map[string]uint64{}}
+	for name, resource := range rlimitResources {
+		var l unix.Rlimit
+		if unix.Getrlimit(resource, &l) == nil {
+			h.Rlimits[name] = l.Max
+		}
+	}
+	h.Thermal, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
+	return h
+})
+
+var rlimitResources = map[string]int{
+	"RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_CPU": unix.RLIMIT_CPU, "RLIMIT_DATA": unix.RLIMIT_DATA,
+	"RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK,
+	"RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE,
+	"RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_RSS": unix.RLIMIT_RSS, "RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO,
+	"RLIMIT_RTTIME": unix.RLIMIT_RTTIME, "RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
+}
+
+func cgroupV2() bool {
+	var st unix.Statfs_t
+	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+func boundingCaps() []string {
+	var caps []string
+	for _, c := range capability.ListKnown() {
+		if ok, err := capability.GetBound(c); ok && err == nil {
+			caps = append(caps, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	sort.Strings(caps)
+	return caps
+}
+
+// cgroupMounts lists the root folder of every mounted cgroup hierarchy: one on v2, about a dozen on v1 and hybrid hosts.
+func cgroupMounts() []string {
+	b, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return nil
+	}
+	var mounts []string
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) > 2 && (f[2] == "cgroup" || f[2] == "cgroup2") {
+			mounts = append(mounts, f[1])
+		}
+	}
+	return mounts
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"podc.example/podc/internal/disk"
+)
+
+// A group's monitor runs its probes, restarts and resolver, and rotates its logs. It owns no state: this file only sees to
+// it that there is one, and speaks to it where an answer must be waited for. The monitor itself is package engine/monitor.
+
+// monitorDeadline bounds the start of a monitor and every request to it.
+const monitorDeadline = 10 * time.Second
+
+// MonitorRequest is one line of JSON to a monitor's socket; MonitorReply is its one line of answer.
+type MonitorRequest struct {
+	// Op is "serve" (answer names for the attachment ID from now on), "release" (close its sockets) or "ping".
+	Op string `json:"op"`
+	ID string `json:"id,omitempty"`
+}
+
+// MonitorReply answers a MonitorRequest.
+type MonitorReply struct {
+	Error string `json:"error,omitempty"`
+	Pid   int    `json:"pid,omitempty"`
+}
+
+// MonitorDir is the folder of a group's monitor: lock (held while one lives), sock, log.
+func (e *Engine) MonitorDir(group string) string { return e.paths.monitor(group) }
+
+// EnsureMonitor starts the monitor of group unless one is running. When it returns, the monitor answers.
+func (e *Engine) EnsureMonitor(ctx context.Context, group string) error {
+	if e.askMonitor(ctx, group, MonitorRequest{Op: "ping"}) == nil {
+		return nil
+	}
+	dir := e.paths.monitor(group)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// Many starts at once need one monitor: the first starts it, the others wait here and find it.
+	l, err := disk.LockWait(ctx, filepath.Join(dir, "start"), nil)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if e.askMonitor(ctx, group, MonitorRequest{Op: "ping"}) == nil {
+		return nil
+	}
+	if err := e.startMonitor(ctx, group); err != nil {
+		return fmt.Errorf("cannot start the monitor of %q (see %s): %w", group, filepath.Join(dir, "log"), err)
+	}
+	return nil
+}
+
+// startMonitor runs the helper detached from everything of the caller's, and waits for the line by which it says that it
+// serves (or that another does).
+func (e *Engine) startMonitor(ctx context.Context, group string) error {
+	sealDescriptors()
+	ready, child, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	log, err := os.OpenFile(filepath.Join(e.paths.monitor(group), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		child.Close()
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(e.helper("podc-monitor"), "monitor", "--root", e.paths.data, "--runroot", e.paths.run, group)
+	cmd.Env = helperEnv()
+	cmd.Dir = "/"
+	cmd.Stderr = log
+	cmd.ExtraFiles = []*os.File{child} // descriptor 3
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	child.Close()
+	if err != nil {
+		return err
+	}
+	defer cmd.Process.Release()
+	if err := e.paths.escapeCgroup(cmd.Process.Pid); err != nil {
+		return err
+	}
+	ready.SetReadDeadline(time.Now().Add(monitorDeadline))
+	if line, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it ended at once")
+		}
+		return err
+	} else if line != "ready\n" {
+		return errors.New(line)
+	}
+	return nil
+}
+
+// serveNames has the monitor answer names for a freshly attached pod. The sockets are open when it returns, so that not one
+// query is lost.
+func (e *Engine) serveNames(ctx context.Context, group, id string) error {
+	if err := e.askMonitor(ctx, group, MonitorRequest{Op: "serve", ID: id}); err != nil {
+		return fmt.Errorf("cannot have names resolved: %w", err)
+	}
+	return nil
+}
+
+// releaseNames has the monitor, if there is one, close its sockets in a pod's namespace.
+func (e *Engine) releaseNames(ctx context.Context, group, id string) {
+	e.askMonitor(ctx, group, MonitorRequest{Op: "release", ID: id})
+}
+
+func (e *Engine) askMonitor(ctx context.Context, group string, req MonitorRequest) error {
+	// A socket path is limited to 108 bytes, a root's is not: the way through the folder's descriptor always fits.
+	dir, err := os.Open(e.paths.monitor(group))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(int(dir.Fd()))+"/sock")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	if err := json.NewEncoder(conn).Encode(req); err != nil {
+		return err
+	}
+	var reply MonitorReply
+	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
+		return err
+	}
+	if reply.Error != "" {
+		return errors.New(reply.Error)
+	}
+	return nil
+}
+
+// AwaitMonitorEnd returns when the monitor of a group with no pods left has ended, so that after it nothing of the group runs.
+// The monitor ends by itself as soon as it sees that its group is empty.
+func (e *Engine) AwaitMonitorEnd(ctx context.Context, group string) error {
+	dir := e.paths.monitor(group)
+	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
+	defer cancel()
+	for _, name := range []string{"lock", "guardian"} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		l, err := disk.LockWait(ctx, path, nil)
+		if err != nil {
+			return err
+		}
+		l.Unlock()
+	}
+	return os.RemoveAll(dir)
+}

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// keptProbes is how many outcomes a pod remembers, as in docker.
+const keptProbes = 5
+
+// HealthCheckOf is the probe that applies to a pod, with every default filled in; nil if there is none.
+func (e *Engine) HealthCheckOf(name string) (*HealthCheck, error) {
+	p, err := e.read(name)
+	if err != nil {
+		return nil, err
+	}
+	return p.healthCheck(), nil
+}
+
+// RecordProbe notes the outcome of a probe of the run that began at started, and returns the health that follows. Failures
+// within the start period, counted from started, do not count, until a first success ends it. A probe of a run that is over
+// is dropped (errdefs.IsFailedPrecondition).
+func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time, probe Probe) (Health, error) {
+	var health Health
+	err := e.update(ctx, name, func(p *pod) error {
+		h := p.healthCheck()
+		if h == nil || p.state.Status != StatusRunning || !p.state.Started.Equal(started) {
+			return errdefs.ErrFailedPrecondition
+		}
+		p.state.Probes = append(p.state.Probes, probe)
+		if n := len(p.state.Probes); n > keptProbes {
+			p.state.Probes = p.state.Probes[n-keptProbes:]
+		}
+		inStart := p.state.Health == HealthStarting && probe.Start.Sub(started) < h.StartPeriod
+		switch {
+		case probe.ExitCode == 0:
+			p.state.Failing, p.state.Health = 0, HealthHealthy
+		case !inStart:
+			p.state.Failing++
+			if p.state.Failing >= h.Retries {
+				p.state.Health = HealthUnhealthy
+			}
+		}
+		health = p.state.Health
+		return nil
+	})
+	return health, err
+}
+
+// Refresh brings one pod in line with the kernel and does what is due: an end that nobody noted is noted, and its restart
+// policy applied. It returns the pod as it is then. The monitor calls it when something happened to the pod.
+func (e *Engine) Refresh(ctx context.Context, name string) (Pod, error) {
+	var v Pod
+	err := e.update(ctx, name, func(p *pod) error {
+		err := p.settle(ctx)
+		v = p.view()
+		return err
+	})
+	return v, err
+}
+
+// NextStart is when a restarting pod is due.
+func (e *Engine) NextStart(name string) (time.Time, error) {
+	p, err := e.read(name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if p.state.Status != StatusRestarting {
+		return time.Time{}, errors.New("not restarting")
+	}
+	return p.state.NextStart, nil
+}

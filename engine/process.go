@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// process names a process beyond doubt: pids are reused, a pid with its start time within one boot is not.
+type process struct {
+	Pid   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks since boot, field 22 of /proc/<pid>/stat
+}
+
+// findProcess notes the identity of pid; a zero process if there is none such.
+func findProcess(pid int) process {
+	start, alive := procStat(pid)
+	if !alive {
+		return process{}
+	}
+	return process{Pid: pid, Start: start}
+}
+
+// alive reports whether the process still runs. A zombie does not: it may stay unreaped for long.
+func (p process) alive() bool {
+	if p.Pid <= 0 {
+		return false
+	}
+	start, alive := procStat(p.Pid)
+	return alive && start == p.Start
+}
+
+func procStat(pid int) (start uint64, alive bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, false
+	}
+	// The command name, in parentheses, may hold anything; what follows the last one is regular.
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return 0, false
+	}
+	f := bytes.Fields(b[i+1:])
+	if len(f) < 20 {
+		return 0, false
+	}
+	start, err = strconv.ParseUint(string(f[19]), 10, 64)
+	return start, err == nil && f[0][0] != 'Z' && f[0][0] != 'X'
+}
+
+// open returns a pidfd that is certain to mean p, or os.ErrProcessDone.
+func (p process) open() (*os.File, error) {
+	if p.Pid <= 0 {
+		return nil, os.ErrProcessDone
+	}
+	fd, err := unix.PidfdOpen(p.Pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			return nil, os.ErrProcessDone
+		}
+		return nil, fmt.Errorf("cannot open process %d: %w", p.Pid, err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	// Only now is the pid pinned; what it meant a moment ago says nothing.
+	if !p.alive() {
+		f.Close()
+		return nil, os.ErrProcessDone
+	}
+	return f, nil
+}
+
+// signal sends sig to p and to no other process; os.ErrProcessDone if it has ended.
+func (p process) signal(sig unix.Signal) error {
+	f, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.PidfdSendSignal(int(f.Fd()), sig, nil, 0); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			return os.ErrProcessDone
+		}
+		return fmt.Errorf("cannot signal process %d: %w", p.Pid, err)
+	}
+	return nil
+}
+
+// wait returns nil when p has ended, or ctx's cause.
+func (p process) wait(ctx context.Context) error {
+	f, err := p.open()
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return waitReadable(ctx, int(f.Fd()))
+}
+
+// waitReadable blocks in poll(2) until fd is readable or ctx ends; an eventfd carries the cancellation into the kernel.
+func waitReadable(ctx context.Context, fd int) error {
+	cancel, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		unix.Write(cancel, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	})
+	defer func() {
+		if !stop() {
+			<-ctx.Done() // the write above may be under way: it must not meet a reused descriptor
+		}
+		unix.Close(cancel)
+	}()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(cancel), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if fds[0].Revents != 0 {
+			return nil
+		}
+		if fds[1].Revents != 0 || ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}

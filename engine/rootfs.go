@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The root filesystem of a pod is an overlay that podc mounts itself: the image's layers below, a folder of the pod above.
+// One mkdir and one mount per container; containers/storage is asked for nothing (see engine/images for the pin that keeps
+// the layers in place).
+
+// mountRootfs mounts the overlay at merged; it is a no-op when it is mounted already.
+func mountRootfs(layers []string, diff, work, merged string) error {
+	if isOverlay(merged) {
+		return nil
+	}
+	if len(layers) == 0 {
+		return fmt.Errorf("cannot make a root filesystem: the image has no layers")
+	}
+	for _, dir := range []string{diff, work, merged} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	// A volatile overlay leaves this mark so that nobody trusts it after a crash. podc takes that risk knowingly.
+	if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
+		return err
+	}
+	if err := copyTopMode(layers, diff); err != nil {
+		return err
+	}
+	fd, err := overlayContext(layers, diff, work)
+	if err != nil {
+		return fmt.Errorf("cannot mount the root filesystem: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, merged, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("cannot mount the root filesystem at %s: %w", merged, err)
+	}
+	return nil
+}
+
+// overlayContext makes a detached overlay mount. The layers are given one by one (lowerdir+, Linux 6.8), which no page size
+// limits; older kernels take one string of at most a page.
+func overlayContext(layers []string, diff, work string) (int, error) {
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fs)
+	err = addLayers(fs, layers)
+	set := func(key, value string) {
+		if err == nil {
+			if err = unix.FsconfigSetString(fs, key, value); err != nil {
+				err = fmt.Errorf("%s=%s: %w", key, value, err)
+			}
+		}
+	}
+	set("upperdir", diff)
+	set("workdir", work)
+	set("source", "podc")
+	if err == nil {
+		// A container's writable layer dies with it, what it must keep is in volumes: so the overlay is not synced, neither
+		// by the container nor, for the whole file system below it, at every unmount. Kernels before 5.10 lack the option.
+		unix.FsconfigSetFlag(fs, "volatile")
+		err = unix.FsconfigCreate(fs)
+	}
+	if err != nil {
+		return -1, errors.Join(err, fsMessages(fs))
+	}
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+}
+
+func addLayers(fs int, layers []string) error {
+	for i, l := range layers {
+		err := unix.FsconfigSetString(fs, "lowerdir+", l)
+		if errors.Is(err, unix.EINVAL) && i == 0 {
+			escaped := make([]string, len(layers))
+			for j, l := range layers {
+				escaped[j] = strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(l)
+			}
+			return unix.FsconfigSetString(fs, "lowerdir", strings.Join(escaped, ":"))
+		}
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", l, err)
+		}
+	}
+	return nil
+}
+
+// fsMessages reads what the kernel has to say about a failed file system context.
+func fsMessages(fs int) error {
+	var b [1024]byte
+	n, err := unix.Read(fs, b[:])
+	if err != nil || n <= 0 {
+		return nil
+	}
+	return errors.New(strings.TrimSpace(string(b[:n])))
+}
+
+// copyTopMode gives the upper folder the mode and owner that / has in the image: they are what the container sees.
+func copyTopMode(layers []string, diff string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(layers[0], &st); err != nil {
+		return fmt.Errorf("layer %s is missing, so the image is damaged (load or pull it again): %w", filepath.Base(filepath.Dir(layers[0])), err)
+	}
+	if err := os.Chown(diff, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	return unix.Chmod(diff, st.Mode&0o7777)
+}
+
+func isOverlay(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.OVERLAYFS_SUPER_MAGIC
+}
+
+// checkRootfs refuses images in which a place that the runtime mounts over is not a real folder. Runtimes up to crun 1.27
+// follow such links (CVE-2026-47766, CVE-2025-31133), and podc must not rely on a newer one.
+func checkRootfs(merged string) error {
+	for _, dir := range []string{"dev", "proc", "sys", "dev/pts", "dev/shm", "dev/mqueue"} {
+		fi, err := os.Lstat(filepath.Join(merged, dir))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !fi.IsDir() {
+			return fmt.Errorf("cannot run the image: /%s in it is not a folder but %s", dir, fi.Mode().Type())
+		}
+	}
+	return nil
+}
+
+// openInRoot opens path as the container would see it: no link leads out of root.
+func openInRoot(root, path string, flags int) (*os.File, error) {
+	dir, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	fd, err := unix.Openat2(int(dir.Fd()), filepath.Join(".", path), &unix.OpenHow{
+		Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// realPathInRoot returns the host path of path inside root, with every link resolved within root.
+func realPathInRoot(root, path string) (string, error) {
+	f, err := openInRoot(root, path, unix.O_PATH)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+}

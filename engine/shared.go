@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// What pods share: networks, volumes, host ports. The engine adds to netstack and volumes only what they cannot know, namely
+// which pods use what.
+
+// CreateNetwork makes a network; errdefs.IsAlreadyExists if the name is taken.
+func (e *Engine) CreateNetwork(ctx context.Context, n netstack.Network) error {
+	_, err := e.net.CreateNetwork(ctx, n)
+	return err
+}
+
+// RemoveNetwork removes a network that no pod is attached to. Idempotent.
+func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
+	return e.net.RemoveNetwork(ctx, name)
+}
+
+// CreateVolume makes a volume unless there is one of that name.
+func (e *Engine) CreateVolume(ctx context.Context, v volumes.Volume) error {
+	_, err := e.volumes.Create(ctx, v)
+	return err
+}
+
+// RemoveVolume deletes a volume and its data, unless a pod uses it (errdefs.IsFailedPrecondition). Idempotent.
+func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
+	pods, err := e.readAll()
+	if err != nil {
+		return err
+	}
+	var users []string
+	for _, p := range pods {
+		for _, v := range p.Volumes {
+			if v == name {
+				users = append(users, p.Spec.Name)
+			}
+		}
+	}
+	if len(users) > 0 {
+		return fmt.Errorf("cannot remove volume %q: it is used by %s (remove them first): %w", name, strings.Join(slices.Compact(users), ", "), errdefs.ErrFailedPrecondition)
+	}
+	return e.volumes.Remove(ctx, name)
+}
+
+// CheckPorts fails with every claim that cannot be met, naming who holds the port. It reserves nothing.
+func (e *Engine) CheckPorts(ctx context.Context, claims []netstack.PortClaim) error {
+	return e.net.CheckPorts(ctx, claims)
+}

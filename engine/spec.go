@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// ociVersion is what crun 1.8.1 still accepts; it refuses 1.2.0 and newer.
+const ociVersion = "1.1.0"
+
+// container is all that the OCI configuration of a pod's main container follows from. Collecting it needs the mounted root
+// filesystem and the host; turning it into a spec does not: spec is pure.
+type container struct {
+	ID         string
+	Hostname   string
+	Spec       ContainerSpec
+	Image      ImageConfig
+	Rootfs     string
+	Namespaces map[string]string // kind -> path; a kind that is absent is the host's
+	CgroupPath string
+	User       identity
+	Mounts     []specs.Mount // of the user, resolved to host paths
+	Etc        []specs.Mount // /etc/hosts and the like
+	Files      []specs.Mount // configs and secrets
+	Devices    []specs.LinuxDevice
+	InitBinary string // on the host; used if Spec.Init
+	Seccomp    string // JSON of a profile given by the user
+	Host       host
+}
+
+// spec generates the OCI configuration. Topics have files of their own: spec_mounts.go, spec_security.go, spec_resources.go.
+func (c container) spec() (*specs.Spec, error) {
+	process, err := c.process()
+	if err != nil {
+		return nil, err
+	}
+	s := &specs.Spec{
+		Version:     ociVersion,
+		Process:     process,
+		Root:        &specs.Root{Path: c.Rootfs, Readonly: c.Spec.ReadOnly},
+		Mounts:      c.mounts(),
+		Annotations: c.Spec.Annotations,
+		Linux: &specs.Linux{
+			CgroupsPath: c.CgroupPath,
+			Namespaces:  c.namespaces(),
+			Sysctl:      c.sysctls(),
+			Devices:     c.Devices,
+		},
+	}
+	if s.Linux.Resources, err = c.resources(); err != nil {
+		return nil, err
+	}
+	if err := c.secure(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c container) process() (*specs.Process, error) {
+	args, err := c.args()
+	if err != nil {
+		return nil, err
+	}
+	rlimits, err := c.rlimits()
+	if err != nil {
+		return nil, err
+	}
+	p := &specs.Process{
+		Terminal: c.Spec.TTY,
+		Args:     args,
+		Env:      c.env(),
+		Cwd:      or(c.Spec.WorkingDir, c.Image.WorkingDir, "/"),
+		User:     specs.User{UID: uint32(c.User.UID), GID: uint32(c.User.GID)},
+		Rlimits:  rlimits,
+	}
+	for _, g := range c.User.Groups {
+		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
+	}
+	if a := c.Spec.OOMScoreAdj; a != nil {
+		p.OOMScoreAdj = a
+	}
+	return p, nil
+}
+
+// args is docker's rule: an entrypoint given in the spec drops the image's command, a command alone keeps the entrypoint.
+func (c container) args() ([]string, error) {
+	entrypoint, command := c.Spec.Entrypoint, c.Spec.Command
+	if entrypoint == nil {
+		entrypoint = c.Image.Entrypoint
+		if command == nil {
+			command = c.Image.Cmd
+		}
+	}
+	args := slices.Concat(entrypoint, command)
+	if len(args) == 0 || args[0] == "" {
+		return nil, fmt.Errorf("no command to run: neither the image %q nor the service names one: %w", c.Spec.Image, errdefs.ErrInvalidArgument)
+	}
+	if c.Spec.Init {
+		args = append([]string{initTarget, "init", "--"}, args...)
+	}
+	return args, nil
+}
+
+// env is the image's environment overridden by the spec's, with the defaults that programs expect. Nothing comes from the
+// environment of podc itself.
+func (c container) env() []string {
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + c.Hostname}
+	if c.Spec.TTY {
+		env = append(env, "TERM=xterm")
+	}
+	env = append(env, "HOME="+or(c.User.Home, "/"))
+	return mergeEnv(env, c.Image.Env, c.Spec.Env)
+}
+
+// mergeEnv joins lists of K=V; a later value replaces an earlier one at its place.
+func mergeEnv(lists ...[]string) []string {
+	var env []string
+	at := map[string]int{}
+	for _, kv := range slices.Concat(lists...) {
+		k, _, ok := strings.Cut(kv, "=")
+		if !ok || k == "" {
+			continue // a bare key means nothing here; passing it on could leak the caller's value (CVE-2026-57231)
+		}
+		if i, seen := at[k]; seen {
+			env[i] = kv
+			continue
+		}
+		at[k] = len(env)
+		env = append(env, kv)
+	}
+	return env
+}
+
+func (c container) namespaces() []specs.LinuxNamespace {
+	ns := []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}}
+	if c.Host.CgroupV2 && !c.Spec.Privileged {
+		ns = append(ns, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	}
+	types := map[string]specs.LinuxNamespaceType{"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace}
+	for _, kind := range slices.Sorted(maps.Keys(c.Namespaces)) {
+		ns = append(ns, specs.LinuxNamespace{Type: types[kind], Path: c.Namespaces[kind]})
+	}
+	return ns
+}
+
+// sysctls lets ping and low ports work without capabilities, as docker does, in network namespaces that are the pod's own.
+func (c container) sysctls() map[string]string {
+	s := map[string]string{}
+	if c.Namespaces["net"] != "" {
+		s["net.ipv4.ping_group_range"] = "0 2147483647"
+		s["net.ipv4.ip_unprivileged_port_start"] = "0"
+	}
+	maps.Copy(s, c.Spec.Sysctls)
+	return s
+}
+
+// or returns the first string that is not empty.
+func or(s ...string) string {
+	for _, s := range s {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// initTarget is where the reaper of `init: true` appears in the container.
+const initTarget = "/dev/init"
+
+// mounts lists the system's mounts, then the pod's own files, then the user's, parents before children. A mount of the user
+// replaces one of podc's at the same place.
+func (c container) mounts() []specs.Mount {
+	own := append(c.systemMounts(), c.Etc...)
+	if c.Spec.Init {
+		own = append(own, specs.Mount{Destination: initTarget, Type: "bind", Source: c.InitBinary, Options: []string{"bind", "ro"}})
+	}
+	users := append(slices.Clone(c.Mounts), c.Files...)
+	slices.SortStableFunc(users, func(a, b specs.Mount) int {
+		return strings.Count(path.Clean(a.Destination), "/") - strings.Count(path.Clean(b.Destination), "/")
+	})
+	taken := map[string]bool{}
+	for _, m := range users {
+		taken[path.Clean(m.Destination)] = true
+	}
+	own = slices.DeleteFunc(own, func(m specs.Mount) bool { return taken[m.Destination] })
+	return append(own, users...)
+}
+
+func (c container) systemMounts() []specs.Mount {
+	shm := c.Spec.ShmSize
+	if shm == 0 {
+		shm = 64 << 20
+	}
+	ro := "ro"
+	if c.Spec.Privileged {
+		ro = "rw"
+	}
+	return []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(shm, 10)}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", ro}},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", ro}},
+	}
+}
+
+// userMount translates a mount whose source is a host path by now ("" for a tmpfs).
+func userMount(m Mount, source string) specs.Mount {
+	if m.Type == MountTmpfs {
+		return tmpfsMount(m)
+	}
+	bind := "rbind"
+	if m.NonRecursive {
+		bind = "bind"
+	}
+	options := []string{bind, or(m.Propagation, "rprivate")}
+	if m.ReadOnly {
+		options = append(options, "ro")
+	}
+	return specs.Mount{Destination: m.Target, Type: "bind", Source: source, Options: options}
+}
+
+func tmpfsMount(m Mount) specs.Mount {
+	options := []string{"nosuid", "nodev"}
+	if !slices.Contains(m.TmpfsOptions, "exec") {
+		options = append(options, "noexec")
+	}
+	if m.ReadOnly {
+		options = append(options, "ro")
+	}
+	if m.TmpfsSize > 0 {
+		options = append(options, "size="+strconv.FormatInt(m.TmpfsSize, 10))
+	}
+	if m.TmpfsMode != 0 {
+		options = append(options, "mode="+strconv.FormatUint(uint64(m.TmpfsMode), 8))
+	}
+	return specs.Mount{Destination: m.Target, Type: "tmpfs", Source: "tmpfs", Options: append(options, m.TmpfsOptions...)}
+}

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+const (
+	defaultPids   = 2048
+	defaultNofile = 1048576
+	cpuPeriod     = 100_000 // microseconds
+)
+
+func (c container) resources() (*specs.LinuxResources, error) {
+	r := c.Spec.Resources
+	res := &specs.LinuxResources{Pids: pidsLimit(r.Pids), Memory: memoryLimit(r), CPU: cpuLimit(r)}
+	if c.Spec.Privileged {
+		res.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
+		return res, nil
+	}
+	res.Devices = []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
+	for i, d := range c.Devices {
+		res.Devices = append(res.Devices, specs.LinuxDeviceCgroup{
+			Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: or(c.Spec.Devices[i].Permissions, "rwm"),
+		})
+	}
+	for _, rule := range c.Spec.DeviceRules {
+		d, err := parseDeviceRule(rule)
+		if err != nil {
+			return nil, err
+		}
+		res.Devices = append(res.Devices, d)
+	}
+	return res, nil
+}
+
+func pidsLimit(n int64) *specs.LinuxPids {
+	if n == 0 {
+		n = defaultPids
+	}
+	return &specs.LinuxPids{Limit: &n}
+}
+
+func memoryLimit(r Resources) *specs.LinuxMemory {
+	m := specs.LinuxMemory{}
+	if r.Memory > 0 {
+		m.Limit = &r.Memory
+	}
+	if r.MemoryReservation > 0 {
+		m.Reservation = &r.MemoryReservation
+	}
+	if r.MemorySwap != 0 {
+		m.Swap = &r.MemorySwap
+	}
+	if m == (specs.LinuxMemory{}) {
+		return nil
+	}
+	return &m
+}
+
+func cpuLimit(r Resources) *specs.LinuxCPU {
+	c := specs.LinuxCPU{Cpus: r.Cpuset}
+	if r.CPUShares > 0 {
+		c.Shares = ptr(uint64(r.CPUShares))
+	}
+	if r.CPUPeriod > 0 {
+		c.Period = ptr(uint64(r.CPUPeriod))
+	}
+	if r.CPUQuota != 0 {
+		c.Quota = &r.CPUQuota
+	}
+	if r.CPUs > 0 {
+		c.Period, c.Quota = ptr(uint64(cpuPeriod)), ptr(int64(r.CPUs*cpuPeriod))
+	}
+	if c == (specs.LinuxCPU{}) {
+		return nil
+	}
+	return &c
+}
+
+// parseDeviceRule reads the kernel's notation: "c 1:3 rwm", with "*" for any number.
+func parseDeviceRule(rule string) (specs.LinuxDeviceCgroup, error) {
+	f := strings.Fields(rule)
+	bad := fmt.Errorf("device rule %q is not valid (want: TYPE MAJOR:MINOR PERMISSIONS): %w", rule, errdefs.ErrInvalidArgument)
+	if len(f) != 3 || !strings.Contains("abc", f[0]) || len(f[0]) != 1 || strings.Trim(f[2], "rwm") != "" {
+		return specs.LinuxDeviceCgroup{}, bad
+	}
+	d := specs.LinuxDeviceCgroup{Allow: true, Type: f[0], Access: f[2]}
+	major, minor, ok := strings.Cut(f[1], ":")
+	for _, n := range []struct {
+		text string
+		to   **int64
+	}{{major, &d.Major}, {minor, &d.Minor}} {
+		if n.text == "*" {
+			continue
+		}
+		v, err := strconv.ParseInt(n.text, 10, 32)
+		if err != nil || v < 0 {
+			ok = false
+		}
+		*n.to = &v
+	}
+	if !ok {
+		return d, bad
+	}
+	return d, nil
+}
+
+// rlimits are the defaults, clamped to what podc may set, and what the user asked for, which must be possible.
+func (c container) rlimits() ([]specs.POSIXRlimit, error) {
+	nofile := min(defaultNofile, c.Host.Rlimits["RLIMIT_NOFILE"])
+	limits := map[string]specs.POSIXRlimit{"RLIMIT_NOFILE": {Type: "RLIMIT_NOFILE", Soft: nofile, Hard: nofile}}
+	mayRaise := slices.Contains(c.Host.Caps, "CAP_SYS_RESOURCE")
+	for name, l := range c.Spec.Ulimits {
+		kind := "RLIMIT_" + strings.ToUpper(name)
+		max, known := c.Host.Rlimits[kind]
+		if !known {
+			return nil, fmt.Errorf("ulimit %q is not known: %w", name, errdefs.ErrInvalidArgument)
+		}
+		want := specs.POSIXRlimit{Type: kind, Soft: uint64(l.Soft), Hard: uint64(l.Hard)} // -1 becomes RLIM_INFINITY
+		if want.Hard > max && !mayRaise {
+			return nil, fmt.Errorf("cannot set ulimit %s to %d: the limit of podc itself is %d and it may not raise it: %w", name, l.Hard, max, errdefs.ErrPermissionDenied)
+		}
+		limits[kind] = want
+	}
+	list := make([]specs.POSIXRlimit, 0, len(limits))
+	for _, kind := range slices.Sorted(maps.Keys(limits)) {
+		list = append(list, limits[kind])
+	}
+	return list, nil
+}
+
+func ptr[T any](v T) *T { return &v }

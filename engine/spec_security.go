@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/profiles/seccomp"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// defaultCaps are docker's without NET_RAW and MKNOD: ping works without (see sysctls), and device nodes are named in the
+// spec or not there at all.
+var defaultCaps = []string{
+	"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE",
+	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+}
+
+// maskedPaths and readonlyPaths are the union of docker's and podman's.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
+	}
+	readonlyPaths = []string{"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// securityOptions are the entries of security_opt, understood.
+type securityOptions struct {
+	noNewPrivileges bool
+	seccomp         string // "", "unconfined" or "profile"
+	apparmor        string
+	label           string
+	unmasked        bool // systempaths=unconfined
+}
+
+func parseSecurityOpt(list []string) (o securityOptions, err error) {
+	for _, opt := range list {
+		key, value, _ := strings.Cut(opt, "=")
+		if value == "" {
+			key, value, _ = strings.Cut(opt, ":")
+		}
+		switch {
+		case key == "no-new-privileges" && (value == "" || value == "true"):
+			o.noNewPrivileges = true
+		case key == "no-new-privileges" && value == "false":
+			o.noNewPrivileges = false
+		case key == "seccomp" && value == "unconfined":
+			o.seccomp = "unconfined"
+		case key == "seccomp" && value != "":
+			o.seccomp = value
+		case key == "apparmor" && value != "":
+			o.apparmor = value
+		case key == "label" && value == "disable":
+			o.label = ""
+		case key == "systempaths" && value == "unconfined":
+			o.unmasked = true
+		default:
+			return o, fmt.Errorf("security option %q is not known: %w", opt, errdefs.ErrInvalidArgument)
+		}
+	}
+	return o, nil
+}
+
+// secure fills in capabilities, seccomp, masked paths and what security_opt asks for.
+func (c container) secure(s *specs.Spec) error {
+	opt, err := parseSecurityOpt(c.Spec.SecurityOpt)
+	if err != nil {
+		return err
+	}
+	caps, err := c.caps()
+	if err != nil {
+		return err
+	}
+	// Nothing is inheritable or ambient (CVE-2022-27651). Who is not root holds nothing, but a setuid program in the image
+	// can gain what is in the bounding set.
+	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: caps}
+	if c.User.UID == 0 {
+		s.Process.Capabilities.Effective, s.Process.Capabilities.Permitted = caps, caps
+	}
+	s.Process.NoNewPrivileges = opt.noNewPrivileges
+	if opt.apparmor != "" && opt.apparmor != "unconfined" {
+		s.Process.ApparmorProfile = opt.apparmor
+	}
+	if !c.Spec.Privileged && !opt.unmasked {
+		s.Linux.MaskedPaths = slices.Concat(maskedPaths, c.Host.Thermal)
+		s.Linux.ReadonlyPaths = readonlyPaths
+	}
+	if c.Spec.Privileged && opt.seccomp == "" || opt.seccomp == "unconfined" {
+		return nil
+	}
+	if c.Seccomp != "" {
+		s.Linux.Seccomp, err = seccomp.LoadProfile(c.Seccomp, s)
+	} else {
+		s.Linux.Seccomp, err = seccomp.GetDefaultProfile(s)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot use the seccomp profile: %w", err)
+	}
+	return nil
+}
+
+// caps is the bounding set: the defaults, changed by cap_add and cap_drop, within what podc itself may give.
+func (c container) caps() ([]string, error) {
+	known := map[string]bool{}
+	for _, cap := range c.Host.Caps {
+		known[cap] = true
+	}
+	set := map[string]bool{}
+	for _, cap := range defaultCaps {
+		set[cap] = true
+	}
+	if c.Spec.Privileged {
+		maps.Copy(set, known)
+	}
+	// Docker applies drops before adds, so that `cap_drop: [ALL]` with `cap_add: [CHOWN]` leaves CHOWN.
+	for _, name := range c.Spec.CapDrop {
+		if cap := capName(name); cap == "CAP_ALL" {
+			clear(set)
+		} else {
+			delete(set, cap)
+		}
+	}
+	for _, name := range c.Spec.CapAdd {
+		switch cap := capName(name); {
+		case cap == "CAP_ALL":
+			maps.Copy(set, known)
+		case known[cap]:
+			set[cap] = true
+		default:
+			return nil, fmt.Errorf("cannot add capability %q: it is not known, or podc does not hold it itself: %w", name, errdefs.ErrInvalidArgument)
+		}
+	}
+	caps := slices.Sorted(maps.Keys(set))
+	return slices.DeleteFunc(caps, func(cap string) bool { return !known[cap] }), nil
+}
+
+func capName(s string) string {
+	s = strings.ToUpper(s)
+	if !strings.HasPrefix(s, "CAP_") {
+		s = "CAP_" + s
+	}
+	return s
+}

@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/tools/txtar"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// Each archive holds a container as JSON and the OCI configuration that must follow from it. The syscall list of the seccomp
+// profile is left out: it is another project's, and long.
+func TestSpecGolden(t *testing.T) {
+	archives, err := filepath.Glob("testdata/spec/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, path := range archives {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var c container
+			if err := json.Unmarshal(a.Files[0].Data, &c); err != nil {
+				t.Fatal(err)
+			}
+			got := renderSpec(t, c)
+			if *update {
+				a.Files = append(a.Files[:1], txtar.File{Name: "want", Data: []byte(got)})
+				if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if len(a.Files) < 2 || string(a.Files[1].Data) != got {
+				t.Errorf("config.json differs (go test ./engine -run Golden -update, then look at the diff); got:\n%s", got)
+			}
+		})
+	}
+}
+
+func renderSpec(t *testing.T, c container) string {
+	t.Helper()
+	s, err := c.spec()
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	if s.Linux.Seccomp != nil {
+		s.Linux.Seccomp.Syscalls = nil
+		s.Linux.Seccomp.Architectures = nil
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b) + "\n"
+}
+
+func TestSpecRefuses(t *testing.T) {
+	valid := func() container {
+		return container{Image: ImageConfig{Cmd: []string{"/bin/true"}}, Host: host{Caps: []string{"CAP_CHOWN"}, Rlimits: map[string]uint64{"RLIMIT_NOFILE": 20000}}}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*container)
+		want   string
+	}{
+		{"no command", func(c *container) { c.Image.Cmd = nil }, "no command to run"},
+		{"empty entrypoint drops the image's command", func(c *container) { c.Spec.Entrypoint = []string{} }, "no command to run"},
+		{"unknown capability", func(c *container) { c.Spec.CapAdd = []string{"FLY"} }, `cannot add capability "FLY"`},
+		{"limit above podc's own", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"nofile": {Soft: 1, Hard: 30000}} }, "the limit of podc itself is 20000"},
+		{"unknown limit", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"wishes": {Soft: 3, Hard: 3}} }, `ulimit "wishes" is not known`},
+		{"unknown security option", func(c *container) { c.Spec.SecurityOpt = []string{"seccmp=unconfined"} }, `security option "seccmp=unconfined"`},
+		{"bad device rule", func(c *container) { c.Spec.DeviceRules = []string{"c 1 rwm"} }, `device rule "c 1 rwm" is not valid`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := valid()
+			tt.change(&c)
+			_, err := c.spec()
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			if !errdefs.IsInvalidArgument(err) && !errdefs.IsPermissionDenied(err) {
+				t.Errorf("class of %v", err)
+			}
+		})
+	}
+}
+
+func TestMergeEnv(t *testing.T) {
+	got := mergeEnv([]string{"A=1", "B=2"}, []string{"B=3", "C", "=x", "*", "D="}, []string{"A=4"})
+	want := []string{"A=4", "B=3", "D="}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestLookupUser(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, content string) {
+		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
+	write("group", "app:x:1001:\nextra:x:2000:app\nmore:x:3000:\n")
+	for _, tt := range []struct {
+		spec   string
+		groups []string
+		want   identity
+	}{
+		{"", nil, identity{Home: "/root"}},
+		{"app", nil, identity{UID: 1000, GID: 1001, Groups: []int{2000}, Home: "/home/app"}},
+		{"app:more", []string{"extra", "5"}, identity{UID: 1000, GID: 3000, Groups: []int{2000, 5}, Home: "/home/app"}},
+		{"4711", nil, identity{UID: 4711, Home: "/"}},
+	} {
+		got, err := lookupUser(root, tt.spec, tt.groups)
+		if err != nil || got.UID != tt.want.UID || got.GID != tt.want.GID || got.Home != tt.want.Home || len(got.Groups) != len(tt.want.Groups) {
+			t.Errorf("lookupUser(%q, %q) = %+v, %v; want %+v", tt.spec, tt.groups, got, err, tt.want)
+		}
+	}
+	for _, spec := range []string{"nobody-here", "-1", "4294967296", "app:none"} {
+		if _, err := lookupUser(root, spec, nil); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("lookupUser(%q) = %v, want an invalid argument", spec, err)
+		}
+	}
+}
+
+// Nothing in an image may make podc read outside of it or block.
+func TestAccountFilesAreNotTrusted(t *testing.T) {
+	root := t.TempDir()
+	etc := filepath.Join(root, "etc")
+	if err := errors.Join(os.MkdirAll(etc, 0o755), os.Symlink("/etc/passwd", filepath.Join(etc, "passwd"))); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := lookupUser(root, "root", nil); err == nil {
+		t.Errorf("a link out of the image was followed: %+v", id)
+	}
+}

@@ -1,0 +1,326 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// StartPod starts a pod: namespaces, network, names, conmon, the container. It returns when the container's process runs.
+// A pod that runs already is left as it is.
+func (e *Engine) StartPod(ctx context.Context, name string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		switch p.state.Status {
+		case StatusRunning:
+			return nil
+		case StatusCreating, StatusRemoving:
+			return fmt.Errorf("it is half made; remove it and create it anew: %w", errdefs.ErrFailedPrecondition)
+		}
+		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
+		return p.start(ctx)
+	})
+	return podError("start", name, err)
+}
+
+// RestartPod starts a pod again by its restart policy, if it still waits for that. The monitor calls it.
+func (e *Engine) RestartPod(ctx context.Context, name string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		if p.state.Status != StatusRestarting {
+			return nil
+		}
+		p.state.Restarts++
+		err := p.start(ctx)
+		if err != nil && p.wantsRestart() {
+			p.scheduleRestart()
+		}
+		return err
+	})
+	return podError("restart", name, err)
+}
+
+// start needs the pod's lock. On failure nothing of the run is left, and the state says why.
+func (p *pod) start(ctx context.Context) error {
+	// Leftovers of an earlier run, or of a start whose process died, would get in the way.
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	active, err := disk.LockShared(p.e.paths.activeLock())
+	if err != nil {
+		return err
+	}
+	defer active.Unlock()
+	p.state.Settled, p.state.Stopping, p.state.Error = false, false, ""
+	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
+	if p.state.Status == StatusRestarting {
+		p.state.Status = StatusExited
+	}
+	if err := p.save(); err != nil { // intent before effect
+		return err
+	}
+	if err := p.launch(ctx); err != nil {
+		p.state.Error = err.Error()
+		// The caller may have given up; the clean-up must not.
+		return errors.Join(err, p.settle(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+func (p *pod) launch(ctx context.Context) error {
+	e, name := p.e, p.Spec.Name
+	if err := e.EnsureMonitor(ctx, p.Spec.Group); err != nil {
+		return err
+	}
+	if err := p.mount(); err != nil {
+		return err
+	}
+	if err := p.makeVolumes(ctx); err != nil {
+		return err
+	}
+	hostname := or(p.Spec.Hostname, p.ID[:12])
+	if err := p.enterNetwork(ctx, hostname); err != nil {
+		return err
+	}
+	r, err := p.configure(hostname)
+	if err != nil {
+		return err
+	}
+	os.Remove(e.paths.exit(p.ID))
+	p.state.Init, p.state.Conmon, err = e.createContainer(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := e.startContainer(ctx, r); err != nil {
+		return err
+	}
+	p.state.Status, p.state.Started = StatusRunning, time.Now()
+	if p.healthCheck() != nil {
+		p.state.Health = HealthStarting
+	}
+	return p.noteStart(name)
+}
+
+// noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
+func (p *pod) noteStart(name string) error {
+	return disk.WriteJSON(p.e.paths.last(name), lastRun{Started: p.state.Started, ExitCode: 255}, disk.Volatile)
+}
+
+// enterNetwork pins the pod's namespaces and joins its networks; a start after a restart finds both in place.
+func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
+	e, name := p.e, p.Spec.Name
+	kinds := []string{"ipc", "uts"}
+	switch p.Spec.Network.Mode {
+	case NetworkPrivate:
+		kinds = append(kinds, "net")
+	case NetworkPod:
+		if !isNamespace(e.paths.ns(p.Spec.Network.Pod, "net")) {
+			return fmt.Errorf("it shares the network of %q, which is not running: %w", p.Spec.Network.Pod, errdefs.ErrFailedPrecondition)
+		}
+	}
+	path := func(kind string) string { return e.paths.ns(name, kind) }
+	if err := pinNamespaces(path, kinds, hostname, p.Spec.Domainname); err != nil {
+		return err
+	}
+	if p.Spec.Network.Mode != NetworkPrivate {
+		return nil
+	}
+	a, err := e.net.Attach(ctx, p.attachment())
+	if err != nil {
+		return err
+	}
+	p.state.Interfaces, p.state.Ports = a.Interfaces, a.Ports
+	if len(p.Spec.Network.Endpoints) == 0 {
+		return nil
+	}
+	return e.serveNames(ctx, p.Spec.Group, p.ID)
+}
+
+// configure collects what the OCI configuration follows from, and writes it.
+func (p *pod) configure(hostname string) (run, error) {
+	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
+	root := e.paths.merged(name)
+	c := container{
+		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: thisHost(),
+		CgroupPath: or(spec.CgroupParent, e.paths.cgroup()) + "/" + p.ID, InitBinary: e.helper("podc-monitor"),
+	}
+	runtime, err := e.runtimePath(spec.Runtime)
+	if err != nil {
+		return run{}, err
+	}
+	if c.User, err = lookupUser(root, or(spec.User, p.Image.Config.User), spec.GroupAdd); err != nil {
+		return run{}, err
+	}
+	c.Namespaces = map[string]string{"ipc": e.paths.ns(name, "ipc"), "uts": e.paths.ns(name, "uts")}
+	switch p.Spec.Network.Mode {
+	case NetworkPrivate:
+		c.Namespaces["net"] = e.paths.ns(name, "net")
+	case NetworkPod:
+		c.Namespaces["net"] = e.paths.ns(p.Spec.Network.Pod, "net")
+	}
+	if c.Mounts, err = p.userMounts(); err != nil {
+		return run{}, err
+	}
+	if c.Etc, err = p.writeEtc(hostname); err != nil {
+		return run{}, err
+	}
+	if c.Files, err = ownFiles(e.paths.files(name), root, spec.Files); err != nil {
+		return run{}, err
+	}
+	if c.Devices, err = p.devices(); err != nil {
+		return run{}, err
+	}
+	if c.Seccomp, err = seccompProfile(spec.SecurityOpt); err != nil {
+		return run{}, err
+	}
+	s, err := c.spec()
+	if err != nil {
+		return run{}, err
+	}
+	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, logging: spec.Log.Driver != "none"}
+	return r, p.writeConfig(s)
+}
+
+// userMounts resolves the mounts of the spec and of the image to host paths.
+func (p *pod) userMounts() ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for _, m := range p.Spec.Container.Mounts {
+		source := m.Source
+		switch m.Type {
+		case MountVolume:
+			source = p.e.volumes.Path(p.Volumes[m.Target])
+		case MountBind:
+			if err := bindSource(m); err != nil {
+				return nil, err
+			}
+		}
+		mounts = append(mounts, userMount(m, source))
+	}
+	for _, m := range p.volumeMounts() {
+		if !slices.ContainsFunc(mounts, func(o specs.Mount) bool { return o.Destination == m.Target }) {
+			mounts = append(mounts, userMount(m, p.e.volumes.Path(p.Volumes[m.Target])))
+		}
+	}
+	return mounts, nil
+}
+
+func bindSource(m Mount) error {
+	_, err := os.Stat(m.Source)
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if !m.CreateSource {
+		return fmt.Errorf("bind source %s does not exist: %w", m.Source, errdefs.ErrNotFound)
+	}
+	return os.MkdirAll(m.Source, 0o755)
+}
+
+// devices resolves the device nodes of the spec; a folder stands for the nodes in it. Privileged pods get all of /dev.
+func (p *pod) devices() ([]specs.LinuxDevice, error) {
+	list := p.Spec.Container.Devices
+	if p.Spec.Container.Privileged {
+		list = append(slices.Clone(list), hostDevices()...)
+	}
+	var devices []specs.LinuxDevice
+	for _, d := range list {
+		dev, err := deviceNode(d.Host, or(d.Container, d.Host))
+		if err != nil {
+			return nil, err
+		}
+		devices = append(devices, dev)
+	}
+	return devices, nil
+}
+
+func deviceNode(host, target string) (specs.LinuxDevice, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(host, &st); err != nil {
+		return specs.LinuxDevice{}, fmt.Errorf("cannot use device %s: %w", host, err)
+	}
+	d := specs.LinuxDevice{
+		Path: target, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
+		FileMode: ptr(os.FileMode(st.Mode & 0o777)), UID: &st.Uid, GID: &st.Gid,
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		d.Type = "c"
+	case unix.S_IFBLK:
+		d.Type = "b"
+	default:
+		return d, fmt.Errorf("cannot use %s as a device: it is not a device node: %w", host, errdefs.ErrInvalidArgument)
+	}
+	return d, nil
+}
+
+func hostDevices() []Device {
+	var list []Device
+	filepath.WalkDir("/dev", func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil, path == "/dev":
+			return nil
+		case d.IsDir() && slices.Contains([]string{"pts", "shm", "mqueue", "fd"}, d.Name()):
+			return filepath.SkipDir
+		case d.Type()&os.ModeDevice != 0 && path != "/dev/console":
+			list = append(list, Device{Host: path, Container: path})
+		}
+		return nil
+	})
+	return list
+}
+
+// seccompProfile reads the profile that security_opt names, if it names one.
+func seccompProfile(opts []string) (string, error) {
+	o, err := parseSecurityOpt(opts)
+	if err != nil || o.seccomp == "" || o.seccomp == "unconfined" {
+		return "", err
+	}
+	if strings.HasPrefix(strings.TrimSpace(o.seccomp), "{") {
+		return o.seccomp, nil
+	}
+	b, err := readHostFile(o.seccomp)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the seccomp profile: %w", err)
+	}
+	return string(b), nil
+}
+
+// healthCheck is the probe that applies: the spec's, with what it leaves open taken from the image; nil if there is none.
+func (p *pod) healthCheck() *HealthCheck {
+	h := p.Spec.Container.Health
+	img := p.Image.Config.Health
+	switch {
+	case h == nil:
+		h = img
+	case len(h.Test) == 0 && img != nil:
+		merged := *h
+		merged.Test = img.Test
+		h = &merged
+	}
+	if h == nil || len(h.Test) == 0 || h.Test[0] == "NONE" {
+		return nil
+	}
+	full := *h
+	full.Interval = orDuration(h.Interval, 30*time.Second)
+	full.Timeout = orDuration(h.Timeout, 30*time.Second)
+	full.StartInterval = orDuration(h.StartInterval, 5*time.Second)
+	if full.Retries <= 0 {
+		full.Retries = 3
+	}
+	return &full
+}
+
+func orDuration(d, def time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return def
+}

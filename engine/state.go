@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack"
+)
+
+// record is what a pod is, written once when it is made and kept over reboots.
+type record struct {
+	ID      string            `json:"id"`
+	Created time.Time         `json:"created"`
+	Spec    PodSpec           `json:"spec"`
+	Image   Image             `json:"image"`
+	Volumes map[string]string `json:"volumes,omitempty"` // target -> volume
+}
+
+// state is what a pod does. It lies in RUN; only update writes it, under the pod's lock.
+type state struct {
+	Boot   string `json:"boot"` // state of another boot is not believed
+	Status Status `json:"status"`
+	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
+	Stopping bool    `json:"stopping,omitempty"`
+	Init     process `json:"init,omitzero"`   // the container's first process
+	Conmon   process `json:"conmon,omitzero"` // its conmon
+	// Settled says that nothing of the last run is left: no network, no namespaces, no runtime state.
+	Settled    bool                 `json:"settled,omitempty"`
+	Started    time.Time            `json:"started,omitzero"`
+	NextStart  time.Time            `json:"next_start,omitzero"` // while restarting
+	Restarts   int                  `json:"restarts,omitempty"`
+	Backoff    time.Duration        `json:"backoff,omitempty"` // before the last restart
+	Error      string               `json:"error,omitempty"`
+	Health     Health               `json:"health,omitempty"`
+	Failing    int                  `json:"failing,omitempty"` // probes failed in a row
+	Probes     []Probe              `json:"probes,omitempty"`
+	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
+	Ports      []netstack.Port      `json:"ports,omitempty"`
+}
+
+// lastRun is how a run ended; it lies in DATA, since people ask for it after a reboot.
+type lastRun struct {
+	Started   time.Time `json:"started,omitzero"`
+	Finished  time.Time `json:"finished,omitzero"`
+	ExitCode  int       `json:"exit_code"`
+	ExitKnown bool      `json:"exit_known"`
+	OOMKilled bool      `json:"oom_killed,omitempty"`
+	// ByUser is kept for boot: `restart: unless-stopped` does not bring back what a person stopped.
+	ByUser bool `json:"by_user,omitempty"`
+}
+
+// pod is one pod in the hands of update: loaded, brought in line with the kernel, and locked.
+type pod struct {
+	e *Engine
+	record
+	state state
+	last  lastRun
+}
+
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+
+// lockDeadline bounds the wait for a pod's lock. A holder starts or stops the pod, which has deadlines of its own.
+const lockDeadline = 2 * time.Minute
+
+// update locks the pod, loads it, refreshes it from the kernel, calls fn and saves its state, unless fn removed the pod.
+// It is the only writer of pod state. fn's error is returned, and the state is saved all the same: it says what is so.
+func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) error {
+	l, err := e.lockPod(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	p, err := e.load(name)
+	if err != nil {
+		return err
+	}
+	before := p.state.clone()
+	p.refresh()
+	err = fn(p)
+	if p.state.Status == statusGone || p.state.equal(before) {
+		return err
+	}
+	return errors.Join(err, p.save())
+}
+
+// statusGone marks a pod that fn has removed.
+const statusGone Status = "gone"
+
+func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
+	if !validName.MatchString(name) {
+		return nil, fmt.Errorf("pod name %q is not valid: %w", name, errdefs.ErrInvalidArgument)
+	}
+	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the holder of pod "+name)
+	defer cancel()
+	return disk.LockWait(ctx, e.paths.podLock(name), nil)
+}
+
+func (e *Engine) load(name string) (*pod, error) {
+	p := &pod{e: e}
+	err := disk.ReadJSON(e.paths.spec(name), &p.record)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("pod %q does not exist: %w", name, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
+	}
+	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.last = lastRun{} // how a past run ended is not worth a pod
+	}
+	err = disk.ReadJSON(e.paths.state(name), &p.state)
+	if err != nil || p.state.Boot != bootID() {
+		p.state = e.stateAfterBoot(name, p)
+	}
+	return p, nil
+}
+
+// stateAfterBoot is the state of a pod of which this boot knows nothing.
+func (e *Engine) stateAfterBoot(name string, p *pod) state {
+	s := state{Boot: bootID(), Status: StatusCreated}
+	if !p.last.Started.IsZero() {
+		s.Status = StatusExited
+	}
+	return s
+}
+
+func (p *pod) save() error {
+	p.state.Boot = bootID()
+	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
+		return fmt.Errorf("cannot save the state of pod %q: %w", p.Spec.Name, err)
+	}
+	return nil
+}
+
+func (s state) clone() state {
+	s.Probes = slices.Clone(s.Probes)
+	return s
+}
+
+func (s state) equal(o state) bool {
+	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Init == o.Init && s.Conmon == o.Conmon &&
+		s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
+		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
+		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)
+}
+
+// refresh brings the state in line with the kernel: a run whose exit file exists, or whose processes are gone, has ended.
+// It has no side effect but on p, so it serves readers without the lock as well.
+func (p *pod) refresh() {
+	if p.state.Status != StatusRunning {
+		return
+	}
+	if end, ok := p.e.readExit(p.ID, p.state.Started); ok {
+		p.ended(end)
+		return
+	}
+	// Between the end of the container and conmon's exit file the run is not over for us: its code is still to come.
+	if p.state.Init.alive() || p.state.Conmon.alive() {
+		return
+	}
+	p.ended(lastRun{Started: p.state.Started, Finished: time.Now(), ExitCode: 255})
+}
+
+// ended notes the end of a run; what follows (restart, or nothing) is settle's business.
+func (p *pod) ended(end lastRun) {
+	end.ByUser = p.state.Stopping
+	p.last = end
+	p.state.Status = StatusExited
+	p.state.Init = process{}
+	if p.state.Health != HealthNone {
+		p.state.Health = HealthUnhealthy
+	}
+}
+
+// readExit reads what conmon noted of the end of a container.
+func (e *Engine) readExit(id string, started time.Time) (lastRun, bool) {
+	path := e.paths.exit(id)
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		return lastRun{}, false
+	}
+	code, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	end := lastRun{Started: started, Finished: time.Now(), ExitCode: code, ExitKnown: err == nil}
+	if fi, err := os.Stat(path); err == nil {
+		end.Finished = fi.ModTime()
+	}
+	return end, true
+}
+
+// view is the pod as the outside sees it.
+func (p *pod) view() Pod {
+	s, l := p.state, p.last
+	v := Pod{
+		Spec: p.Spec, ID: p.ID, Created: p.Created,
+		Status: s.Status, Started: s.Started, Error: s.Error, Restarts: s.Restarts,
+		Finished: l.Finished, ExitCode: l.ExitCode, ExitKnown: l.ExitKnown, OOMKilled: l.OOMKilled,
+		Interfaces: s.Interfaces, Ports: s.Ports, Volumes: p.Volumes,
+	}
+	if s.Started.IsZero() {
+		v.Started = l.Started
+	}
+	if s.Status == StatusRunning {
+		v.Pid, v.Health, v.Probes = s.Init.Pid, s.Health, s.Probes
+		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
+	} else {
+		v.Probes = s.Probes
+	}
+	return v
+}

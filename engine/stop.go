@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/sys/signal"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultGrace = 10 * time.Second
+	// killDeadline bounds the wait for a process that was sent SIGKILL: one in an uninterruptible call may outlast it.
+	killDeadline = 30 * time.Second
+)
+
+// StopPod ends a pod: its stop signal, its grace period (or timeout, if given; 0 means SIGKILL at once), then SIGKILL. It
+// returns when the end is on record and cleared away. A pod that does not run is only kept from restarting.
+func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duration) error {
+	var init, conmon process
+	var grace time.Duration
+	err := e.update(ctx, name, func(p *pod) error {
+		p.state.Stopping = true
+		if p.state.Status == StatusRestarting {
+			p.state.Status = StatusExited
+		}
+		if p.state.Status != StatusRunning {
+			return p.settle(ctx)
+		}
+		init, conmon = p.state.Init, p.state.Conmon
+		var sig unix.Signal
+		var err error
+		if sig, grace, err = p.stopWay(timeout); err != nil {
+			return err
+		}
+		return ignoreDone(init.signal(sig))
+	})
+	if err != nil || init == (process{}) {
+		return podError("stop", name, err)
+	}
+	if err := e.awaitEnd(ctx, init, grace); err != nil {
+		return podError("stop", name, err)
+	}
+	return podError("stop", name, e.finish(ctx, name, conmon))
+}
+
+func (p *pod) stopWay(timeout *time.Duration) (unix.Signal, time.Duration, error) {
+	grace := defaultGrace
+	if g := p.Spec.Container.StopGrace; g != nil {
+		grace = *g
+	}
+	if timeout != nil {
+		grace = *timeout
+	}
+	if grace == 0 {
+		return unix.SIGKILL, 0, nil
+	}
+	sig, err := parseSignal(or(p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
+	return sig, grace, err
+}
+
+func parseSignal(name string) (unix.Signal, error) {
+	s, err := signal.ParseSignal(name)
+	if err != nil {
+		return 0, fmt.Errorf("signal %q is not known: %w", name, errdefs.ErrInvalidArgument)
+	}
+	return s, nil
+}
+
+func ignoreDone(err error) error {
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// awaitEnd waits for a process that was asked to end; after grace it kills it. A negative grace has no end.
+func (e *Engine) awaitEnd(ctx context.Context, init process, grace time.Duration) error {
+	if grace < 0 {
+		return init.wait(ctx)
+	}
+	if grace > 0 {
+		soft, cancel := context.WithTimeout(ctx, grace)
+		err := init.wait(soft)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	if err := init.signal(unix.SIGKILL); err != nil {
+		return ignoreDone(err)
+	}
+	hard, cancel := context.WithTimeoutCause(ctx, killDeadline, fmt.Errorf("process %d did not end %s after SIGKILL: it may hang in the kernel", init.Pid, killDeadline))
+	defer cancel()
+	return init.wait(hard)
+}
+
+// finish waits until conmon has noted the end of the container, and settles the pod unless the exit handler was quicker.
+func (e *Engine) finish(ctx context.Context, name string, conmon process) error {
+	wait, cancel := context.WithTimeoutCause(ctx, runtimeDeadline, errors.New("conmon did not note the end of the container"))
+	defer cancel()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		conmon.wait(wait)
+	}()
+	err := e.waitExit(wait, name, gone)
+	if err != nil && ctx.Err() == nil {
+		conmon.signal(unix.SIGKILL)
+	}
+	err = e.update(ctx, name, func(p *pod) error { return p.settle(ctx) })
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// waitExit returns when the pod no longer counts as running, which the exit file or the death of conmon decides.
+func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan struct{}) error {
+	w, err := e.watch.watchDir(e.paths.exits())
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	for {
+		p, err := e.read(name)
+		if err != nil || p.state.Status != StatusRunning {
+			return nil
+		}
+		select {
+		case <-w.events:
+		case <-conmonGone:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// KillPod sends a signal to the first process of a running pod (errdefs.IsFailedPrecondition if it does not run). It does
+// not wait. A SIGKILL counts as a stop: no restart follows.
+func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
+	s, err := parseSignal(or(sig, "SIGKILL"))
+	if err != nil {
+		return podError("kill", name, err)
+	}
+	err = e.update(ctx, name, func(p *pod) error {
+		if p.state.Status != StatusRunning {
+			return fmt.Errorf("it is not running: %w", errdefs.ErrFailedPrecondition)
+		}
+		stop, _, err := p.stopWay(nil)
+		if err == nil && (s == unix.SIGKILL || s == stop) {
+			p.state.Stopping = true
+		}
+		return p.state.Init.signal(s)
+	})
+	return podError("kill", name, err)
+}

@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
+)
+
+// identity is who a process in a container is.
+type identity struct {
+	UID, GID int
+	Groups   []int // supplementary
+	Home     string
+}
+
+// maxAccountFile bounds what is read of an image's passwd and group files.
+const maxAccountFile = 4 << 20
+
+// lookupUser resolves "name|uid[:group|gid]" and further groups against the account files inside root. Nothing in root is
+// trusted: links stay within it, and only regular files are read (a FIFO in their place would block, CVE-2024-9676).
+func lookupUser(root, spec string, groups []string) (identity, error) {
+	passwd, err := readAccounts(root, "/etc/passwd")
+	if err != nil {
+		return identity{}, err
+	}
+	group, err := readAccounts(root, "/etc/group")
+	if err != nil {
+		return identity{}, err
+	}
+	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
+	if err != nil {
+		return identity{}, fmt.Errorf("cannot find user %q in the image: %w: %w", spec, err, errdefs.ErrInvalidArgument)
+	}
+	id := identity{UID: u.Uid, GID: u.Gid, Groups: u.Sgids, Home: u.Home}
+	if len(groups) > 0 {
+		more, err := user.GetAdditionalGroups(groups, strings.NewReader(group))
+		if err != nil {
+			return identity{}, fmt.Errorf("cannot find groups %q in the image: %w: %w", groups, err, errdefs.ErrInvalidArgument)
+		}
+		id.Groups = append(id.Groups, more...)
+	}
+	return id, nil
+}
+
+// readAccounts returns the content of an account file, or nothing if the image has none.
+func readAccounts(root, path string) (string, error) {
+	f, err := openInRoot(root, path, os.O_RDONLY|unix.O_NONBLOCK)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot read the image's accounts: %w", err)
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return "", errors.Join(err, fmt.Errorf("cannot read the image's accounts: %s in it is not a regular file", path))
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxAccountFile))
+	return string(b), err
+}

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// WaitError says why a wait for a pod failed, with what helps to understand it.
+type WaitError struct {
+	Pod    Pod
+	Until  Condition
+	Reason string
+	Log    []string // the last lines of its output
+}
+
+func (w *WaitError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "container %q %s", w.Pod.Spec.Name, w.Reason)
+	if n := len(w.Pod.Probes); n > 0 && (w.Until == Healthy || w.Until == Ready) {
+		last := w.Pod.Probes[n-1]
+		fmt.Fprintf(&b, "\n  last probe: %s", probeResult(last))
+		for line := range strings.Lines(strings.TrimSpace(last.Output)) {
+			fmt.Fprintf(&b, "\n    %s", strings.TrimRight(line, "\r\n"))
+		}
+	}
+	if len(w.Log) > 0 {
+		b.WriteString("\n  last output:")
+		for _, l := range w.Log {
+			fmt.Fprintf(&b, "\n    %s", l)
+		}
+	}
+	return b.String()
+}
+
+func probeResult(p Probe) string {
+	if p.ExitCode < 0 {
+		return fmt.Sprintf("killed after %s", p.End.Sub(p.Start).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("exit code %d", p.ExitCode)
+}
+
+// waitLogLines is how much output a failed wait shows.
+const waitLogLines = 10
+
+// WaitPod returns when the pod meets until, or, as a *WaitError, when it no longer can: it exited, it is unhealthy, it has
+// no probe to become healthy by. It follows the pod's state file, so it costs nothing while nothing happens. When ctx ends,
+// the error says what the pod was doing.
+func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) error {
+	if _, err := e.read(name); err != nil {
+		return err
+	}
+	err := e.watch.until(ctx, e.paths.runPod(name), func() (bool, error) {
+		p, err := e.read(name)
+		if errdefs.IsNotFound(err) && until == Stopped {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		met, reason := p.meets(until)
+		if reason != "" {
+			return false, e.waitError(p, until, reason)
+		}
+		return met, nil
+	})
+	if err != nil && ctx.Err() != nil {
+		if p, rerr := e.read(name); rerr == nil {
+			return errors.Join(e.waitError(p, until, "is "+describe(p.view())+" and was not "+string(until)+" in time"), context.Cause(ctx))
+		}
+	}
+	return err
+}
+
+func (e *Engine) waitError(p *pod, until Condition, reason string) *WaitError {
+	return &WaitError{Pod: p.view(), Until: until, Reason: reason, Log: e.lastLines(p.Spec.Name, waitLogLines)}
+}
+
+func describe(p Pod) string {
+	if p.Status == StatusRunning && p.Health != HealthNone {
+		return string(p.Status) + " (" + string(p.Health) + ")"
+	}
+	return string(p.Status)
+}
+
+// meets decides one condition: met, not yet, or, with a reason, never.
+func (p *pod) meets(until Condition) (met bool, never string) {
+	v := p.view()
+	exited := v.Status == StatusExited || v.Status == StatusCreated && p.state.Error != ""
+	switch until {
+	case Stopped:
+		return v.Status == StatusExited || v.Status == StatusCreated, ""
+	case Completed:
+		if exited && v.ExitCode == 0 && v.ExitKnown {
+			return true, ""
+		}
+	case Started:
+		if v.Status == StatusRunning || exited && v.ExitKnown && v.ExitCode == 0 {
+			return true, ""
+		}
+	case Healthy, Ready:
+		if until == Healthy && p.healthCheck() == nil {
+			return false, "has no health check to become healthy by"
+		}
+		if until == Ready && exited && v.ExitKnown && v.ExitCode == 0 {
+			return true, ""
+		}
+		if v.Status == StatusRunning {
+			if v.Health == HealthUnhealthy {
+				return false, "is unhealthy"
+			}
+			return v.Health == HealthHealthy || until == Ready && v.Health == HealthNone, ""
+		}
+	}
+	if exited {
+		if p.state.Error != "" {
+			return false, "did not start: " + p.state.Error
+		}
+		return false, explainExit(v)
+	}
+	return false, ""
+}

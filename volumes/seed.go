@@ -1,0 +1,211 @@
+package volumes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Seed offers an empty volume the content of the folder source (a path inside a mounted image, already resolved within it):
+// files with their owners, modes, times, links and extended attributes, and owner and mode of the folder itself. It does so
+// at most once in a volume's life, and only while the volume is empty. An empty source is offered as well: nothing is
+// copied, and the volume keeps its first owner.
+func (s *Store) Seed(ctx context.Context, name, source string) error {
+	if v, err := s.Get(name); err != nil || v.Seeded {
+		return err
+	}
+	l, err := s.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	v, err := s.Get(name)
+	if err != nil || v.Seeded {
+		return err
+	}
+	empty, err := isEmpty(s.Path(name))
+	if err != nil {
+		return err
+	}
+	if empty && source != "" {
+		if err := s.fill(name, source); err != nil {
+			return fmt.Errorf("cannot fill volume %q from the image: %w", name, err)
+		}
+	}
+	v.Seeded = true
+	return disk.WriteJSON(s.record(name), v, disk.Durable)
+}
+
+// fill copies beside the volume and swaps the copy in, so that a copy cut short is never taken for the user's data.
+func (s *Store) fill(name, source string) error {
+	tmp := filepath.Join(s.dir, name, ".seed")
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := CopyTree(source, tmp); err != nil {
+		os.RemoveAll(tmp)
+		return err
+	}
+	if err := os.Remove(s.Path(name)); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.Path(name))
+}
+
+func isEmpty(dir string) (bool, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
+}
+
+// CopyTree copies the folder from to to, which must not exist, with owners, modes, times, links, device nodes and extended
+// attributes. Links are copied, never followed; hard links inside the tree stay hard links.
+func CopyTree(from, to string) error {
+	c := treeCopy{links: map[[2]uint64]string{}}
+	return c.copy(from, to)
+}
+
+type treeCopy struct {
+	links map[[2]uint64]string // device and inode -> first copy
+}
+
+func (c *treeCopy) copy(from, to string) error {
+	fi, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(from, &st); err != nil {
+		return &fs.PathError{Op: "lstat", Path: from, Err: err}
+	}
+	if !fi.IsDir() && st.Nlink > 1 {
+		key := [2]uint64{st.Dev, st.Ino}
+		if first, ok := c.links[key]; ok {
+			return os.Link(first, to)
+		}
+		c.links[key] = to
+	}
+	switch fi.Mode().Type() {
+	case fs.ModeDir:
+		err = c.copyDir(from, to)
+	case fs.ModeSymlink:
+		err = copySymlink(from, to)
+	case 0:
+		err = copyFile(from, to)
+	case fs.ModeSocket:
+		return nil // worthless without its listener
+	default:
+		err = unix.Mknod(to, st.Mode, int(st.Rdev))
+	}
+	if err != nil {
+		return err
+	}
+	return copyMeta(from, to, &st)
+}
+
+func (c *treeCopy) copyDir(from, to string) error {
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := c.copy(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copySymlink(from, to string) error {
+	target, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	return os.Symlink(target, to)
+}
+
+func copyFile(from, to string) error {
+	in, err := os.OpenFile(from, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+func copyMeta(from, to string, st *unix.Stat_t) error {
+	if err := os.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	link := st.Mode&unix.S_IFMT == unix.S_IFLNK
+	if !link {
+		if err := unix.Chmod(to, st.Mode&0o7777); err != nil {
+			return &fs.PathError{Op: "chmod", Path: to, Err: err}
+		}
+	}
+	if err := copyXattrs(from, to); err != nil {
+		return err
+	}
+	times := []unix.Timespec{st.Atim, st.Mtim}
+	return unix.UtimesNanoAt(unix.AT_FDCWD, to, times, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// copyXattrs copies extended attributes but those by which overlay marks its own files.
+func copyXattrs(from, to string) error {
+	n, err := unix.Llistxattr(from, nil)
+	if err != nil || n <= 0 {
+		return ignoreUnsupported(err)
+	}
+	names := make([]byte, n)
+	if n, err = unix.Llistxattr(from, names); err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
+		if strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.") {
+			continue
+		}
+		size, err := unix.Lgetxattr(from, name, nil)
+		if err != nil {
+			return err
+		}
+		value := make([]byte, size)
+		if size, err = unix.Lgetxattr(from, name, value); err != nil {
+			return err
+		}
+		if err := unix.Lsetxattr(to, name, value[:size], 0); ignoreUnsupported(err) != nil {
+			return &fs.PathError{Op: "setxattr " + name, Path: to, Err: err}
+		}
+	}
+	return nil
+}
+
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
+}

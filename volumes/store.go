@@ -1,0 +1,140 @@
+package volumes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Store is the volumes below one folder. It is safe for concurrent use, within and across processes.
+type Store struct{ dir string }
+
+// Open returns the store in dir. It has no side effect.
+func Open(dir string) *Store { return &Store{dir} }
+
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
+
+func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "volume.json") }
+
+// Path is the folder of a volume's data.
+func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_data") }
+
+// Lock excludes others who create, seed or remove the volume. Order: after the pod's and the network's locks.
+func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
+	if !validName.MatchString(name) {
+		return nil, fmt.Errorf("volume name %q is not valid: %w", name, errdefs.ErrInvalidArgument)
+	}
+	ctx, cancel := disk.WithDeadline(ctx, 10*time.Minute, "the holder of volume "+name) // seeding a large volume takes long
+	defer cancel()
+	return disk.LockWait(ctx, filepath.Join(s.dir, ".locks", name), nil)
+}
+
+// Create makes a volume, or returns the one that has the name already, whose record then stands. A name that is empty is
+// not valid.
+func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
+	l, err := s.lock(ctx, v.Name)
+	if err != nil {
+		return Volume{}, err
+	}
+	defer l.Unlock()
+	if have, err := s.Get(v.Name); !errdefs.IsNotFound(err) {
+		return have, err
+	}
+	if v.Driver != "" && v.Driver != "local" {
+		return Volume{}, fmt.Errorf("cannot create volume %q: driver %q is not known (only local): %w", v.Name, v.Driver, errdefs.ErrInvalidArgument)
+	}
+	// The data folder is made after its parent and before the record: a volume without a record does not exist yet.
+	if err := os.MkdirAll(s.Path(v.Name), 0o755); err != nil {
+		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+	}
+	for _, dir := range []string{s.dir, filepath.Dir(s.Path(v.Name))} {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return Volume{}, err
+		}
+	}
+	v.Driver, v.Created = "local", time.Now()
+	if err := disk.WriteJSON(s.record(v.Name), v, disk.Durable); err != nil {
+		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+	}
+	return v, nil
+}
+
+// Get returns a volume; errdefs.IsNotFound if there is none such.
+func (s *Store) Get(name string) (Volume, error) {
+	var v Volume
+	err := disk.ReadJSON(s.record(name), &v)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, fmt.Errorf("volume %q does not exist: %w", name, errdefs.ErrNotFound)
+	}
+	return v, err
+}
+
+// List returns all volumes by name. A volume that vanishes meanwhile is not an error.
+func (s *Store) List() (map[string]Volume, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	list := map[string]Volume{}
+	for _, e := range entries {
+		if !validName.MatchString(e.Name()) {
+			continue
+		}
+		v, err := s.Get(e.Name())
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list[v.Name] = v
+	}
+	return list, nil
+}
+
+// Remove deletes a volume and its data. Idempotent. That nobody uses it is for the caller to see to.
+func (s *Store) Remove(ctx context.Context, name string) error {
+	l, err := s.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	// Without its record the volume is gone; what remains, if this process dies now, Check finds.
+	err = os.Remove(s.record(name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove volume %q: %w", name, err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, name)); err != nil {
+		return fmt.Errorf("cannot remove volume %q: %w", name, err)
+	}
+	os.Remove(filepath.Join(s.dir, ".locks", name))
+	os.Remove(filepath.Join(s.dir, ".locks"))
+	return nil
+}
+
+// Strays lists folders in the store that are no volume: what a process that died while creating or removing left.
+func (s *Store) Strays() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var strays []string
+	for _, e := range entries {
+		if !validName.MatchString(e.Name()) {
+			continue
+		}
+		if _, err := s.Get(e.Name()); errdefs.IsNotFound(err) && !disk.Held(filepath.Join(s.dir, ".locks", e.Name())) {
+			strays = append(strays, e.Name())
+		}
+	}
+	return strays, nil
+}
