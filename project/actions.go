@@ -1,0 +1,146 @@
+package project
+
+import (
+	"context"
+	"time"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// Engine is what planning and applying need of an engine: the local one, a remote one, or the fake of engine/enginetest.
+// Every method but CheckPorts and Snapshot may be repeated: what is so already is no error, except that a name can be taken
+// only once.
+type Engine interface {
+	// Snapshot returns the pods of group and every network and volume of the root.
+	Snapshot(ctx context.Context, group string) (engine.Snapshot, error)
+	CreateNetwork(ctx context.Context, n netstack.Network) error
+	RemoveNetwork(ctx context.Context, name string) error
+	CreateVolume(ctx context.Context, v volumes.Volume) error
+	RemoveVolume(ctx context.Context, name string) error
+	CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error
+	StartPod(ctx context.Context, name string) error
+	// StopPod gives the pod timeout to end, nil meaning its own grace period.
+	StopPod(ctx context.Context, name string, timeout *time.Duration) error
+	KillPod(ctx context.Context, name, signal string) error
+	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
+	// WaitPod fails as soon as the condition can no longer come true, with an error that shows what the pod said last.
+	WaitPod(ctx context.Context, name string, until engine.Condition) error
+	// CheckPorts fails with every claim that cannot be met, and names who holds the port.
+	CheckPorts(ctx context.Context, claims []netstack.PortClaim) error
+}
+
+// Action is one verb and its operands. Every kind of step is one small type in this file; no other place lists them.
+type Action interface {
+	Words() Words
+	apply(context.Context, Engine) error
+	limits() limits
+}
+
+// Words name an action, for the ID of its step and for progress.
+type Words struct {
+	Verb  string // "create", "start", ...
+	Kind  string // "pod", "network", "volume"
+	Name  string
+	Until string // of a wait: its condition
+}
+
+func (w Words) String() string {
+	s := w.Verb + " " + w.Kind + " " + w.Name
+	if w.Until != "" {
+		s += " " + w.Until
+	}
+	return s
+}
+
+// limits bound an action.
+type limits struct {
+	deadline time.Duration
+	heavy    bool // costs CPU: only a few at once
+}
+
+type (
+	CreateNetwork struct{ Network netstack.Network }
+	RemoveNetwork struct{ Name string }
+	CreateVolume  struct{ Volume volumes.Volume }
+	RemoveVolume  struct{ Name string }
+	CreatePod     struct {
+		Spec  engine.PodSpec
+		Image engine.Image
+	}
+	StartPod struct{ Name string }
+	StopPod  struct {
+		Name    string
+		Timeout *time.Duration // nil: Grace
+		Grace   time.Duration  // what the pod itself asks for
+	}
+	KillPod   struct{ Name, Signal string }
+	RemovePod struct {
+		Name    string
+		Volumes bool // its anonymous volumes too
+		Force   bool // whatever state it was left in
+	}
+	WaitPod struct {
+		Name    string
+		Until   engine.Condition
+		Timeout time.Duration
+	}
+)
+
+func (a CreateNetwork) Words() Words { return Words{"create", "network", a.Network.Name, ""} }
+func (a RemoveNetwork) Words() Words { return Words{"remove", "network", a.Name, ""} }
+func (a CreateVolume) Words() Words  { return Words{"create", "volume", a.Volume.Name, ""} }
+func (a RemoveVolume) Words() Words  { return Words{"remove", "volume", a.Name, ""} }
+func (a CreatePod) Words() Words     { return Words{"create", "pod", a.Spec.Name, ""} }
+func (a StartPod) Words() Words      { return Words{"start", "pod", a.Name, ""} }
+func (a StopPod) Words() Words       { return Words{"stop", "pod", a.Name, ""} }
+func (a KillPod) Words() Words       { return Words{"kill", "pod", a.Name, ""} }
+func (a RemovePod) Words() Words     { return Words{"remove", "pod", a.Name, ""} }
+func (a WaitPod) Words() Words       { return Words{"wait", "pod", a.Name, string(a.Until)} }
+
+func (a CreateNetwork) apply(ctx context.Context, e Engine) error {
+	return e.CreateNetwork(ctx, a.Network)
+}
+func (a RemoveNetwork) apply(ctx context.Context, e Engine) error {
+	return e.RemoveNetwork(ctx, a.Name)
+}
+func (a CreateVolume) apply(ctx context.Context, e Engine) error {
+	return e.CreateVolume(ctx, a.Volume)
+}
+func (a RemoveVolume) apply(ctx context.Context, e Engine) error { return e.RemoveVolume(ctx, a.Name) }
+func (a CreatePod) apply(ctx context.Context, e Engine) error {
+	return e.CreatePod(ctx, a.Spec, a.Image)
+}
+func (a StartPod) apply(ctx context.Context, e Engine) error { return e.StartPod(ctx, a.Name) }
+func (a StopPod) apply(ctx context.Context, e Engine) error  { return e.StopPod(ctx, a.Name, a.Timeout) }
+func (a KillPod) apply(ctx context.Context, e Engine) error  { return e.KillPod(ctx, a.Name, a.Signal) }
+func (a RemovePod) apply(ctx context.Context, e Engine) error {
+	return e.RemovePod(ctx, a.Name, engine.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
+}
+func (a WaitPod) apply(ctx context.Context, e Engine) error { return e.WaitPod(ctx, a.Name, a.Until) }
+
+// The deadlines are far above what the work takes on a busy machine: they exist so that nothing hangs for ever.
+func (CreateNetwork) limits() limits { return limits{deadline: time.Minute} }
+func (RemoveNetwork) limits() limits { return limits{deadline: time.Minute} }
+func (CreateVolume) limits() limits  { return limits{deadline: time.Minute} }
+func (RemoveVolume) limits() limits  { return limits{deadline: 10 * time.Minute} } // deletes data of any size
+func (CreatePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }
+func (StartPod) limits() limits      { return limits{deadline: 10 * time.Minute, heavy: true} } // may fill volumes
+func (KillPod) limits() limits       { return limits{deadline: time.Minute} }
+func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }
+func (a WaitPod) limits() limits     { return limits{deadline: a.Timeout} }
+
+// forever bounds the waits that a person asked to be unbounded, such as a stop without a time limit.
+const forever = 24 * time.Hour
+
+func (a StopPod) limits() limits {
+	grace := a.Grace
+	if a.Timeout != nil {
+		grace = *a.Timeout
+	}
+	if grace < 0 {
+		return limits{deadline: forever}
+	}
+	return limits{deadline: grace + time.Minute}
+}

@@ -1,0 +1,63 @@
+package project
+
+import (
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// checkNames refuses to make a pod under a name that another one keeps.
+func (p *planner) checkNames() {
+	owner := map[string]*unit{}
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if s.name == "" {
+				continue
+			}
+			other, taken := owner[s.name]
+			owner[s.name] = u
+			switch {
+			case !taken:
+			case !other.model || !u.model:
+				p.fail(errdefs.ErrConflict, "cannot create %s: a pod that is not in the compose file has that name; --remove-orphans removes it", s.name)
+			default:
+				p.fail(errdefs.ErrConflict, "cannot create %s: services %s and %s both ask for that name", s.name, other.Name, u.Name)
+			}
+		}
+	}
+}
+
+// checkHealth refuses a wait for the health of what has no health check: it would never end well.
+func (p *planner) checkHealth() {
+	for _, u := range p.units {
+		if !u.model || u.policy == leave {
+			continue
+		}
+		for _, d := range u.DependsOn {
+			dep := p.byName[d.Service]
+			if d.Condition != engine.Healthy || dep == nil || dep.policy == leave || !p.unprobed(dep) {
+				continue
+			}
+			if d.Required {
+				p.fail(errdefs.ErrFailedPrecondition, "cannot start %s: it waits for %s to be healthy, which has no health check", u.Name, d.Service)
+			} else {
+				p.warn("%s does not wait for %s to be healthy: it has no health check", u.Name, d.Service)
+			}
+		}
+	}
+}
+
+// unprobed reports whether replicas of u surely have no health check; of an image that is not here that is not known.
+func (p *planner) unprobed(u *unit) bool {
+	if h := u.Pod.Container.Health; h != nil && len(h.Test) > 0 {
+		return h.Test[0] == "NONE"
+	}
+	img, ok := p.o.Images[u.Pod.Container.Image]
+	if !ok {
+		return false
+	}
+	h := img.Config.Health
+	return h == nil || len(h.Test) == 0 || slices.Equal(h.Test, []string{"NONE"})
+}

@@ -1,0 +1,137 @@
+package project
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// choose gives every unit its policy and number of replicas.
+func (p *planner) choose() {
+	named := p.chooseNamed()
+	for _, u := range p.units {
+		if u.model && len(p.opt.Services) == 0 || slices.Contains(named, u.Name) && u.Name != "" {
+			u.policy = p.mainPolicy()
+		}
+	}
+	if !p.opt.NoDeps {
+		for _, name := range named {
+			p.chooseDependencies(p.byName[name])
+		}
+	}
+	p.chooseOrphans()
+	p.chooseScale()
+}
+
+// chooseNamed returns the services named by the user, after checking that the model has them.
+func (p *planner) chooseNamed() []string {
+	for _, name := range p.opt.Services {
+		if u := p.byName[name]; u == nil || !u.model {
+			p.fail(errdefs.ErrNotFound, "no such service: %s", name)
+		}
+	}
+	if len(p.errs) > 0 {
+		return nil
+	}
+	return p.opt.Services
+}
+
+func (p *planner) mainPolicy() policy {
+	switch {
+	case p.opt.ForceRecreate || p.opt.RenewAnon:
+		return force
+	case p.opt.NoRecreate:
+		return keep
+	default:
+		return diverged
+	}
+}
+
+func (p *planner) dependencyPolicy() policy {
+	switch p.opt.Deps {
+	case RecreateForce:
+		return force
+	case RecreateNever:
+		return keep
+	default:
+		return diverged
+	}
+}
+
+func (p *planner) chooseDependencies(u *unit) {
+	for _, d := range dependencies(u.Service) {
+		dep := p.byName[d.Service]
+		if dep == nil || !dep.model || dep.policy != leave {
+			continue
+		}
+		dep.policy = p.dependencyPolicy()
+		p.chooseDependencies(dep)
+	}
+}
+
+// chooseOrphans finds the pods that no service accounts for: those of services that are neither in the model nor switched off
+// by a profile, and what `run` left behind.
+func (p *planner) chooseOrphans() {
+	var names []string
+	for _, u := range p.units {
+		if u.model || slices.Contains(p.d.Disabled, u.Name) {
+			continue
+		}
+		for _, s := range u.slots {
+			if u.Name != "" || p.orphanOneOff(s.old) {
+				names = append(names, s.old.Spec.Name)
+			}
+		}
+		if p.opt.RemoveOrphans && !p.opt.IgnoreOrphans {
+			u.policy = drop
+		}
+	}
+	if len(names) > 0 && !p.opt.RemoveOrphans && !p.opt.IgnoreOrphans {
+		slices.Sort(names)
+		p.warn("found pods of services that are not in the compose file: %s; --remove-orphans removes them", strings.Join(names, ", "))
+	}
+}
+
+// orphanOneOff reports whether a one-off is left over: it has ended, or its service is gone.
+func (p *planner) orphanOneOff(pod *engine.Pod) bool {
+	u := p.byName[serviceOf(pod)]
+	known := u != nil && u.model || slices.Contains(p.d.Disabled, serviceOf(pod))
+	return !running(pod) || !known
+}
+
+func (p *planner) chooseScale() {
+	for _, name := range slices.Sorted(maps.Keys(p.opt.Scale)) {
+		n, u := p.opt.Scale[name], p.byName[name]
+		switch {
+		case u == nil || !u.model:
+			p.fail(errdefs.ErrNotFound, "cannot scale %s: no such service", name)
+		case n < 0:
+			p.fail(errdefs.ErrInvalidArgument, "cannot scale %s to %d: the number of replicas must not be negative", name, n)
+		default:
+			u.Replicas = n
+		}
+	}
+	for _, u := range p.units {
+		if u.FixedName && u.Replicas > 1 && u.policy > leave {
+			p.fail(errdefs.ErrInvalidArgument, "cannot run %d replicas of %s: container_name %q can be taken only once", u.Replicas, u.Name, u.Pod.Name)
+		}
+	}
+}
+
+// refuse is fail for what may be found more than once.
+func (p *planner) refuse(class error, format string, args ...any) {
+	err := faultf(class, format, args...)
+	same := func(e error) bool { return e.Error() == err.Error() }
+	if !slices.ContainsFunc(p.errs, same) {
+		p.errs = append(p.errs, err)
+	}
+}
+
+func (p *planner) warn(format string, args ...any) {
+	p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf(format, args...))
+}

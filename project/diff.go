@@ -1,0 +1,197 @@
+package project
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"podc.example/podc/engine"
+)
+
+// Recreate says when pods of dependencies are replaced.
+type Recreate string
+
+const (
+	RecreateDiverged Recreate = "" // when they differ from the wish
+	RecreateForce    Recreate = "force"
+	RecreateNever    Recreate = "never"
+)
+
+// Options are what the user asked of a plan beside the compose file.
+type Options struct {
+	Services       []string // planned with what they depend on; none: all
+	NoDeps         bool     // leave the dependencies of Services alone
+	Deps           Recreate // for dependencies that Services does not name
+	ForceRecreate  bool
+	NoRecreate     bool
+	RenewAnon      bool // new anonymous volumes; implies ForceRecreate
+	RemoveOrphans  bool
+	IgnoreOrphans  bool // neither remove nor mention them
+	NoStart        bool
+	KeepVolumes    bool           // keep a volume whose configuration changed, with a warning, rather than plan its loss
+	KeepCompleted  bool           // do not run a one-shot again that completed and did not change
+	Scale          map[string]int // replicas by service
+	Pull           PullPolicy     // instead of that of every service, unless empty
+	Pulled         bool           // Pulls were done: do not plan them again
+	Wait           bool           // end only when all is ready
+	WaitTimeout    time.Duration  // of Wait, for each pod from its start on; 0: as long as its health check can take
+	Timeout        *time.Duration // of stops; nil: each pod's own grace period
+	CompleteWithin time.Duration  // bounds waits for completion; 0: a day
+}
+
+// Diff returns the steps that turn o into d. It is a pure function: no context, clock, logger, prompt or engine. Its error
+// joins everything that makes the wish impossible (an unknown service, a missing external network, a port asked for twice);
+// nothing should be done then.
+func Diff(d Desired, o Observed, opt Options) (Plan, error) {
+	p := newPlanner(d, o, opt)
+	p.choose()
+	if len(p.errs) > 0 {
+		return Plan{}, errors.Join(p.errs...)
+	}
+	p.planNetworks()
+	p.planVolumes()
+	p.planPulls()
+	for _, u := range p.units {
+		p.planReplicas(u)
+		p.planRestarts(u)
+	}
+	p.checkNames()
+	p.checkHealth()
+	p.checkPorts()
+	if len(p.errs) > 0 {
+		return Plan{}, errors.Join(p.errs...)
+	}
+	p.schedule()
+	return p.plan, nil
+}
+
+// planner holds the work of one Diff, or of one of its simpler siblings.
+type planner struct {
+	d   Desired
+	o   Observed
+	opt Options
+
+	units    []*unit // dependencies before dependents; those of no model last
+	byName   map[string]*unit
+	networks map[string]*fate
+	volumes  map[string]*fate
+
+	dropVolumes bool // anonymous volumes go with their pods
+	alone       bool // dependents with `restart: true` do not follow
+
+	plan  Plan
+	index map[string]int // step ID -> place in plan.Steps
+	errs  []error
+}
+
+// policy says what may happen to the pods of a service.
+type policy int
+
+const (
+	leave    policy = iota // nothing, but for restarts that others make necessary
+	keep                   // what is missing is made, nothing is replaced
+	diverged               // what differs is replaced
+	force                  // everything is replaced
+	drop                   // everything is removed
+)
+
+// unit is one service as planning sees it: its wish, made up from labels where the model has none, and its replicas.
+type unit struct {
+	Service
+	model  bool // the model describes it
+	policy policy
+	slots  []*slot // by number
+}
+
+// slot is one replica: what is there, what will be there, and why each thing is done in between; an empty reason means that
+// it is not done.
+type slot struct {
+	old    *engine.Pod // nil: nothing is there
+	number int
+	name   string // of what will be there; empty: nothing
+	spec   *engine.PodSpec
+	image  engine.Image
+
+	stop, remove, create, start string
+	kill                        string // signal
+}
+
+// will is the spec of what will be there, or nil.
+func (s *slot) will() *engine.PodSpec {
+	switch {
+	case s.name == "":
+		return nil
+	case s.spec != nil:
+		return s.spec
+	default:
+		return &s.old.Spec
+	}
+}
+
+// kept reports whether the pod that is there goes on untouched so far.
+func (s *slot) kept() bool {
+	return s.old != nil && s.remove == "" && s.stop == "" && s.start == ""
+}
+
+// touched reports whether the pod is replaced or restarted, which those with `restart: true` want to know.
+func (s *slot) touched() bool {
+	return s.old != nil && (s.create != "" || s.stop != "" && s.start != "")
+}
+
+func newPlanner(d Desired, o Observed, opt Options) *planner {
+	p := &planner{d: d, o: o, opt: opt, byName: map[string]*unit{}, networks: map[string]*fate{}, volumes: map[string]*fate{}, index: map[string]int{}}
+	p.plan.Warnings = slices.Clone(d.Warnings)
+	for _, s := range d.Services {
+		p.addUnit(&unit{Service: s, model: true})
+	}
+	var rest []*engine.Pod
+	for i := range o.Pods {
+		pod := &o.Pods[i]
+		if u := p.byName[serviceOf(pod)]; u != nil && !oneOff(pod) {
+			u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})
+		} else if !oneOff(pod) {
+			rest = append(rest, pod)
+		}
+	}
+	for _, s := range recall(rest) {
+		u := &unit{Service: s}
+		p.addUnit(u)
+		for _, pod := range rest {
+			if serviceOf(pod) == s.Name {
+				u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})
+			}
+		}
+	}
+	p.addOneOffs()
+	for _, u := range p.units {
+		slices.SortStableFunc(u.slots, func(a, b *slot) int { return a.number - b.number })
+	}
+	return p
+}
+
+func (p *planner) addUnit(u *unit) {
+	p.units = append(p.units, u)
+	p.byName[u.Name] = u
+}
+
+// addOneOffs adds a unit for the pods made by `run`. It has no name: nothing depends on it.
+func (p *planner) addOneOffs() {
+	u := &unit{}
+	for i := range p.o.Pods {
+		pod := &p.o.Pods[i]
+		if !oneOff(pod) {
+			continue
+		}
+		u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})
+		u.DependsOn = append(u.DependsOn, parseDependsOn(pod.Spec.Labels[LabelDependsOn])...)
+		u.DependsOn = append(u.DependsOn, Dependency{Service: serviceOf(pod), Condition: engine.Started})
+	}
+	if len(u.slots) > 0 {
+		u.DependsOn = unique(u.DependsOn)
+		p.units = append(p.units, u)
+	}
+}
+
+func (p *planner) fail(class error, format string, args ...any) {
+	p.errs = append(p.errs, faultf(class, format, args...))
+}

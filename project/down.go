@@ -1,0 +1,192 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/volumes"
+)
+
+// DownOptions say what goes beside pods and networks.
+type DownOptions struct {
+	Services      []string // none: all
+	Volumes       bool     // named volumes of the project, and anonymous ones
+	RemoveImages  string   // "local": those without a name of their own; "all": every one that services use; "": none
+	RemoveOrphans bool
+	Timeout       *time.Duration // nil: each pod's own grace period
+}
+
+// Down stops and removes what the project has, dependents first. d may be no more than a name: then the labels of what is
+// there tell the rest. External networks and volumes stay.
+func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
+	deps.Report = serial(deps.Report)
+	lock, err := deps.lock(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	o, err := deps.observe(ctx, d.Name, nil)
+	if err != nil {
+		return err
+	}
+	plan, err := planDown(d, o, opt)
+	if err != nil {
+		return err
+	}
+	refs := imagesToRemove(d, o, opt)
+	if plan.Empty() && len(refs) == 0 {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no resource found to remove for project %q", d.Name))
+	}
+	if err := deps.run(ctx, plan); err != nil {
+		return err
+	}
+	return deps.afterDown(ctx, d.Name, o, plan, refs)
+}
+
+// afterDown lets go of the project's images once no pod is left, and removes those asked for.
+func (deps Deps) afterDown(ctx context.Context, name string, o Observed, plan Plan, refs []string) error {
+	removed := 0
+	for _, s := range plan.Steps {
+		if _, ok := s.Do.(RemovePod); ok {
+			removed++
+		}
+	}
+	var errs []error
+	if removed == len(o.Pods) {
+		errs = append(errs, deps.Images.Unpin(ctx, name))
+		defer deps.forget(name)
+	}
+	for _, ref := range refs {
+		if err := deps.Images.Remove(ctx, ref); err != nil && !errdefs.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("cannot remove image %q: %w", ref, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// imagesToRemove are the images of the services that go. Those named as builds are named, project and service, are local.
+func imagesToRemove(d Desired, o Observed, opt DownOptions) []string {
+	refs := map[string]bool{}
+	add := func(service, ref string) {
+		local := ref == d.Name+"-"+service || ref == d.Name+"_"+service
+		chosen := len(opt.Services) == 0 || slices.Contains(opt.Services, service)
+		if chosen && (opt.RemoveImages == "all" || opt.RemoveImages == "local" && local) {
+			refs[ref] = true
+		}
+	}
+	for _, s := range d.Services {
+		add(s.Name, s.Pod.Container.Image)
+	}
+	for _, p := range o.Pods {
+		add(serviceOf(&p), p.Spec.Container.Image)
+	}
+	return slices.Sorted(maps.Keys(refs))
+}
+
+func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
+	p := newPlanner(d, o, Options{Timeout: opt.Timeout})
+	p.dropVolumes = opt.Volumes
+	chosen := p.pick(opt.Services)
+	for _, u := range p.units {
+		orphan := !u.model && len(d.Services) > 0 && !slices.Contains(d.Disabled, u.Name) || u.Name == ""
+		if !slices.Contains(chosen, u) && !(orphan && opt.RemoveOrphans && len(opt.Services) == 0) {
+			continue
+		}
+		for _, s := range u.slots {
+			s.discard("down")
+		}
+	}
+	if len(p.errs) > 0 {
+		return Plan{}, errors.Join(p.errs...)
+	}
+	p.dropNetworks(len(opt.Services) == 0)
+	if opt.Volumes {
+		p.dropNamedVolumes(len(opt.Services) == 0)
+	}
+	p.schedule()
+	return p.plan, nil
+}
+
+// dropNetworks removes the networks that bear the project's label: all of them, or only those of pods that go. One that a
+// pod stays attached to is kept, with a warning.
+func (p *planner) dropNetworks(all bool) {
+	for _, name := range slices.Sorted(maps.Keys(p.o.Networks)) {
+		if p.o.Networks[name].Labels[LabelProject] != p.d.Name || p.isExternal(name) {
+			continue
+		}
+		gone, stay := p.usersOf(func(pod *engine.Pod) bool {
+			return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
+		})
+		switch {
+		case !all && len(gone) == 0:
+		case len(stay) > 0:
+			p.warn("network %s is kept: %s %s attached to it", name, strings.Join(stay, ", "), isAre(stay))
+		default:
+			p.networks[name] = &fate{remove: "down"}
+		}
+	}
+}
+
+func isAre(names []string) string {
+	if len(names) == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+func (p *planner) isExternal(network string) bool {
+	return slices.ContainsFunc(p.d.Networks, func(n Network) bool { return n.External && n.Spec.Name == network })
+}
+
+// usersOf names the matching pods, apart by whether this plan removes them.
+func (p *planner) usersOf(match func(*engine.Pod) bool) (gone, stay []string) {
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			switch {
+			case s.old == nil || !match(s.old):
+			case s.remove != "":
+				gone = append(gone, s.old.Spec.Name)
+			default:
+				stay = append(stay, s.old.Spec.Name)
+			}
+		}
+	}
+	slices.Sort(stay)
+	return gone, stay
+}
+
+// dropNamedVolumes removes the project's volumes, by label or because the model declares them, unless they are external or a
+// pod stays that uses them. Anonymous volumes go with their pods; here only those are found that no pod has any more.
+func (p *planner) dropNamedVolumes(all bool) {
+	for _, name := range slices.Sorted(maps.Keys(p.o.Volumes)) {
+		v := p.o.Volumes[name]
+		if !p.ownsVolume(v) {
+			continue
+		}
+		gone, stay := p.usersOf(func(pod *engine.Pod) bool { return uses(pod, name) })
+		switch {
+		case !all && len(gone) == 0, v.Anonymous && len(gone) > 0:
+		case len(stay) > 0:
+			p.warn("volume %s is kept: it is used by %s", name, strings.Join(stay, ", "))
+		default:
+			p.volumes[name] = &fate{remove: "down -v"}
+		}
+	}
+}
+
+func (p *planner) ownsVolume(v volumes.Volume) bool {
+	for _, w := range p.d.Volumes {
+		if w.Spec.Name == v.Name {
+			return !w.External
+		}
+	}
+	return v.Labels[LabelProject] == p.d.Name
+}

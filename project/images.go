@@ -1,0 +1,108 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// Images is what a project needs of the image store.
+type Images interface {
+	// Resolve says what references mean here; those that mean nothing are absent from the answer. The images are pinned for
+	// group, so that nobody deletes them, unless group is empty.
+	Resolve(ctx context.Context, group string, refs []string) (map[string]engine.Image, error)
+	Pull(ctx context.Context, ref string, report func(engine.ImageEvent)) error
+	// Unpin lets go of everything pinned for group.
+	Unpin(ctx context.Context, group string) error
+	// Remove takes the name ref away, and the image with its last name. errdefs.IsNotFound if it means nothing here.
+	Remove(ctx context.Context, ref string) error
+}
+
+// planPulls adds the images that have to be fetched whatever is planned for pods.
+func (p *planner) planPulls() {
+	for _, u := range p.units {
+		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways && !p.opt.Pulled {
+			p.pull(u, "pull_policy is always")
+		}
+	}
+}
+
+func (p *planner) pullPolicy(u *unit) PullPolicy {
+	if p.opt.Pull != "" {
+		return p.opt.Pull
+	}
+	return u.Service.Pull
+}
+
+// needImage plans the pull of an image that a pod is made from and that is not here, or refuses.
+func (p *planner) needImage(u *unit) {
+	ref := u.Pod.Container.Image
+	if _, here := p.o.Images[ref]; here {
+		return
+	}
+	switch policy := p.pullPolicy(u); {
+	case policy == PullBuild || u.Build && policy != PullAlways:
+		p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE", ref, u.Name)
+	case policy == PullNever:
+		p.refuse(errdefs.ErrNotFound, "cannot create service %s: image %q is not here, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
+	case p.opt.Pulled:
+		p.refuse(errdefs.ErrNotFound, "cannot create service %s: image %q is not here although it was pulled", u.Name, ref)
+	default:
+		p.pull(u, "missing")
+	}
+}
+
+func (p *planner) pull(u *unit, why string) {
+	ref := u.Pod.Container.Image
+	i := slices.IndexFunc(p.plan.Pulls, func(pull Pull) bool { return pull.Ref == ref })
+	if i < 0 {
+		p.plan.Pulls = append(p.plan.Pulls, Pull{Ref: ref, Why: why, Services: []string{u.Name}})
+	} else if !slices.Contains(p.plan.Pulls[i].Services, u.Name) {
+		p.plan.Pulls[i].Services = append(p.plan.Pulls[i].Services, u.Name)
+	}
+}
+
+const defaultPullLimit = 4
+
+// pull fetches images, a few at once. One that fails does not stop the others: they are needed next time.
+func (deps Deps) pull(ctx context.Context, pulls []Pull) error {
+	limit := deps.PullLimit
+	if limit <= 0 {
+		limit = defaultPullLimit
+	}
+	slots := make(chan struct{}, limit)
+	errs := make([]error, len(pulls))
+	var wg sync.WaitGroup
+	for i, p := range pulls {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[i] = deps.pullOne(ctx, p)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// pullOne has the deadline of whatever Images does: only that knows whether bytes still come in.
+func (deps Deps) pullOne(ctx context.Context, p Pull) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	deps.Report(Event{Kind: PullBegan, Image: p.Ref})
+	err := deps.Images.Pull(ctx, p.Ref, func(e engine.ImageEvent) {
+		deps.Report(Event{Kind: PullMoved, Image: p.Ref, Progress: e})
+	})
+	if err != nil {
+		err = fmt.Errorf("cannot pull image %q for %s: %w", p.Ref, strings.Join(p.Services, ", "), err)
+	}
+	deps.Report(Event{Kind: PullEnded, Image: p.Ref, Err: err})
+	return err
+}

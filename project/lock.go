@@ -1,0 +1,45 @@
+package project
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"podc.example/podc/internal/disk"
+)
+
+// lockDeadline bounds the wait for another command on the same project, which may itself be waiting for slow services.
+const lockDeadline = time.Hour
+
+func (deps Deps) lockPath(name string) string {
+	return filepath.Join(deps.RunDir, "projects", name+".lock")
+}
+
+// lock takes the project's lock, the first in the order of locks, so that no two commands change one project at once.
+func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockDeadline, fmt.Errorf("it was not released within %s", lockDeadline))
+	defer cancel()
+	lock, err := disk.LockWait(ctx, deps.lockPath(name), func(holder int) {
+		deps.Report(Event{Kind: LockAwaited, Text: lockText(holder)})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock project %s: %w", name, err)
+	}
+	lock.Note()
+	return lock, nil
+}
+
+func lockText(holder int) string {
+	if holder == 0 {
+		return "waiting for project lock"
+	}
+	return fmt.Sprintf("waiting for project lock held by pid %d", holder)
+}
+
+// forget removes what the project kept in the run root, the lock that is held included: who waits for it notices.
+func (deps Deps) forget(name string) {
+	os.Remove(deps.inheritPath(name))
+	os.Remove(deps.lockPath(name))
+}

@@ -1,0 +1,81 @@
+package project
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// Observed is what there is: one snapshot of the engine, and what the images named by the wish mean. It is taken once,
+// before planning, and not asked again.
+type Observed struct {
+	Pods     []engine.Pod // of the project, by name
+	Networks map[string]netstack.Network
+	Volumes  map[string]volumes.Volume
+	Images   map[string]engine.Image // by reference as the user wrote it; those that are not here are absent
+	// Inherit names the anonymous volumes, by pod and target, that an interrupted run meant for pods it did not get to make.
+	Inherit map[string]map[string]string
+}
+
+// Observe joins a snapshot and resolved images.
+func Observe(s engine.Snapshot, images map[string]engine.Image) Observed {
+	return Observed{Pods: s.Pods, Networks: s.Networks, Volumes: s.Volumes, Images: images}
+}
+
+func running(p *engine.Pod) bool {
+	return p != nil && (p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting)
+}
+
+// halfMade reports whether p was left by a process that died while making or removing it: under the project's lock nobody
+// else is at work on it.
+func halfMade(p *engine.Pod) bool {
+	return p.Status == engine.StatusCreating || p.Status == engine.StatusRemoving
+}
+
+func serviceOf(p *engine.Pod) string { return p.Spec.Labels[LabelService] }
+
+// oneOff reports whether p was made by `run`.
+func oneOff(p *engine.Pod) bool { return strings.EqualFold(p.Spec.Labels[LabelOneoff], "true") }
+
+func numberOf(p *engine.Pod) int {
+	n, err := strconv.Atoi(p.Spec.Labels[LabelNumber])
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
+}
+
+// networksOf lists the networks a spec joins, in order.
+func networksOf(s *engine.PodSpec) []string {
+	var names []string
+	for _, e := range s.Network.Endpoints {
+		names = append(names, e.Network)
+	}
+	return names
+}
+
+// volumesOf lists the named volumes a spec mounts, sorted.
+func volumesOf(s *engine.PodSpec) []string {
+	var names []string
+	for _, m := range s.Container.Mounts {
+		if m.Type == engine.MountVolume && m.Source != "" {
+			names = append(names, m.Source)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// uses reports whether a pod mounts the volume, named or anonymous.
+func uses(p *engine.Pod, volume string) bool {
+	for _, v := range p.Volumes {
+		if v == volume {
+			return true
+		}
+	}
+	return slices.Contains(volumesOf(&p.Spec), volume)
+}

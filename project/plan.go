@@ -1,0 +1,126 @@
+package project
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"podc.example/podc/netstack"
+)
+
+// Plan is what will be done, and all of it: creations, starts, waits, stops, removals. It is data; Run applies it.
+type Plan struct {
+	// Pulls are images that must be fetched first. Their identity is not known before, so pods made from them can only be
+	// compared, and the final plan made, once they are here.
+	Pulls    []Pull
+	Steps    []Step // dependencies before dependents
+	Warnings []string
+	// Claims are the host ports that must be free for the plan to succeed, those that the plan itself frees left out.
+	Claims []netstack.PortClaim
+
+	inherits map[string]map[string]string // pod -> target -> anonymous volume of its predecessor
+}
+
+// Pull is an image that will be fetched.
+type Pull struct {
+	Ref      string
+	Why      string
+	Services []string // that use it, in the order of the model
+}
+
+// Step is one node of a Plan.
+type Step struct {
+	ID    string   // its words, "start pod shop-web-1": unique in a plan and stable between plans
+	After []string // steps that must have succeeded
+	Past  []string // steps that must have ended, well or not
+	Why   string
+	// Destructive says that data is lost which nothing can bring back; whoever runs the plan asks first.
+	Destructive bool
+	// Optional says that its failure is a warning: all who wait for it can do without (required: false).
+	Optional bool
+	Do       Action
+}
+
+// Destructive returns the steps that lose data.
+func (p Plan) Destructive() []Step {
+	var steps []Step
+	for _, s := range p.Steps {
+		if s.Destructive {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// Empty reports whether there is nothing to do.
+func (p Plan) Empty() bool { return len(p.Pulls) == 0 && len(p.Steps) == 0 }
+
+// String is the text of `podc plan` and of the golden files.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, pull := range p.Pulls {
+		fmt.Fprintf(&b, "pull image %s (%s)\n", pull.Ref, pull.Why)
+	}
+	for _, s := range p.Steps {
+		s.print(&b)
+	}
+	if p.Empty() {
+		b.WriteString("nothing to do\n")
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	return b.String()
+}
+
+func (s Step) print(b *strings.Builder) {
+	fmt.Fprintf(b, "%s (%s)", s.ID, s.Why)
+	if s.Destructive {
+		b.WriteString(", destroys data")
+	}
+	b.WriteByte('\n')
+	for _, a := range s.After {
+		fmt.Fprintf(b, "\tafter %s\n", a)
+	}
+	for _, a := range s.Past {
+		fmt.Fprintf(b, "\tafter %s, even if it fails\n", a)
+	}
+}
+
+type pullJSON struct {
+	Ref      string   `json:"ref"`
+	Why      string   `json:"why"`
+	Services []string `json:"services"`
+}
+
+type stepJSON struct {
+	ID          string   `json:"id"`
+	Verb        string   `json:"verb"`
+	Kind        string   `json:"kind"`
+	Name        string   `json:"name"`
+	Until       string   `json:"until,omitempty"`
+	Why         string   `json:"why"`
+	After       []string `json:"after,omitempty"`
+	Past        []string `json:"past,omitempty"`
+	Destructive bool     `json:"destructive,omitempty"`
+	Optional    bool     `json:"optional,omitempty"`
+}
+
+// MarshalJSON is the answer of `podc plan --format json`. It names what will be done but holds no specs, which may carry
+// secrets.
+func (p Plan) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Pulls    []pullJSON `json:"pulls"`
+		Steps    []stepJSON `json:"steps"`
+		Warnings []string   `json:"warnings"`
+	}{Pulls: []pullJSON{}, Steps: []stepJSON{}, Warnings: append([]string{}, p.Warnings...)}
+	for _, pull := range p.Pulls {
+		out.Pulls = append(out.Pulls, pullJSON(pull))
+	}
+	for _, s := range p.Steps {
+		w := s.Do.Words()
+		out.Steps = append(out.Steps, stepJSON{ID: s.ID, Verb: w.Verb, Kind: w.Kind, Name: w.Name, Until: w.Until, Why: s.Why,
+			After: s.After, Past: s.Past, Destructive: s.Destructive, Optional: s.Optional})
+	}
+	return json.Marshal(out)
+}

@@ -1,0 +1,140 @@
+package project
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/netstack"
+)
+
+// claim is a host port with the replica that holds or wants it.
+type claim struct {
+	port netstack.Port
+	unit *unit
+	slot *slot
+}
+
+// fixed reports whether exactly one host port will do.
+func fixed(p netstack.Port) bool {
+	return p.HostPort != 0 && (p.HostEnd == 0 || p.HostEnd == p.HostPort)
+}
+
+// overlaps reports whether a port of a's cannot be held together with one of b's.
+func overlaps(a, b netstack.Port) bool {
+	return a.Protocol == b.Protocol && sameAddress(a.HostIP, b.HostIP) && a.HostPort <= last(b) && b.HostPort <= last(a)
+}
+
+func last(p netstack.Port) uint16 { return max(p.HostPort, p.HostEnd) }
+
+func sameAddress(a, b netip.Addr) bool {
+	every := func(x netip.Addr) bool { return !x.IsValid() || x.IsUnspecified() }
+	if every(a) || every(b) {
+		return !a.IsValid() || !b.IsValid() || a.Is4() == b.Is4()
+	}
+	return a == b
+}
+
+// wants lists the fixed host ports that a slot will hold; published lists those that its present pod holds.
+func (s *slot) wants() []netstack.Port {
+	switch {
+	case s.name == "":
+		return nil
+	case s.spec != nil:
+		return s.spec.Network.Ports
+	case running(s.old):
+		return s.published()
+	case s.start != "":
+		return s.old.Spec.Network.Ports
+	}
+	return nil
+}
+
+func (s *slot) published() []netstack.Port {
+	if !running(s.old) {
+		return nil
+	}
+	return s.old.Ports
+}
+
+// checkPorts refuses a wish in which two replicas need the same host port, and lists the ports that must be free outside of
+// the project.
+func (p *planner) checkPorts() {
+	var seen []claim
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			for _, port := range s.wants() {
+				if !fixed(port) {
+					p.claim(s, port)
+					continue
+				}
+				c := claim{port, u, s}
+				p.refuseTwice(seen, c)
+				seen = append(seen, c)
+				p.claim(s, port)
+			}
+		}
+	}
+}
+
+func (p *planner) refuseTwice(seen []claim, c claim) {
+	i := slices.IndexFunc(seen, func(other claim) bool { return other.slot != c.slot && overlaps(other.port, c.port) })
+	if i < 0 || c.slot.start == "" && c.slot.create == "" && seen[i].slot.start == "" && seen[i].slot.create == "" {
+		return
+	}
+	other := seen[i]
+	if other.unit != c.unit {
+		hint := ""
+		if !other.unit.model || !c.unit.model {
+			hint = "; --remove-orphans removes pods that are not in the compose file"
+		}
+		p.fail(errdefs.ErrConflict, "cannot publish port %s for both %s and %s%s", portName(c.port), other.slot.name, c.slot.name, hint)
+		return
+	}
+	p.refuse(errdefs.ErrConflict, "cannot publish port %s for every replica of %s: only one can have it; publish a range of ports or leave the host's port out", portName(c.port), c.unit.Name)
+}
+
+func portName(p netstack.Port) string {
+	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
+		return fmt.Sprintf("%s/%s", netip.AddrPortFrom(p.HostIP, p.HostPort), p.Protocol)
+	}
+	return fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)
+}
+
+// claim notes a port that a pod needs at its start, unless a pod that this plan stops holds it now.
+func (p *planner) claim(s *slot, port netstack.Port) {
+	if s.start == "" || port.HostPort == 0 || len(p.portHolders(port)) > 0 {
+		return
+	}
+	p.plan.Claims = append(p.plan.Claims, netstack.PortClaim{Owner: s.name, Port: port})
+}
+
+// portHolders finds the slots that hold the port now and give it up.
+func (p *planner) portHolders(port netstack.Port) []*slot {
+	var holders []*slot
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			overlap := func(held netstack.Port) bool { return overlaps(held, port) }
+			if s.stop != "" && slices.ContainsFunc(s.published(), overlap) {
+				holders = append(holders, s)
+			}
+		}
+	}
+	return holders
+}
+
+// addressHolders finds the slots that hold a static address now and give it up.
+func (p *planner) addressHolders(e netstack.Endpoint) []*slot {
+	var holders []*slot
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			holds := func(i netstack.Interface) bool { return i.Network == e.Network && i.IPv4.Addr() == e.IPv4 }
+			if s.stop != "" && e.IPv4.IsValid() && slices.ContainsFunc(s.old.Interfaces, holds) {
+				holders = append(holders, s)
+			}
+		}
+	}
+	return holders
+}

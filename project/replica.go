@@ -1,0 +1,104 @@
+package project
+
+import (
+	"encoding/json"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"podc.example/podc/engine"
+)
+
+// Replica completes the template of s for replica n: name, labels, image, and the volumes that the image declares as
+// anonymous mounts, so that a successor can inherit them. It shares no memory that it changed with s.
+func Replica(s Service, n int, img engine.Image) engine.PodSpec {
+	spec := s.Pod
+	spec.Name = replicaName(s, n)
+	spec.Labels = replicaLabels(s, n, img)
+	spec.Container.ImageID = img.ID
+	spec.Container.Mounts = replicaMounts(s, img)
+	return spec
+}
+
+func replicaName(s Service, n int) string {
+	if s.FixedName {
+		return s.Pod.Name
+	}
+	// The template's own separator is followed: "_" under --compatibility.
+	sep := "-"
+	if strings.HasSuffix(s.Pod.Name, "_"+s.Name) {
+		sep = "_"
+	}
+	return s.Pod.Name + sep + strconv.Itoa(n)
+}
+
+func replicaLabels(s Service, n int, img engine.Image) map[string]string {
+	labels := map[string]string{}
+	maps.Copy(labels, s.Pod.Labels)
+	labels[LabelService] = s.Name
+	labels[LabelNumber] = strconv.Itoa(n)
+	labels[LabelHash] = s.Hash
+	if img.ID != "" {
+		labels[LabelImage] = "sha256:" + img.ID
+	}
+	if d := formatDependsOn(s.DependsOn); d != "" {
+		labels[LabelDependsOn] = d
+	}
+	if len(s.Facets) > 0 {
+		b, err := json.Marshal(s.Facets)
+		if err == nil { // a map of strings always encodes
+			labels[LabelFacets] = string(b)
+		}
+	}
+	return labels
+}
+
+// replicaMounts adds the volumes of the image that nothing else covers and puts parents before what lies in them, as docker
+// does. Anonymous volumes are labelled, so that `down -v` finds even those that no pod uses any more.
+func replicaMounts(s Service, img engine.Image) []engine.Mount {
+	mounts := slices.Clone(s.Pod.Container.Mounts)
+	for _, target := range img.Config.Volumes {
+		covered := func(m engine.Mount) bool { return path.Clean(m.Target) == path.Clean(target) }
+		if !slices.ContainsFunc(mounts, covered) {
+			mounts = append(mounts, engine.Mount{Type: engine.MountVolume, Target: target})
+		}
+	}
+	for i, m := range mounts {
+		if m.Type == engine.MountVolume && m.Source == "" {
+			mounts[i].Labels = anonymousLabels(s, m.Labels)
+		}
+	}
+	slices.SortStableFunc(mounts, func(a, b engine.Mount) int { return depth(a.Target) - depth(b.Target) })
+	return mounts
+}
+
+func anonymousLabels(s Service, own map[string]string) map[string]string {
+	labels := map[string]string{LabelProject: s.Pod.Labels[LabelProject], LabelService: s.Name}
+	maps.Copy(labels, own)
+	return labels
+}
+
+func depth(target string) int { return strings.Count(strings.TrimSuffix(path.Clean(target), "/"), "/") }
+
+// inherit gives the anonymous mounts of spec the volumes that have, by target, if they are still there.
+func (p *planner) inherit(spec *engine.PodSpec, have map[string]string) {
+	for i, m := range spec.Container.Mounts {
+		v, ok := p.o.Volumes[have[m.Target]]
+		if ok && v.Anonymous && m.Type == engine.MountVolume && m.Source == "" {
+			spec.Container.Mounts[i].Source = v.Name
+			p.note(spec.Name, m.Target, v.Name)
+		}
+	}
+}
+
+func (p *planner) note(pod, target, volume string) {
+	if p.plan.inherits == nil {
+		p.plan.inherits = map[string]map[string]string{}
+	}
+	if p.plan.inherits[pod] == nil {
+		p.plan.inherits[pod] = map[string]string{}
+	}
+	p.plan.inherits[pod][target] = volume
+}

@@ -1,0 +1,168 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// planReplicas decides for each replica of u whether it stays, goes, is replaced or made.
+func (p *planner) planReplicas(u *unit) {
+	switch u.policy {
+	case leave:
+		return
+	case drop:
+		p.dropOrphans(u)
+		return
+	}
+	why := map[*slot]string{}
+	for _, s := range u.slots {
+		why[s] = p.stale(u, s.old)
+	}
+	next := 1
+	if n := len(u.slots); n > 0 {
+		next = u.slots[n-1].number + 1
+	}
+	for i, s := range preferred(u.slots, why) {
+		switch {
+		case i >= u.Replicas:
+			s.discard(fmt.Sprintf("scaled to %d", u.Replicas))
+		case why[s] != "":
+			p.replace(u, s, why[s])
+		default:
+			p.revive(u, s)
+		}
+	}
+	for i := len(u.slots); i < u.Replicas; i++ {
+		s := &slot{number: next}
+		next++
+		u.slots = append(u.slots, s)
+		p.make(u, s, "missing")
+	}
+}
+
+// preferred orders slots by how much they deserve to stay: those that need no replacement first, then the lower numbers.
+func preferred(slots []*slot, why map[*slot]string) []*slot {
+	ordered := slices.Clone(slots)
+	slices.SortStableFunc(ordered, func(a, b *slot) int {
+		switch {
+		case why[a] == "" && why[b] != "":
+			return -1
+		case why[a] != "" && why[b] == "":
+			return 1
+		default:
+			return a.number - b.number
+		}
+	})
+	return ordered
+}
+
+func (p *planner) dropOrphans(u *unit) {
+	for _, s := range u.slots {
+		if u.Name != "" || p.orphanOneOff(s.old) {
+			s.discard("orphan")
+		}
+	}
+}
+
+// discard removes what is there, for good.
+func (s *slot) discard(why string) {
+	s.halt(why)
+	s.remove, s.name = why, ""
+}
+
+func (s *slot) halt(why string) {
+	if running(s.old) {
+		s.stop = why
+	}
+}
+
+func (p *planner) replace(u *unit, s *slot, why string) {
+	s.halt(why)
+	s.remove = why
+	p.make(u, s, why)
+}
+
+// make plans the pod of a slot from the template of its service.
+func (p *planner) make(u *unit, s *slot, why string) {
+	p.needImage(u)
+	img := p.o.Images[u.Pod.Container.Image]
+	spec := Replica(u.Service, s.number, img)
+	if u.NetworkOf != "" {
+		if spec.Network.Pod = p.provider(u); spec.Network.Pod == "" {
+			p.refuse(errdefs.ErrFailedPrecondition, "cannot create %s: it shares the network of service %s, which has no replica", spec.Name, u.NetworkOf)
+		}
+	}
+	if !p.opt.RenewAnon {
+		if s.old != nil {
+			p.inherit(&spec, s.old.Volumes)
+		}
+		p.inherit(&spec, p.o.Inherit[spec.Name])
+	}
+	s.name, s.spec, s.image, s.create = spec.Name, &spec, img, why
+	if !p.opt.NoStart {
+		s.start = why
+	}
+}
+
+// provider names the pod whose network namespace the pods of u share: the first replica of its service; "" if there is none.
+func (p *planner) provider(u *unit) string {
+	if s := p.providerSlot(u); s != nil {
+		return s.name
+	}
+	return ""
+}
+
+func (p *planner) providerSlot(u *unit) *slot {
+	of := p.byName[u.NetworkOf]
+	if of == nil {
+		return nil
+	}
+	for _, s := range of.slots {
+		if s.name != "" {
+			return s
+		}
+	}
+	return nil
+}
+
+// revive starts a replica that is as it should be but does not run.
+func (p *planner) revive(u *unit, s *slot) {
+	if running(s.old) || p.opt.NoStart {
+		return
+	}
+	if p.opt.KeepCompleted && completed(s.old) && p.awaited(u) {
+		return
+	}
+	s.start = idleReason(s.old)
+}
+
+func completed(pod *engine.Pod) bool {
+	return pod.Status == engine.StatusExited && pod.ExitKnown && pod.ExitCode == 0
+}
+
+// awaited reports whether some service depends on the completion of u.
+func (p *planner) awaited(u *unit) bool {
+	for _, other := range p.units {
+		for _, d := range other.DependsOn {
+			if d.Service == u.Name && d.Condition == engine.Completed {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func idleReason(pod *engine.Pod) string {
+	switch {
+	case pod.Status == engine.StatusCreated:
+		return "not started yet"
+	case !pod.ExitKnown:
+		return "not running"
+	default:
+		return fmt.Sprintf("exited with code %d", pod.ExitCode)
+	}
+}

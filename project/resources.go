@@ -1,0 +1,196 @@
+package project
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// fate is what happens to a network or volume; an empty reason means that it is not done.
+type fate struct {
+	remove, create string
+	make           Action
+}
+
+// reason says, to the pods that use it, what happens to the resource.
+func (f *fate) reason(kind, name string) string {
+	if f.remove != "" {
+		return kind + " " + name + " is recreated"
+	}
+	return kind + " " + name + " is missing"
+}
+
+// wanted reports whether the resources that use tells of in a spec are needed: by a chosen service or, with no service
+// named, by the model.
+func (p *planner) wanted(name string, use func(*engine.PodSpec) []string) bool {
+	if len(p.opt.Services) == 0 {
+		return true
+	}
+	for _, u := range p.units {
+		if u.model && u.policy != leave && slices.Contains(use(&u.Pod), name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *planner) planNetworks() {
+	for _, n := range p.d.Networks {
+		name := n.Spec.Name
+		if !p.wanted(name, networksOf) {
+			continue
+		}
+		old, exists := p.o.Networks[name]
+		switch {
+		case n.External && !exists:
+			p.fail(errdefs.ErrNotFound, "network %q is declared external but does not exist; create it with: podc network create %s", name, name)
+		case n.External:
+		case !exists:
+			p.networks[name] = &fate{create: "missing", make: p.createNetwork(n)}
+		case p.foreign("network", name, old.Labels):
+		case old.Labels[LabelHash] != n.Hash:
+			why := networkChange(old, n.Spec)
+			p.networks[name] = &fate{remove: why, create: why, make: p.createNetwork(n)}
+		}
+	}
+}
+
+func (p *planner) createNetwork(n Network) Action {
+	spec := n.Spec
+	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: p.d.Name, LabelNetwork: n.Key, LabelHash: n.Hash})
+	return CreateNetwork{spec}
+}
+
+// withLabels adds the labels by which podc finds its own again.
+func withLabels(labels, own map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, labels)
+	maps.Copy(out, own)
+	return out
+}
+
+// foreign reports, with a warning, a resource that somebody else made under a name the model claims: it is used as it is.
+func (p *planner) foreign(kind, name string, labels map[string]string) bool {
+	owner := labels[LabelProject]
+	if owner == p.d.Name && labels[LabelHash] != "" {
+		return false
+	}
+	if owner == "" || owner == p.d.Name {
+		p.warn("%s %s was not made by podc and is used as it is; declare it external", kind, name)
+	} else {
+		p.warn("%s %s belongs to project %s and is used as it is; declare it external", kind, name, owner)
+	}
+	return true
+}
+
+// networkChange says what differs. What old has beyond the wish was chosen for it.
+func networkChange(old, want netstack.Network) string {
+	var changed []string
+	note := func(differs bool, what string) {
+		if differs {
+			changed = append(changed, what)
+		}
+	}
+	note(driver(old.Driver, "bridge") != driver(want.Driver, "bridge"), "driver")
+	note(old.Internal != want.Internal, "internal")
+	note(len(want.Subnets) > 0 && !sameSubnets(old.Subnets, want.Subnets), "ipam")
+	note(want.MTU != 0 && old.MTU != want.MTU, "mtu")
+	note(!maps.Equal(old.Options, want.Options), "driver_opts")
+	note(!sameLabels(old.Labels, want.Labels), "labels")
+	return change(changed)
+}
+
+func sameSubnets(a, b []netstack.Subnet) bool {
+	return slices.EqualFunc(a, b, func(a, b netstack.Subnet) bool {
+		return a.CIDR == b.CIDR && (!b.Gateway.IsValid() || a.Gateway == b.Gateway) && a.IPRange == b.IPRange && maps.Equal(a.Reserved, b.Reserved)
+	})
+}
+
+func change(what []string) string {
+	if len(what) == 0 {
+		return "configuration changed"
+	}
+	return strings.Join(what, ", ") + " changed"
+}
+
+func driver(name, fallback string) string {
+	if name == "" {
+		return fallback
+	}
+	return name
+}
+
+// sameLabels compares what the user wrote, not what podc adds.
+func sameLabels(a, b map[string]string) bool {
+	own := func(m map[string]string) map[string]string {
+		m = maps.Clone(m)
+		maps.DeleteFunc(m, func(k, _ string) bool { return strings.HasPrefix(k, "com.docker.compose.") })
+		return m
+	}
+	return maps.Equal(own(a), own(b))
+}
+
+func (p *planner) planVolumes() {
+	for _, v := range p.d.Volumes {
+		name := v.Spec.Name
+		if !p.wanted(name, volumesOf) {
+			continue
+		}
+		old, exists := p.o.Volumes[name]
+		switch {
+		case v.External && !exists:
+			p.fail(errdefs.ErrNotFound, "volume %q is declared external but does not exist; create it with: podc volume create %s", name, name)
+		case v.External:
+		case !exists:
+			p.volumes[name] = &fate{create: "missing", make: p.createVolume(v)}
+		case p.foreign("volume", name, old.Labels):
+		case old.Labels[LabelHash] != v.Hash:
+			p.changeVolume(v, old)
+		}
+	}
+}
+
+func (p *planner) createVolume(v Volume) Action {
+	spec := v.Spec
+	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: p.d.Name, LabelVolume: v.Key, LabelHash: v.Hash})
+	return CreateVolume{spec}
+}
+
+// changeVolume plans the loss of a volume whose configuration changed, unless it is to be kept or pods outside of this plan
+// use it.
+func (p *planner) changeVolume(v Volume, old volumes.Volume) {
+	name, why := v.Spec.Name, volumeChange(old, v.Spec)
+	if p.opt.KeepVolumes {
+		p.warn("volume %s is kept as it was, data and all, although its configuration changed (%s)", name, why)
+		return
+	}
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if u.policy < diverged && uses(s.old, name) {
+				p.warn("volume %s is kept as it was, although its configuration changed (%s): %s uses it and is not replaced", name, why, s.old.Spec.Name)
+				return
+			}
+		}
+	}
+	p.volumes[name] = &fate{remove: why, create: why, make: p.createVolume(v)}
+}
+
+func volumeChange(old, want volumes.Volume) string {
+	var changed []string
+	if driver(old.Driver, "local") != driver(want.Driver, "local") {
+		changed = append(changed, "driver")
+	}
+	if !maps.Equal(old.Options, want.Options) {
+		changed = append(changed, "driver_opts")
+	}
+	if !sameLabels(old.Labels, want.Labels) {
+		changed = append(changed, "labels")
+	}
+	return change(changed)
+}

@@ -1,0 +1,82 @@
+package project
+
+import (
+	"cmp"
+	"slices"
+
+	"podc.example/podc/engine"
+)
+
+// planRestarts stops and starts those running replicas of u that stay as they are, but cannot stay running while something
+// they hold on to is replaced. Units are visited dependencies first, so one restart can call for the next.
+func (p *planner) planRestarts(u *unit) {
+	dependency := p.restartedDependency(u)
+	for _, s := range u.slots {
+		if !s.kept() || !running(s.old) {
+			continue
+		}
+		why := cmp.Or(p.lostNetwork(s), p.lostProvider(s), dependency)
+		if why != "" {
+			s.stop, s.start = why, why
+		}
+	}
+}
+
+// lostNetwork names a network of the pod that is removed, whoever's pod it is.
+func (p *planner) lostNetwork(s *slot) string {
+	for _, n := range networksOf(&s.old.Spec) {
+		if f := p.networks[n]; f != nil && f.remove != "" {
+			return f.reason("network", n)
+		}
+	}
+	return ""
+}
+
+// lostProvider says what happens to the pod whose network namespace this one shares.
+func (p *planner) lostProvider(s *slot) string {
+	if s.old.Spec.Network.Mode != engine.NetworkPod {
+		return ""
+	}
+	of := p.slotOf(s.old.Spec.Network.Pod)
+	switch {
+	case of == nil || of.start == "":
+		return "" // not touched, or it will not be back to share anything
+	case of.create != "":
+		return "shares the network of " + of.name + ", which is recreated"
+	default:
+		return "shares the network of " + of.name + ", which is started"
+	}
+}
+
+// slotOf finds the slot that holds or held the pod.
+func (p *planner) slotOf(pod string) *slot {
+	for _, u := range p.units {
+		i := slices.IndexFunc(u.slots, func(s *slot) bool {
+			return s.name == pod || s.old != nil && s.old.Spec.Name == pod
+		})
+		if i >= 0 {
+			return u.slots[i]
+		}
+	}
+	return nil
+}
+
+// restartedDependency names a dependency with `restart: true` that is replaced or restarted and runs afterwards.
+func (p *planner) restartedDependency(u *unit) string {
+	for _, d := range u.DependsOn {
+		dep := p.byName[d.Service]
+		if p.alone || !d.Restart || dep == nil {
+			continue
+		}
+		for _, s := range dep.slots {
+			switch {
+			case !s.touched() || s.start == "":
+			case s.create != "":
+				return d.Service + " is recreated"
+			default:
+				return d.Service + " is restarted"
+			}
+		}
+	}
+	return ""
+}

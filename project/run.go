@@ -1,0 +1,143 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// RunOptions bound a run.
+type RunOptions struct {
+	Limit  int         // creations, starts and removals at once; 0: what the machine can take
+	Report func(Event) // may be nil; never called by two goroutines at once
+}
+
+// StepError is the failure of one step.
+type StepError struct {
+	Step Step
+	Err  error
+}
+
+func (e *StepError) Error() string {
+	if text := e.Err.Error(); strings.HasPrefix(text, "cannot ") {
+		return text
+	}
+	return fmt.Sprintf("cannot %s: %v", e.Step.ID, e.Err)
+}
+
+func (e *StepError) Unwrap() error { return e.Err }
+
+// Run applies p, each step as soon as those it names in After have succeeded and those in Past have ended. A step whose
+// dependency failed is skipped, and so are all that are not begun when ctx ends; independent steps go on. Run returns after
+// every step has ended, with the failures joined, in the order of the plan; each is a *StepError. Plans are not undone: plan
+// again to go on from where this one ended.
+func Run(ctx context.Context, e Engine, p Plan, opt RunOptions) error {
+	r := newRun(e, p, opt)
+	var wg sync.WaitGroup
+	for _, s := range p.Steps {
+		wg.Go(func() { r.walk(ctx, s) })
+	}
+	wg.Wait()
+	var errs []error
+	for _, s := range p.Steps {
+		if err := r.results[s.ID].err; err != nil && !s.Optional && !errors.As(err, new(*skipped)) {
+			errs = append(errs, err)
+		}
+	}
+	if cause := context.Cause(ctx); cause != nil && r.cutShort {
+		errs = append(errs, cause)
+	}
+	return errors.Join(errs...)
+}
+
+// skipped says why a step was not done: not a failure of its own.
+type skipped struct{ why string }
+
+func (s *skipped) Error() string { return "skipped: " + s.why }
+
+// result is how a step ended; err is valid once done is closed.
+type result struct {
+	done chan struct{}
+	err  error
+}
+
+type run struct {
+	engine  Engine
+	results map[string]*result
+	slots   chan struct{} // held by heavy steps
+	report  func(Event)
+
+	mu       sync.Mutex // protects what follows
+	cutShort bool       // ctx ended before every step could begin
+}
+
+func newRun(e Engine, p Plan, opt RunOptions) *run {
+	limit := opt.Limit
+	if limit <= 0 {
+		limit = max(8, 2*runtime.NumCPU())
+	}
+	r := &run{engine: e, results: make(map[string]*result, len(p.Steps)), slots: make(chan struct{}, limit), report: serial(opt.Report)}
+	for _, s := range p.Steps {
+		r.results[s.ID] = &result{done: make(chan struct{})}
+	}
+	return r
+}
+
+// walk sees one step through. Its error is set before done is closed: whoever waits for the step sees how it ended.
+func (r *run) walk(ctx context.Context, s Step) {
+	res := r.results[s.ID]
+	defer close(res.done)
+	if why := r.await(s); why != "" {
+		res.err = &skipped{why}
+	} else {
+		res.err = r.do(ctx, s)
+	}
+	r.report(ended(s, res.err))
+}
+
+// await blocks until the step may begin and returns why it must not, if so.
+func (r *run) await(s Step) string {
+	why := ""
+	for _, id := range s.After {
+		<-r.results[id].done
+		if r.results[id].err != nil && why == "" {
+			why = fmt.Sprintf("%q did not succeed", id)
+		}
+	}
+	for _, id := range s.Past {
+		<-r.results[id].done
+	}
+	return why
+}
+
+func (r *run) do(ctx context.Context, s Step) error {
+	l := s.Do.limits()
+	if l.heavy {
+		select {
+		case r.slots <- struct{}{}:
+			defer func() { <-r.slots }()
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		r.mu.Lock()
+		r.cutShort = true
+		r.mu.Unlock()
+		return &skipped{context.Cause(ctx).Error()}
+	}
+	r.report(Event{Kind: StepBegan, Step: &s})
+	late := fmt.Errorf("not done within %s", l.deadline)
+	stepCtx, cancel := context.WithTimeoutCause(ctx, l.deadline, late)
+	defer cancel()
+	err := s.Do.apply(stepCtx, r.engine)
+	if err == nil {
+		return nil
+	}
+	if context.Cause(stepCtx) == late && !errors.Is(err, late) {
+		err = fmt.Errorf("%w: %w", late, err)
+	}
+	return &StepError{s, err}
+}

@@ -1,0 +1,166 @@
+package project
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"podc.example/podc/engine"
+)
+
+// stale says why a pod cannot stay as it is, or "".
+func (p *planner) stale(u *unit, old *engine.Pod) string {
+	switch {
+	case halfMade(old):
+		return "left half made"
+	case u.policy == keep:
+		return ""
+	case u.policy == force:
+		return "recreation asked for"
+	}
+	return cmp.Or(
+		hashReason(u.Service, old),
+		p.imageReason(u.Service, old),
+		nameReason(u.Service, old),
+		p.networkReason(u, old),
+		p.providerReason(u, old),
+		p.volumeReason(u.Service, old),
+	)
+}
+
+func hashReason(s Service, old *engine.Pod) string {
+	if old.Spec.Labels[LabelHash] == s.Hash {
+		return ""
+	}
+	var before map[string]string
+	if json.Unmarshal([]byte(old.Spec.Labels[LabelFacets]), &before) != nil || len(s.Facets) == 0 {
+		return "configuration changed"
+	}
+	return cmp.Or(facetsReason(before, s.Facets), "configuration changed")
+}
+
+// facetsShown bounds the length of a reason.
+const facetsShown = 3
+
+func facetsReason(before, after map[string]string) string {
+	var changes []string
+	for _, key := range sortedUnion(before, after) {
+		old, had := before[key]
+		now, has := after[key]
+		switch {
+		case !had:
+			changes = append(changes, key+" added")
+		case !has:
+			changes = append(changes, key+" removed")
+		case old != now:
+			changes = append(changes, key+" changed")
+		}
+	}
+	if n := len(changes); n > facetsShown {
+		changes = append(changes[:facetsShown], fmt.Sprintf("%d more", n-facetsShown))
+	}
+	return strings.Join(changes, ", ")
+}
+
+func sortedUnion(a, b map[string]string) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// imageReason compares identities, not names: a new tag, pull or build shows here. An image that is not here yet cannot be
+// compared; that is done once it is.
+func (p *planner) imageReason(s Service, old *engine.Pod) string {
+	ref := s.Pod.Container.Image
+	img, ok := p.o.Images[ref]
+	if !ok || img.ID == old.Spec.Container.ImageID {
+		return ""
+	}
+	return "image changed: " + ref
+}
+
+func nameReason(s Service, old *engine.Pod) string {
+	if want := replicaName(s, numberOf(old)); want != old.Spec.Name {
+		return "name changed: " + want
+	}
+	return ""
+}
+
+func (p *planner) networkReason(u *unit, old *engine.Pod) string {
+	want := networksOf(&u.Pod)
+	for _, n := range want {
+		if f := p.networks[n]; f != nil && f.create != "" {
+			return f.reason("network", n)
+		}
+	}
+	if !slices.Equal(want, networksOf(&old.Spec)) {
+		return "networks changed: " + cmp.Or(strings.Join(want, ", "), "none")
+	}
+	// A pod loses an interface only by force from outside. One that reports none at all may not have come so far.
+	if !running(old) || len(old.Interfaces) == 0 {
+		return ""
+	}
+	for _, n := range want {
+		if !slices.Contains(interfacesOf(old), n) {
+			return "not attached to network " + n
+		}
+	}
+	return ""
+}
+
+func interfacesOf(pod *engine.Pod) []string {
+	var names []string
+	for _, i := range pod.Interfaces {
+		names = append(names, i.Network)
+	}
+	return names
+}
+
+// providerReason compares the owner of a shared network namespace. One that is only restarted asks for a restart, not for a
+// new pod (planRestarts).
+func (p *planner) providerReason(u *unit, old *engine.Pod) string {
+	if u.NetworkOf == "" {
+		return ""
+	}
+	s := p.providerSlot(u)
+	switch {
+	case s == nil:
+		return "no replica of " + u.NetworkOf + " to share the network of" // make fails
+	case s.name != old.Spec.Network.Pod:
+		return "shares the network of " + s.name + " now"
+	case s.create != "":
+		return "shares the network of " + s.name + ", which is recreated"
+	}
+	return ""
+}
+
+func (p *planner) volumeReason(s Service, old *engine.Pod) string {
+	for _, m := range s.Pod.Container.Mounts {
+		if m.Type != engine.MountVolume || m.Source == "" {
+			continue
+		}
+		if f := p.volumes[m.Source]; f != nil && f.create != "" {
+			return f.reason("volume", m.Source)
+		}
+		if mounted(old, m.Target) != m.Source {
+			return fmt.Sprintf("volume %s not mounted at %s", m.Source, m.Target)
+		}
+	}
+	return ""
+}
+
+// mounted names the volume at target in a pod.
+func mounted(pod *engine.Pod, target string) string {
+	if v := pod.Volumes[target]; v != "" {
+		return v
+	}
+	for _, m := range pod.Spec.Container.Mounts {
+		if m.Type == engine.MountVolume && m.Target == target {
+			return m.Source
+		}
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package project
+
+import (
+	"context"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// Deps are what the verbs of a project work with.
+type Deps struct {
+	Engine Engine
+	Images Images
+	RunDir string // run root: locks of projects lie below it
+	Report func(Event)
+	// Confirm asks once, with the list, before steps are run that should not be run unasked. Nil means no.
+	Confirm   func([]Step) bool
+	Limit     int // heavy steps at once; 0: what the machine can take
+	PullLimit int // pulls at once; 0: 4
+}
+
+// Up makes the project what d says: under its lock it plans, fetches images and runs the plan. A second Up at the same time
+// waits for the lock and then finds nothing to do. Everything that can be refused is refused before the first side effect.
+func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
+	deps.Report = serial(deps.Report)
+	lock, err := deps.lock(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	o, plan, err := deps.plan(ctx, d, opt, d.Name)
+	if err != nil {
+		return err
+	}
+	if len(plan.Pulls) > 0 {
+		if err := deps.pull(ctx, plan.Pulls); err != nil {
+			return err
+		}
+		opt.Pulled = true
+		if o, plan, err = deps.plan(ctx, d, opt, d.Name); err != nil {
+			return err
+		}
+	}
+	if lost := plan.Destructive(); len(lost) > 0 && (deps.Confirm == nil || !deps.Confirm(lost)) {
+		opt.KeepVolumes = true
+		if plan, err = Diff(d, o, opt); err != nil {
+			return err
+		}
+	}
+	return deps.runInheriting(ctx, d.Name, o, plan)
+}
+
+// PlanUp returns what Up would do, without doing any of it. Images that are not here show as Pulls, and pods made from them
+// are planned as far as they are known.
+func PlanUp(ctx context.Context, deps Deps, d Desired, opt Options) (Plan, error) {
+	deps.Report = serial(deps.Report)
+	_, plan, err := deps.plan(ctx, d, opt, "")
+	return plan, err
+}
+
+// Scale sets numbers of replicas; opt says the rest, as for Up. Services that scale does not name are left alone, but for
+// what the named ones depend on.
+func Scale(ctx context.Context, deps Deps, d Desired, scale map[string]int, opt Options) error {
+	opt.Scale = scale
+	opt.Services = nil
+	for name := range scale {
+		opt.Services = append(opt.Services, name)
+	}
+	slices.Sort(opt.Services)
+	return Up(ctx, deps, d, opt)
+}
+
+// plan observes and diffs, and asks whether the ports that the plan needs are free. The images are pinned for group, unless
+// it is empty.
+func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string) (Observed, Plan, error) {
+	images, err := deps.Images.Resolve(ctx, group, imageRefs(d))
+	if err != nil {
+		return Observed{}, Plan{}, err
+	}
+	o, err := deps.observe(ctx, d.Name, images)
+	if err != nil {
+		return o, Plan{}, err
+	}
+	plan, err := Diff(d, o, opt)
+	if err == nil && len(plan.Claims) > 0 {
+		err = deps.Engine.CheckPorts(ctx, plan.Claims)
+	}
+	return o, plan, err
+}
+
+func (deps Deps) observe(ctx context.Context, name string, images map[string]engine.Image) (Observed, error) {
+	s, err := deps.Engine.Snapshot(ctx, name)
+	if err != nil {
+		return Observed{}, err
+	}
+	o := Observe(s, images)
+	o.Inherit, err = deps.readInherit(name)
+	return o, err
+}
+
+// imageRefs lists the images that services name, each once, in the order of the model.
+func imageRefs(d Desired) []string {
+	var refs []string
+	for _, s := range d.Services {
+		if ref := s.Pod.Container.Image; !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// run reports and runs a plan.
+func (deps Deps) run(ctx context.Context, plan Plan) error {
+	for _, w := range plan.Warnings {
+		deps.Report(Event{Kind: Warned, Text: w})
+	}
+	for _, s := range plan.Steps {
+		if c, ok := s.Do.(CreatePod); ok && c.Image.ID == "" {
+			return faultf(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, c.Spec.Container.Image)
+		}
+	}
+	deps.Report(Event{Kind: Planned, Plan: &plan})
+	return Run(ctx, deps.Engine, plan, RunOptions{Limit: deps.Limit, Report: deps.Report})
+}

@@ -1,0 +1,227 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// VerbOptions are those of the verbs that work on pods which exist. Each verb looks only at what concerns it.
+type VerbOptions struct {
+	Services      []string       // none: all
+	Timeout       *time.Duration // Stop, Restart, Remove: nil means each pod's own grace period
+	NoDeps        bool           // Restart: dependents with `restart: true` do not follow
+	Wait          bool           // Start: end only when all is ready
+	WaitTimeout   time.Duration
+	Signal        string // Kill: empty means SIGKILL
+	RemoveOrphans bool   // Kill
+	Stop          bool   // Remove: running pods too, after stopping them
+	Volumes       bool   // Remove: anonymous volumes too
+	Force         bool   // Remove: do not ask
+}
+
+// Stop stops running pods, dependents first. Like the other verbs of this file it works with no more than the project's name
+// in d: the labels of the pods tell the rest.
+func Stop(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, planStop)
+}
+
+// Start starts pods that do not run, and what they depend on, dependencies first, waiting for the conditions of depends_on.
+func Start(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, planStart)
+}
+
+// Restart stops and starts pods, and with them those that depend on them with `restart: true`. The compose file is not
+// applied.
+func Restart(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, planRestart)
+}
+
+// Kill sends a signal to running pods. No pod running is no error.
+func Kill(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, planKill)
+}
+
+// Remove removes pods that do not run, after asking, unless opt.Force is given. No such pod is no error.
+func Remove(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, func(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+		plan, err := planRemove(d, o, opt)
+		if err == nil && !opt.Force && len(plan.Steps) > 0 && (deps.Confirm == nil || !deps.Confirm(plan.Steps)) {
+			return Plan{}, nil
+		}
+		return plan, err
+	})
+}
+
+func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func(Desired, Observed, VerbOptions) (Plan, error)) error {
+	deps.Report = serial(deps.Report)
+	lock, err := deps.lock(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	o, err := deps.observe(ctx, d.Name, nil)
+	if err != nil {
+		return err
+	}
+	p, err := plan(d, o, opt)
+	if err != nil {
+		return err
+	}
+	return deps.run(ctx, p)
+}
+
+// pick returns the units that a verb works on. With a model a service that it does not have is an error, and no service named
+// means those of the model and of inactive profiles; without one, names of nothing are passed over and all pods count.
+func (p *planner) pick(services []string) []*unit {
+	modelled := len(p.d.Services) > 0
+	var chosen []*unit
+	for _, u := range p.units {
+		known := u.model || !modelled && u.Name != "" || slices.Contains(p.d.Disabled, u.Name)
+		if known && (len(services) == 0 || slices.Contains(services, u.Name)) {
+			chosen = append(chosen, u)
+		}
+	}
+	for _, name := range services {
+		is := func(u *unit) bool { return u.Name == name }
+		if modelled && !slices.ContainsFunc(chosen, is) && !slices.Contains(p.d.Disabled, name) {
+			p.fail(errdefs.ErrNotFound, "no such service: %s", name)
+		}
+	}
+	return chosen
+}
+
+// each calls do for the present pods of the chosen services.
+func (p *planner) each(services []string, do func(*unit, *slot)) {
+	for _, u := range p.pick(services) {
+		u.policy = keep
+		for _, s := range u.slots {
+			do(u, s)
+		}
+	}
+}
+
+func (p *planner) finish() (Plan, error) {
+	if len(p.errs) > 0 {
+		return Plan{}, errors.Join(p.errs...)
+	}
+	p.schedule()
+	return p.plan, nil
+}
+
+// newVerb is newPlanner without the warnings about the compose file, which a verb does not apply.
+func newVerb(d Desired, o Observed, opt Options) *planner {
+	d.Warnings = nil
+	return newPlanner(d, o, opt)
+}
+
+func planStop(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{Timeout: opt.Timeout})
+	p.each(opt.Services, func(_ *unit, s *slot) { s.halt("asked for") })
+	return p.finish()
+}
+
+func planStart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{Wait: opt.Wait, WaitTimeout: opt.WaitTimeout})
+	for _, u := range p.pick(opt.Services) {
+		if len(u.slots) == 0 && len(opt.Services) > 0 {
+			p.fail(errdefs.ErrNotFound, "cannot start %s: it has no pod; create it with: podc up %s", u.Name, u.Name)
+		}
+		p.startUnit(u)
+	}
+	for _, u := range p.units {
+		p.planRestarts(u)
+	}
+	return p.finish()
+}
+
+// startUnit starts the pods of a service and of all that it depends on.
+func (p *planner) startUnit(u *unit) {
+	if u.policy == keep {
+		return
+	}
+	u.policy = keep
+	for _, s := range u.slots {
+		p.startSlot(s)
+	}
+	for _, d := range dependencies(u.Service) {
+		if dep := p.byName[d.Service]; dep != nil {
+			p.startUnit(dep)
+		}
+	}
+}
+
+func (p *planner) startSlot(s *slot) {
+	switch {
+	case halfMade(s.old):
+		p.warn("%s was left half made and cannot be started; podc up makes it anew", s.old.Spec.Name)
+	case !running(s.old):
+		s.start = idleReason(s.old)
+	}
+}
+
+func planRestart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{Timeout: opt.Timeout})
+	p.alone = opt.NoDeps
+	p.each(opt.Services, func(_ *unit, s *slot) {
+		if running(s.old) {
+			s.stop, s.start = "asked for", "asked for"
+		} else {
+			p.startSlot(s)
+		}
+	})
+	for _, u := range p.units {
+		p.planRestarts(u)
+	}
+	return p.finish()
+}
+
+func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{})
+	p.each(opt.Services, func(_ *unit, s *slot) {
+		switch {
+		case s.old.Status == engine.StatusRunning:
+			s.kill = orKill(opt.Signal)
+		case s.old.Status == engine.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
+			s.stop = "asked for" // no process to signal, but one to come
+		}
+	})
+	if opt.RemoveOrphans {
+		p.opt.RemoveOrphans = true
+		p.chooseOrphans()
+		for _, u := range p.units {
+			if u.policy == drop && len(d.Services) > 0 {
+				p.dropOrphans(u)
+			}
+		}
+	}
+	return p.finish()
+}
+
+func orKill(signal string) string {
+	if signal == "" {
+		return "SIGKILL"
+	}
+	return signal
+}
+
+func planRemove(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{Timeout: opt.Timeout})
+	p.dropVolumes = opt.Volumes
+	p.each(opt.Services, func(_ *unit, s *slot) {
+		if opt.Stop || !running(s.old) {
+			s.discard("asked for")
+		}
+	})
+	plan, err := p.finish()
+	if err == nil && plan.Empty() {
+		plan.Warnings = append(plan.Warnings, "no stopped pods")
+	}
+	return plan, err
+}
