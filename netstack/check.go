@@ -1,0 +1,401 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// finding is a problem and its remedy, nil where only the owner of the attachment can help.
+type finding struct {
+	Problem
+	fix func(context.Context) error
+}
+
+// Check lists every broken invariant of this root's network: attachments that nobody wants (alive is asked for each id; nil
+// means all are wanted), links, leases, names, cached results and rules without an attachment or network, and the reverse.
+// It changes nothing. It is exact while attachments come and go.
+func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]Problem, error) {
+	found, err := s.findings(ctx, alive)
+	out := make([]Problem, len(found))
+	for i, f := range found {
+		out[i] = f.Problem
+	}
+	return out, err
+}
+
+// GC repairs what Check finds, as far as that can be done from here: it detaches what is not alive, removes what belongs to
+// nobody, and makes what is missing of networks, rules, leases and names.
+func (s *Stack) GC(ctx context.Context, alive func(id string) bool) error {
+	found, err := s.findings(ctx, alive)
+	errs := []error{err}
+	for _, f := range found {
+		if f.fix != nil {
+			errs = append(errs, f.fix(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// findings looks at things before it reads the records: whatever is made has a record before, and is gone before its record
+// is; so a thing without a record afterwards is an orphan.
+func (s *Stack) findings(ctx context.Context, alive func(id string) bool) ([]finding, error) {
+	things, err := s.survey()
+	if err != nil {
+		return nil, err
+	}
+	networks, err := s.Networks()
+	if err != nil {
+		return nil, err
+	}
+	recs, err := s.records()
+	if err != nil {
+		return nil, err
+	}
+	found := s.damaged()
+	known := map[string]record{}
+	for _, r := range recs {
+		known[r.ID] = r
+		if alive != nil && !alive(r.ID) {
+			found = append(found, finding{Problem{"record", r.ID, fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
+				func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
+		} else if r.Done {
+			found = append(found, s.missing(r, things)...)
+		}
+	}
+	found = append(found, s.orphans(things, known, networks)...)
+	rules, err := s.checkTable(ctx)
+	return append(found, rules...), err
+}
+
+// things is what exists on the host and in the run folder.
+type things struct {
+	links  []string                         // with this root's prefix
+	leases map[string]map[netip.Addr]holder // by network
+	names  map[string][]string              // ids by network
+	cached []string
+}
+
+func (s *Stack) survey() (things, error) {
+	t := things{leases: map[string]map[netip.Addr]holder{}, names: map[string][]string{}}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return t, fmt.Errorf("cannot list interfaces: %w", err)
+	}
+	for _, l := range links {
+		t.links = append(t.links, l.Attrs().Name)
+	}
+	if !s.thisBoot() {
+		return t, nil
+	}
+	nets, err := listDir(s.runPath("leases"))
+	if err != nil {
+		return t, err
+	}
+	for _, n := range nets {
+		if t.leases[n], err = listLeases(s.leaseDir(n)); err != nil {
+			return t, err
+		}
+	}
+	if nets, err = listDir(s.NamesDir()); err != nil {
+		return t, err
+	}
+	for _, n := range nets {
+		if t.names[n], err = listDir(s.namesDir(n)); err != nil {
+			return t, err
+		}
+	}
+	t.cached, err = listDir(filepath.Join(s.cniCacheDir(), "results"))
+	return t, err
+}
+
+// damaged finds state files that do not decode.
+func (s *Stack) damaged() []finding {
+	var found []finding
+	files, _ := listDir(s.attachmentsDir())
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f, ".json")
+		if _, err := s.loadRecord(id); ok && errors.Is(err, disk.ErrDamaged) {
+			found = append(found, finding{Problem{"record", id, err.Error()},
+				func(ctx context.Context) error { return s.detachDamaged(ctx, id) }})
+		}
+	}
+	files, _ = listDir(s.networksDir())
+	for _, f := range files {
+		if name := networkOfFile(f); name != "" {
+			if _, err := readNetwork(s.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
+				found = append(found, finding{Problem{"network", name, err.Error()}, nil})
+			}
+		}
+	}
+	return found
+}
+
+// detachDamaged undoes an attachment of which nothing but the id is known.
+func (s *Stack) detachDamaged(ctx context.Context, id string) error {
+	var errs []error
+	t, err := s.survey()
+	if err != nil {
+		return err
+	}
+	for network := range t.names {
+		if err := os.Remove(s.nameFile(network, id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for network, leases := range t.leases {
+		for a, h := range leases {
+			if h.id == id {
+				errs = append(errs, deleteLink(s.vethName(id, h.ifname)),
+					releaseLease(ctx, s.leaseDir(network), a, id, h.ifname), s.dropCached(network, id, h.ifname))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := s.removeRecord(id); err != nil {
+		return err
+	}
+	return s.Rebuild(ctx)
+}
+
+// missing finds what an attachment should have and has not.
+func (s *Stack) missing(r record, t things) []finding {
+	var found []finding
+	add := func(kind, object, detail string, fix func(context.Context) error) {
+		if now, err := s.loadRecord(r.ID); err == nil && now.Done { // else it was detached while we looked
+			found = append(found, finding{Problem{kind, object, detail}, fix})
+		}
+	}
+	if ns, err := identifyNS(r.NetNS); err != nil || ns != r.NS {
+		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
+	}
+	for i, iface := range r.Interfaces {
+		if iface.HostIf != "" && !slices.Contains(t.links, iface.HostIf) && !linkExists(iface.HostIf) {
+			add("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
+		}
+		dir := s.leaseDir(iface.Network)
+		if _, mine := t.leases[iface.Network]; !mine || !iface.IPv4.IsValid() {
+			continue
+		}
+		if h, err := readLease(filepath.Join(dir, iface.IPv4.Addr().String())); err != nil || h != (holder{r.ID, iface.Name}) {
+			add("lease", iface.IPv4.Addr().String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
+				func(context.Context) error { return takeLease(dir, iface.IPv4.Addr(), r.ID, iface.Name) })
+		}
+		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !fileExists(s.nameFile(iface.Network, r.ID)) {
+			add("names", r.ID, fmt.Sprintf("names of %q on network %q are not served", r.Owner, iface.Network),
+				func(context.Context) error { return s.writeNames(r.Attachment) })
+		}
+	}
+	return found
+}
+
+// orphans finds what belongs to no attachment or network.
+func (s *Stack) orphans(t things, known map[string]record, networks map[string]Network) []finding {
+	var found []finding
+	add := func(kind, object, detail string, fix func(context.Context) error) {
+		found = append(found, finding{Problem{kind, object, detail}, fix})
+	}
+	links, cached, bridges := s.expected(known, networks)
+	for _, l := range t.links {
+		veth, bridge := strings.HasPrefix(l, "v"+s.cfg.RootID), strings.HasPrefix(l, "b"+s.cfg.RootID)
+		if veth && !links[l] || bridge && !bridges[l] {
+			add("link", l, "belongs to no attachment or network", func(context.Context) error { return deleteLink(l) })
+		}
+	}
+	for _, n := range networks {
+		if n.Bridge != "" && !slices.Contains(t.links, n.Bridge) && fileExists(s.conflistPath(n.Name)) {
+			add("link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name), s.Rebuild)
+		}
+	}
+	for network, leases := range t.leases {
+		dir := s.leaseDir(network)
+		for a, h := range leases {
+			if _, ok := known[h.id]; !ok {
+				add("lease", a.String(), fmt.Sprintf("of network %q, held by unknown %s", network, h.id),
+					func(ctx context.Context) error { return releaseLease(ctx, dir, a, h.id, h.ifname) })
+			}
+		}
+	}
+	for network, files := range t.names {
+		for _, f := range files {
+			if _, ok := known[strings.TrimSuffix(f, ".json")]; !ok {
+				path := filepath.Join(s.namesDir(network), f)
+				add("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return os.Remove(path) })
+			}
+		}
+	}
+	for _, f := range t.cached {
+		if !cached[f] {
+			path := filepath.Join(s.cniCacheDir(), "results", f)
+			add("file", path, "cached result of no attachment", func(context.Context) error { return os.Remove(path) })
+		}
+	}
+	return found
+}
+
+// expected lists the names that attachments and networks account for.
+func (s *Stack) expected(known map[string]record, networks map[string]Network) (links, cached, bridges map[string]bool) {
+	links, cached, bridges = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, r := range known {
+		for i, e := range r.Endpoints {
+			links[s.vethName(r.ID, ifName(i))] = true
+			cached[cachedResult(e.Network, r.ID, ifName(i))] = true
+		}
+	}
+	for _, n := range networks {
+		bridges[n.Bridge] = true
+	}
+	return links, cached, bridges
+}
+
+// cachedResult is the name of libcni's file about one interface.
+func cachedResult(network, id, ifname string) string { return network + "-" + id + "-" + ifname }
+
+func (s *Stack) dropCached(network, id, ifname string) error {
+	err := os.Remove(filepath.Join(s.cniCacheDir(), "results", cachedResult(network, id, ifname)))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// checkTable compares podc's table with state, under the net lock, since both change together under it.
+func (s *Stack) checkTable(ctx context.Context) ([]finding, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	networks, err := s.Networks()
+	if err != nil {
+		return nil, err
+	}
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, err
+	}
+	defer c.CloseLasting()
+	if detail := s.tableFault(c, networks); detail != "" {
+		return []finding{{Problem{"rule", "nftables table " + s.table().Name, detail}, s.Rebuild}}, nil
+	}
+	return nil, nil
+}
+
+// rulesOf is the number of rules in each chain, see addRules.
+var rulesOf = map[string]int{layout: 0, "publish": 2, "raw": 1, "prerouting": 1, "output": 1, "postrouting": 3, "forward": 6}
+
+// tableFault says what is wrong with the table, "" if nothing is.
+func (s *Stack) tableFault(c *nftables.Conn, networks map[string]Network) string {
+	want, bridges, err := s.wantedElements(networks)
+	if err != nil {
+		return err.Error()
+	}
+	t := s.table()
+	_, err = c.ListTableOfFamily(t.Name, t.Family)
+	switch exists := err == nil; {
+	case bridges == 0 && exists:
+		return "it exists without a network"
+	case bridges == 0:
+		return ""
+	case !exists:
+		return "it is missing"
+	}
+	for chain, n := range rulesOf {
+		if rules, err := c.GetRules(t, &nftables.Chain{Name: chain, Table: t}); err != nil || len(rules) != n {
+			return fmt.Sprintf("chain %s does not hold its %d rules", chain, n)
+		}
+	}
+	for _, set := range setsOf(t).all() {
+		got, err := c.GetSetElements(set)
+		if err != nil || !sameElements(got, want[set.Name]) {
+			return fmt.Sprintf("the elements of %s are not those of the attachments and networks", set.Name)
+		}
+	}
+	return ""
+}
+
+func sameElements(a, b []nftables.SetElement) bool {
+	keys := func(elems []nftables.SetElement) []string {
+		var out []string
+		for _, e := range elems {
+			out = append(out, fmt.Sprintf("%x %x %t", e.Key, e.Val, e.IntervalEnd))
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	return slices.Equal(keys(a), keys(b))
+}
+
+// Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
+// interfaces are put back into their bridges. It is for repair and for after a flush; connections go on.
+func (s *Stack) Rebuild(ctx context.Context) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	networks, err := s.Networks()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range networks {
+		if n.isBridge() {
+			errs = append(errs, ensureBridge(n))
+		}
+	}
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return err
+	}
+	defer c.CloseLasting()
+	errs = append(errs, s.rebuildFor(c, networks), s.syncDockerFor(c, networks), s.replug(networks))
+	return errors.Join(errs...)
+}
+
+// replug puts the host's ends of the attachments back into bridges that were made anew.
+func (s *Stack) replug(networks map[string]Network) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	recs, err := s.records()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range recs {
+		for _, iface := range r.Interfaces {
+			if n := networks[iface.Network]; n.Bridge != "" {
+				errs = append(errs, plug(h, iface.HostIf, n.Bridge))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func plug(h *netlink.Handle, port, bridge string) error {
+	l, err := h.LinkByName(port)
+	if err != nil {
+		return nil // Check reports it
+	}
+	b, err := h.LinkByName(bridge)
+	if err != nil || l.Attrs().MasterIndex == b.Attrs().Index {
+		return err
+	}
+	return errors.Join(h.LinkSetMaster(l, b), h.LinkSetHairpin(l, true), h.LinkSetUp(l))
+}

@@ -1,0 +1,252 @@
+package netstack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
+	"golang.org/x/sys/unix"
+)
+
+// pluginDeadline bounds the run of an executed CNI plugin. pluginOutput bounds what it may print.
+const (
+	pluginDeadline = 30 * time.Second
+	pluginOutput   = 1 << 20
+)
+
+// cni returns libcni over podc's executor. ours says that the list is podc's own, whose plugins are answered here.
+func (s *Stack) cni(ours bool) *libcni.CNIConfig {
+	return libcni.NewCNIConfigWithCacheDir(s.cfg.PluginDirs, s.cniCacheDir(), &executor{stack: s, ours: ours})
+}
+
+// executor is libcni's way to run a plugin: it answers for bridge (with host-local) and portmap of podc's own lists in this
+// process, and executes any other.
+type executor struct {
+	stack *Stack
+	ours  bool
+	version.PluginDecoder
+}
+
+// builtin marks the path of a plugin that is answered in this process.
+const builtin = "builtin:"
+
+func (e *executor) FindInPath(plugin string, paths []string) (string, error) {
+	if e.ours && (plugin == "bridge" || plugin == "portmap") {
+		return builtin + plugin, nil
+	}
+	path, err := invoke.FindInPath(plugin, paths)
+	if err != nil {
+		return "", fmt.Errorf("CNI plugin %q is not installed (looked in %s)", plugin, strings.Join(paths, ", "))
+	}
+	return path, nil
+}
+
+func (e *executor) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
+	plugin, ok := strings.CutPrefix(path, builtin)
+	if !ok {
+		return execPlugin(ctx, path, stdin, environ)
+	}
+	var conf pluginConf
+	if err := json.Unmarshal(stdin, &conf); err != nil {
+		return nil, fmt.Errorf("cannot read the configuration of plugin %s: %w", plugin, err)
+	}
+	args := readArgs(environ)
+	switch plugin + " " + args.command {
+	case "bridge ADD":
+		return encodeResult(e.stack.bridgeAdd(ctx, conf, args))
+	case "bridge DEL":
+		return nil, e.stack.bridgeDel(ctx, conf, args)
+	case "portmap ADD":
+		return conf.PrevResult, e.stack.portmapAdd(ctx, conf, args)
+	case "portmap DEL":
+		return nil, e.stack.portmapDel(ctx, args)
+	}
+	return nil, fmt.Errorf("plugin %s has no command %s", plugin, args.command)
+}
+
+func encodeResult(r *types100.Result, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(r)
+}
+
+// cniArgs are the arguments of a plugin, which libcni hands over in the environment.
+type cniArgs struct{ command, id, netns, ifname string }
+
+// readArgs takes the last value of each variable: libcni appends its own to this process's environment.
+func readArgs(environ []string) cniArgs {
+	var a cniArgs
+	for _, kv := range environ {
+		switch k, v, _ := strings.Cut(kv, "="); k {
+		case "CNI_COMMAND":
+			a.command = v
+		case "CNI_CONTAINERID":
+			a.id = v
+		case "CNI_NETNS":
+			a.netns = v
+		case "CNI_IFNAME":
+			a.ifname = v
+		}
+	}
+	return a
+}
+
+// execPlugin runs a plugin in a process group of its own, so that its deadline ends it with all its children.
+func execPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, pluginDeadline, fmt.Errorf("CNI plugin %s did not end within %s", path, pluginDeadline))
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Env = environ
+	cmd.Stdin = bytes.NewReader(stdin)
+	cmd.Stdout, cmd.Stderr = &limited{&stdout, pluginOutput}, &limited{&stderr, pluginOutput}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = time.Second // a child that left the group may hold our pipes
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, pluginError(path, err, stdout.Bytes(), stderr.Bytes())
+	}
+	return stdout.Bytes(), nil
+}
+
+// pluginError prefers what a plugin says on stdout, in CNI's form, to what it says on stderr.
+func pluginError(path string, err error, stdout, stderr []byte) error {
+	var e types.Error
+	if json.Unmarshal(stdout, &e) == nil && e.Msg != "" {
+		return fmt.Errorf("CNI plugin %s: %w", path, &e)
+	}
+	if msg := strings.TrimSpace(string(stderr)); msg != "" {
+		return fmt.Errorf("CNI plugin %s: %w: %s", path, err, msg)
+	}
+	return fmt.Errorf("CNI plugin %s: %w", path, err)
+}
+
+// limited fails once more than n bytes have been written.
+type limited struct {
+	w io.Writer
+	n int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.n -= len(p); l.n < 0 {
+		return 0, errors.New("it printed too much")
+	}
+	return l.w.Write(p)
+}
+
+// runtimeConf says what one endpoint of r asks of the plugins.
+func runtimeConfOf(r record, i int) *libcni.RuntimeConf {
+	e := r.Endpoints[i]
+	rt := &libcni.RuntimeConf{ContainerID: r.ID, NetNS: r.NetNS, IfName: ifName(i), CapabilityArgs: map[string]any{}}
+	if e.IPv4.IsValid() {
+		rt.CapabilityArgs["ips"] = []string{e.IPv4.String()}
+	}
+	if e.MAC != "" {
+		rt.CapabilityArgs["mac"] = e.MAC
+	}
+	return rt
+}
+
+func ifName(i int) string { return fmt.Sprintf("eth%d", i) }
+
+// addEndpoint attaches one endpoint of r, with ports if it is the one that publishes them.
+func (s *Stack) addEndpoint(ctx context.Context, r record, i int, ports []Port) (Interface, error) {
+	network := r.Endpoints[i].Network
+	list, ours, err := s.listOf(network)
+	if err != nil {
+		return Interface{}, err
+	}
+	rt := runtimeConfOf(r, i)
+	if len(ports) > 0 {
+		rt.CapabilityArgs["portMappings"] = mappings(ports)
+	}
+	res, err := s.cni(ours).AddNetworkList(ctx, list, rt)
+	if err != nil {
+		return Interface{}, err
+	}
+	full, err := types100.GetResult(res)
+	if err != nil {
+		return Interface{}, err
+	}
+	return interfaceOf(network, rt.IfName, full), nil
+}
+
+// delEndpoint is the inverse of addEndpoint; it also undoes half of it.
+func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
+	network := r.Endpoints[i].Network
+	list, ours, err := s.listOf(network)
+	if err != nil {
+		// The network is gone, by hand: undo what podc's own would have made.
+		return errors.Join(deleteLink(s.vethName(r.ID, ifName(i))),
+			releaseLease(ctx, s.leaseDir(network), netip.Addr{}, r.ID, ifName(i)), s.dropCached(network, r.ID, ifName(i)))
+	}
+	rt := runtimeConfOf(r, i)
+	if !isNetNS(rt.NetNS) {
+		rt.NetNS = "" // how CNI says that it is gone
+	}
+	return s.cni(ours).DelNetworkList(ctx, list, rt)
+}
+
+// listOf returns the list of a network and whether it is podc's own bridge.
+func (s *Stack) listOf(network string) (list *libcni.NetworkConfigList, ours bool, err error) {
+	list, err = s.loadList(network)
+	if err != nil {
+		return nil, false, err
+	}
+	n, err := readNetwork(s.conflistPath(network))
+	return list, err == nil && n.isBridge(), nil
+}
+
+func mappings(ports []Port) []portMapping {
+	out := make([]portMapping, len(ports))
+	for i, p := range ports {
+		out[i] = portMapping{HostPort: p.HostPort, ContainerPort: p.Container, Protocol: p.Protocol, HostIP: p.HostIP}
+	}
+	return out
+}
+
+// interfaceOf reads a plugin's result.
+func interfaceOf(network, ifname string, r *types100.Result) Interface {
+	out := Interface{Network: network, Name: ifname}
+	for _, i := range r.Interfaces {
+		switch {
+		case i.Sandbox != "" && i.Name == ifname:
+			out.MAC = i.Mac
+		case i.Sandbox == "" && strings.HasPrefix(i.Name, "v"):
+			out.HostIf = i.Name
+		}
+	}
+	for _, ip := range r.IPs {
+		if p, ok := prefixWithHost(ip.Address); ok && !out.IPv4.IsValid() {
+			out.IPv4 = p
+			if gw, ok := netip.AddrFromSlice(ip.Gateway); ok {
+				out.Gateway = gw.Unmap()
+			}
+		}
+	}
+	return out
+}
+
+func prefixWithHost(n net.IPNet) (netip.Prefix, bool) {
+	a, ok := netip.AddrFromSlice(n.IP)
+	ones, size := n.Mask.Size()
+	return netip.PrefixFrom(a.Unmap(), ones), ok && size == 32
+}

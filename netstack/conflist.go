@@ -1,0 +1,221 @@
+package netstack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/containernetworking/cni/libcni"
+
+	"podc.example/podc/internal/disk"
+)
+
+// cniVersion is the version that podc's conflists speak.
+const cniVersion = "1.0.0"
+
+// conflist is the file of a network. Any CNI tool can use it; the key podc holds what only podc needs.
+type conflist struct {
+	CNIVersion string       `json:"cniVersion"`
+	Name       string       `json:"name"`
+	Plugins    []pluginConf `json:"plugins"`
+	Podc       *Network     `json:"podc,omitempty"`
+}
+
+// pluginConf is the configuration of one plugin, as in the conflist and, with the last three keys added, as libcni hands it
+// to the plugin. Only the keys that podc writes or answers are named.
+type pluginConf struct {
+	CNIVersion       string          `json:"cniVersion,omitempty"`
+	Name             string          `json:"name,omitempty"`
+	Type             string          `json:"type"`
+	Bridge           string          `json:"bridge,omitempty"`
+	IsGateway        bool            `json:"isGateway,omitempty"`
+	IsDefaultGateway bool            `json:"isDefaultGateway,omitempty"`
+	HairpinMode      bool            `json:"hairpinMode,omitempty"`
+	Master           string          `json:"master,omitempty"`
+	Mode             string          `json:"mode,omitempty"`
+	MTU              int             `json:"mtu,omitempty"`
+	IPAM             *ipamConf       `json:"ipam,omitempty"`
+	Capabilities     map[string]bool `json:"capabilities,omitempty"`
+
+	RuntimeConfig runtimeConf     `json:"runtimeConfig,omitzero"`
+	PrevResult    json.RawMessage `json:"prevResult,omitempty"`
+}
+
+// ipamConf is host-local's configuration.
+type ipamConf struct {
+	Type    string        `json:"type"`
+	DataDir string        `json:"dataDir"`
+	Ranges  [][]ipamRange `json:"ranges"`
+	Routes  []ipamRoute   `json:"routes,omitempty"`
+}
+
+type ipamRange struct {
+	Subnet  netip.Prefix `json:"subnet"`
+	Start   netip.Addr   `json:"rangeStart,omitzero"`
+	End     netip.Addr   `json:"rangeEnd,omitzero"`
+	Gateway netip.Addr   `json:"gateway,omitzero"`
+}
+
+type ipamRoute struct {
+	Dst netip.Prefix `json:"dst"`
+}
+
+// runtimeConf is what libcni adds for the capabilities that podc's lists declare.
+type runtimeConf struct {
+	Mac          string        `json:"mac,omitempty"`
+	IPs          []string      `json:"ips,omitempty"`
+	PortMappings []portMapping `json:"portMappings,omitempty"`
+}
+
+type portMapping struct {
+	HostPort      uint16     `json:"hostPort"`
+	ContainerPort uint16     `json:"containerPort"`
+	Protocol      string     `json:"protocol"`
+	HostIP        netip.Addr `json:"hostIP,omitzero"`
+}
+
+// isBridge reports whether podc drives n in this process.
+func (n Network) isBridge() bool { return n.Driver == "" || n.Driver == "bridge" }
+
+// conflistOf returns the file of n, whose choices have been made.
+func (s *Stack) conflistOf(n Network) conflist {
+	p := pluginConf{Type: "bridge", Bridge: n.Bridge, IsGateway: true, IsDefaultGateway: !n.Internal, HairpinMode: true,
+		MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
+	if !n.isBridge() {
+		p = pluginConf{Type: n.Driver, Master: n.Options["parent"], Mode: n.Options[n.Driver+"_mode"], MTU: n.MTU,
+			Capabilities: map[string]bool{"mac": true, "ips": true}}
+	}
+	p.IPAM = &ipamConf{Type: "host-local", DataDir: s.runPath("leases")}
+	for _, sub := range n.Subnets {
+		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub))
+	}
+	if !n.Internal {
+		p.IPAM.Routes = []ipamRoute{{netip.MustParsePrefix("0.0.0.0/0")}}
+	}
+	list := conflist{CNIVersion: cniVersion, Name: n.Name, Plugins: []pluginConf{p}, Podc: &n}
+	if n.isBridge() {
+		list.Plugins = append(list.Plugins, pluginConf{Type: "portmap", Capabilities: map[string]bool{"portMappings": true}})
+	}
+	return list
+}
+
+// ranges cuts what may be handed out of a subnet around its reserved addresses, since host-local knows no exceptions.
+func ranges(sub Subnet) []ipamRange {
+	first, last := hostRange(sub.CIDR)
+	if sub.IPRange.IsValid() {
+		first, last = maxAddr(first, sub.IPRange.Masked().Addr()), minAddr(last, lastAddr(sub.IPRange))
+	}
+	var taken []netip.Addr
+	for _, a := range sub.Reserved {
+		taken = append(taken, a)
+	}
+	slices.SortFunc(taken, netip.Addr.Compare)
+	var out []ipamRange
+	add := func(from, to netip.Addr) {
+		if from.Compare(to) <= 0 {
+			out = append(out, ipamRange{Subnet: sub.CIDR, Start: from, End: to, Gateway: sub.Gateway})
+		}
+	}
+	for _, a := range taken {
+		if a.Compare(first) >= 0 && a.Compare(last) <= 0 {
+			add(first, a.Prev())
+			first = a.Next()
+		}
+	}
+	add(first, last)
+	return out
+}
+
+// readNetwork reads the network of a conflist of podc's own.
+func readNetwork(path string) (Network, error) {
+	var list conflist
+	if err := disk.ReadJSON(path, &list); err != nil {
+		return Network{}, err
+	}
+	if list.Podc == nil || list.Podc.Name == "" {
+		return Network{}, fmt.Errorf("%w %s: it has no key \"podc\"", disk.ErrDamaged, path)
+	}
+	return *list.Podc, nil
+}
+
+// loadList returns the conflist of a network for libcni: podc's own, else one made by hand.
+func (s *Stack) loadList(name string) (*libcni.NetworkConfigList, error) {
+	list, err := libcni.ConfListFromFile(s.conflistPath(name))
+	if err == nil || !errors.Is(err, os.ErrNotExist) && fileExists(s.conflistPath(name)) {
+		return list, err
+	}
+	for _, dir := range s.cfg.ConfDirs {
+		if list := findForeign(dir, name); list != nil {
+			return list, nil
+		}
+	}
+	return nil, noSuchNetwork(name)
+}
+
+func noSuchNetwork(name string) error {
+	return errdefs.ErrNotFound.WithMessage(fmt.Sprintf("network %q not found", name))
+}
+
+// findForeign looks in a folder of CNI configurations for the list named name. Files that do not parse belong to others
+// and are passed over.
+func findForeign(dir, name string) *libcni.NetworkConfigList {
+	files, _ := listDir(dir)
+	slices.Sort(files)
+	for _, f := range files {
+		var list *libcni.NetworkConfigList
+		var err error
+		switch path := filepath.Join(dir, f); filepath.Ext(f) {
+		case ".conflist":
+			list, err = libcni.ConfListFromFile(path)
+		case ".conf", ".json":
+			var conf *libcni.PluginConfig
+			if conf, err = libcni.ConfFromFile(path); err == nil {
+				list, err = libcni.ConfListFromConf(conf)
+			}
+		default:
+			continue
+		}
+		if err == nil && list.Name == name {
+			return list
+		}
+	}
+	return nil
+}
+
+// foreignNetwork describes a network made by hand as far as its configuration tells.
+func foreignNetwork(list *libcni.NetworkConfigList) Network {
+	n := Network{Name: list.Name}
+	if len(list.Plugins) == 0 {
+		return n
+	}
+	n.Driver = list.Plugins[0].Network.Type
+	var p pluginConf
+	if json.Unmarshal(list.Plugins[0].Bytes, &p) == nil && p.IPAM != nil {
+		for _, set := range p.IPAM.Ranges {
+			for _, r := range set {
+				n.Subnets = append(n.Subnets, Subnet{CIDR: r.Subnet, Gateway: r.Gateway})
+			}
+		}
+	}
+	return n
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// networkOfFile is the inverse of conflistPath; "" for other files.
+func networkOfFile(file string) string {
+	name, ok := strings.CutSuffix(file, ".conflist")
+	if !ok {
+		return ""
+	}
+	return name
+}

@@ -1,0 +1,331 @@
+package netstack
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// The rules of podc are constant: what changes is elements of sets and maps, so that a packet costs the same whatever the
+// number of pods, and no change ever has to look for a rule. testdata/table.nft shows the table as nft prints it.
+//
+//	bridges       the bridges of this root
+//	internal      those of networks without a way out
+//	same          bridge . bridge: traffic inside one network (bridge-nf-call-iptables sends it through here)
+//	subnets       the ranges of the networks
+//	published     protocol . port -> pod's address . port, on every address of the host
+//	published_on  address . protocol . port -> the same, for one address
+//
+// The family is inet, so that IPv6 can be added beside it.
+
+// layout names a chain without rules: its presence says that the table was built whole, by this version of the rules.
+const layout = "layout_1"
+
+// table is podc's own table of this root; nothing else is ever changed but what docker.go says.
+func (s *Stack) table() *nftables.Table {
+	return &nftables.Table{Name: "podc-" + s.cfg.RootID, Family: nftables.TableFamilyINet}
+}
+
+var (
+	typePort   = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
+	typePortOn = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
+	typeTarget = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
+	typeLinks  = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)
+)
+
+// sets are the sets and maps of a table.
+type sets struct{ bridges, internal, same, subnets, published, publishedOn *nftables.Set }
+
+func setsOf(t *nftables.Table) sets {
+	return sets{
+		bridges:     &nftables.Set{Table: t, Name: "bridges", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
+		internal:    &nftables.Set{Table: t, Name: "internal", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
+		same:        &nftables.Set{Table: t, Name: "same", KeyType: typeLinks},
+		subnets:     &nftables.Set{Table: t, Name: "subnets", KeyType: nftables.TypeIPAddr, Interval: true},
+		published:   &nftables.Set{Table: t, Name: "published", IsMap: true, KeyType: typePort, DataType: typeTarget},
+		publishedOn: &nftables.Set{Table: t, Name: "published_on", IsMap: true, KeyType: typePortOn, DataType: typeTarget},
+	}
+}
+
+func (x sets) all() []*nftables.Set {
+	return []*nftables.Set{x.bridges, x.internal, x.same, x.subnets, x.published, x.publishedOn}
+}
+
+// elements are the contents of a table, by set name.
+type elements map[string][]nftables.SetElement
+
+func (e elements) add(set *nftables.Set, elems ...nftables.SetElement) {
+	e[set.Name] = append(e[set.Name], elems...)
+}
+
+// addNetwork adds what the table holds of a network.
+func (e elements) addNetwork(x sets, n Network) {
+	name := ifnameKey(n.Bridge)
+	e.add(x.bridges, nftables.SetElement{Key: name})
+	e.add(x.same, nftables.SetElement{Key: slices.Concat(name, name)})
+	if n.Internal {
+		e.add(x.internal, nftables.SetElement{Key: name})
+		return
+	}
+	for _, sub := range n.Subnets {
+		start := sub.CIDR.Masked().Addr().As4()
+		end := lastAddr(sub.CIDR).Next().As4() // the kernel wants the first address beyond
+		e.add(x.subnets, nftables.SetElement{Key: start[:]}, nftables.SetElement{Key: end[:], IntervalEnd: true})
+	}
+}
+
+// addPorts adds what the table holds of published ports.
+func (e elements) addPorts(x sets, ports []published) {
+	for _, p := range ports {
+		port := slices.Concat(pad(protoNumber(p.Protocol)), pad(byte(p.HostPort>>8), byte(p.HostPort)))
+		ip := p.IP.As4()
+		target := slices.Concat(ip[:], pad(byte(p.Port>>8), byte(p.Port)))
+		if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
+			host := p.HostIP.As4()
+			e.add(x.publishedOn, nftables.SetElement{Key: slices.Concat(host[:], port), Val: target})
+		} else {
+			e.add(x.published, nftables.SetElement{Key: port, Val: target})
+		}
+	}
+}
+
+// pad fills a field of a concatenation to a whole register.
+func pad(b ...byte) []byte { return append(b, make([]byte, 4-len(b))...) }
+
+func ifnameKey(name string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return b
+}
+
+func protoNumber(p string) byte {
+	if p == "udp" {
+		return unix.IPPROTO_UDP
+	}
+	return unix.IPPROTO_TCP
+}
+
+// chunk bounds the elements of one netlink attribute, whose length is 16 bits.
+const chunk = 256
+
+// put queues elements of one kind of change.
+func put(x sets, e elements, change func(*nftables.Set, []nftables.SetElement) error) error {
+	for _, set := range x.all() {
+		// A range is two elements, which must not be parted: chunk is even.
+		for part := range slices.Chunk(e[set.Name], chunk) {
+			if err := change(set, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// buildTable queues the whole table, replacing the one that is there in the same transaction.
+func buildTable(c *nftables.Conn, t *nftables.Table, e elements) error {
+	c.AddTable(t) // so that deleting never fails
+	c.DelTable(t)
+	c.AddTable(t)
+	x := setsOf(t)
+	for _, set := range x.all() {
+		if err := c.AddSet(set, nil); err != nil {
+			return err
+		}
+	}
+	if err := put(x, e, c.SetAddElements); err != nil {
+		return err
+	}
+	addRules(c, t, x)
+	c.AddChain(&nftables.Chain{Name: layout, Table: t})
+	return nil
+}
+
+// addRules queues the chains and their rules.
+func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
+	base := func(name string, typ nftables.ChainType, hook *nftables.ChainHook, prio nftables.ChainPriority) *nftables.Chain {
+		return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: typ, Hooknum: hook, Priority: nftables.ChainPriorityRef(prio)})
+	}
+	rule := func(chain *nftables.Chain, parts ...[]expr.Any) {
+		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: slices.Concat(parts...)})
+	}
+	publish := c.AddChain(&nftables.Chain{Name: "publish", Table: t})
+	rule(publish, isIPv4(), dnatOn(x.publishedOn))
+	rule(publish, isIPv4(), toLocalAddress(), dnatAny(x.published))
+
+	// The translation of 127.0.0.1 needs route_localnet on the bridges: then nothing but this keeps pods from the host's
+	// loopback services.
+	raw := base("raw", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
+	rule(raw, iif(x.bridges), loopback(16, expr.CmpOpEq), verdict(expr.VerdictDrop))
+
+	// A packet for 127.0.0.1 that comes from a wire is forged: it must not reach what is published for this host only.
+	pre := base("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest)
+	rule(pre, loopback(16, expr.CmpOpNeq), jump("publish"))
+	out := base("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, *nftables.ChainPriorityNATDest)
+	rule(out, jump("publish"))
+
+	// Answers must come back through here: for the host's 127.0.0.1, for pods that called a published port (of their own, of
+	// a neighbour on the same bridge), and for all that leaves.
+	post := base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource)
+	rule(post, oif(x.bridges, false), loopback(12, expr.CmpOpEq), masquerade())
+	rule(post, oif(x.bridges, false), from(x.subnets), translated(), masquerade())
+	rule(post, oif(x.bridges, true), from(x.subnets), masquerade())
+
+	fwd := base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, *nftables.ChainPriorityFilter)
+	rule(fwd, ongoing(), verdict(expr.VerdictAccept))
+	rule(fwd, between(x.same), verdict(expr.VerdictAccept))
+	rule(fwd, iif(x.internal), verdict(expr.VerdictDrop))
+	rule(fwd, oif(x.internal, false), verdict(expr.VerdictDrop))
+	rule(fwd, oif(x.bridges, false), translated(), verdict(expr.VerdictAccept))
+	rule(fwd, oif(x.bridges, false), verdict(expr.VerdictDrop))
+}
+
+// ensureTable makes sure that the table is there and holds n. The net lock is held.
+func (s *Stack) ensureTable(n Network) error {
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return err
+	}
+	defer c.CloseLasting()
+	t := s.table()
+	if !hasChain(c, t, layout) {
+		if err := s.rebuild(c); err != nil {
+			return err
+		}
+	} else {
+		x := setsOf(t)
+		if elems, err := c.GetSetElements(x.bridges); err != nil || !hasKey(elems, ifnameKey(n.Bridge)) {
+			e := elements{}
+			e.addNetwork(x, n)
+			if err := s.change(c, x, e, c.SetAddElements); err != nil {
+				return err
+			}
+		}
+	}
+	return s.syncDocker(c)
+}
+
+// change queues and commits a change of elements; if the kernel refuses it, since the table is not what it should be, the
+// table is built anew.
+func (s *Stack) change(c *nftables.Conn, x sets, e elements, how func(*nftables.Set, []nftables.SetElement) error) error {
+	err := put(x, e, how)
+	if err == nil {
+		err = c.Flush()
+	}
+	if err != nil {
+		return s.rebuild(c)
+	}
+	return nil
+}
+
+// dropFromTable removes n from the table, or the table with the last bridge. rest are the networks that stay.
+func (s *Stack) dropFromTable(n Network, rest map[string]Network) error {
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return err
+	}
+	defer c.CloseLasting()
+	t := s.table()
+	bridges := 0
+	for _, r := range rest {
+		if r.isBridge() {
+			bridges++
+		}
+	}
+	e := elements{}
+	e.addNetwork(setsOf(t), n)
+	switch {
+	case bridges == 0:
+		err = s.dropTable(c)
+	case !hasChain(c, t, layout):
+		err = s.rebuildFor(c, rest)
+	default:
+		if err = put(setsOf(t), e, c.SetDeleteElements); err == nil {
+			err = c.Flush()
+		}
+		if err != nil {
+			err = s.rebuildFor(c, rest)
+		}
+	}
+	return errors.Join(err, s.syncDockerFor(c, rest))
+}
+
+func (s *Stack) dropTable(c *nftables.Conn) error {
+	t := s.table()
+	c.AddTable(t)
+	c.DelTable(t)
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("cannot remove nftables table %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// rebuild makes the table from state, in one transaction. The net lock is held.
+func (s *Stack) rebuild(c *nftables.Conn) error {
+	all, err := s.Networks()
+	if err != nil {
+		return err
+	}
+	return s.rebuildFor(c, all)
+}
+
+func (s *Stack) rebuildFor(c *nftables.Conn, networks map[string]Network) error {
+	e, bridges, err := s.wantedElements(networks)
+	if err != nil {
+		return err
+	}
+	if bridges == 0 {
+		return s.dropTable(c)
+	}
+	t := s.table()
+	if err := buildTable(c, t, e); err != nil {
+		return err
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("cannot build nftables table %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// wantedElements is what the table should hold according to networks and records.
+func (s *Stack) wantedElements(networks map[string]Network) (e elements, bridges int, err error) {
+	recs, err := s.records()
+	if err != nil {
+		return nil, 0, err
+	}
+	e = elements{}
+	x := setsOf(s.table())
+	for _, n := range networks {
+		if n.isBridge() {
+			bridges++
+			e.addNetwork(x, n)
+		}
+	}
+	for _, r := range recs {
+		e.addPorts(x, r.Published)
+	}
+	return e, bridges, nil
+}
+
+func hasKey(elems []nftables.SetElement, key []byte) bool {
+	return slices.ContainsFunc(elems, func(e nftables.SetElement) bool { return slices.Equal(e.Key, key) })
+}
+
+// hasChain asks for one chain: the cheapest question whether a table is there.
+func hasChain(c *nftables.Conn, t *nftables.Table, name string) bool {
+	_, err := c.ListChain(t, name)
+	return err == nil
+}
+
+// addrPort formats the host's side of a published port for messages.
+func addrPort(ip netip.Addr, port uint16, proto string) string {
+	if !ip.IsValid() {
+		ip = netip.IPv4Unspecified()
+	}
+	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(ip, port), proto)
+}

@@ -1,0 +1,96 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// HostGateway is the address under which the host answers the pod of a: what "host-gateway" means in its extra hosts. It is
+// the gateway of the first network that has a way out, else of the first one; false if a has no network at all.
+func (s *Stack) HostGateway(a Attachment) (netip.Addr, bool) {
+	var found netip.Addr
+	for _, i := range a.Interfaces {
+		if !i.Gateway.IsValid() {
+			continue
+		}
+		if n, err := s.Network(i.Network); err == nil && !n.Internal {
+			return i.Gateway, true
+		}
+		if !found.IsValid() {
+			found = i.Gateway
+		}
+	}
+	return found, found.IsValid()
+}
+
+// uplinkMTU returns the MTU of the link that has the default route, or 1500.
+func uplinkMTU() int {
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return 1500
+	}
+	best, mtu := -1, 1500
+	for _, r := range routes {
+		if r.Dst != nil && r.Dst.IP != nil && !r.Dst.IP.IsUnspecified() || best >= 0 && r.Priority >= best {
+			continue
+		}
+		if l, err := netlink.LinkByIndex(r.LinkIndex); err == nil {
+			best, mtu = r.Priority, l.Attrs().MTU
+		}
+	}
+	return mtu
+}
+
+// setSysctl writes value to /proc/sys/net/<key> unless it is there already; a key that the kernel does not have is fine where
+// optional says so.
+func setSysctl(key, value string, optional bool) error {
+	path := filepath.Join("/proc/sys/net", key)
+	now, err := os.ReadFile(path)
+	if optional && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && strings.TrimSpace(string(now)) == value {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		return fmt.Errorf("cannot set sysctl net/%s to %s: %w", key, value, err)
+	}
+	return nil
+}
+
+// lockHostNet serialises what must be chosen clear of everything else in this network namespace, by whichever root: it is
+// a flock on the namespace itself, so it leaves no file and its scope is exactly the thing that is shared.
+func lockHostNet(ctx context.Context) (unlock func(), err error) {
+	f, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		for errors.Is(err, unix.EINTR) {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		}
+		done <- err
+	}()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		// flock cannot be cancelled: the goroutine gives the lock back as soon as it gets it.
+		go func() { <-done; f.Close() }()
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

@@ -1,0 +1,290 @@
+package netstack
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The tests that need a host run in a process of their own whose network and mount namespaces are new: nothing they do can
+// touch the machine, and they leave nothing behind. Its uplink leads to another namespace, "the LAN".
+
+const childMark = "PODC_NETSTACK_TEST_CHILD"
+
+// onHost runs the calling test again in a child that is root of a fresh network; it reports whether this is the child.
+func onHost(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(childMark) == t.Name() {
+		setLinkUp(t, "lo")
+		return true
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+	t.Parallel()
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=120s")
+	if *update {
+		cmd.Args = append(cmd.Args, "-update")
+	}
+	cmd.Env = append(os.Environ(), childMark+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("in its own namespaces: %v\n%s", err, out)
+	}
+	if strings.Contains(string(out), "--- SKIP") {
+		t.Skipf("in its own namespaces: %s", out)
+	}
+	if testing.Verbose() {
+		t.Logf("%s", out)
+	}
+	return false
+}
+
+// lab is a host with a Stack and pods.
+type lab struct {
+	t   *testing.T
+	dir string
+	*Stack
+}
+
+func newLab(t *testing.T, rootID string) *lab {
+	t.Helper()
+	dir := t.TempDir()
+	// Mounts (pinned namespaces) must not be seen outside.
+	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	l := &lab{t: t, dir: dir, Stack: Open(Config{RootID: rootID, Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run"),
+		ConfDirs: []string{filepath.Join(dir, "cni")}})}
+	return l
+}
+
+// pin makes a namespace and pins it; its mount goes with the test.
+func (l *lab) pin(name string) string {
+	l.t.Helper()
+	path := filepath.Join(l.dir, "ns-"+name)
+	must(l.t, os.WriteFile(path, nil, 0o600))
+	done := make(chan error)
+	go func() {
+		// The thread is not unlocked: it ends with the goroutine.
+		lockThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+		}
+		done <- err
+	}()
+	must(l.t, <-done)
+	l.t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
+	return path
+}
+
+// attach attaches a new pod, named as its id.
+func (l *lab) attach(a Attachment) Attachment {
+	l.t.Helper()
+	got, err := l.tryAttach(a)
+	must(l.t, err)
+	return got
+}
+
+func (l *lab) tryAttach(a Attachment) (Attachment, error) {
+	l.t.Helper()
+	if a.NetNS == "" {
+		a.NetNS = l.pin(a.ID)
+	}
+	if a.Owner == "" {
+		a.Owner = a.ID
+	}
+	return l.Attach(l.t.Context(), a)
+}
+
+func (l *lab) network(n Network) Network {
+	l.t.Helper()
+	got, err := l.CreateNetwork(l.t.Context(), n)
+	must(l.t, err)
+	return got
+}
+
+// clean fails the test unless everything of the lab can be removed and then nothing is left.
+func (l *lab) clean() {
+	l.t.Helper()
+	ctx := context.Background()
+	must(l.t, l.GC(ctx, func(string) bool { return false }))
+	all, err := l.Networks()
+	must(l.t, err)
+	for name := range all {
+		must(l.t, l.RemoveNetwork(ctx, name))
+	}
+	if p, err := l.Check(ctx, nil); err != nil || len(p) > 0 {
+		l.t.Errorf("after cleaning: %v %v", p, err)
+	}
+	links, err := netlink.LinkList()
+	must(l.t, err)
+	for _, i := range links {
+		if strings.Contains(i.Attrs().Name, l.cfg.RootID) {
+			l.t.Errorf("interface %s is left", i.Attrs().Name)
+		}
+	}
+	if out, _ := exec.Command("nft", "list", "tables").CombinedOutput(); strings.Contains(string(out), l.table().Name) {
+		l.t.Errorf("table is left: %s", out)
+	}
+	for _, dir := range []string{"attachments", "leases", "names", "cni/results"} {
+		if files, _ := listDir(l.runPath(dir)); len(files) > 0 {
+			l.t.Errorf("left in %s: %v", dir, files)
+		}
+	}
+}
+
+// uplink gives the host an interface to a LAN and its default route; it returns the namespace of the LAN's other machine,
+// which is 192.0.2.1 and routes everything to the host.
+func (l *lab) uplink() string {
+	l.t.Helper()
+	lan := l.pin("lan")
+	f, err := os.Open(lan)
+	must(l.t, err)
+	defer f.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "uplink"
+	must(l.t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "uplink", PeerNamespace: netlink.NsFd(int(f.Fd()))}))
+	end := func(addr, gw string) error {
+		link, err := netlink.LinkByName("uplink")
+		if err != nil {
+			return err
+		}
+		a, _ := netlink.ParseAddr(addr)
+		return errors.Join(netlink.AddrAdd(link, a), netlink.LinkSetUp(link),
+			netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.ParseIP(gw)}))
+	}
+	must(l.t, end("192.0.2.2/24", "192.0.2.1"))
+	must(l.t, inNetNS(lan, func() error { return errors.Join(bringUpLoopback(), end("192.0.2.1/24", "192.0.2.2")) }))
+	return lan
+}
+
+// serve answers "<name> <address of the client>" to whoever connects or sends to a port inside a namespace ("" is the host).
+func (l *lab) serve(ns, network, addr, name string) {
+	l.t.Helper()
+	must(l.t, within(ns, func() error {
+		if network == "udp" {
+			pc, err := net.ListenPacket("udp4", addr)
+			if err != nil {
+				return err
+			}
+			l.t.Cleanup(func() { pc.Close() })
+			go serveUDP(pc, name)
+			return nil
+		}
+		ln, err := net.Listen("tcp4", addr)
+		if err != nil {
+			return err
+		}
+		l.t.Cleanup(func() { ln.Close() })
+		go serveTCP(ln, name)
+		return nil
+	}))
+}
+
+func serveTCP(ln net.Listener, name string) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(c, "%s %s\n", name, c.RemoteAddr())
+		c.Close()
+	}
+}
+
+func serveUDP(pc net.PacketConn, name string) {
+	buf := make([]byte, 100)
+	for {
+		_, from, err := pc.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(writerTo{pc, from}, "%s %s\n", name, from)
+	}
+}
+
+type writerTo struct {
+	pc net.PacketConn
+	to net.Addr
+}
+
+func (w writerTo) Write(p []byte) (int, error) { return w.pc.WriteTo(p, w.to) }
+
+// call returns who answers at an address, and how it saw us; "" if nobody does.
+func (l *lab) call(ns, network, addr string) (name, seen string) {
+	l.t.Helper()
+	var c net.Conn
+	err := within(ns, func() (err error) {
+		c, err = net.DialTimeout(network+"4", addr, 700*time.Millisecond)
+		return err
+	})
+	if err != nil {
+		return "", ""
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(700 * time.Millisecond))
+	if network == "udp" {
+		c.Write([]byte("hello"))
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", ""
+	}
+	name, seen, _ = strings.Cut(strings.TrimSpace(line), " ")
+	host, _, _ := net.SplitHostPort(seen)
+	return name, host
+}
+
+func within(ns string, f func() error) error {
+	if ns == "" {
+		return f()
+	}
+	return inNetNS(ns, f)
+}
+
+// expect checks who answers.
+func (l *lab) expect(ns, network, addr, want string) {
+	l.t.Helper()
+	if got, _ := l.call(ns, network, addr); got != want {
+		from := "the host"
+		if ns != "" {
+			from = filepath.Base(ns)
+		}
+		l.t.Errorf("%s %s from %s: answered by %q, want %q", network, addr, from, got, want)
+	}
+}
+
+func setLinkUp(t *testing.T, name string) {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	must(t, err)
+	must(t, netlink.LinkSetUp(link))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func addrOf(a Attachment, i int) string { return a.Interfaces[i].IPv4.Addr().String() }
+
+func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

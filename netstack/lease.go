@@ -1,0 +1,204 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Leases are kept as the CNI plugin host-local keeps them, so that it and podc can follow one another: a folder per network
+// with one file per address, which holds the container id, CR LF and the interface name; last_reserved_ip.0 holds where the
+// search goes on; the file lock is locked for every change. Addresses are handed out in a circle, so that one just
+// freed is the last to be used again.
+
+const lastReserved = "last_reserved_ip.0"
+
+// lease takes an address for an interface of an attachment: static if valid, else the next free one.
+func (s *Stack) lease(ctx context.Context, conf pluginConf, id, ifname string, static netip.Addr) (netip.Prefix, netip.Addr, error) {
+	var none netip.Prefix
+	if conf.IPAM == nil || len(conf.IPAM.Ranges) == 0 || len(conf.IPAM.Ranges[0]) == 0 {
+		return none, netip.Addr{}, fmt.Errorf("network %q has no address range", conf.Name)
+	}
+	set := conf.IPAM.Ranges[0]
+	subnet, gateway := set[0].Subnet, set[0].Gateway
+	if static.IsValid() && (!subnet.Contains(static) || static == gateway) {
+		return none, netip.Addr{}, errdefs.ErrInvalidArgument.WithMessage(
+			fmt.Sprintf("address %s cannot be used on network %q, which is %s with gateway %s", static, conf.Name, subnet, gateway))
+	}
+	dir := filepath.Join(conf.IPAM.DataDir, conf.Name)
+	unlock, err := lockLeases(ctx, dir)
+	if err != nil {
+		return none, netip.Addr{}, err
+	}
+	defer unlock()
+	var a netip.Addr
+	if static.IsValid() {
+		a, err = static, takeLease(dir, static, id, ifname)
+		if errors.Is(err, os.ErrExist) {
+			err = errdefs.ErrConflict.WithMessage(fmt.Sprintf("address %s on network %q is in use by %s", static, conf.Name, s.leaseOwner(dir, static)))
+		}
+	} else {
+		a, err = nextLease(dir, set, gateway, id, ifname)
+		if errors.Is(err, errFull) {
+			err = errdefs.ErrResourceExhausted.WithMessage(fmt.Sprintf("network %q has no free address left in %s: give it a larger subnet", conf.Name, subnet))
+		}
+	}
+	return netip.PrefixFrom(a, subnet.Bits()), gateway, err
+}
+
+var errFull = errors.New("no free address")
+
+// nextLease takes the first free address after the one handed out last.
+func nextLease(dir string, set []ipamRange, gateway netip.Addr, id, ifname string) (netip.Addr, error) {
+	last := readLast(dir)
+	for pass := range 2 { // after the last one, then from the beginning up to it
+		for _, r := range set {
+			for a := r.Start; a.Compare(r.End) <= 0; a = a.Next() {
+				if last.IsValid() && (pass == 0) != last.Less(a) {
+					if pass == 0 && r.Start.Compare(last) <= 0 && last.Less(r.End) {
+						a = last // skip what lies before in one step
+					}
+					continue
+				}
+				if a == gateway {
+					continue
+				}
+				err := takeLease(dir, a, id, ifname)
+				if errors.Is(err, os.ErrExist) {
+					continue
+				}
+				if err == nil {
+					err = os.WriteFile(filepath.Join(dir, lastReserved), []byte(a.String()), 0o644)
+				}
+				return a, err
+			}
+		}
+		if !last.IsValid() {
+			break
+		}
+	}
+	return netip.Addr{}, errFull
+}
+
+func readLast(dir string) netip.Addr {
+	b, err := os.ReadFile(filepath.Join(dir, lastReserved))
+	if err != nil {
+		return netip.Addr{}
+	}
+	a, _ := netip.ParseAddr(strings.TrimSpace(string(b)))
+	return a
+}
+
+// takeLease fails with os.ErrExist if somebody else holds a.
+func takeLease(dir string, a netip.Addr, id, ifname string) error {
+	path := filepath.Join(dir, a.String())
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_EXCL|os.O_CREATE, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		if h, err := readLease(path); err == nil && h == (holder{id, ifname}) {
+			return nil
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(id + "\r\n" + ifname)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// holder is who has a lease.
+type holder struct{ id, ifname string }
+
+func readLease(path string) (holder, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return holder{}, err
+	}
+	id, ifname, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	return holder{strings.TrimSpace(id), strings.TrimSpace(ifname)}, nil
+}
+
+// leaseOwner names the holder of an address for a message.
+func (s *Stack) leaseOwner(dir string, a netip.Addr) string {
+	h, err := readLease(filepath.Join(dir, a.String()))
+	if err != nil {
+		return "somebody"
+	}
+	if r, err := s.loadRecord(h.id); err == nil {
+		return fmt.Sprintf("%q", r.Owner)
+	}
+	return h.id
+}
+
+// releaseLease frees what an interface holds. known, which may be zero, is where to look first; otherwise every lease of the
+// network is read. Holding nothing is no error.
+func releaseLease(ctx context.Context, dir string, known netip.Addr, id, ifname string) error {
+	if !fileExists(dir) {
+		return nil
+	}
+	unlock, err := lockLeases(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	want := holder{id, ifname}
+	if known.IsValid() {
+		path := filepath.Join(dir, known.String())
+		if h, err := readLease(path); err == nil && h == want {
+			return os.Remove(path)
+		}
+	}
+	leases, err := listLeases(dir)
+	if err != nil {
+		return err
+	}
+	for a, h := range leases {
+		if h == want {
+			return os.Remove(filepath.Join(dir, a.String()))
+		}
+	}
+	return nil
+}
+
+// listLeases reads all leases of a network's folder.
+func listLeases(dir string) (map[netip.Addr]holder, error) {
+	files, err := listDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	out := map[netip.Addr]holder{}
+	for _, f := range files {
+		a, err := netip.ParseAddr(f)
+		if err != nil {
+			continue
+		}
+		if h, err := readLease(filepath.Join(dir, f)); err == nil {
+			out[a] = h
+		}
+	}
+	return out, nil
+}
+
+func lockLeases(ctx context.Context, dir string) (func(), error) {
+	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the lock of the leases")
+	defer cancel()
+	l, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), nil)
+	if err != nil {
+		return nil, err
+	}
+	return l.Unlock, nil
+}

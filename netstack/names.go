@@ -1,0 +1,69 @@
+package netstack
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"podc.example/podc/internal/disk"
+)
+
+// NameRecord says which names one attachment has on one network. It is the file <NamesDir>/<network>/<attachment>.json,
+// replaced in one step, so that a resolver holds nothing that it could lose. Names are lower-case; the first is the one that
+// a reverse lookup answers.
+type NameRecord struct {
+	Names []string   `json:"names"`
+	IPv4  netip.Addr `json:"ipv4"`
+}
+
+func (s *Stack) namesDir(network string) string { return filepath.Join(s.NamesDir(), network) }
+
+func (s *Stack) nameFile(network, id string) string {
+	return filepath.Join(s.namesDir(network), id+".json")
+}
+
+// writeNames makes the names of a resolvable.
+func (s *Stack) writeNames(a Attachment) error {
+	for i, iface := range a.Interfaces {
+		names := cleanNames(a.Names, a.Endpoints[i].Aliases)
+		if len(names) == 0 || !iface.IPv4.IsValid() {
+			continue
+		}
+		if err := os.MkdirAll(s.namesDir(iface.Network), 0o700); err != nil {
+			return err
+		}
+		rec := NameRecord{Names: names, IPv4: iface.IPv4.Addr()}
+		if err := disk.WriteJSON(s.nameFile(iface.Network, a.ID), rec, disk.Volatile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeNames makes the names of a unresolvable.
+func (s *Stack) removeNames(a Attachment) error {
+	var errs []error
+	for _, e := range a.Endpoints {
+		if err := os.Remove(s.nameFile(e.Network, a.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// cleanNames joins lists of names as queries will spell them, without repetition, in order.
+func cleanNames(lists ...[]string) []string {
+	var out []string
+	for _, list := range lists {
+		for _, n := range list {
+			n = strings.ToLower(strings.TrimSuffix(n, "."))
+			if n != "" && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}

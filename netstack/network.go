@@ -1,0 +1,352 @@
+package netstack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Driver options that are served, by docker's names.
+const (
+	optionMTU    = "com.docker.network.driver.mtu"
+	optionBridge = "com.docker.network.bridge.name"
+)
+
+// validName is what CNI allows as a network name or a container id.
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`)
+
+// CreateNetwork makes a network: it chooses what n leaves open (subnet, gateway, bridge, MTU), writes the conflist and, for a
+// bridge, makes the link and its rules. It answers the completed network. The name being taken is ErrAlreadyExists. Two
+// creators, whatever their root, never choose overlapping subnets.
+func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
+	fail := func(err error) (Network, error) {
+		return Network{}, fmt.Errorf("cannot create network %q: %w", n.Name, err)
+	}
+	if err := n.check(); err != nil {
+		return fail(err)
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer unlock()
+	all, err := s.Networks()
+	if err != nil {
+		return fail(err)
+	}
+	if _, exists := all[n.Name]; exists {
+		return fail(errdefs.ErrAlreadyExists.WithMessage("it exists already"))
+	}
+	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "another creation of a network")
+	defer cancel()
+	unlockHost, err := lockHostNet(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer unlockHost()
+	if n, err = s.complete(n, all); err != nil {
+		return fail(err)
+	}
+	if err := os.MkdirAll(s.networksDir(), 0o700); err != nil {
+		return fail(err)
+	}
+	// The file comes first: a bridge without a network would be nobody's, a network without a bridge gets one at attach.
+	if err := disk.WriteJSON(s.conflistPath(n.Name), s.conflistOf(n), disk.Durable); err != nil {
+		return fail(err)
+	}
+	if err := s.ensureNetwork(n); err != nil {
+		return fail(errors.Join(err, s.dropNetwork(n)))
+	}
+	return n, nil
+}
+
+// check refuses what cannot be served, before anything is made.
+func (n Network) check() error {
+	invalid := func(format string, args ...any) error {
+		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(format, args...))
+	}
+	if !validName.MatchString(n.Name) {
+		return invalid("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
+	}
+	if len(n.Subnets) > 1 {
+		return invalid("more than one subnet is not supported yet")
+	}
+	for _, sub := range n.Subnets {
+		if err := sub.check(); err != nil {
+			return err
+		}
+	}
+	known := []string{optionMTU, optionBridge}
+	if !n.isBridge() {
+		known = []string{optionMTU, "parent", n.Driver + "_mode"}
+	}
+	for k := range n.Options {
+		if !slices.Contains(known, k) {
+			return invalid("driver option %q is not supported (supported: %s)", k, strings.Join(known, ", "))
+		}
+	}
+	if v, ok := n.Options[optionMTU]; ok {
+		if mtu, err := strconv.Atoi(v); err != nil || mtu < 68 || mtu > 65535 {
+			return invalid("driver option %s: %q is no MTU between 68 and 65535", optionMTU, v)
+		}
+	}
+	if v, ok := n.Options[optionBridge]; ok && (v == "" || len(v) > 15 || strings.ContainsAny(v, "/: \t\n")) {
+		return invalid("driver option %s: %q is no interface name", optionBridge, v)
+	}
+	return nil
+}
+
+func (sub Subnet) check() error {
+	invalid := func(format string, args ...any) error {
+		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("subnet %s: ", sub.CIDR) + fmt.Sprintf(format, args...))
+	}
+	if sub.CIDR.IsValid() && !sub.CIDR.Addr().Is4() {
+		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("IPv6 subnet %s is not supported yet", sub.CIDR))
+	}
+	if !sub.CIDR.IsValid() {
+		if sub.Gateway.IsValid() || sub.IPRange.IsValid() || len(sub.Reserved) > 0 {
+			return errdefs.ErrInvalidArgument.WithMessage("a gateway, ip_range or aux address needs a subnet")
+		}
+		return nil
+	}
+	if sub.CIDR.Bits() > 30 {
+		return invalid("too small: a network needs at least a /30")
+	}
+	if sub.Gateway.IsValid() && !sub.CIDR.Contains(sub.Gateway) {
+		return invalid("gateway %s lies outside", sub.Gateway)
+	}
+	if sub.IPRange.IsValid() && (!sub.CIDR.Contains(sub.IPRange.Addr()) || sub.IPRange.Bits() < sub.CIDR.Bits()) {
+		return invalid("ip_range %s lies outside", sub.IPRange)
+	}
+	for name, a := range sub.Reserved {
+		if !sub.CIDR.Contains(a) {
+			return invalid("aux address %s (%s) lies outside", a, name)
+		}
+	}
+	return nil
+}
+
+// complete chooses what n leaves open. The net lock and the host's are held.
+func (s *Stack) complete(n Network, all map[string]Network) (Network, error) {
+	if n.Driver == "" {
+		n.Driver = "bridge"
+	}
+	n.Created = time.Now().UTC()
+	if v, ok := n.Options[optionMTU]; ok && n.MTU == 0 {
+		n.MTU, _ = strconv.Atoi(v)
+	}
+	if n.isBridge() {
+		if n.MTU == 0 {
+			n.MTU = uplinkMTU()
+		}
+		n.Bridge = n.Options[optionBridge]
+		if n.Bridge == "" {
+			n.Bridge = s.hostName("b", n.Name)
+		}
+		for _, other := range all {
+			if other.Bridge == n.Bridge {
+				return n, errdefs.ErrConflict.WithMessage(fmt.Sprintf("bridge %s belongs to network %q", n.Bridge, other.Name))
+			}
+		}
+	}
+	sub, err := s.completeSubnet(n, all)
+	n.Subnets = []Subnet{sub}
+	return n, err
+}
+
+func (s *Stack) completeSubnet(n Network, all map[string]Network) (Subnet, error) {
+	var sub Subnet
+	if len(n.Subnets) > 0 {
+		sub = n.Subnets[0]
+	}
+	var used []taken
+	for _, other := range all {
+		for _, o := range other.Subnets {
+			used = append(used, taken{prefix: o.CIDR, by: fmt.Sprintf("network %q", other.Name)})
+		}
+	}
+	if n.isBridge() || !sub.CIDR.IsValid() { // a macvlan's subnet is the host's own
+		host, err := hostRanges()
+		if err != nil {
+			return sub, err
+		}
+		used = append(used, host...)
+	}
+	if sub.CIDR.IsValid() {
+		sub.CIDR = sub.CIDR.Masked()
+		if err := checkSubnet(sub.CIDR, used); err != nil {
+			return sub, err
+		}
+	} else {
+		var err error
+		if sub.CIDR, err = chooseSubnet(s.cfg.Pools, used); err != nil {
+			return sub, err
+		}
+	}
+	if !sub.Gateway.IsValid() {
+		sub.Gateway = firstFree(sub)
+	}
+	return sub, nil
+}
+
+// firstFree is the first address of a subnet that is not reserved: docker's choice of a gateway.
+func firstFree(sub Subnet) netip.Addr {
+	a, last := hostRange(sub.CIDR)
+	for a.Less(last) {
+		taken := false
+		for _, r := range sub.Reserved {
+			taken = taken || r == a
+		}
+		if !taken {
+			break
+		}
+		a = a.Next()
+	}
+	return a
+}
+
+// hostName makes an interface name of the host from a prefix letter, the root's id and a hash of what it is for: at most 15
+// characters, the kernel's limit.
+func (s *Stack) hostName(prefix, of string) string {
+	sum := sha256.Sum256([]byte(of))
+	hash := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:8]))
+	name := prefix + s.cfg.RootID
+	return name + hash[:max(0, min(15-len(name), 6))]
+}
+
+// ensureNetwork makes what n needs on the host, where it is missing: after a reboot, or when somebody removed it. The net
+// lock is held.
+func (s *Stack) ensureNetwork(n Network) error {
+	if !n.isBridge() {
+		return nil
+	}
+	if err := ensureBridge(n); err != nil {
+		return err
+	}
+	return s.ensureTable(n)
+}
+
+// dropNetwork removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.
+func (s *Stack) dropNetwork(n Network) error {
+	var errs []error
+	all, err := s.Networks()
+	if err != nil {
+		return err
+	}
+	delete(all, n.Name)
+	if n.isBridge() {
+		errs = append(errs, s.dropFromTable(n, all), deleteLink(n.Bridge))
+	}
+	errs = append(errs, os.RemoveAll(s.leaseDir(n.Name)), os.RemoveAll(s.namesDir(n.Name)))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.Remove(s.conflistPath(n.Name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return disk.SyncDir(s.networksDir())
+}
+
+// Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is
+// neither.
+func (s *Stack) Network(name string) (Network, error) {
+	if !validName.MatchString(name) {
+		return Network{}, noSuchNetwork(name)
+	}
+	n, err := readNetwork(s.conflistPath(name))
+	if !errors.Is(err, os.ErrNotExist) {
+		return n, err
+	}
+	for _, dir := range s.cfg.ConfDirs {
+		if list := findForeign(dir, name); list != nil {
+			return foreignNetwork(list), nil
+		}
+	}
+	return Network{}, noSuchNetwork(name)
+}
+
+// Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,
+// which Check reports.
+func (s *Stack) Networks() (map[string]Network, error) {
+	files, err := listDir(s.networksDir())
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Network, len(files))
+	for _, f := range files {
+		name := networkOfFile(f)
+		if name == "" {
+			continue
+		}
+		n, err := readNetwork(s.conflistPath(name))
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // removed while we looked, or damaged
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[name] = n
+	}
+	return all, nil
+}
+
+// RemoveNetwork removes a network with everything that belongs to it; the last one takes podc's table with it. It is
+// ErrFailedPrecondition, and nothing happens, while attachments are on it. A network that does not exist is no error.
+func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
+	fail := func(err error) error { return fmt.Errorf("cannot remove network %q: %w", name, err) }
+	if !validName.MatchString(name) {
+		return nil
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer unlock()
+	n, err := readNetwork(s.conflistPath(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fail(err)
+	}
+	owners, err := s.ownersOn(name)
+	if err != nil {
+		return fail(err)
+	}
+	if len(owners) > 0 {
+		return fail(errdefs.ErrFailedPrecondition.WithMessage("in use by " + strings.Join(owners, ", ")))
+	}
+	if err := s.dropNetwork(n); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// ownersOn names who is attached to a network, sorted.
+func (s *Stack) ownersOn(network string) ([]string, error) {
+	recs, err := s.records()
+	if err != nil {
+		return nil, err
+	}
+	var owners []string
+	for _, r := range recs {
+		if slices.ContainsFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network }) {
+			owners = append(owners, strconv.Quote(r.Owner))
+		}
+	}
+	slices.Sort(owners)
+	return slices.Compact(owners), nil
+}

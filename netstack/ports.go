@@ -1,0 +1,246 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// A published port is answered by the kernel's translation: nobody listens on it. It is reserved against the host's own
+// programs by a socket that is bound and does not listen (Reserve), which the caller hands to a process that lives as long
+// as the pod. Without it everything works, but a program may take the port and never be reached.
+
+// PortClaim is a wish to publish a port.
+type PortClaim struct {
+	Owner string // as in Attachment.Owner
+	Port  Port
+}
+
+// CheckPorts reports, before anything is made, which of the wanted ports cannot be had: because two of them collide, because
+// an attachment of this root has them, or because a program on the host has. Errors are joined and each is ErrConflict. leaving,
+// which may be nil, names owners that will be gone by then; an owner never collides with its own attachment.
+func (s *Stack) CheckPorts(ctx context.Context, want []PortClaim, leaving func(owner string) bool) error {
+	recs, err := s.records()
+	if err != nil {
+		return err
+	}
+	held := holders(recs)
+	wanted := map[string]bool{}
+	for _, w := range want {
+		wanted[w.Owner] = true
+	}
+	// What a leaving or recreated pod holds is neither a conflict nor worth a look at the host: its reservation is there.
+	var stay []claim
+	var freed []claim
+	for _, h := range held {
+		if wanted[h.owner] || leaving != nil && leaving(h.owner) {
+			freed = append(freed, h)
+		} else {
+			stay = append(stay, h)
+		}
+	}
+	var errs []error
+	for _, w := range fixedFirst(want) {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		got, err := choose(w.Port, stay, freed)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot publish a port of %q: %w", w.Owner, err))
+			continue
+		}
+		if got != 0 {
+			stay = append(stay, claim{w.Owner, w.Port.HostIP, got, w.Port.Protocol})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fixedFirst puts claims of one port before those of a range, which can step aside.
+func fixedFirst(want []PortClaim) []PortClaim {
+	out := make([]PortClaim, 0, len(want))
+	for _, ranged := range []bool{false, true} {
+		for _, w := range want {
+			if w.Port.HostPort != 0 && (w.Port.HostEnd > w.Port.HostPort) == ranged {
+				out = append(out, w)
+			}
+		}
+	}
+	return out
+}
+
+// claim is one port of the host and who has it.
+type claim struct {
+	owner    string
+	ip       netip.Addr
+	port     uint16
+	protocol string
+}
+
+func (c claim) meets(ip netip.Addr, port uint16, protocol string) bool {
+	return c.port == port && c.protocol == protocol && overlap(c.ip, ip)
+}
+
+func holders(recs []record) []claim {
+	var out []claim
+	for _, r := range recs {
+		for _, p := range r.Ports {
+			out = append(out, claim{r.Owner, p.HostIP, p.HostPort, p.Protocol})
+		}
+	}
+	return out
+}
+
+// choosePorts completes the ports of an attachment: the net lock is held and others' ports are in recs.
+func choosePorts(ports []Port, owner string, recs []record) ([]Port, error) {
+	held := holders(recs)
+	out := make([]Port, len(ports))
+	for i, p := range ports {
+		got, err := choose(p, held, nil)
+		if err != nil {
+			return nil, fmt.Errorf("cannot publish a port of %q: %w", owner, err)
+		}
+		p.HostPort, p.HostEnd = got, 0
+		out[i] = p
+		held = append(held, claim{owner, p.HostIP, got, p.Protocol})
+	}
+	return out, nil
+}
+
+// choose returns the host port for p: the one asked for, the first free one of a range, or an ephemeral one.
+func choose(p Port, held, freed []claim) (uint16, error) {
+	if p.HostPort == 0 {
+		return chooseEphemeral(p, held)
+	}
+	var first error
+	for port := int(p.HostPort); port <= max(int(p.HostPort), int(p.HostEnd)); port++ {
+		err := available(p.HostIP, uint16(port), p.Protocol, held, freed)
+		if err == nil {
+			return uint16(port), nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if p.HostEnd > p.HostPort {
+		return 0, errdefs.ErrConflict.WithMessage(fmt.Sprintf("no port of %d-%d/%s is free: %v", p.HostPort, p.HostEnd, p.Protocol, first))
+	}
+	return 0, first
+}
+
+// chooseEphemeral lets the kernel choose, and again if another attachment has that port without a reservation.
+func chooseEphemeral(p Port, held []claim) (uint16, error) {
+	for range 200 {
+		port, err := bindOnce(p.HostIP, 0, p.Protocol)
+		if err != nil {
+			return 0, bindError(err, p.HostIP, 0, p.Protocol)
+		}
+		if heldBy(p.HostIP, port, p.Protocol, held) == nil {
+			return port, nil
+		}
+	}
+	return 0, errdefs.ErrResourceExhausted.WithMessage("no ephemeral port is free")
+}
+
+func heldBy(ip netip.Addr, port uint16, protocol string, held []claim) *claim {
+	for i, h := range held {
+		if h.meets(ip, port, protocol) {
+			return &held[i]
+		}
+	}
+	return nil
+}
+
+// available says why a port cannot be published, naming who has it.
+func available(ip netip.Addr, port uint16, protocol string, held, freed []claim) error {
+	if h := heldBy(ip, port, protocol, held); h != nil {
+		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("port %s is published by %q", addrPort(ip, port, protocol), h.owner))
+	}
+	if heldBy(ip, port, protocol, freed) != nil {
+		return nil
+	}
+	_, err := bindOnce(ip, port, protocol)
+	return bindError(err, ip, port, protocol)
+}
+
+func bindError(err error, ip netip.Addr, port uint16, protocol string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EADDRINUSE):
+		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("port %s is in use by %s", addrPort(ip, port, protocol), socketOwner(ip, port, protocol)))
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("no interface of this host has address %s", ip))
+	}
+	return fmt.Errorf("port %s: %w", addrPort(ip, port, protocol), err)
+}
+
+// bindOnce binds a port and lets it go again; it returns which one it was.
+func bindOnce(ip netip.Addr, port uint16, protocol string) (uint16, error) {
+	fd, got, err := bind(ip, port, protocol)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return got, err
+}
+
+// bind opens a socket that holds a port without listening. Connections that an earlier listener left in TIME_WAIT are no
+// obstacle, but once bound the port is not shared.
+func bind(ip netip.Addr, port uint16, protocol string) (fd int, got uint16, err error) {
+	kind := unix.SOCK_STREAM
+	if protocol == "udp" {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, 0, err
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	sa := &unix.SockaddrInet4{Port: int(port)}
+	if ip.IsValid() {
+		sa.Addr = ip.As4()
+	}
+	err = unix.Bind(fd, sa)
+	if errors.Is(err, unix.EADDRINUSE) && kind == unix.SOCK_STREAM {
+		if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+			err = unix.Bind(fd, sa)
+		}
+		if err == nil {
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
+		}
+	}
+	if err != nil {
+		return fd, 0, err
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return fd, 0, err
+	}
+	return fd, uint16(bound.(*unix.SockaddrInet4).Port), nil
+}
+
+// Reserve binds the published ports of an attachment (their HostPorts, chosen) in the caller's namespace and returns one
+// socket for each. Whoever inherits them keeps the host's programs off these ports; closing them is all the undoing there is.
+func Reserve(ports []Port) ([]*os.File, error) {
+	var files []*os.File
+	for _, p := range ports {
+		fd, _, err := bind(p.HostIP, p.HostPort, p.Protocol)
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, fmt.Errorf("cannot reserve: %w", bindError(err, p.HostIP, p.HostPort, p.Protocol))
+		}
+		files = append(files, os.NewFile(uintptr(fd), "port "+addrPort(p.HostIP, p.HostPort, p.Protocol)))
+	}
+	return files, nil
+}

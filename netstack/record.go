@@ -1,0 +1,94 @@
+package netstack
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"podc.example/podc/internal/disk"
+)
+
+// record is the file of an attachment: what was asked for, what was chosen, and what has been or will be made on the host. It
+// is written before the first effect and removed after the last one is undone.
+type record struct {
+	Attachment
+	// Done says that everything was made. A record without it belongs to an Attach that is under way or was killed.
+	Done bool       `json:"done"`
+	NS   nsIdentity `json:"ns"`
+	// Published lists the elements of this attachment in the table's maps.
+	Published []published `json:"published,omitempty"`
+}
+
+// published is one element of the maps of published ports.
+type published struct {
+	HostIP   netip.Addr `json:"host_ip,omitzero"`
+	HostPort uint16     `json:"host_port"`
+	Protocol string     `json:"protocol"`
+	IP       netip.Addr `json:"ip"` // of the pod
+	Port     uint16     `json:"port"`
+}
+
+func (s *Stack) saveRecord(r record) error {
+	return disk.WriteJSON(s.recordPath(r.ID), r, disk.Volatile)
+}
+
+// loadRecord returns os.ErrNotExist for an unknown id and for one of an earlier boot.
+func (s *Stack) loadRecord(id string) (record, error) {
+	var r record
+	if !validName.MatchString(id) || !s.thisBoot() {
+		return r, os.ErrNotExist
+	}
+	err := disk.ReadJSON(s.recordPath(id), &r)
+	return r, err
+}
+
+// records returns all records of this boot, by id. A damaged one harms nobody but its own attachment: it is left out here
+// and reported by Check.
+func (s *Stack) records() ([]record, error) {
+	if !s.thisBoot() {
+		return nil, nil
+	}
+	files, err := listDir(s.attachmentsDir())
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	recs := make([]record, 0, len(files))
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f, ".json")
+		if !ok {
+			continue
+		}
+		r, err := s.loadRecord(id)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // detached while we looked, or damaged
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read attachment %s: %w", id, err)
+		}
+		recs = append(recs, r)
+	}
+	return recs, nil
+}
+
+// Attachments returns what is attached, by id, half-made ones included.
+func (s *Stack) Attachments() ([]Attachment, error) {
+	recs, err := s.records()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Attachment, len(recs))
+	for i, r := range recs {
+		out[i] = r.Attachment
+	}
+	return out, nil
+}
+
+// Attachment returns one attachment; the error satisfies errors.Is(err, os.ErrNotExist) if there is none.
+func (s *Stack) Attachment(id string) (Attachment, error) {
+	r, err := s.loadRecord(id)
+	return r.Attachment, err
+}

@@ -1,0 +1,200 @@
+package netstack
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// DNSAddr is what resolv.conf of a pod says.
+var DNSAddr = netip.MustParseAddr("127.0.0.11")
+
+// redirectTable is the table in the pod's namespace that leads queries for DNSAddr:53 to where the resolver listens. A socket
+// on port 53 itself would keep every container from listening on 0.0.0.0:53.
+const redirectTable = "podc-dns"
+
+// bringUpLoopback is all that a namespace without networks needs.
+func bringUpLoopback() error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot bring up lo: %w", err)
+	}
+	return nil
+}
+
+// redirect replaces the redirect in the current namespace, in one transaction.
+func redirect(ports DNSPorts) error {
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return err
+	}
+	defer c.CloseLasting()
+	t := &nftables.Table{Name: redirectTable, Family: nftables.TableFamilyIPv4}
+	c.AddTable(t)
+	c.DelTable(t)
+	c.AddTable(t)
+	chain := c.AddChain(&nftables.Chain{Name: "output", Table: t, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest})
+	addr := DNSAddr.As4()
+	for proto, port := range map[byte]uint16{unix.IPPROTO_UDP: ports.UDP, unix.IPPROTO_TCP: ports.TCP} {
+		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: slices.Concat([]expr.Any{
+			&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4, DestRegister: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: addr[:]},
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
+			&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 53}},
+			&expr.Immediate{Register: 1, Data: addr[:]},
+			&expr.Immediate{Register: 2, Data: []byte{byte(port >> 8), byte(port)}},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2},
+		})})
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("cannot redirect DNS: %w", err)
+	}
+	return nil
+}
+
+// pickDNSPorts chooses ports above those that the kernel hands out by itself, so that a container hardly ever has them.
+func pickDNSPorts() DNSPorts {
+	p := func() uint16 { return uint16(61000 + rand.N(65536-61000)) }
+	return DNSPorts{UDP: p(), TCP: p()}
+}
+
+// DNSSockets are the open sockets of one attachment's resolver, inside its namespace.
+type DNSSockets struct {
+	UDP *net.UDPConn
+	TCP *net.TCPListener
+}
+
+// Close closes both sockets.
+func (d DNSSockets) Close() {
+	if d.UDP != nil {
+		d.UDP.Close()
+	}
+	if d.TCP != nil {
+		d.TCP.Close()
+	}
+}
+
+// Files returns duplicates of the sockets that can be handed to another process (see DNSSocketsOf): UDP, then TCP.
+func (d DNSSockets) Files() ([]*os.File, error) {
+	u, err := d.UDP.File()
+	if err != nil {
+		return nil, err
+	}
+	t, err := d.TCP.File()
+	if err != nil {
+		u.Close()
+		return nil, err
+	}
+	return []*os.File{u, t}, nil
+}
+
+// DNSSocketsOf is the inverse of DNSSockets.Files; it closes the files.
+func DNSSocketsOf(files []*os.File) (DNSSockets, error) {
+	var d DNSSockets
+	if len(files) != 2 {
+		return d, fmt.Errorf("a resolver needs 2 sockets, not %d", len(files))
+	}
+	defer files[0].Close()
+	defer files[1].Close()
+	pc, err := net.FilePacketConn(files[0])
+	if err != nil {
+		return d, err
+	}
+	d.UDP, _ = pc.(*net.UDPConn)
+	l, err := net.FileListener(files[1])
+	if err == nil {
+		d.TCP, _ = l.(*net.TCPListener)
+	}
+	if err != nil || d.UDP == nil || d.TCP == nil {
+		d.Close()
+		return DNSSockets{}, fmt.Errorf("these are no sockets of a resolver: %w", err)
+	}
+	return d, nil
+}
+
+// ListenDNS opens the sockets of an attachment's resolver and leads the namespace's queries to them; from here on they wait
+// there. The ports are those of the record, so that a new resolver takes the place of one that died; if a container took one
+// of them meanwhile, another is opened and noted.
+func (s *Stack) ListenDNS(ctx context.Context, id string) (DNSSockets, error) {
+	r, err := s.loadRecord(id)
+	if err != nil {
+		return DNSSockets{}, fmt.Errorf("cannot serve names to attachment %s: %w", id, err)
+	}
+	var d DNSSockets
+	err = inNetNS(r.NetNS, func() error {
+		var err error
+		if d, err = listenDNS(r.DNSPorts); err != nil {
+			return err
+		}
+		return redirect(d.ports())
+	})
+	if err == nil && d.ports() != r.DNSPorts {
+		err = s.noteDNSPorts(ctx, id, d.ports())
+	}
+	if err != nil {
+		d.Close()
+		return DNSSockets{}, fmt.Errorf("cannot serve names to %q: %w", r.Owner, err)
+	}
+	return d, nil
+}
+
+func (s *Stack) noteDNSPorts(ctx context.Context, id string, p DNSPorts) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := s.loadRecord(id)
+	if err != nil {
+		return err
+	}
+	r.DNSPorts = p
+	return s.saveRecord(r)
+}
+
+func listenDNS(p DNSPorts) (DNSSockets, error) {
+	var d DNSSockets
+	addr := DNSAddr.AsSlice()
+	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: addr, Port: int(p.UDP)})
+	if err != nil {
+		udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: addr})
+	}
+	if err != nil {
+		return d, err
+	}
+	d.UDP = udp
+	tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: addr, Port: int(p.TCP)})
+	if err != nil {
+		tcp, err = net.ListenTCP("tcp4", &net.TCPAddr{IP: addr})
+	}
+	if err != nil {
+		udp.Close()
+		return DNSSockets{}, err
+	}
+	d.TCP = tcp
+	return d, nil
+}
+
+func (d DNSSockets) ports() DNSPorts {
+	return DNSPorts{UDP: uint16(d.UDP.LocalAddr().(*net.UDPAddr).Port), TCP: uint16(d.TCP.Addr().(*net.TCPAddr).Port)}
+}

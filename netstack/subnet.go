@@ -1,0 +1,156 @@
+package netstack
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// taken is a range that a new network must keep clear of, and who has it.
+type taken struct {
+	prefix netip.Prefix
+	by     string
+	route  bool // only a route leads there: a range inside of it may still be asked for
+}
+
+// chooseSubnet returns the first subnet of the pools that overlaps nothing in use.
+func chooseSubnet(pools []Pool, used []taken) (netip.Prefix, error) {
+	for _, pool := range pools {
+		for p, ok := firstSubnet(pool); ok; p, ok = nextSubnet(pool, p) {
+			blocker, free := clearOf(p, used)
+			if free {
+				return p, nil
+			}
+			// Skip everything that the same blocker covers at once: a /8 route would take 16384 steps.
+			if last := lastAddr(blocker.prefix); blocker.prefix.Bits() < p.Bits() && pool.Base.Contains(last) {
+				p = netip.PrefixFrom(last, pool.Bits).Masked()
+			} else if blocker.prefix.Bits() < p.Bits() {
+				break
+			}
+		}
+	}
+	return netip.Prefix{}, errdefs.ErrResourceExhausted.WithMessage("no free subnet left in the address pools: give the network a subnet, or configure more pools")
+}
+
+func firstSubnet(pool Pool) (netip.Prefix, bool) {
+	p := netip.PrefixFrom(pool.Base.Masked().Addr(), pool.Bits)
+	return p, pool.Bits >= pool.Base.Bits() && pool.Bits <= 30
+}
+
+func nextSubnet(pool Pool, p netip.Prefix) (netip.Prefix, bool) {
+	next := lastAddr(p).Next()
+	return netip.PrefixFrom(next, pool.Bits), next.IsValid() && pool.Base.Contains(next)
+}
+
+// clearOf reports whether p overlaps nothing in used, or what it overlaps.
+func clearOf(p netip.Prefix, used []taken) (taken, bool) {
+	for _, u := range used {
+		if u.prefix.Overlaps(p) {
+			return u, false
+		}
+	}
+	return taken{}, true
+}
+
+// checkSubnet says why a subnet that somebody asked for cannot be used. A wider route is no obstacle: the new subnet is more
+// specific, and it was asked for.
+func checkSubnet(p netip.Prefix, used []taken) error {
+	for _, u := range used {
+		if u.prefix.Overlaps(p) && !(u.route && u.prefix.Bits() < p.Bits()) {
+			return errdefs.ErrConflict.WithMessage(fmt.Sprintf("subnet %s overlaps %s, used by %s", p, u.prefix, u.by))
+		}
+	}
+	return nil
+}
+
+// hostRanges lists what this host already reaches: the addresses of its links, its routes and its name servers.
+func hostRanges() ([]taken, error) {
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list addresses: %w", err)
+	}
+	var used []taken
+	for _, a := range addrs {
+		if p, ok := prefixOf(a.IPNet); ok && !a.IP.IsLoopback() {
+			used = append(used, taken{prefix: p, by: "interface " + a.Label})
+		}
+	}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list routes: %w", err)
+	}
+	for _, r := range routes {
+		// Routes to half the internet or more are default routes by another name (VPNs write 0/1 and 128/1).
+		p, ok := prefixOf(r.Dst)
+		if ok && p.Bits() >= 8 && r.Table != unix.RT_TABLE_LOCAL {
+			used = append(used, taken{prefix: p, by: "a route of this host", route: true})
+		}
+	}
+	return append(used, resolverRanges("/etc/resolv.conf")...), nil
+}
+
+// resolverRanges keeps subnets from hiding a name server that lies behind the default route.
+func resolverRanges(path string) []taken {
+	b, _ := os.ReadFile(path)
+	var used []taken
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "nameserver" {
+			continue
+		}
+		if a, err := netip.ParseAddr(f[1]); err == nil && a.Is4() && !a.IsLoopback() {
+			used = append(used, taken{prefix: netip.PrefixFrom(a, 32), by: "a name server of this host"})
+		}
+	}
+	return used
+}
+
+func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	a, ok := netip.AddrFromSlice(n.IP)
+	ones, size := n.Mask.Size()
+	if !ok || size != 32 {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a.Unmap(), ones).Masked(), true
+}
+
+// lastAddr is the highest address of an IPv4 prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+// hostRange returns the first and last address for hosts, without network and broadcast address where there are such.
+func hostRange(p netip.Prefix) (first, last netip.Addr) {
+	first, last = p.Masked().Addr(), lastAddr(p)
+	if p.Bits() < 31 {
+		first, last = first.Next(), last.Prev()
+	}
+	return first, last
+}
+
+func minAddr(a, b netip.Addr) netip.Addr {
+	if a.Less(b) {
+		return a
+	}
+	return b
+}
+
+func maxAddr(a, b netip.Addr) netip.Addr {
+	if a.Less(b) {
+		return b
+	}
+	return a
+}
