@@ -54,5 +54,5 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 
 // CheckPorts fails with every claim that cannot be met, naming who holds the port. It reserves nothing.
 func (e *Engine) CheckPorts(ctx context.Context, claims []netstack.PortClaim) error {
-	return e.net.CheckPorts(ctx, claims)
+	return e.net.CheckPorts(ctx, claims, nil)
 }
