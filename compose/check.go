@@ -3,8 +3,10 @@ package compose
 import (
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -206,8 +208,16 @@ func (c *checker) exclusive(key string, s types.ServiceConfig) {
 
 func (c *checker) twice(key, a string, av float64, b string, bv float64) {
 	if av != 0 && bv != 0 && av != bv {
-		c.fail(key+"."+a, "is %g, but %s is %g", av, b, bv).WithHint("keep one of them")
+		c.fail(key+"."+a, "is %s, but %s is %s", plain(av), b, plain(bv)).WithHint("keep one of them")
 	}
+}
+
+// plain prints numbers that came of a float32 without noise, and whole ones in full.
+func plain(v float64) string {
+	if v == math.Trunc(v) {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', -1, 32)
 }
 
 // targets checks that no two mounts or files of a service want the same place, and that none wants a place that is taken.

@@ -72,11 +72,15 @@ type load struct {
 	warned   map[string]bool
 }
 
+func newLoad(opt Options) *load {
+	return &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}}
+}
+
 // Load reads and checks a project. It has no side effects. Errors are of type *Error; with one of them the returned project,
 // if not nil, holds only Inputs and Warnings.
 func Load(ctx context.Context, opt Options) (*Project, error) {
 	registerRawFormat()
-	l := &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}}
+	l := newLoad(opt)
 	p, err := l.run(ctx)
 	if p == nil {
 		p = &Project{}
@@ -88,19 +92,39 @@ func Load(ctx context.Context, opt Options) (*Project, error) {
 	return p, nil
 }
 
+// Model merges the files of a project without binding them to types, for showing what cannot be bound: variables kept as they
+// are. Nothing but the files themselves is checked.
+func Model(ctx context.Context, opt Options) (model map[string]any, warnings []string, err error) {
+	l := newLoad(opt)
+	model, _, err = l.model(ctx)
+	if err != nil {
+		return nil, l.warnings, l.located(err)
+	}
+	return model, l.warnings, nil
+}
+
 func (l *load) run(ctx context.Context) (*Project, error) {
-	if err := l.start(); err != nil {
+	model, details, err := l.model(ctx)
+	if err != nil {
 		return nil, err
+	}
+	return l.build(model, details)
+}
+
+// model finds, scans and merges the files.
+func (l *load) model(ctx context.Context) (map[string]any, types.ConfigDetails, error) {
+	if err := l.start(); err != nil {
+		return nil, types.ConfigDetails{}, err
 	}
 	details, err := l.find()
 	if err != nil {
-		return nil, err
+		return nil, details, err
 	}
 	model, err := loader.LoadModelWithContext(ctx, details, l.loaderOptions(&details))
 	if err != nil {
-		return nil, l.loaderError(err)
+		return nil, details, l.loaderError(err)
 	}
-	return l.build(model, details)
+	return model, details, nil
 }
 
 // start settles the current directory and the environment of the process.

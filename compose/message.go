@@ -2,6 +2,7 @@ package compose
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -26,7 +27,11 @@ func (l *load) loaderError(err error) error {
 	text := err.Error()
 	for _, form := range []*regexp.Regexp{interpolating, validating, keyFirst} {
 		if m := form.FindStringSubmatch(text); m != nil {
-			return problem(listKey(m[1]), m[2])
+			key := listKey(m[1])
+			if want := expected(key); form == validating && strings.HasPrefix(m[2], "must be ") && want != "" {
+				m[2] = "must be " + want
+			}
+			return problem(key, m[2])
 		}
 	}
 	switch {
@@ -56,6 +61,11 @@ func (l *load) extendsChain(text string) string {
 	var steps []string
 	for _, m := range extendsCycle.FindAllStringSubmatch(text, -1) {
 		steps = append(steps, m[1])
+	}
+	if len(steps) > 1 { // the loader begins anywhere in the circle
+		circle := steps[:len(steps)-1]
+		i := slices.Index(circle, slices.Min(circle))
+		steps = append(append(slices.Clone(circle[i:]), circle[:i]...), circle[i])
 	}
 	return strings.Join(steps, " -> ")
 }

@@ -25,11 +25,11 @@ func (l *load) resolved(tp *types.Project) (*types.Project, error) {
 	if err := Join(errs...); err != nil {
 		return nil, err
 	}
-	tp, err := tp.WithServicesEnvironmentResolved(false)
+	tp, err := tp.WithServicesEnvironmentResolved(true)
 	if err != nil {
 		return nil, l.loaderError(err)
 	}
-	if tp, err = tp.WithServicesLabelsResolved(false); err != nil {
+	if tp, err = tp.WithServicesLabelsResolved(true); err != nil {
 		return nil, l.loaderError(err)
 	}
 	return tp, nil

@@ -124,7 +124,10 @@ func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`line (\d+)(?:, column (\d+))?:? ?`)
+var (
+	yamlLine    = regexp.MustCompile(`line (\d+)(?:, column (\d+))?:? ?`)
+	yamlContext = regexp.MustCompile(`^while [a-z ]+ at `)
+)
 
 // syntaxError moves the line out of a YAML error's text.
 func (s *scanner) syntaxError(path string, err error) error {
@@ -133,6 +136,7 @@ func (s *scanner) syntaxError(path string, err error) error {
 		p.Line, _ = strconv.Atoi(m[1])
 		p.Text = strings.Replace(p.Text, m[0], "", 1)
 	}
+	p.Text = yamlContext.ReplaceAllString(p.Text, "")
 	p.Text = "not valid YAML: " + strings.TrimSpace(p.Text)
 	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{p}}
 }
@@ -157,6 +161,9 @@ func (sh *shape) check(n *yaml.Node, depth int) (int, error) {
 		return sh.alias(n, depth)
 	}
 	if err := checkTag(n); err != nil {
+		return 0, err
+	}
+	if err := checkDuplicates(n); err != nil {
 		return 0, err
 	}
 	total := 1
@@ -196,6 +203,19 @@ func checkTag(n *yaml.Node) error {
 	return shapeError(n, "tag %q is not allowed", n.Tag)
 }
 
+func checkDuplicates(n *yaml.Node) error {
+	first := map[string]int{}
+	for _, p := range pairs(n) {
+		if line, dup := first[p.key]; dup {
+			e := Invalid("", "key %q is written twice, first on line %d", p.key, line)
+			e.Problems[0].Line = p.line
+			return e
+		}
+		first[p.key] = p.line
+	}
+	return nil
+}
+
 func shapeError(n *yaml.Node, format string, args ...any) error {
 	e := Invalid("", format, args...)
 	e.Problems[0].Line = n.Line
@@ -217,6 +237,9 @@ func (s *scanner) document(path string, doc *yaml.Node, sc scope) error {
 	if len(services) > maxServices {
 		return s.at(path, Invalid("services", "more than %d services", maxServices))
 	}
+	if err := s.shortForms(services, sc); err != nil {
+		return s.placed(path, doc, err)
+	}
 	if err := s.extends(path, services, sc); err != nil || sc.extended {
 		return err
 	}
@@ -224,6 +247,11 @@ func (s *scanner) document(path string, doc *yaml.Node, sc scope) error {
 		s.warn("%s: version: ignored: it has no meaning any more", s.display(path))
 	}
 	return s.includes(field(doc, "include"), sc)
+}
+
+// placed gives the problems of err the lines of their keys in this document.
+func (s *scanner) placed(path string, doc *yaml.Node, err error) error {
+	return locatedIn([]scanned{{s.display(path), []*yaml.Node{doc}}}, err)
 }
 
 // extends follows `extends.file` of every service.

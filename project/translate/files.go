@@ -25,14 +25,14 @@ func (t *translation) files(c *engine.ContainerSpec, s types.ServiceConfig, dige
 	var errs []error
 	for i, ref := range s.Configs {
 		errs = append(errs, t.file(c, fileRef{
-			service: s.Name, at: fmt.Sprintf("services.%s.configs[%d]", s.Name, i), key: "configs." + ref.Source,
+			service: s.Name, at: fmt.Sprintf("services.%s.configs[%d]", s.Name, i), kind: "configs", source: ref.Source,
 			target: compose.ConfigTarget(ref), limit: maxConfig,
 			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Configs[ref.Source]),
 		}, digests))
 	}
 	for i, ref := range s.Secrets {
 		errs = append(errs, t.file(c, fileRef{
-			service: s.Name, at: fmt.Sprintf("services.%s.secrets[%d]", s.Name, i), key: "secrets." + ref.Source,
+			service: s.Name, at: fmt.Sprintf("services.%s.secrets[%d]", s.Name, i), kind: "secrets", source: ref.Source,
 			target: compose.SecretTarget(ref), limit: maxSecret,
 			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Secrets[ref.Source]),
 		}, digests))
@@ -40,11 +40,15 @@ func (t *translation) files(c *engine.ContainerSpec, s types.ServiceConfig, dige
 	return compose.Join(errs...)
 }
 
+// key is the path of the config or secret itself.
+func (r fileRef) key() string { return r.kind + "." + r.source }
+
 // fileRef is a service's use of one config or secret.
 type fileRef struct {
 	service string
 	at      string // key path of the use
-	key     string // key path of the config or secret
+	kind    string // "configs" or "secrets"
+	source  string // name of the config or secret
 	target  string
 	limit   int64
 	ref     types.FileReferenceConfig
@@ -67,7 +71,7 @@ func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[strin
 	if err != nil {
 		return err
 	}
-	digests[r.target] = t.keyed(content)
+	digests[r.kind+"."+r.target] = t.keyed(content)
 	c.Files = append(c.Files, out)
 	return nil
 }
@@ -89,7 +93,7 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 	if r.object.File != "" {
 		b, err := compose.ReadFile(r.object.File, r.limit)
 		if err != nil {
-			e := compose.Invalid(r.key+".file", "cannot read %s: %v", r.object.File, err)
+			e := compose.Invalid(r.key()+".file", "cannot read %s: %v", r.object.File, err)
 			if errors.Is(err, fs.ErrNotExist) {
 				e.Class = errdefs.ErrNotFound
 			}
@@ -100,10 +104,9 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 	content := []byte(r.object.Content)
 	if r.object.Environment != "" {
 		content = []byte(t.p.Environment[r.object.Environment])
-		t.res.Private = true
 	}
 	if int64(len(content)) > r.limit {
-		return nil, compose.Invalid(r.key, "is larger than %d KiB", r.limit>>10)
+		return nil, compose.Invalid(r.key(), "is larger than %d KiB", r.limit>>10)
 	}
 	t.res.Contents[project.ContentKey(r.service, r.target)] = content
 	return content, nil

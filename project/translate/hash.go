@@ -55,7 +55,10 @@ func (t *translation) fingerprint(s *project.Service, digests map[string]string)
 		Contents  map[string]string `json:",omitempty"`
 	}{pod, s.NetworkOf, digests})
 	s.Facets = map[string]string{}
-	for key, value := range facets(pod, s.NetworkOf, digests) {
+	if !s.FixedName {
+		pod.Name = ""
+	}
+	for key, value := range t.facets(pod, s.NetworkOf, digests) {
 		if reflect.ValueOf(value).IsZero() {
 			continue
 		}
@@ -64,7 +67,7 @@ func (t *translation) fingerprint(s *project.Service, digests map[string]string)
 }
 
 // facets are the values of a pod by the key of the compose file that they came from.
-func facets(pod engine.PodSpec, networkOf string, digests map[string]string) map[string]any {
+func (t *translation) facets(pod engine.PodSpec, networkOf string, digests map[string]string) map[string]any {
 	c, n := pod.Container, pod.Network
 	all := map[string]any{
 		"image": c.Image, "command": c.Command, "entrypoint": c.Entrypoint, "working_dir": c.WorkingDir, "user": c.User,
@@ -90,15 +93,29 @@ func facets(pod engine.PodSpec, networkOf string, digests map[string]string) map
 		all["environment."+name] = []string{value}
 	}
 	for i, e := range n.Endpoints {
-		all["networks."+e.Network] = []any{i, e}
+		all["networks."+t.networkKey(e.Network)] = []any{i, e}
 	}
 	for _, m := range c.Mounts {
 		all["volumes."+m.Target] = m
 	}
 	for _, f := range c.Files {
-		all["files."+f.Target] = []any{f, digests[f.Target]}
+		for _, kind := range []string{"configs.", "secrets."} {
+			if d, ok := digests[kind+f.Target]; ok {
+				all[kind+f.Target] = []any{f, d}
+			}
+		}
 	}
 	return all
+}
+
+// networkKey is what the compose file calls a network.
+func (t *translation) networkKey(name string) string {
+	for _, n := range t.res.Desired.Networks {
+		if n.Spec.Name == name {
+			return n.Key
+		}
+	}
+	return name
 }
 
 func resourceFacets(r engine.Resources) map[string]any {

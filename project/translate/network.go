@@ -283,8 +283,7 @@ func names(net *engine.PodNetwork, key string, s types.ServiceConfig) error {
 		}
 	}
 	net.DNS, net.DNSSearch, net.DNSOptions = s.DNS, s.DNSSearch, s.DNSOpts
-	net.ExtraHosts = s.ExtraHosts.AsList("=")
-	slices.Sort(net.ExtraHosts)
+	net.ExtraHosts = slices.Sorted(slices.Values(s.ExtraHosts.AsList("=")))
 	for _, h := range net.ExtraHosts {
 		host, address, _ := strings.Cut(h, "=")
 		if _, err := netip.ParseAddr(address); err != nil && address != "host-gateway" {

@@ -29,10 +29,9 @@ type Options struct {
 // Result is a translated project.
 type Result struct {
 	Desired *project.Desired
-	// Contents are the bytes of configs and secrets without a file of their own, by project.ContentKey.
+	// Contents are the bytes of configs and secrets without a file of their own, by project.ContentKey. They may be secret;
+	// Desired holds no more of them than keyed digests.
 	Contents map[string][]byte
-	// Private says that Contents hold values of environment variables, which must not be stored.
-	Private bool
 	// Inputs are files that were read beside those of the loader.
 	Inputs []string
 }
