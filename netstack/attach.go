@@ -133,11 +133,6 @@ func samePorts(old record, a Attachment) bool {
 	})
 }
 
-func linkExists(name string) bool {
-	_, err := net.InterfaceByName(name)
-	return err == nil
-}
-
 // intend chooses the ports and writes the record that makes everything to come findable. publisher is the endpoint that
 // publishes the ports, -1 if none does.
 func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec record, publisher int, err error) {

@@ -79,7 +79,7 @@ func bridgeSysctls(n Network) error {
 }
 
 func hasAddr(h *netlink.Handle, l netlink.Link, want *net.IPNet) bool {
-	addrs, err := h.AddrList(l, netlink.FAMILY_V4)
+	addrs, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(l, netlink.FAMILY_V4) })
 	return err == nil && slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == want.String() })
 }
 
@@ -88,11 +88,19 @@ func deleteLink(name string) error {
 	if name == "" {
 		return nil
 	}
-	err := netlink.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: name}})
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
 	if err != nil && !errors.Is(err, unix.ENODEV) && !errors.As(err, new(netlink.LinkNotFoundError)) {
 		return fmt.Errorf("cannot remove interface %s: %w", name, err)
 	}
 	return nil
+}
+
+func linkExists(name string) bool {
+	_, err := netlink.LinkByName(name)
+	return err == nil
 }
 
 // bridgeAdd answers the plugin bridge's ADD: a lease, a pair of interfaces, an address and, for the first network with a way
@@ -156,12 +164,12 @@ func addVeth(conf pluginConf, args cniArgs, hostIf string, mac net.HardwareAddr)
 		return fail(err)
 	}
 	defer h.Close()
-	bridge, err := net.InterfaceByName(conf.Bridge)
+	bridge, err := h.LinkByName(conf.Bridge)
 	if err != nil {
 		return fail(fmt.Errorf("bridge %s: %w", conf.Bridge, err))
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.MasterIndex = hostIf, conf.MTU, bridge.Index
+	attrs.Name, attrs.MTU, attrs.MasterIndex = hostIf, conf.MTU, bridge.Attrs().Index
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: args.ifname, PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(int(ns.Fd()))}
 	if err := h.LinkAdd(veth); err != nil {
 		return fail(err)

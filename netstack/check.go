@@ -89,7 +89,7 @@ type things struct {
 
 func (s *Stack) survey() (things, error) {
 	t := things{leases: map[string]map[netip.Addr]holder{}, names: map[string][]string{}}
-	links, err := netlink.LinkList()
+	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return t, fmt.Errorf("cannot list interfaces: %w", err)
 	}

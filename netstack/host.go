@@ -33,7 +33,7 @@ func (s *Stack) HostGateway(a Attachment) (netip.Addr, bool) {
 
 // uplinkMTU returns the MTU of the link that has the default route, or 1500.
 func uplinkMTU() int {
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	routes, err := listRoutes(unix.RT_TABLE_MAIN)
 	if err != nil {
 		return 1500
 	}
@@ -47,6 +47,22 @@ func uplinkMTU() int {
 		}
 	}
 	return mtu
+}
+
+// dump repeats a netlink dump that a change in the meantime made inconsistent.
+func dump[T any](f func() ([]T, error)) (all []T, err error) {
+	for range 20 {
+		if all, err = f(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
+}
+
+func listRoutes(table int) ([]netlink.Route, error) {
+	return dump(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	})
 }
 
 // setSysctl writes value to /proc/sys/net/<key> unless it is there already; a key that the kernel does not have is fine where

@@ -18,6 +18,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // The tests that need a host run in a process of their own whose network and mount namespaces are new: nothing they do can
@@ -288,3 +290,8 @@ func addrOf(a Attachment, i int) string { return a.Interfaces[i].IPv4.Addr().Str
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func readJSON(t *testing.T, path string, v any) {
+	t.Helper()
+	must(t, disk.ReadJSON(path, v))
+}

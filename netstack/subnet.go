@@ -71,7 +71,7 @@ func checkSubnet(p netip.Prefix, used []taken) error {
 
 // hostRanges lists what this host already reaches: the addresses of its links, its routes and its name servers.
 func hostRanges() ([]taken, error) {
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot list addresses: %w", err)
 	}
@@ -81,7 +81,7 @@ func hostRanges() ([]taken, error) {
 			used = append(used, taken{prefix: p, by: "interface " + a.Label})
 		}
 	}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	routes, err := listRoutes(unix.RT_TABLE_UNSPEC)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list routes: %w", err)
 	}
