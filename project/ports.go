@@ -97,6 +97,9 @@ func (p *planner) refuseTwice(seen []claim, c claim) {
 }
 
 func portName(p netstack.Port) string {
+	if !fixed(p) {
+		return fmt.Sprintf("%d-%d/%s", p.HostPort, p.HostEnd, p.Protocol)
+	}
 	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
 		return fmt.Sprintf("%s/%s", netip.AddrPortFrom(p.HostIP, p.HostPort), p.Protocol)
 	}

@@ -15,9 +15,15 @@ func (p *planner) planRestarts(u *unit) {
 		if !s.kept() || !running(s.old) {
 			continue
 		}
-		why := cmp.Or(p.lostNetwork(s), p.lostProvider(s), dependency)
-		if why != "" {
+		lost := p.lostProvider(s)
+		why := cmp.Or(p.lostNetwork(s), lost, dependency)
+		switch {
+		case why == "":
+		case p.providerRuns(s):
 			s.stop, s.start = why, why
+		case lost != "":
+			s.stop = why
+			p.warn("%s is stopped and cannot be started again: it %s", s.old.Spec.Name, why)
 		}
 	}
 }
@@ -37,15 +43,29 @@ func (p *planner) lostProvider(s *slot) string {
 	if s.old.Spec.Network.Mode != engine.NetworkPod {
 		return ""
 	}
-	of := p.slotOf(s.old.Spec.Network.Pod)
+	name := s.old.Spec.Network.Pod
+	of := p.slotOf(name)
 	switch {
-	case of == nil || of.start == "":
-		return "" // not touched, or it will not be back to share anything
+	case of == nil || of.stop == "" && of.remove == "" && of.start == "":
+		return ""
 	case of.create != "":
-		return "shares the network of " + of.name + ", which is recreated"
+		return "shares the network of " + name + ", which is recreated"
+	case of.remove != "":
+		return "shares the network of " + name + ", which is removed"
+	case of.start == "":
+		return "shares the network of " + name + ", which is stopped"
 	default:
-		return "shares the network of " + of.name + ", which is started"
+		return "shares the network of " + name + ", which is started"
 	}
+}
+
+// providerRuns reports whether the network namespace that the pod shares, if it does, will be there after this plan.
+func (p *planner) providerRuns(s *slot) bool {
+	if s.old.Spec.Network.Mode != engine.NetworkPod {
+		return true
+	}
+	of := p.slotOf(s.old.Spec.Network.Pod)
+	return of != nil && (of.start != "" || of.stop == "" && of.remove == "" && running(of.old))
 }
 
 // slotOf finds the slot that holds or held the pod.

@@ -75,7 +75,7 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 		p.step(s.stop, StopPod{name, p.opt.Timeout, grace}, p.dependentStops(u, s))
 	}
 	if s.remove != "" {
-		after := append(p.dependentRemovals(s), stopID(s), Words{"kill", "pod", name, ""}.String())
+		after := append(p.sharersOf(s, func(o *slot) string { return removeID(o.old.Spec.Name) }), stopID(s), Words{"kill", "pod", name, ""}.String())
 		p.step(s.remove, RemovePod{name, p.dropVolumes, halfMade(s.old)}, after)
 	}
 }
@@ -94,13 +94,13 @@ func (p *planner) dependentStops(u *unit, s *slot) []string {
 	return ids
 }
 
-// dependentRemovals are of the pods that share the network namespace of s.
-func (p *planner) dependentRemovals(s *slot) []string {
+// sharersOf names a step of every pod that shares the network namespace of the present pod of s.
+func (p *planner) sharersOf(s *slot, id func(*slot) string) []string {
 	var ids []string
 	for _, u := range p.units {
 		for _, o := range u.slots {
-			if o.old != nil && o.old.Spec.Network.Pod == s.old.Spec.Name {
-				ids = append(ids, removeID(o.old.Spec.Name))
+			if s.old != nil && o.old != nil && o.old.Spec.Network.Pod == s.old.Spec.Name {
+				ids = append(ids, id(o))
 			}
 		}
 	}
@@ -177,16 +177,20 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 		return
 	}
 	after, past := p.needs(u)
-	after = append(after, createID(s.name))
-	if s.old != nil {
+	if s.create != "" { // which came after its resources
+		after = append(after, createID(s.name))
+	} else {
 		after = append(after, stopID(s))
+		after = append(after, p.resourceIDs(s.will())...)
 	}
-	after = append(after, p.resourceIDs(s.will())...)
 	if of := s.will().Network.Pod; of != "" {
 		after = append(after, startID(of))
 	}
+	after = append(after, p.sharersOf(s, stopID)...) // they let go of the old namespace
 	for _, holder := range p.holders(s) {
-		after = append(after, stopID(holder))
+		if holder != s {
+			after = append(after, stopID(holder))
+		}
 	}
 	p.step(s.start, StartPod{s.name}, after, past...)
 }
@@ -239,7 +243,7 @@ func (p *planner) need(u *unit, d Dependency, dep *unit, s *slot) string {
 	case s.start == "" && (dep.policy == leave || met(s.old, cond)):
 		return ""
 	}
-	return p.wait(dep, s, cond, "needed by "+u.Name, !d.Required)
+	return p.wait(dep, s, cond, neededBy+u.Name, !d.Required)
 }
 
 // met reports whether an untouched pod fulfils the condition already.
@@ -263,14 +267,22 @@ func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, opti
 	if i, ok := p.index[id]; ok {
 		step := &p.plan.Steps[i]
 		step.Optional = step.Optional && optional
-		if by, found := strings.CutPrefix(why, "needed by "); found && !slices.Contains(strings.Split(step.Why, ", "), by) && !strings.HasSuffix(step.Why, why) {
-			step.Why += ", " + by
-		}
+		step.Why = joinReasons(step.Why, why)
 		return id
 	}
 	p.step(why, do, []string{startID(s.name)}).Optional = optional
 	return id
 }
+
+// joinReasons adds a reason of a shared wait: "needed by a" and "needed by b" make "needed by a, b".
+func joinReasons(why, more string) string {
+	if by, ok := strings.CutPrefix(more, neededBy); ok && strings.Contains(why, neededBy) {
+		return why + ", " + by
+	}
+	return why + ", " + more
+}
+
+const neededBy = "needed by "
 
 // scheduleReady adds the wait that --wait asks for.
 func (p *planner) scheduleReady(u *unit, s *slot) {

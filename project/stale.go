@@ -138,6 +138,11 @@ func (p *planner) providerReason(u *unit, old *engine.Pod) string {
 }
 
 func (p *planner) volumeReason(s Service, old *engine.Pod) string {
+	for _, v := range slices.Sorted(maps.Keys(p.volumes)) {
+		if f := p.volumes[v]; f.remove != "" && uses(old, v) {
+			return f.reason("volume", v)
+		}
+	}
 	for _, m := range s.Pod.Container.Mounts {
 		if m.Type != engine.MountVolume || m.Source == "" {
 			continue

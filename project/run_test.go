@@ -1,0 +1,155 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/engine/enginetest"
+)
+
+var errBoom = errors.New("boom")
+
+// failing is an engine in which one call fails.
+func failing(call string) *enginetest.Fake {
+	return &enginetest.Fake{Fail: func(c string) error {
+		if c == call {
+			return errBoom
+		}
+		return nil
+	}}
+}
+
+func mustDiff(t testing.TB, d Desired, o Observed, opt Options) Plan {
+	t.Helper()
+	p, err := Diff(d, o, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const shop = `
+network shop_back
+service db networks=shop_back health
+service web networks=shop_back needs=db:healthy
+service far
+`
+
+// A failed step fails nothing but those that need it, whatever the scheduler does.
+func TestRunSkipsDependents(t *testing.T) {
+	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), Options{})
+	for range 500 {
+		f := failing("wait pod shop-db-1 healthy")
+		kinds := map[string]EventKind{}
+		err := Run(t.Context(), f, plan, RunOptions{Report: func(e Event) { kinds[e.Step.ID] = e.Kind }})
+		var failed *StepError
+		if !errors.Is(err, errBoom) || !errors.As(err, &failed) || failed.Step.ID != "wait pod shop-db-1 healthy" {
+			t.Fatalf("got %v", err)
+		}
+		log := f.Log()
+		if slices.Contains(log, "start pod shop-web-1") || !slices.Contains(log, "start pod shop-far-1") {
+			t.Fatalf("ran %q", log)
+		}
+		if kinds["start pod shop-web-1"] != StepSkipped || kinds["create pod shop-web-1"] != StepEnded {
+			t.Fatalf("reported %v", kinds)
+		}
+	}
+}
+
+func TestRunJoinsErrors(t *testing.T) {
+	f := &enginetest.Fake{Fail: func(c string) error {
+		if strings.HasPrefix(c, "create pod") {
+			return errBoom
+		}
+		return nil
+	}}
+	plan := mustDiff(t, parseWish(t, []byte("service a\nservice b")), parseObserved(t, nil), Options{})
+	want := "cannot create pod shop-a-1: boom\ncannot create pod shop-b-1: boom"
+	if err := Run(t.Context(), f, plan, RunOptions{}); err == nil || err.Error() != want {
+		t.Fatalf("got %v, want %s", err, want)
+	}
+}
+
+// What depends on an optional service is started although that never became healthy; the failure is a warning.
+func TestRunOptional(t *testing.T) {
+	d := parseWish(t, []byte("service cache health\nservice web needs=cache:healthy:optional"))
+	f := failing("wait pod shop-cache-1 healthy")
+	var warned []string
+	err := Run(t.Context(), f, mustDiff(t, d, parseObserved(t, nil), Options{}), RunOptions{Report: func(e Event) {
+		if e.Kind == Warned {
+			warned = append(warned, e.Text)
+		}
+	}})
+	if err != nil || len(warned) != 1 || !slices.Contains(f.Log(), "start pod shop-web-1") {
+		t.Fatalf("got %v, %q, %q", err, warned, f.Log())
+	}
+}
+
+// The end of the context ends what runs and skips what does not run yet; it is told once.
+func TestRunCancelled(t *testing.T) {
+	d := parseWish(t, []byte("service db health\nservice web needs=db:healthy"))
+	f := &enginetest.Fake{}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	f.Fail = func(c string) error {
+		if c == "wait pod shop-db-1 healthy" {
+			cancel(interrupted)
+		}
+		return nil
+	}
+	err := Run(ctx, f, mustDiff(t, d, parseObserved(t, nil), Options{}), RunOptions{})
+	if !errors.Is(err, interrupted) || slices.Contains(f.Log(), "start pod shop-web-1") {
+		t.Fatalf("got %v, %q", err, f.Log())
+	}
+}
+
+// A wait that never comes true ends at its deadline.
+func TestRunDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &enginetest.Fake{}
+		f.Put(engine.Pod{Spec: engine.PodSpec{Name: "a", Group: "shop"}, Status: engine.StatusCreated})
+		wait := WaitPod{"a", engine.Started, time.Minute}
+		begin := time.Now()
+		err := Run(t.Context(), f, Plan{Steps: []Step{{ID: wait.Words().String(), Do: wait}}}, RunOptions{})
+		if err == nil || !strings.Contains(err.Error(), "not done within 1m0s") || time.Since(begin) != time.Minute {
+			t.Fatalf("after %s: %v", time.Since(begin), err)
+		}
+	})
+}
+
+// gate counts how many creations run at once.
+type gate struct {
+	enginetest.Fake
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gate) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error {
+	g.mu.Lock()
+	g.now++
+	g.most = max(g.most, g.now)
+	g.mu.Unlock()
+	<-time.After(time.Second) // by the clock of synctest
+	g.mu.Lock()
+	g.now--
+	g.mu.Unlock()
+	return g.Fake.CreatePod(ctx, spec, img)
+}
+
+func TestRunLimit(t *testing.T) {
+	d := parseWish(t, []byte("service web replicas=20"))
+	plan := mustDiff(t, d, parseObserved(t, nil), Options{NoStart: true})
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{}
+		if err := Run(t.Context(), g, plan, RunOptions{Limit: 3}); err != nil || g.most != 3 {
+			t.Fatalf("%d at once, %v", g.most, err)
+		}
+	})
+}

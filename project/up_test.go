@@ -1,0 +1,337 @@
+package project
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/engine/enginetest"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack"
+)
+
+// store is an image store in memory: references that are here, and those that can be pulled.
+type store struct {
+	mu       sync.Mutex
+	here     map[string]engine.Image
+	remote   map[string]engine.Image
+	pulls    []string
+	unpinned []string
+}
+
+func image(id string) engine.Image { return engine.Image{ID: id, Layers: []string{"/" + id}} }
+
+func (s *store) Resolve(_ context.Context, _ string, refs []string) (map[string]engine.Image, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := map[string]engine.Image{}
+	for _, ref := range refs {
+		if img, ok := s.here[ref]; ok {
+			found[ref] = img
+		}
+	}
+	return found, nil
+}
+
+func (s *store) Pull(_ context.Context, ref string, report func(engine.ImageEvent)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pulls = append(s.pulls, ref)
+	img, ok := s.remote[ref]
+	if !ok {
+		return errors.New("no such image at the registry")
+	}
+	report(engine.ImageEvent{ID: ref, Text: "Pulling"})
+	s.here[ref] = img
+	return nil
+}
+
+func (s *store) Unpin(_ context.Context, group string) error {
+	s.unpinned = append(s.unpinned, group)
+	return nil
+}
+
+func (s *store) Remove(_ context.Context, ref string) error {
+	if _, ok := s.here[ref]; !ok {
+		return errdefs.ErrNotFound
+	}
+	delete(s.here, ref)
+	return nil
+}
+
+type world struct {
+	Deps
+	fake   *enginetest.Fake
+	images *store
+	events []Event
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{fake: &enginetest.Fake{}, images: &store{here: map[string]engine.Image{"app": image("app-1")}, remote: map[string]engine.Image{}}}
+	w.Deps = Deps{Engine: w.fake, Images: w.images, RunDir: t.TempDir(), Report: func(e Event) { w.events = append(w.events, e) }}
+	return w
+}
+
+func (w *world) kinds(kind EventKind) []Event {
+	return slices.DeleteFunc(slices.Clone(w.events), func(e Event) bool { return e.Kind != kind })
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUpConverges(t *testing.T) {
+	w := newWorld(t)
+	d := parseWish(t, []byte(shop))
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	before := len(w.fake.Log())
+	w.events = nil
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	if n := len(w.fake.Log()); n != before {
+		t.Errorf("the second up did %q", w.fake.Log()[before:])
+	}
+	if planned := w.kinds(Planned); len(planned) != 1 || !planned[0].Plan.Empty() {
+		t.Errorf("planned %v", planned)
+	}
+	must(t, Down(t.Context(), w.Deps, Desired{Name: "shop"}, DownOptions{}))
+	if s, _ := w.fake.Snapshot(t.Context(), "shop"); len(s.Pods)+len(s.Networks) > 0 {
+		t.Errorf("left %v", s)
+	}
+	if left, _ := os.ReadDir(filepath.Join(w.RunDir, "projects")); len(left) > 0 || !slices.Equal(w.images.unpinned, []string{"shop"}) {
+		t.Errorf("left %v, unpinned %v", left, w.images.unpinned)
+	}
+}
+
+// The second of two commands waits for the first, says so, and finds nothing to do.
+func TestUpWaitsForLock(t *testing.T) {
+	w := newWorld(t)
+	d := parseWish(t, []byte(shop))
+	held, err := disk.TryLock(w.lockPath("shop"))
+	must(t, err)
+	held.Note()
+	waiting := make(chan string, 1)
+	w.Report = func(e Event) {
+		if e.Kind == LockAwaited {
+			waiting <- e.Text
+		}
+	}
+	done := make(chan error)
+	go func() { done <- Up(t.Context(), w.Deps, d, Options{}) }()
+	if text := <-waiting; !strings.HasPrefix(text, "waiting for project lock held by pid ") {
+		t.Error(text)
+	}
+	if len(w.fake.Log()) > 0 {
+		t.Errorf("did %q without the lock", w.fake.Log())
+	}
+	held.Unlock()
+	must(t, <-done)
+}
+
+func TestUpsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.Report = nil
+	d := parseWish(t, []byte(shop))
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		wg.Go(func() { errs[i] = Up(t.Context(), w.Deps, d, Options{}) })
+	}
+	wg.Wait()
+	must(t, errors.Join(errs...))
+	creations := slices.DeleteFunc(w.fake.Log(), func(c string) bool { return !strings.HasPrefix(c, "create pod") })
+	if len(creations) != 3 {
+		t.Errorf("made %q", creations)
+	}
+}
+
+func TestUpPulls(t *testing.T) {
+	w := newWorld(t)
+	w.images.remote["new"], w.images.remote["app"] = image("new-1"), image("app-2")
+	d := parseWish(t, []byte("service a image=new\nservice b image=new\nservice c pull=always\nservice d"))
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	slices.Sort(w.images.pulls)
+	if !slices.Equal(w.images.pulls, []string{"app", "new"}) || len(w.kinds(PullMoved)) != 2 {
+		t.Errorf("pulled %v", w.images.pulls)
+	}
+	s, _ := w.fake.Snapshot(t.Context(), "shop")
+	for _, p := range s.Pods {
+		if id := w.images.here[p.Spec.Container.Image].ID; p.Spec.Container.ImageID != id || p.Spec.Labels[LabelImage] != "sha256:"+id {
+			t.Errorf("%s has image %s %v", p.Spec.Name, p.Spec.Container.ImageID, p.Spec.Labels)
+		}
+	}
+}
+
+func TestUpPullFails(t *testing.T) {
+	w := newWorld(t)
+	err := Up(t.Context(), w.Deps, parseWish(t, []byte("service a image=gone\nservice b")), Options{})
+	want := `cannot pull image "gone" for a: no such image at the registry`
+	if err == nil || err.Error() != want || len(w.fake.Log()) > 0 {
+		t.Errorf("got %v, did %q", err, w.fake.Log())
+	}
+}
+
+// Everything that can be refused is refused before the first effect, a pull included.
+func TestUpRefusesFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		wish  string
+		class error
+	}{
+		"external":      {"network x external\nservice a image=far networks=x", errdefs.ErrNotFound},
+		"never":         {"service a image=far\nservice b image=gone pull=never", errdefs.ErrNotFound},
+		"port in use":   {"service a image=far ports=8080:80", errdefs.ErrConflict},
+		"port twice":    {"service a image=far replicas=2 ports=9000:80", errdefs.ErrConflict},
+		"unprobed":      {"service a image=far\nservice b\nservice c needs=b:healthy", errdefs.ErrFailedPrecondition},
+		"not buildable": {"service a image=far\nservice b image=shop-b build", errdefs.ErrNotImplemented},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.images.remote["far"] = image("far-1")
+			w.fake.Occupy(netstack.Port{HostPort: 8080, Protocol: "tcp"}, "nginx (pid 7)")
+			err := Up(t.Context(), w.Deps, parseWish(t, []byte(c.wish)), Options{})
+			if !errors.Is(err, c.class) || len(w.fake.Log()) > 0 || len(w.images.pulls) > 0 {
+				t.Errorf("got %v, did %q, pulled %q", err, w.fake.Log(), w.images.pulls)
+			}
+		})
+	}
+}
+
+// A changed volume is lost only with consent.
+func TestUpAsksBeforeLoss(t *testing.T) {
+	w := newWorld(t)
+	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("volume v\nservice db volumes=v:/data")), Options{}))
+	d := parseWish(t, []byte("volume v hash=h2\nservice db volumes=v:/data"))
+	before := len(w.fake.Log())
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	if len(w.fake.Log()) != before || len(w.kinds(Warned)) != 1 {
+		t.Errorf("did %q, warned %v", w.fake.Log()[before:], w.kinds(Warned))
+	}
+	var asked []string
+	w.Confirm = func(steps []Step) bool {
+		for _, s := range steps {
+			asked = append(asked, s.ID)
+		}
+		return true
+	}
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	if !slices.Equal(asked, []string{"remove volume v"}) || !slices.Contains(w.fake.Log(), "remove volume v") {
+		t.Errorf("asked %q, did %q", asked, w.fake.Log()[before:])
+	}
+}
+
+// A run that dies between removing a pod and making its successor does not lose the anonymous volume.
+func TestUpInheritsAfterCrash(t *testing.T) {
+	w := newWorld(t)
+	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("service db volumes=:/data")), Options{}))
+	volume := func() string {
+		s, _ := w.fake.Snapshot(t.Context(), "shop")
+		if len(s.Pods) != 1 {
+			return ""
+		}
+		return s.Pods[0].Volumes["/data"]
+	}
+	before := volume()
+	w.fake.Fail = func(c string) error {
+		if c == "create pod shop-db-1" {
+			return errBoom
+		}
+		return nil
+	}
+	d := parseWish(t, []byte("service db hash=h2 volumes=:/data"))
+	if err := Up(t.Context(), w.Deps, d, Options{}); !errors.Is(err, errBoom) || volume() != "" {
+		t.Fatalf("got %v", err)
+	}
+	w.fake.Fail = nil
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	if before == "" || volume() != before {
+		t.Errorf("volume %q became %q", before, volume())
+	}
+	if _, err := os.Stat(w.inheritPath("shop")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the note stayed: %v", err)
+	}
+}
+
+func TestPlanUpDoesNothing(t *testing.T) {
+	w := newWorld(t)
+	p, err := PlanUp(t.Context(), w.Deps, parseWish(t, []byte("service a image=far\nservice b")), Options{})
+	if err != nil || len(p.Pulls) != 1 || len(p.Steps) != 4 || len(w.fake.Log())+len(w.images.pulls) > 0 {
+		t.Errorf("got %v\n%s", err, p)
+	}
+	b, err := json.Marshal(p)
+	must(t, err)
+	for _, want := range []string{`"pulls":[{"ref":"far","why":"missing","services":["a"]}]`, `"verb":"start","kind":"pod","name":"shop-b-1","why":"missing","after":["create pod shop-b-1"]`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %s", b, want)
+		}
+	}
+}
+
+func TestScale(t *testing.T) {
+	w := newWorld(t)
+	d := parseWish(t, []byte("service db\nservice web needs=db"))
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Scale(t.Context(), w.Deps, d, map[string]int{"web": 3}, Options{NoDeps: true}))
+	must(t, Scale(t.Context(), w.Deps, d, map[string]int{"web": 1, "db": 0}, Options{}))
+	s, _ := w.fake.Snapshot(t.Context(), "shop")
+	if len(s.Pods) != 1 || s.Pods[0].Spec.Name != "shop-web-1" {
+		t.Errorf("left %v", s.Pods)
+	}
+}
+
+func TestDownRemovesImages(t *testing.T) {
+	for flag, want := range map[string]int{"": 2, "local": 1, "all": 0} {
+		w := newWorld(t)
+		w.images.here["shop-built"] = image("built")
+		d := parseWish(t, []byte("service built image=shop-built\nservice web"))
+		must(t, Up(t.Context(), w.Deps, d, Options{}))
+		must(t, Down(t.Context(), w.Deps, Desired{Name: "shop"}, DownOptions{RemoveImages: flag}))
+		if len(w.images.here) != want {
+			t.Errorf("--rmi %q left %v", flag, w.images.here)
+		}
+	}
+}
+
+func TestVerbs(t *testing.T) {
+	w := newWorld(t)
+	d := parseWish(t, []byte(shop))
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	name := Desired{Name: "shop"}
+	states := func() string {
+		s, _ := w.fake.Snapshot(t.Context(), "shop")
+		var all []string
+		for _, p := range s.Pods {
+			all = append(all, string(p.Status))
+		}
+		return strings.Join(all, " ")
+	}
+	for _, step := range []struct {
+		what string
+		do   func(context.Context, Deps, Desired, VerbOptions) error
+		opt  VerbOptions
+		want string
+	}{
+		{"stop", Stop, VerbOptions{Services: []string{"web"}}, "running running exited"},
+		{"start", Start, VerbOptions{}, "running running running"},
+		{"restart", Restart, VerbOptions{}, "running running running"},
+		{"kill", Kill, VerbOptions{Services: []string{"db", "far"}}, "exited exited running"},
+		{"rm unasked", Remove, VerbOptions{}, "exited exited running"},
+		{"rm", Remove, VerbOptions{Force: true}, "running"},
+		{"rm -s", Remove, VerbOptions{Force: true, Stop: true}, ""},
+		{"rm of nothing", Remove, VerbOptions{Force: true}, ""},
+	} {
+		if err := step.do(t.Context(), w.Deps, name, step.opt); err != nil || states() != step.want {
+			t.Fatalf("%s: %v, %q", step.what, err, states())
+		}
+	}
+}
