@@ -1,0 +1,250 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is set by the linker for releases.
+var version = "0.1.0"
+
+const (
+	defaultRoot    = "/var/lib/podc"
+	defaultRunRoot = "/run/podc"
+)
+
+// newApp builds the whole command tree. Each command is made by a constructor in a file of its own.
+func newApp(con *console) *cli.App {
+	app := &cli.App{
+		Name:                      "podc",
+		HelpName:                  "podc",
+		Usage:                     "run compose projects, without a daemon",
+		Version:                   version,
+		HideVersion:               true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		Writer:                    con.out,
+		ErrWriter:                 con.err,
+		Flags:                     globalFlags(),
+		Commands:                  commands(con),
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) },
+	}
+	for _, c := range app.Commands {
+		settle(c)
+	}
+	return app
+}
+
+func commands(con *console) []*cli.Command {
+	return []*cli.Command{
+		upCommand(con), downCommand(con), startCommand(con), stopCommand(con), restartCommand(con), killCommand(con), rmCommand(con),
+		psCommand(con), logsCommand(con), execCommand(con), configCommand(con), planCommand(con), versionCommand(con),
+		imageCommand(con), loadCommand(con), networkCommand(con), volumeCommand(con), systemCommand(con),
+	}
+}
+
+// settle gives a command and those below it what all of them share.
+func settle(c *cli.Command) {
+	c.HideHelpCommand = true
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+	for _, sub := range c.Subcommands {
+		settle(sub)
+	}
+}
+
+func globalFlags() []cli.Flag {
+	return []cli.Flag{
+		list("file", "compose `FILE`, repeatable; \"-\" for standard input", "f"),
+		text("project-name", "project `NAME`", "p"),
+		text("project-directory", "base `DIR` of relative paths"),
+		list("profile", "`PROFILE` to activate, repeatable; \"*\" for all"),
+		list("env-file", "`FILE` with variables for the compose file, repeatable"),
+		number("parallel", -1, "at most `N` pulls at once; -1 for no limit"),
+		text("progress", "auto, tty, plain, json or quiet (`STYLE`)"),
+		text("ansi", "never, always or auto (`WHEN`)"),
+		toggle("compatibility", "separate the parts of names by \"_\""),
+		toggle("all-resources", "keep networks and volumes that no selected service uses"),
+		toggle("dry-run", "say what would be done, and do nothing"),
+		text("root", "`DIR` of pods, networks and volumes (default: "+defaultRoot+")"),
+		text("runroot", "`DIR` of run state (default: "+defaultRunRoot+")"),
+		hidden(toggle("version", "", "v")),
+		hidden(toggle("verbose", "")),
+		hidden(toggle("debug", "", "D")),
+		hidden(text("log-level", "", "l")),
+		hidden(text("host", "", "H")),
+		hidden(text("context", "", "c")),
+		hidden(toggle("tls", "")), hidden(toggle("tlsverify", "")),
+		hidden(text("tlscacert", "")), hidden(text("tlscert", "")), hidden(text("tlskey", "")),
+		hidden(list("insecure-registry", "")),
+	}
+}
+
+// The kinds of flags that commands have.
+
+func toggle(name, usage string, short ...string) *cli.BoolFlag {
+	return &cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}
+}
+
+func text(name, usage string, short ...string) *cli.StringFlag {
+	return &cli.StringFlag{Name: name, Aliases: short, Usage: usage}
+}
+
+func list(name, usage string, short ...string) *cli.StringSliceFlag {
+	return &cli.StringSliceFlag{Name: name, Aliases: short, Usage: usage, KeepSpace: true}
+}
+
+func number(name string, value int, usage string, short ...string) *cli.IntFlag {
+	return &cli.IntFlag{Name: name, Value: value, Aliases: short, Usage: usage}
+}
+
+func hidden(f cli.Flag) cli.Flag {
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		f.Hidden = true
+	case *cli.StringFlag:
+		f.Hidden = true
+	case *cli.StringSliceFlag:
+		f.Hidden = true
+	case *cli.IntFlag:
+		f.Hidden = true
+	}
+	return f
+}
+
+// globals are the flags that every command shares.
+type globals struct {
+	files, profiles, envFiles []string
+	projectName, projectDir   string
+	parallel                  int
+	progress                  progressStyle
+	ansi                      ansiMode
+	compatibility             bool
+	allResources              bool
+	dryRun                    bool
+	root, runRoot             string
+}
+
+// globalsOf reads the global flags and the environment variables that stand in for them.
+func globalsOf(c *cli.Context, con *console) (globals, error) {
+	g := globals{
+		files: c.StringSlice("file"), profiles: c.StringSlice("profile"), envFiles: c.StringSlice("env-file"),
+		projectName: c.String("project-name"), projectDir: c.String("project-directory"),
+		parallel:      c.Int("parallel"),
+		compatibility: c.Bool("compatibility") || !c.IsSet("compatibility") && con.isTrue("COMPOSE_COMPATIBILITY"),
+		allResources:  c.Bool("all-resources"), dryRun: c.Bool("dry-run"),
+	}
+	var err error
+	if g.root, err = folder(con, c.String("root"), "PODC_ROOT", defaultRoot); err != nil {
+		return g, err
+	}
+	if g.runRoot, err = folder(con, c.String("runroot"), "PODC_RUNROOT", defaultRunRoot); err != nil {
+		return g, err
+	}
+	if v := con.env["COMPOSE_PARALLEL_LIMIT"]; v != "" && !c.IsSet("parallel") {
+		if g.parallel, err = strconv.Atoi(v); err != nil {
+			return g, usage("COMPOSE_PARALLEL_LIMIT is %q: want a whole number", v)
+		}
+	}
+	if g.parallel == 0 || g.parallel < -1 {
+		return g, usage("--parallel is %d: want -1 or more than 0", g.parallel)
+	}
+	return g, g.readStyle(c, con)
+}
+
+// folder is the first of a flag, an environment variable and a default that is set, made absolute.
+func folder(con *console, flag, variable, fallback string) (string, error) {
+	dir := flag
+	if dir == "" {
+		dir = con.env[variable]
+	}
+	if dir == "" {
+		dir = fallback
+	}
+	if filepath.IsAbs(dir) {
+		return filepath.Clean(dir), nil
+	}
+	if con.dir == "" {
+		return "", usage("cannot make %q absolute: the working directory is gone", dir)
+	}
+	return filepath.Join(con.dir, dir), nil
+}
+
+// ansiMode is --ansi.
+type ansiMode string
+
+const (
+	ansiNever  ansiMode = "never"
+	ansiAlways ansiMode = "always"
+	ansiAuto   ansiMode = "auto"
+)
+
+// readStyle settles --progress and --ansi, which may contradict each other.
+func (g *globals) readStyle(c *cli.Context, con *console) error {
+	g.ansi = ansiMode(firstOf(c.String("ansi"), con.env["COMPOSE_ANSI"]))
+	if g.ansi == "" {
+		g.ansi = ansiAuto
+		if con.env["NO_COLOR"] != "" {
+			g.ansi = ansiNever
+		}
+	}
+	if !slices.Contains([]ansiMode{ansiNever, ansiAlways, ansiAuto}, g.ansi) {
+		return usage("unknown --ansi %q: want never, always or auto", g.ansi)
+	}
+	g.progress = progressStyle(firstOf(c.String("progress"), con.env["COMPOSE_PROGRESS"], string(progressAuto)))
+	switch g.progress {
+	case progressAuto, progressJSON, progressQuiet:
+	case "none":
+		g.progress = progressQuiet
+	case progressTTY:
+		if g.ansi == ansiNever {
+			return usage("--progress tty cannot be used with --ansi never")
+		}
+	case progressPlain:
+		if g.ansi == ansiAlways {
+			return usage("--progress plain cannot be used with --ansi always")
+		}
+	default:
+		return usage("unknown --progress %q: want auto, tty, plain, json or quiet", g.progress)
+	}
+	if g.progress == progressAuto {
+		g.progress = progressPlain
+		if g.ansi == ansiAlways || g.ansi == ansiAuto && con.errTTY {
+			g.progress = progressTTY
+		}
+	}
+	return nil
+}
+
+// color reports whether a stream may be coloured.
+func (g globals) color(tty bool) bool {
+	return g.ansi == ansiAlways || g.ansi == ansiAuto && tty
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// ignored names the flags of the docker client that are accepted and have no meaning here.
+func ignored(c *cli.Context) string {
+	var names []string
+	for _, name := range []string{"host", "context", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey"} {
+		if c.IsSet(name) {
+			names = append(names, "--"+name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s ignored: podc has no daemon to connect to", strings.Join(names, " "))
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func testConsole() (*console, *bytes.Buffer, *bytes.Buffer) {
+	var out, err bytes.Buffer
+	con := &console{in: strings.NewReader(""), out: &out, err: &err, env: map[string]string{}, dir: "/src",
+		exe: "/nowhere/podc", size: func() (int, int) { return 80, 24 }}
+	return con, &out, &err
+}
+
+func TestArguments(t *testing.T) {
+	con, _, _ := testConsole()
+	for _, tt := range []struct{ in, want string }{
+		{"", "podc"},
+		{"up", "podc up"},
+		{"up -d", "podc up --detach=true"},
+		{"up web -d", "podc up --detach=true -- web"},
+		{"up web -d db --wait", "podc up --detach=true --wait=true -- web db"},
+		{"up -dV", "podc up --detach=true --renew-anon-volumes=true"},
+		{"up -dfX", "podc --file=X up --detach=true"},
+		{"up -dt5 web", "podc up --detach=true --timeout=5 -- web"},
+		{"up -dt=5", "podc up --detach=true --timeout=5"},
+		{"up --timeout -1", "podc up --timeout=-1"},
+		{"up --no-color=false", "podc up --no-color=false"},
+		{"up --scale web=3 --scale=db=1", "podc up --scale=web=3 --scale=db=1"},
+		{"up -- -d web", "podc up -- -d web"},
+		{"up web -- -d", "podc up -- web -d"},
+		{"up --y", "podc up --yes=true"},
+
+		// Global flags before and after the command.
+		{"-f a.yaml -f b.yaml up", "podc --file=a.yaml --file=b.yaml up"},
+		{"-fa.yaml -p x up", "podc --file=a.yaml --project-name=x up"},
+		{"up -f compose.yaml -p x", "podc --file=compose.yaml --project-name=x up"},
+		{"up -f - web", "podc --file=- up -- web"},
+		{"up --profile a web --profile b", "podc --profile=a --profile=b up -- web"},
+		{"up --dry-run", "podc --dry-run=true up"},
+		{"--env-file A=1,2 up", "podc --env-file=A=1,2 up"},
+		{"image ls --root /x", "podc --root=/x image ls"},
+		{"-- up", "podc up"},
+		{"-- up web", "podc up -- web"},
+		{"--workdir /w up", "podc --project-directory=/w up"},
+		{"--no-ansi up", "podc --ansi=never up"},
+		{"--verbose --log-level debug -D -H x up", "podc --verbose=true --log-level=debug --debug=true --host=x up"},
+
+		// Where the command has a flag of that name, its own counts.
+		{"logs -f", "podc logs --follow=true"},
+		{"-f c.yaml logs -f", "podc --file=c.yaml logs --follow=true"},
+		{"logs -fn 5 -t web", "podc logs --follow=true --tail=5 --timestamps=true -- web"},
+		{"rm -f", "podc rm --force=true"},
+		{"rm -fsv web", "podc rm --force=true --stop=true --volumes=true -- web"},
+		{"version -f json", "podc version --format=json"},
+		{"down -v", "podc down --volumes=true"},
+		{"down --volume", "podc down --volumes=true"},
+		{"image rm -f x", "podc image rm --force=true -- x"},
+
+		// exec ends its flags at the first argument.
+		{"exec web ls -l", "podc exec -- web ls -l"},
+		{"exec -it web sh -c x", "podc exec --interactive=true --tty=true -- web sh -c x"},
+		{"exec -eA=1 web env", "podc exec --env=A=1 -- web env"},
+		{"exec -e A=1,2 -e=B=2 --env C=3 web env -e", "podc exec --env=A=1,2 --env=B=2 --env=C=3 -- web env -e"},
+		{"exec -Tu0:0 web id", "podc exec --no-tty=true --user=0:0 -- web id"},
+		{"exec --no-TTY web id", "podc exec --no-tty=true -- web id"},
+		{"exec -f c.yaml web ls -f", "podc --file=c.yaml exec -- web ls -f"},
+		{"exec -- web ls --help", "podc exec -- web ls --help"},
+		{"exec web -- ls", "podc exec -- web -- ls"},
+
+		{"convert -q", "podc config --quiet=true"},
+		{"--version", "podc version"},
+		{"-v", "podc version"},
+		{"help", "podc --help=true"},
+		{"--help", "podc --help=true"},
+		{"help up", "podc up --help=true"},
+		{"-p x up -dh web", "podc up --help=true"},
+		{"image --help", "podc image --help=true"},
+		{"-", "error: unknown podc command: \"-\""},
+		{"versio", "error: unknown podc command: \"versio\""},
+		{"image lss", "error: unknown podc command: \"image lss\""},
+		{"run web", "error: \"podc run\" is not available yet"},
+		{"up --nope", "error: unknown flag: --nope"},
+		{"up -dX", "error: unknown shorthand flag: \"X\" in -dX"},
+		{"up -v", "error: unknown shorthand flag: \"v\" in -v"},
+		{"--detach up", "error: unknown flag: --detach"},
+		{"up --f x", "error: unknown flag: --f"},
+		{"up -t", "error: flag needs a value: -t"},
+		{"-f", "error: flag needs a value: -f"},
+		{"up --detach=maybe", "error: invalid value \"maybe\" for --detach: want true or false"},
+		{"up -t soon", "error: invalid value \"soon\" for -t: want a whole number"},
+		{"--workdir a --project-directory b up", "error: --workdir cannot be given together with --project-directory"},
+		{"--no-ansi --ansi always up", "error: --no-ansi cannot be given together with --ansi"},
+	} {
+		w, err := arguments(newApp(con), strings.Fields(tt.in))
+		got := strings.Join(w.argv, " ")
+		if err != nil {
+			got = "error: " + err.Error()
+			if !errdefs.IsInvalidArgument(err) && !errdefs.IsNotImplemented(err) {
+				t.Errorf("podc %s: class of %v", tt.in, err)
+			}
+		}
+		if got != tt.want {
+			t.Errorf("podc %s\n got %s\nwant %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestArgumentsKeepValues(t *testing.T) {
+	con, _, _ := testConsole()
+	w, err := arguments(newApp(con), []string{"exec", "-e", "A= b, c ", "--env=", "web", "", "a b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"podc", "exec", "--env=A= b, c ", "--env=", "--", "web", "", "a b"}
+	if strings.Join(w.argv, "|") != strings.Join(want, "|") {
+		t.Errorf("got %q", w.argv)
+	}
+}
+
+func TestArgumentsWarn(t *testing.T) {
+	con, _, _ := testConsole()
+	for in, want := range map[string]string{
+		"--workdir /w up":   "--workdir is deprecated: use --project-directory",
+		"--no-ansi up":      "--no-ansi is deprecated: use --ansi never",
+		"down --volume":     "--volume is deprecated: use --volumes",
+		"up --y":            "--y is deprecated: use --yes",
+		"exec --no-TTY a b": "",
+	} {
+		w, err := arguments(newApp(con), strings.Fields(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(w.warnings, "; "); got != want {
+			t.Errorf("podc %s: warnings %q, want %q", in, got, want)
+		}
+	}
+}
+
+// FuzzArguments: whatever is typed, the rewritten line parses, and operands are neither lost nor invented.
+func FuzzArguments(f *testing.F) {
+	for _, s := range []string{"up\x00-d\x00web", "exec\x00-eA=1\x00web\x00ls", "-f\x00x\x00logs\x00-f", "up\x00--\x00-d", "-\x80=é"} {
+		f.Add(s)
+	}
+	con, _, _ := testConsole()
+	f.Fuzz(func(t *testing.T, line string) {
+		in := strings.Split(line, "\x00")
+		w, err := arguments(newApp(con), in)
+		if err != nil {
+			return
+		}
+		if len(w.argv) == 0 || w.argv[0] != "podc" {
+			t.Fatalf("%q: %q", in, w.argv)
+		}
+		given := strings.Join(in, "\x00")
+		dashes := false
+		for _, word := range w.argv {
+			if dashes && !strings.Contains(given, word) {
+				t.Fatalf("%q: invented operand %q", in, word)
+			}
+			dashes = dashes || word == "--"
+		}
+	})
+}

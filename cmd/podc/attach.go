@@ -1,0 +1,340 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// check refuses services that are not part of what is brought up.
+func (a attachOptions) check(d *project.Desired) error {
+	for _, name := range slices.Concat(a.attach, a.noAttach, nonEmpty(a.exitCodeFrom)) {
+		if serviceOf(d, name) == nil {
+			return noSuchService(name)
+		}
+	}
+	return nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
+type attachment struct {
+	o       *operation
+	engine  logSource
+	project string
+	members map[string]bool // services that are brought up
+	shown   map[string]bool // those whose output is shown
+	opt     attachOptions
+	timeout *time.Duration
+	printer *logPrinter
+
+	live     context.Context // of the readers: it outlives an interrupt
+	ends     chan ending
+	mu       sync.Mutex // protects what follows
+	display  progress   // where lines must be put aside
+	began    map[string]time.Time
+	followed map[string]bool
+}
+
+// ending is how a container ended.
+type ending struct {
+	service string
+	code    int
+}
+
+func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment {
+	a := &attachment{
+		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout, members: map[string]bool{}, shown: map[string]bool{},
+		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
+		began: map[string]time.Time{}, followed: map[string]bool{},
+	}
+	for _, svc := range d.Services {
+		a.members[svc.Name] = true
+		a.shown[svc.Name] = a.shows(svc, opt.services)
+	}
+	return a
+}
+
+// shows decides whether the output of a service is shown.
+func (a *attachment) shows(svc project.Service, named []string) bool {
+	switch {
+	case slices.Contains(a.opt.noAttach, svc.Name):
+		return false
+	case len(a.opt.attach) > 0:
+		return slices.Contains(a.opt.attach, svc.Name)
+	case len(named) > 0 && !a.opt.attachDependencies && !slices.Contains(named, svc.Name):
+		return false
+	}
+	return svc.Attach
+}
+
+// up brings the project up and stays until its containers have ended, one of them ends everything, or a signal comes.
+func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.Options) error {
+	live, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	a.live = live
+	a.o.planned, a.o.stepped = a.onPlan, a.onStep
+	err := a.o.converge(ctx, w, sel, opt)
+	a.o.close()
+	a.use(quietProgress{})
+	if interrupted(ctx) {
+		return a.interrupted(nil)
+	}
+	if err != nil {
+		return err
+	}
+	return a.watch(ctx)
+}
+
+func interrupted(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errInterrupted) }
+
+// use changes the display that lines must be kept clear of.
+func (a *attachment) use(p progress) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.display = p
+}
+
+// onPlan says whose output will be shown, and begins with the containers that run already and go on running.
+func (a *attachment) onPlan(plan project.Plan) {
+	now := time.Now()
+	touched := map[string]bool{}
+	var pods []engine.Pod
+	for _, s := range plan.Steps {
+		if w := s.Do.Words(); w.Kind == "pod" && w.Verb != "wait" {
+			touched[w.Name] = true
+		}
+		if c, ok := s.Do.(project.CreatePod); ok {
+			pods = append(pods, engine.Pod{Spec: c.Spec})
+		}
+	}
+	present, _ := a.o.s.engine.Pods(a.project) // what cannot be read is not shown
+	for _, p := range present {
+		created := slices.ContainsFunc(pods, func(q engine.Pod) bool { return q.Spec.Name == p.Spec.Name })
+		if !created && !isOneOff(p) && a.members[p.Spec.Labels[project.LabelService]] {
+			pods = append(pods, p)
+		}
+	}
+	a.announce(pods)
+	for _, p := range present {
+		if a.members[p.Spec.Labels[project.LabelService]] && !isOneOff(p) && isUp(p) && !touched[p.Spec.Name] {
+			a.follow(p.Spec.Name, p.Spec.Labels[project.LabelService], now)
+		}
+	}
+}
+
+// announce prints the first line of an attached up.
+func (a *attachment) announce(pods []engine.Pod) {
+	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return !a.shown[p.Spec.Labels[project.LabelService]] })
+	labels := labelsOf(pods)
+	a.printer.add(labels)
+	var names []string
+	for _, p := range pods {
+		names = append(names, labels[p.Spec.Name])
+	}
+	slices.Sort(names)
+	if len(names) > 0 {
+		a.aside(func() { fmt.Fprintf(a.o.s.con.out, "Attaching to %s\n", printable(strings.Join(names, ", "))) })
+	}
+}
+
+// onStep begins to follow a container once it is started, with all that it wrote since.
+func (a *attachment) onStep(e project.Event) {
+	w := e.Step.Do.Words()
+	if w.Verb != "start" {
+		return
+	}
+	a.mu.Lock()
+	if e.Kind == project.StepBegan {
+		a.began[w.Name] = time.Now()
+	}
+	began := a.began[w.Name]
+	a.mu.Unlock()
+	if e.Kind != project.StepEnded || e.Err != nil {
+		return
+	}
+	if p, err := a.o.s.engine.Pod(w.Name); err == nil && a.members[p.Spec.Labels[project.LabelService]] {
+		a.follow(w.Name, p.Spec.Labels[project.LabelService], began)
+	}
+}
+
+func (a *attachment) aside(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.display.aside(f)
+}
+
+// follow reads a container's output in the background until it has ended and will not restart; then its end is reported.
+func (a *attachment) follow(pod, service string, since time.Time) {
+	a.mu.Lock()
+	again := a.followed[pod]
+	a.followed[pod] = true
+	a.mu.Unlock()
+	if again {
+		return
+	}
+	opt := engine.LogOptions{Follow: true, Tail: -1, Since: since}
+	if !a.shown[service] {
+		opt.Tail = 0
+	}
+	go func() {
+		err := a.engine.Logs(a.live, pod, opt, func(l engine.LogLine) error {
+			if a.shown[service] {
+				line := logLine{pod: pod, stderr: l.Stream == "stderr", time: time.Now(), text: bytes.Clone(l.Text)}
+				a.aside(func() { a.printer.line(line) })
+			}
+			return nil
+		})
+		if errdefs.IsFailedPrecondition(err) { // it keeps no log
+			err = a.o.s.engine.WaitPod(a.live, pod, engine.Stopped)
+		}
+		a.ended(pod, service, err)
+	}()
+}
+
+// ended reports the end of a container, once.
+func (a *attachment) ended(pod, service string, err error) {
+	end := ending{service: service}
+	text := "has been removed"
+	p, podErr := a.o.s.engine.Pod(pod)
+	switch {
+	case a.live.Err() != nil:
+		return
+	case err != nil && !errdefs.IsNotFound(err):
+		text = "cannot be followed: " + err.Error()
+	case podErr == nil && p.ExitKnown:
+		end.code, text = p.ExitCode, fmt.Sprintf("exited with code %d", p.ExitCode)
+	case podErr == nil:
+		text = "exited, nobody knows how"
+	}
+	if a.shown[service] {
+		a.aside(func() { a.printer.status(pod, text) })
+	}
+	select {
+	case a.ends <- end:
+	case <-a.live.Done():
+	}
+}
+
+// running is the number of containers that are being followed.
+func (a *attachment) following() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.followed)
+}
+
+// watch stays until every container has ended, one ends everything, or a signal comes.
+func (a *attachment) watch(ctx context.Context) error {
+	var seen []ending
+	for len(seen) < a.following() {
+		select {
+		case <-ctx.Done():
+			return a.interrupted(seen)
+		case e := <-a.ends:
+			seen = append(seen, e)
+			if a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0 {
+				return a.abort(ctx, seen)
+			}
+		}
+	}
+	return a.result(seen, 0)
+}
+
+// result is the exit code of `up`: that of the service asked for, else code.
+func (a *attachment) result(seen []ending, code int) error {
+	if a.opt.exitCodeFrom != "" {
+		i := slices.IndexFunc(seen, func(e ending) bool { return e.service == a.opt.exitCodeFrom })
+		if i < 0 {
+			return fmt.Errorf("the exit code of service %q is not known: it did not end", a.opt.exitCodeFrom)
+		}
+		code = seen[i].code
+	}
+	if code == 0 {
+		return nil
+	}
+	return exitCode(code)
+}
+
+// abort stops everything because a container has ended, the last of those seen.
+func (a *attachment) abort(ctx context.Context, seen []ending) error {
+	code := seen[len(seen)-1].code
+	fmt.Fprintln(a.o.s.con.err, "Aborting on container exit...")
+	seen, err := a.stopAll(ctx, seen, nil)
+	if interrupted(ctx) {
+		return a.interrupted(seen)
+	}
+	if err != nil {
+		return err
+	}
+	return a.result(seen, code)
+}
+
+// interrupted stops everything because of a signal; another one kills.
+func (a *attachment) interrupted(seen []ending) error {
+	fmt.Fprintln(a.o.s.con.err, "Gracefully stopping... (press Ctrl+C again to force)")
+	if _, err := a.stopAll(context.WithoutCancel(a.live), seen, a.o.s.con.secondSignal()); err != nil {
+		report(a.o.s.con.err, err, a.o.s.progress == progressJSON)
+	}
+	return exitCode(exitInterrupted)
+}
+
+// lastWords bounds the wait for what containers wrote before they were stopped.
+const lastWords = 10 * time.Second
+
+// stopAll stops what this up brought up, dependents first, or kills it once again closes. It returns the endings seen, those
+// that the stop brought about included.
+func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan struct{}) ([]ending, error) {
+	soft, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.verb(soft, "stop", project.Stop) }()
+	var err error
+	var late <-chan time.Time
+	for pending := true; pending || len(seen) < a.following(); {
+		select {
+		case e := <-a.ends:
+			seen = append(seen, e)
+		case err = <-stopped:
+			pending = false
+			late = time.After(lastWords)
+		case <-again:
+			again = nil
+			cancel()
+			<-stopped
+			go func() { stopped <- a.verb(ctx, "kill", project.Kill) }()
+		case <-late:
+			return seen, err
+		}
+	}
+	return seen, err
+}
+
+// verb runs Stop or Kill on what this up brought up.
+func (a *attachment) verb(ctx context.Context, name string, run func(context.Context, project.Deps, project.Desired, project.VerbOptions) error) error {
+	o := a.o.s.operate(name)
+	a.use(o)
+	defer a.use(quietProgress{})
+	defer o.close()
+	var services []string
+	for name := range a.members {
+		services = append(services, name)
+	}
+	slices.Sort(services)
+	return run(ctx, o.deps(), project.Desired{Name: a.project}, project.VerbOptions{Services: services, Timeout: a.timeout})
+}

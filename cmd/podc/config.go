@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/project"
+)
+
+// configCommand hands everything on to `podc-compose config`, which owns the flags.
+func configCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "config", Usage: "check the compose file and print what it means", ArgsUsage: "[SERVICE...]",
+		Flags: configFlags(),
+		Action: func(c *cli.Context) error {
+			g, err := globalsOf(c, con)
+			if err != nil {
+				return err
+			}
+			return runConfig(c.Context, con, configArgs(c, g))
+		},
+	}
+}
+
+func isGlobal(name string) bool { return flagNamed(globalFlags(), name, true) != nil }
+
+// configFlags are those of podc-compose that are no global flags of podc.
+func configFlags() []cli.Flag {
+	var flags []cli.Flag
+	for _, f := range project.ConfigFlags() {
+		if isGlobal(f.Name) {
+			continue
+		}
+		flag := configFlag(f)
+		if f.Hidden {
+			flag = hidden(flag)
+		}
+		flags = append(flags, flag)
+	}
+	return flags
+}
+
+func configFlag(f project.ConfigFlag) cli.Flag {
+	var short []string
+	if f.Short != "" {
+		short = []string{f.Short}
+	}
+	switch {
+	case f.Value == "":
+		return toggle(f.Name, f.Usage, short...)
+	case f.Repeated:
+		return list(f.Name, f.Usage, short...)
+	}
+	return text(f.Name, f.Usage, short...)
+}
+
+// configArgs spells out the flags that were given, and the services.
+func configArgs(c *cli.Context, g globals) []string {
+	var args []string
+	for _, f := range project.ConfigFlags() {
+		switch {
+		case f.Name == "compatibility":
+			if g.compatibility {
+				args = append(args, "--compatibility")
+			}
+		case !c.IsSet(f.Name):
+		case f.Repeated:
+			for _, v := range c.StringSlice(f.Name) {
+				args = append(args, "--"+f.Name+"="+v)
+			}
+		case f.Value != "":
+			args = append(args, "--"+f.Name+"="+c.String(f.Name))
+		case c.Bool(f.Name):
+			args = append(args, "--"+f.Name)
+		}
+	}
+	return append(append(args, "--"), c.Args().Slice()...)
+}
+
+func runConfig(ctx context.Context, con *console, args []string) error {
+	h := helper{name: "podc-compose", args: append([]string{"config"}, args...), stdin: con.in, stdout: con.out, stderr: con.err,
+		deadline: composeDeadline}
+	err := h.run(ctx, con)
+	if code, ok := exitStatus(err); ok {
+		return exitCode(code) // it has said why
+	}
+	return err
+}

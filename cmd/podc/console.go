@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"podc.example/podc/engine"
+)
+
+// console is what a command sees of the world around it. Tests build their own.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+	// Which of the three are terminals.
+	inTTY, outTTY, errTTY bool
+	env                   map[string]string
+	dir                   string // working directory
+	// size is that of the terminal behind err; zero when there is none.
+	size func() (width, height int)
+	exe  string // path of the running podc, beside which its helpers lie
+	// secondSignal takes over what a second signal does: the channel is closed by it, and podc is not ended.
+	secondSignal func() <-chan struct{}
+	// become replaces podc by another program, which finds process open as engine.ExecFd. Without input, its standard input
+	// is empty. It returns only if that fails.
+	become func(argv []string, process *os.File, noInput bool) error
+}
+
+// systemConsole is the console of this process.
+func systemConsole() *console {
+	dir, _ := os.Getwd()
+	exe, _ := os.Executable()
+	return &console{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		inTTY: isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout), errTTY: isTerminal(os.Stderr),
+		env: environment(os.Environ()), dir: dir, exe: exe,
+		size: func() (int, int) {
+			w, h, err := term.GetSize(int(os.Stderr.Fd()))
+			if err != nil {
+				return 0, 0
+			}
+			return w, h
+		},
+		become: become,
+	}
+}
+
+func become(argv []string, process *os.File, noInput bool) error {
+	if noInput {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		if err := unix.Dup3(int(null.Fd()), 0, 0); err != nil {
+			return err
+		}
+	}
+	if err := keepAt(process, engine.ExecFd); err != nil {
+		return fmt.Errorf("cannot hand the process over: %w", err)
+	}
+	err := unix.Exec(argv[0], argv, os.Environ())
+	return fmt.Errorf("cannot run %s: %w", argv[0], err)
+}
+
+// keepAt makes f the descriptor fd and keeps it open over an exec.
+func keepAt(f *os.File, fd int) error {
+	if int(f.Fd()) == fd {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
+		return err
+	}
+	return unix.Dup3(int(f.Fd()), fd, 0)
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+func environment(environ []string) map[string]string {
+	env := make(map[string]string, len(environ))
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			env[k] = v
+		}
+	}
+	return env
+}
+
+// isTrue reads a boolean environment variable as docker does: anything that is not a boolean is false.
+func (c *console) isTrue(name string) bool {
+	switch strings.ToLower(c.env[name]) {
+	case "1", "t", "true", "y", "yes":
+		return true
+	}
+	return false
+}
+
+// printable makes text from elsewhere (logs, names, errors of other programs) harmless on a terminal: escape sequences and
+// control characters are dropped, but for tab and newline.
+func printable(s string) string {
+	clean := strings.IndexFunc(s, unprintable) < 0
+	if clean {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return -1
+		}
+		return r
+	}, stripEscapes(s))
+}
+
+func unprintable(r rune) bool {
+	return (r < 0x20 && r != '\t' && r != '\n') || (r >= 0x7f && r <= 0x9f)
+}

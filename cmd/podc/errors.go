@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// Exit codes that are not those of a container.
+const (
+	exitFailure     = 1
+	exitInterrupted = 130
+)
+
+// errInterrupted is the cause of a context that SIGINT or SIGTERM ended.
+var errInterrupted = errors.New("interrupted")
+
+// exitCode ends the program with a code of its own and no message: that of a container, or one already explained.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// hinted is an error and what can be done about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func withHint(err error, format string, args ...any) error {
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// usage is an error of the command line.
+func usage(format string, args ...any) error {
+	return fmt.Errorf("%w%s", silent{errdefs.ErrInvalidArgument}, fmt.Sprintf(format, args...))
+}
+
+// silent gives an error a class without adding to its text.
+type silent struct{ class error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.class }
+
+// later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
+var later = []string{"attach", "build", "bridge", "commit", "cp", "create", "events", "export", "images", "ls", "pause",
+	"port", "publish", "pull", "push", "run", "scale", "stats", "top", "unpause", "volumes", "wait", "watch",
+	"container", "secret", "doctor", "diff", "boot", "save", "import", "tag", "rmi", "login", "logout", "alpha"}
+
+func unknownCommand(program string, path []string) error {
+	if len(path) == 1 && slices.Contains(later, path[0]) {
+		return fmt.Errorf("%w\"%s %s\" is not available yet", silent{errdefs.ErrNotImplemented}, program, path[0])
+	}
+	err := usage("unknown %s command: %q", program, strings.Join(path, " "))
+	return withHint(err, "see %s --help", strings.Join(append([]string{program}, path[:len(path)-1]...), " "))
+}
+
+// hintOf is what can be done about err: what came with it, else what its class suggests.
+func hintOf(err error) string {
+	var h hinted
+	var image *engine.ImageError
+	var load *project.LoadError
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &image) && image.Hint != "":
+		return image.Hint
+	case errors.As(err, &load) && load.Hint != "":
+		return load.Hint
+	case errdefs.IsDataLoss(err):
+		return "podc system check --repair"
+	}
+	return ""
+}
+
+// codeOf is the exit code that err ends the program with.
+func codeOf(err error) int {
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailure
+}
+
+// report writes err for people, or as the last event of a JSON progress.
+func report(w io.Writer, err error, asJSON bool) {
+	var code exitCode
+	if err == nil || errors.As(err, &code) {
+		return
+	}
+	if asJSON {
+		line, _ := json.Marshal(struct {
+			Error   bool   `json:"error"`
+			Message string `json:"message"`
+		}{true, err.Error()})
+		fmt.Fprintf(w, "%s\n", line)
+		return
+	}
+	if codeOf(err) == exitInterrupted {
+		fmt.Fprintln(w, "interrupted")
+		return
+	}
+	fmt.Fprintf(w, "podc: %s\n", printable(err.Error()))
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", printable(hint))
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// execOptions are the flags of `exec`.
+type execOptions struct {
+	service     string
+	command     []string
+	index       int // 0: the lowest number
+	detach      bool
+	interactive bool // has podc's standard input
+	env         []string
+	noTTY       bool
+	privileged  bool
+	user        string
+	workdir     string
+}
+
+func execCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "exec", Usage: "run a command in a running container", ArgsUsage: "SERVICE COMMAND [ARG...]",
+		Flags: []cli.Flag{
+			toggle("detach", "do not wait for the command", "d"),
+			list("env", "environment variable, `NAME=VALUE` or NAME, repeatable", "e"),
+			number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
+			toggle("no-tty", "no terminal (default where standard output is none)", "T"),
+			toggle("privileged", "give the command all capabilities"),
+			text("user", "run as `USER[:GROUP]`", "u"),
+			text("workdir", "run in `DIR`", "w"),
+			hidden(&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Value: true}),
+			hidden(&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Value: true}),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 2); err != nil {
+				return err
+			}
+			return s.exec(c.Context, execOptions{
+				service: c.Args().First(), command: c.Args().Tail(), index: c.Int("index"), detach: c.Bool("detach"),
+				interactive: c.Bool("interactive"), env: c.StringSlice("env"), noTTY: noTTY(c, con),
+				privileged: c.Bool("privileged"), user: c.String("user"), workdir: c.String("workdir"),
+			})
+		}),
+	}
+}
+
+// noTTY decides whether the command gets no terminal: as asked, else where podc has none.
+func noTTY(c *cli.Context, con *console) bool {
+	switch {
+	case c.IsSet("no-tty"):
+		return c.Bool("no-tty")
+	case c.IsSet("tty"):
+		return !c.Bool("tty")
+	}
+	return !con.outTTY || !con.inTTY
+}
+
+// exec runs a command in a container of a service. In the foreground podc becomes the runtime's exec, which owns the
+// terminal, signals and exit code from then on; nothing of podc stays between.
+func (s *session) exec(ctx context.Context, opt execOptions) error {
+	t, err := s.target(ctx, []string{opt.service})
+	if err != nil {
+		return err
+	}
+	pods, err := s.engine.Pods(t.Name)
+	if err != nil {
+		return err
+	}
+	pod, err := replicaOf(pods, opt.service, opt.index)
+	if err != nil {
+		return err
+	}
+	argv, process, err := s.engine.ExecCommand(ctx, pod.Spec.Name, engine.ExecOptions{
+		Args: opt.command, Env: withValues(opt.env, s.con.env), User: opt.user, WorkingDir: opt.workdir,
+		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged,
+	})
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	return s.con.become(argv, process, opt.detach || !opt.interactive)
+}
+
+// replicaOf finds the running container of a service with a number, or with the lowest.
+func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error) {
+	var found *engine.Pod
+	for i, p := range pods {
+		n, _ := strconv.Atoi(p.Spec.Labels[project.LabelNumber])
+		if p.Spec.Labels[project.LabelService] != service || isOneOff(p) || p.Status != engine.StatusRunning || index > 0 && n != index {
+			continue
+		}
+		if found == nil || n < numberOf(*found) {
+			found = &pods[i]
+		}
+	}
+	switch {
+	case found != nil:
+		return *found, nil
+	case index > 0:
+		return engine.Pod{}, noReplica(service, index)
+	}
+	return engine.Pod{}, fmt.Errorf("%wservice %q is not running", silent{errdefs.ErrFailedPrecondition}, service)
+}
+
+func noReplica(service string, index int) error {
+	return fmt.Errorf("%wservice %q has no container #%d", silent{errdefs.ErrNotFound}, service, index)
+}
+
+func numberOf(p engine.Pod) int {
+	n, _ := strconv.Atoi(p.Spec.Labels[project.LabelNumber])
+	return n
+}
+
+// withValues gives variables named without a value that of podc's own environment, and drops those that have none there.
+func withValues(vars []string, env map[string]string) []string {
+	var list []string
+	for _, v := range vars {
+		if strings.Contains(v, "=") {
+			list = append(list, v)
+		} else if value, ok := env[v]; ok {
+			list = append(list, v+"="+value)
+		}
+	}
+	return list
+}

@@ -1,0 +1,373 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+)
+
+func imageCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "image", Usage: "manage images",
+		Subcommands: []*cli.Command{
+			imageListCommand(con), imageInspectCommand(con), imageRemoveCommand(con), imagePullCommand(con), imageTagCommand(con),
+			imageLoadCommand(con),
+		},
+	}
+}
+
+func imageLoadCommand(con *console) *cli.Command {
+	return loadCommand(con)
+}
+
+// with opens a session for a command's action.
+func with(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		s, err := open(c, con)
+		if err != nil {
+			return err
+		}
+		return do(s, c)
+	}
+}
+
+// needArgs refuses fewer than n arguments.
+func needArgs(c *cli.Context, n int) error {
+	if c.NArg() < n {
+		err := usage("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
+		return withHint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
+	}
+	return nil
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
+func imageListCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "ls", Aliases: []string{"list"}, Usage: "list images", ArgsUsage: "[NAME[:TAG]]",
+		Flags: []cli.Flag{
+			hidden(toggle("all", "", "a")),
+			toggle("quiet", "only ids", "q"),
+			toggle("no-trunc", "whole ids"),
+			toggle("digests", "show digests"),
+			text("format", "table, json or a Go template (`FORMAT`)"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			var reply engine.ListReply
+			if err := s.images(c.Context, "image ls", true, nil, &reply, "ls"); err != nil {
+				return err
+			}
+			rows := imageRows(reply.Images, c.Args().First(), c.Bool("no-trunc"), time.Now())
+			if c.Bool("quiet") {
+				return printDistinct(con, rows)
+			}
+			return printList(con.out, c.String("format"), imageLayout(c.Bool("digests")), rows, false)
+		}),
+	}
+}
+
+// imageRow is one name of an image, with docker's keys.
+type imageRow struct {
+	CreatedAt    string
+	CreatedSince string
+	Digest       string
+	ID           string
+	Repository   string
+	Size         string
+	Tag          string
+	UsedBy       string
+}
+
+func (r imageRow) field(name string) string {
+	switch name {
+	case "CreatedSince":
+		return r.CreatedSince
+	case "Digest":
+		return r.Digest
+	case "ID":
+		return r.ID
+	case "Repository":
+		return r.Repository
+	case "Size":
+		return r.Size
+	case "Tag":
+		return r.Tag
+	}
+	return ""
+}
+
+func imageLayout(digests bool) layout {
+	l := layout{headers: map[string]string{"CreatedAt": "CREATED AT", "Digest": "DIGEST", "UsedBy": "USED BY"}}
+	l.columns = []column{{"REPOSITORY", "Repository"}, {"TAG", "Tag"}}
+	if digests {
+		l.columns = append(l.columns, column{"DIGEST", "Digest"})
+	}
+	l.columns = append(l.columns, column{"IMAGE ID", "ID"}, column{"CREATED", "CreatedSince"}, column{"SIZE", "Size"})
+	return l
+}
+
+// imageRows makes one row for each name that matches, and one for an image without any.
+func imageRows(images []engine.ImageSummary, match string, full bool, now time.Time) []imageRow {
+	var rows []imageRow
+	for _, img := range images {
+		names := img.Names
+		if len(names) == 0 && match == "" {
+			names = []string{""}
+		}
+		for _, name := range names {
+			repo, tag := splitName(familiar(name))
+			if !matches(match, repo, tag) {
+				continue
+			}
+			row := imageRow{
+				CreatedAt: img.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), CreatedSince: since(img.Created, now),
+				Digest: firstOf(img.Digest, "<none>"), ID: shortID(img.ID), Repository: firstOf(repo, "<none>"),
+				Size: size(img.Size), Tag: firstOf(tag, "<none>"), UsedBy: strings.Join(img.UsedBy, ","),
+			}
+			if full {
+				row.ID = "sha256:" + img.ID
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+func matches(pattern, repo, tag string) bool {
+	wantRepo, wantTag := splitName(pattern)
+	if pattern == "" {
+		return true
+	}
+	ok, err := path.Match(wantRepo, repo)
+	return (ok || err != nil && wantRepo == repo) && (wantTag == "" || wantTag == tag)
+}
+
+// familiar shortens a normalised name as docker does: docker.io and its library go without saying.
+func familiar(name string) string {
+	if short, ok := strings.CutPrefix(name, "docker.io/library/"); ok {
+		return short
+	}
+	return strings.TrimPrefix(name, "docker.io/")
+}
+
+// splitName parts name and tag. A digest stays with the name.
+func splitName(name string) (repo, tag string) {
+	if strings.Contains(name, "@") {
+		return name, ""
+	}
+	i := strings.LastIndexByte(name, ':')
+	if i < 0 || strings.Contains(name[i:], "/") {
+		return name, ""
+	}
+	return name[:i], name[i+1:]
+}
+
+func printDistinct(con *console, rows []imageRow) error {
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if !seen[r.ID] {
+			fmt.Fprintln(con.out, r.ID)
+		}
+		seen[r.ID] = true
+	}
+	return nil
+}
+
+func imageInspectCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "inspect", Usage: "show all about images", ArgsUsage: "IMAGE...",
+		Flags: []cli.Flag{text("format", "json or a Go template (`FORMAT`)", "f")},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 1); err != nil {
+				return err
+			}
+			var reply engine.InspectReply
+			args := append([]string{"inspect", "--"}, c.Args().Slice()...)
+			if err := s.images(c.Context, "image inspect", true, nil, &reply, args...); err != nil {
+				return err
+			}
+			var list []imageInspect
+			for _, img := range reply.Images {
+				list = append(list, inspectImage(img))
+			}
+			return printInspect(con, c.String("format"), list)
+		}),
+	}
+}
+
+// imageInspect has docker's shape.
+type imageInspect struct {
+	ID           string `json:"Id"`
+	RepoTags     []string
+	RepoDigests  []string
+	Created      time.Time
+	Author       string
+	Architecture string
+	Os           string
+	Size         int64
+	Config       imageConfig
+	RootFS       imageRootFS
+	History      []engine.ImageHistory `json:",omitempty"`
+	UsedBy       []string              `json:",omitempty"`
+}
+
+type imageConfig struct {
+	User         string
+	Env          []string
+	Entrypoint   []string
+	Cmd          []string
+	WorkingDir   string
+	Volumes      map[string]struct{} `json:",omitempty"`
+	ExposedPorts map[string]struct{} `json:",omitempty"`
+	Labels       map[string]string
+	StopSignal   string      `json:",omitempty"`
+	Healthcheck  *healthJSON `json:",omitempty"`
+}
+
+type healthJSON struct {
+	Test          []string      `json:",omitempty"`
+	Interval      time.Duration `json:",omitempty"`
+	Timeout       time.Duration `json:",omitempty"`
+	StartPeriod   time.Duration `json:",omitempty"`
+	StartInterval time.Duration `json:",omitempty"`
+	Retries       int           `json:",omitempty"`
+}
+
+type imageRootFS struct {
+	Type   string
+	Layers []string
+}
+
+func inspectImage(img engine.ImageDetails) imageInspect {
+	conf := img.Config
+	out := imageInspect{
+		ID: "sha256:" + img.ID, RepoTags: []string{}, RepoDigests: []string{}, Created: img.Created, Author: img.Author,
+		Architecture: conf.Architecture, Os: conf.OS, Size: img.Size, History: img.History, UsedBy: img.UsedBy,
+		Config: imageConfig{User: conf.User, Env: conf.Env, Entrypoint: conf.Entrypoint, Cmd: conf.Cmd,
+			WorkingDir: conf.WorkingDir, Volumes: set(conf.Volumes), ExposedPorts: set(conf.ExposedPorts), Labels: conf.Labels,
+			StopSignal: conf.StopSignal},
+		RootFS: imageRootFS{Type: "layers", Layers: img.DiffIDs},
+	}
+	for _, name := range img.Names {
+		repo, _ := splitName(familiar(name))
+		if strings.Contains(name, "@") {
+			out.RepoDigests = append(out.RepoDigests, familiar(name))
+			continue
+		}
+		out.RepoTags = append(out.RepoTags, familiar(name))
+		if img.Digest != "" {
+			out.RepoDigests = append(out.RepoDigests, repo+"@"+img.Digest)
+		}
+	}
+	if h := conf.Health; h != nil {
+		out.Config.Healthcheck = &healthJSON{h.Test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
+	}
+	return out
+}
+
+func set(names []string) map[string]struct{} {
+	m := map[string]struct{}{}
+	for _, n := range names {
+		m[n] = struct{}{}
+	}
+	return m
+}
+
+// printInspect prints details as an indented JSON array, or each by a template.
+func printInspect[T any](con *console, format string, list []T) error {
+	if format == "" || format == "json" {
+		enc := json.NewEncoder(con.out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "    ")
+		if list == nil {
+			list = []T{}
+		}
+		return enc.Encode(list)
+	}
+	t, err := parseTemplate(format)
+	if err != nil {
+		return err
+	}
+	for _, item := range list {
+		if err := render(con.out, t, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func imageRemoveCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "rm", Aliases: []string{"remove"}, Usage: "remove images", ArgsUsage: "IMAGE...",
+		Flags: []cli.Flag{toggle("force", "remove what other names still point to", "f"), hidden(toggle("no-prune", ""))},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 1); err != nil {
+				return err
+			}
+			return s.removeImages(c.Context, c.Bool("force"), c.Args().Slice())
+		}),
+	}
+}
+
+func (s *session) removeImages(ctx context.Context, force bool, refs []string) error {
+	args := []string{"rm"}
+	if force {
+		args = append(args, "--force")
+	}
+	var reply engine.RemoveReply
+	if err := s.images(ctx, "image rm", true, nil, &reply, append(append(args, "--"), refs...)...); err != nil {
+		return err
+	}
+	for _, name := range reply.Untagged {
+		fmt.Fprintf(s.con.out, "Untagged: %s\n", printable(familiar(name)))
+	}
+	for _, id := range reply.Deleted {
+		fmt.Fprintf(s.con.out, "Deleted: sha256:%s\n", id)
+	}
+	return nil
+}
+
+func imagePullCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "pull", Usage: "fetch an image from a registry", ArgsUsage: "IMAGE",
+		Flags: []cli.Flag{toggle("quiet", "show no progress", "q")},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 1); err != nil {
+				return err
+			}
+			for _, ref := range c.Args().Slice() {
+				var reply engine.PullReply
+				if err := s.images(c.Context, "pull", c.Bool("quiet"), nil, &reply, "pull", "--", ref); err != nil {
+					return err
+				}
+				fmt.Fprintln(con.out, reply.Image.ID)
+			}
+			return nil
+		}),
+	}
+}
+
+func imageTagCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "tag", Usage: "give an image one more name", ArgsUsage: "IMAGE NAME[:TAG]",
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if c.NArg() != 2 {
+				return usage("tag needs two arguments: %s", c.Command.ArgsUsage)
+			}
+			var reply engine.TagReply
+			return s.images(c.Context, "tag", true, nil, &reply, "tag", "--", c.Args().Get(0), c.Args().Get(1))
+		}),
+	}
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/project"
+)
+
+func killCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "kill", Usage: "send a signal to containers", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "signal", Aliases: []string{"s"}, Value: "SIGKILL", Usage: "`SIGNAL` to send"},
+			toggle("remove-orphans", "remove containers of services that are no longer in the file"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			return s.verbOn(c.Context, "kill", project.VerbOptions{
+				Services: c.Args().Slice(), Signal: c.String("signal"), RemoveOrphans: s.removeOrphans(),
+			}, project.Kill)
+		}),
+	}
+}

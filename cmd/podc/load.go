@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+)
+
+func loadCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "load", Usage: "load images from an archive (docker or OCI)",
+		Flags: []cli.Flag{
+			text("input", "read `FILE` instead of the standard input", "i"),
+			toggle("quiet", "show no progress", "q"),
+		},
+		Action: func(c *cli.Context) error {
+			s, err := open(c, con)
+			if err != nil {
+				return err
+			}
+			if c.NArg() > 0 {
+				return usage("load takes no arguments: name the archive with -i %s", c.Args().First())
+			}
+			return s.loadImages(c.Context, c.String("input"), c.Bool("quiet"))
+		},
+	}
+}
+
+func (s *session) loadImages(ctx context.Context, file string, quiet bool) error {
+	var stdin io.Reader
+	switch {
+	case file == "" && s.con.inTTY:
+		return withHint(usage("the standard input is a terminal, not an archive"), "podc load -i FILE")
+	case file == "" || file == "-":
+		file, stdin = "-", s.con.in
+	case !filepath.IsAbs(file):
+		file = filepath.Join(s.con.dir, file)
+	}
+	var reply engine.LoadReply
+	if err := s.images(ctx, "load", quiet, stdin, &reply, "load", "-i", file); err != nil {
+		return err
+	}
+	for _, img := range reply.Images {
+		if len(img.Names) == 0 {
+			fmt.Fprintf(s.con.out, "Loaded image ID: sha256:%s\n", img.ID)
+		}
+		for _, name := range img.Names {
+			fmt.Fprintf(s.con.out, "Loaded image: %s\n", printable(familiar(name)))
+		}
+	}
+	return nil
+}

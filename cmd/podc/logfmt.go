@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// logLine is one line of a container's output.
+type logLine struct {
+	pod    string // its name
+	stderr bool
+	time   time.Time
+	text   []byte // without the newline at its end
+}
+
+// logStyle says how lines are rendered.
+type logStyle struct {
+	prefix     bool
+	color      bool
+	timestamps bool
+	// clean strips what could harm a terminal from lines; colours stay where colour is wanted. Set it for the stream that
+	// is a terminal.
+	cleanOut, cleanErr bool
+}
+
+// logPrinter writes lines of several containers with their names before them. It is safe for concurrent use; a line is
+// never torn by another.
+type logPrinter struct {
+	mu       sync.Mutex
+	out, err io.Writer
+	style    logStyle
+	names    map[string]logName // by pod
+	width    int
+}
+
+type logName struct {
+	label string
+	color int // index into logColors
+}
+
+// logColors are the SGR codes that prefixes cycle through: cyan, yellow, green, magenta, blue, then their bold versions.
+var logColors = []string{"36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"}
+
+func newLogPrinter(c *console, style logStyle) *logPrinter {
+	style.cleanOut, style.cleanErr = c.outTTY, c.errTTY
+	return &logPrinter{out: c.out, err: c.err, style: style, names: map[string]logName{}}
+}
+
+// add makes containers known, so that their prefixes have one width and colours follow the order of names. Containers that
+// appear later get the next colours.
+func (p *logPrinter) add(labels map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var fresh []string
+	for pod := range labels {
+		if _, known := p.names[pod]; !known {
+			fresh = append(fresh, pod)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b string) int { return strings.Compare(labels[a], labels[b]) })
+	for _, pod := range fresh {
+		p.names[pod] = logName{label: printable(labels[pod]), color: len(p.names) % len(logColors)}
+		p.width = max(p.width, len(labels[pod])+1)
+	}
+}
+
+// line writes one line to the stream it came from.
+func (p *logPrinter) line(l logLine) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, clean := p.out, p.style.cleanOut
+	if l.stderr {
+		w, clean = p.err, p.style.cleanErr
+	}
+	text := string(l.text)
+	if clean {
+		text = displayable(text, p.style.color)
+	}
+	stamp := ""
+	if p.style.timestamps {
+		stamp = l.time.UTC().Format(stampFormat) + " "
+	}
+	fmt.Fprintf(w, "%s%s%s\n", p.prefix(l.pod), stamp, text)
+}
+
+// status writes what podc itself has to say about a container: "web-1 exited with code 0".
+func (p *logPrinter) status(pod, message string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.out, "%s %s\n", p.label(pod), message)
+}
+
+// stampFormat is RFC 3339 with all nine digits, so that columns line up.
+const stampFormat = "2006-01-02T15:04:05.000000000Z"
+
+func (p *logPrinter) label(pod string) string {
+	if n, ok := p.names[pod]; ok {
+		return n.label
+	}
+	return printable(pod)
+}
+
+func (p *logPrinter) prefix(pod string) string {
+	if !p.style.prefix {
+		return ""
+	}
+	s := fmt.Sprintf("%-*s | ", p.width, p.label(pod))
+	if n, ok := p.names[pod]; ok && p.style.color {
+		return "\x1b[" + logColors[n.color] + "m" + s + "\x1b[0m"
+	}
+	return s
+}

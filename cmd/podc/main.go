@@ -1,0 +1,78 @@
+// Command podc brings compose projects up and looks after them. It is one constructor per command: flags become options,
+// options become one call into package project or engine, and the answer is printed. Compose files are read by podc-compose
+// and images kept by podc-image, two helpers beside it, so that commands which need neither start quickly.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+func main() {
+	con := systemConsole()
+	ctx, again, stop := interruptible(context.Background())
+	con.secondSignal = again
+	code := run(ctx, con, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends. The second one ends the process at once, for
+// when winding down takes too long; unless again was called, whose channel it closes then.
+func interruptible(parent context.Context) (ctx context.Context, again func() <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	second := make(chan struct{})
+	var claimed atomic.Bool
+	go func() {
+		<-signals
+		cancel(errInterrupted)
+		<-signals
+		if !claimed.Load() {
+			os.Exit(exitInterrupted)
+		}
+		close(second)
+	}()
+	again = func() <-chan struct{} {
+		claimed.Store(true)
+		return second
+	}
+	return ctx, again, func() { signal.Stop(signals); cancel(nil) }
+}
+
+// run is the whole program but for the process around it: it returns the exit code.
+func run(ctx context.Context, con *console, args []string) int {
+	app := newApp(con)
+	w, err := arguments(app, args)
+	for _, warning := range w.warnings {
+		warn(con, warning)
+	}
+	asJSON := false
+	if err == nil {
+		app.Before = func(c *cli.Context) error {
+			asJSON = firstOf(c.String("progress"), con.env["COMPOSE_PROGRESS"]) == string(progressJSON)
+			if text := ignored(c); text != "" {
+				warn(con, text)
+			}
+			return nil
+		}
+		err = app.RunContext(ctx, w.argv)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) && !errors.As(err, new(exitCode)) {
+		err = errInterrupted
+	}
+	report(con.err, err, asJSON)
+	return codeOf(err)
+}
+
+func warn(con *console, message string) {
+	fmt.Fprintf(con.err, "warning: %s\n", printable(message))
+}

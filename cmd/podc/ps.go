@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// psOptions are the flags of `ps`.
+type psOptions struct {
+	services []string
+	all      bool
+	statuses []string
+	format   string
+	full     bool
+	orphans  bool
+	quiet    bool // ids only
+	names    bool // of services only
+}
+
+func psCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "ps", Usage: "list containers", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{
+			toggle("all", "stopped containers too", "a"),
+			list("filter", "only containers for which `status=STATUS` holds"),
+			text("format", "table, json or a Go template (`FORMAT`)"),
+			toggle("no-trunc", "do not shorten"),
+			&cli.BoolFlag{Name: "orphans", Value: true, Usage: "containers of services that are not in the file too"},
+			toggle("quiet", "only ids", "q"),
+			toggle("services", "only the names of services"),
+			list("status", "only containers with `STATUS`: paused, restarting, removing, running, dead, created or exited; repeatable"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			opt := psOptions{services: c.Args().Slice(), all: c.Bool("all"), statuses: c.StringSlice("status"),
+				format: c.String("format"), full: c.Bool("no-trunc"), orphans: c.Bool("orphans"), quiet: c.Bool("quiet"),
+				names: c.Bool("services")}
+			for _, f := range c.StringSlice("filter") {
+				status, ok := strings.CutPrefix(f, "status=")
+				if !ok {
+					return usage("unknown --filter %q: want status=STATUS", f)
+				}
+				opt.statuses = append(opt.statuses, status)
+			}
+			for _, status := range opt.statuses {
+				if !slices.Contains(psStatuses, status) {
+					return usage("unknown status %q: want one of %s", status, strings.Join(psStatuses, ", "))
+				}
+			}
+			return s.ps(c.Context, opt)
+		}),
+	}
+}
+
+var psStatuses = []string{"paused", "restarting", "removing", "running", "dead", "created", "exited"}
+
+func (s *session) ps(ctx context.Context, opt psOptions) error {
+	t, err := s.target(ctx, opt.services)
+	if err != nil {
+		return err
+	}
+	pods, err := s.engine.Pods(t.Name)
+	if err != nil {
+		return err
+	}
+	return printPods(s.con, t.selectPods(pods, opt), opt, time.Now())
+}
+
+// selectPods keeps the pods that `ps` lists.
+func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p engine.Pod) bool {
+		service := p.Spec.Labels[project.LabelService]
+		switch {
+		case len(opt.statuses) > 0:
+			if !slices.Contains(opt.statuses, string(p.Status)) {
+				return true
+			}
+		case !opt.all && (!isUp(p) || isOneOff(p)):
+			return true
+		}
+		if len(t.services) > 0 {
+			return !slices.Contains(t.services, service)
+		}
+		return !opt.orphans && t.modelled && !knows(&t.Desired, service)
+	})
+}
+
+// isUp reports whether a pod counts as running for lists: one between two runs does.
+func isUp(p engine.Pod) bool {
+	return p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting
+}
+
+func isOneOff(p engine.Pod) bool {
+	return strings.EqualFold(p.Spec.Labels[project.LabelOneoff], "true")
+}
+
+func printPods(con *console, pods []engine.Pod, opt psOptions, now time.Time) error {
+	switch {
+	case opt.quiet:
+		for _, p := range pods {
+			fmt.Fprintln(con.out, p.ID)
+		}
+		return nil
+	case opt.names:
+		var names []string
+		for _, p := range pods {
+			if name := p.Spec.Labels[project.LabelService]; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		for _, name := range names {
+			fmt.Fprintln(con.out, printable(name))
+		}
+		return nil
+	}
+	rows := make([]psRow, 0, len(pods))
+	for _, p := range pods {
+		rows = append(rows, psRowOf(p, now, opt.full))
+	}
+	return printList(con.out, opt.format, psLayout, rows, false)
+}

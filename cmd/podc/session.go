@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/project"
+)
+
+// session is one run of a command: its surroundings, the global flags, and the engine of their roots.
+type session struct {
+	con *console
+	globals
+	flags  *cli.Context
+	engine *engine.Engine
+}
+
+// open reads the global flags and opens the engine, which has no side effect.
+func open(c *cli.Context, con *console) (*session, error) {
+	g, err := globalsOf(c, con)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.Open(engine.Config{Root: g.root, RunRoot: g.runRoot, Helpers: filepath.Dir(con.exe)})
+	if err != nil {
+		return nil, err
+	}
+	return &session{con: con, globals: g, flags: c, engine: e}, nil
+}
+
+// selection restricts what is loaded of a project.
+type selection struct {
+	services []string
+	noDeps   bool
+}
+
+// wish is a project as its compose file describes it.
+type wish struct {
+	*project.Desired
+	// partial says that contents of configs or secrets are not filled in: good for planning, not for making.
+	partial bool
+}
+
+// composeAnswer is what is kept of an answer of podc-compose. Contents may be secret and are not.
+type composeAnswer struct {
+	Desired  *project.Desired
+	Promoted map[string]string `json:",omitempty"`
+	Partial  bool              `json:",omitempty"`
+}
+
+// load reads the compose project: from a memo if one holds, else by podc-compose. whole asks for the contents of configs and
+// secrets, which memos lack. Variables that env files set for podc itself take effect.
+func (s *session) load(ctx context.Context, sel selection, whole bool) (wish, error) {
+	req, err := s.loadRequest(sel)
+	if err != nil {
+		return wish{}, err
+	}
+	key, saved, err := s.secretKey()
+	if err != nil {
+		return wish{}, err
+	}
+	m := newMemos(s.runRoot, s.beside("podc-compose"), s.con.env, key)
+	if saved {
+		if got, ok := recall[composeAnswer](m, req); ok && got.Desired != nil && !(whole && got.Partial) {
+			return wish{got.Desired, got.Partial}, s.promote(got.Promoted)
+		}
+	}
+	asked := time.Now()
+	reply, err := s.askCompose(ctx, req, key)
+	if err != nil {
+		return wish{}, err
+	}
+	if saved && reply.Memo {
+		keep(m, req, composeAnswer{reply.Desired, reply.Promoted, len(reply.Contents) > 0}, reply.Inputs, asked)
+	}
+	return wish{reply.Desired, false}, s.promote(reply.Promoted)
+}
+
+// beside is the path of a helper.
+func (s *session) beside(name string) string { return filepath.Join(filepath.Dir(s.con.exe), name) }
+
+// promote reads the global flags again with the variables that env files add to the environment.
+func (s *session) promote(vars map[string]string) error {
+	if len(vars) == 0 {
+		return nil
+	}
+	con := *s.con
+	con.env = maps.Clone(s.con.env)
+	for k, v := range vars {
+		if _, set := con.env[k]; !set {
+			con.env[k] = v
+		}
+	}
+	s.con = &con
+	g, err := globalsOf(s.flags, s.con)
+	s.globals = g
+	return err
+}
+
+// loadRequest is the question for podc-compose but for the key.
+func (s *session) loadRequest(sel selection) (project.LoadRequest, error) {
+	req := project.LoadRequest{
+		Files: s.files, WorkingDir: s.con.dir, ProjectDir: s.projectDir, ProjectName: s.projectName,
+		Profiles: s.profiles, EnvFiles: s.envFiles, AllResources: s.allResources, Compatibility: s.compatibility,
+		Services: sel.services, NoDeps: sel.noDeps, Version: version,
+	}
+	if s.readsStdin() {
+		b, err := readStdin(s.con, 64<<20)
+		if err != nil {
+			return req, err
+		}
+		req.Stdin = b
+	}
+	return req, nil
+}
+
+// readsStdin reports whether a compose file comes from the standard input.
+func (s *session) readsStdin() bool {
+	if len(s.files) > 0 {
+		return slices.Contains(s.files, "-")
+	}
+	sep := firstOf(s.con.env["COMPOSE_PATH_SEPARATOR"], string(os.PathListSeparator))
+	return slices.Contains(strings.Split(s.con.env["COMPOSE_FILE"], sep), "-")
+}
+
+func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key []byte) (*project.LoadReply, error) {
+	req.Key = key
+	question, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	h := helper{name: "podc-compose", args: []string{"load"}, stdin: bytes.NewReader(question), stdout: &out, deadline: composeDeadline}
+	failure := h.run(ctx, s.con)
+	reply, err := project.DecodeReply(out.Bytes())
+	var refused *project.LoadError
+	switch {
+	case errors.As(err, &refused):
+		return nil, refused
+	case failure != nil:
+		return nil, failure
+	case err != nil:
+		return nil, fmt.Errorf("podc-compose gave an answer that cannot be read: %w", err)
+	case reply.Desired == nil:
+		return nil, errors.New("podc-compose gave an empty answer")
+	}
+	return reply, nil
+}
+
+// keySize is that of the key of the data root, in bytes.
+const keySize = 32
+
+// secretKey is the key that digests of possibly secret values are made with. It is made with the first project; a data root
+// that cannot be written gets a passing one, and saved is false.
+func (s *session) secretKey() (key []byte, saved bool, err error) {
+	path := filepath.Join(s.root, "key")
+	if key, err = os.ReadFile(path); err == nil && len(key) == keySize {
+		return key, true, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, false, fmt.Errorf("cannot read the key of %s: %w", s.root, err)
+	}
+	damaged := err == nil
+	key = newKey()
+	if err := os.MkdirAll(s.root, 0o700); err != nil {
+		return key, false, nil
+	}
+	if damaged {
+		return key, disk.WriteFile(path, key, 0o600, disk.Durable) == nil, nil
+	}
+	return s.firstKey(path, key)
+}
+
+// firstKey saves key unless another process was quicker; then that one's counts.
+func (s *session) firstKey(path string, key []byte) ([]byte, bool, error) {
+	mine := fmt.Sprintf("%s.%d", path, os.Getpid())
+	defer os.Remove(mine)
+	if err := disk.WriteFile(mine, key, 0o600, disk.Durable); err != nil {
+		return key, false, nil
+	}
+	if err := os.Link(mine, path); err == nil {
+		return key, disk.SyncDir(s.root) == nil, nil
+	}
+	if theirs, err := os.ReadFile(path); err == nil && len(theirs) == keySize {
+		return theirs, true, nil
+	}
+	return key, false, nil
+}
+
+// target is the project that a command about existing containers is about.
+type target struct {
+	project.Desired // no more than a name where there is no file: then labels decide
+	modelled        bool
+	// services are those named on the command line; none: all.
+	services []string
+}
+
+// target finds the project. With -p and no file, the labels of what exists are enough. With a file, services that it does not
+// know are an error.
+func (s *session) target(ctx context.Context, services []string) (target, error) {
+	labelled := func(name string) (target, error) {
+		return target{Desired: project.Desired{Name: name}, services: services}, checkProjectName(name)
+	}
+	if s.projectName != "" && len(s.files) == 0 {
+		return labelled(s.projectName)
+	}
+	w, err := s.load(ctx, selection{}, false)
+	if name := s.con.env["COMPOSE_PROJECT_NAME"]; errdefs.IsNotFound(err) && len(s.files) == 0 && name != "" {
+		return labelled(name)
+	}
+	if err != nil {
+		return target{}, err
+	}
+	for _, name := range services {
+		if !knows(w.Desired, name) {
+			return target{}, noSuchService(name)
+		}
+	}
+	return target{Desired: *w.Desired, modelled: true, services: services}, nil
+}
+
+// knows reports whether the compose file has a service, in an active profile or not.
+func knows(d *project.Desired, service string) bool {
+	return serviceOf(d, service) != nil || slices.Contains(d.Disabled, service)
+}
+
+func serviceOf(d *project.Desired, name string) *project.Service {
+	for i := range d.Services {
+		if d.Services[i].Name == name {
+			return &d.Services[i]
+		}
+	}
+	return nil
+}
+
+func noSuchService(name string) error {
+	return fmt.Errorf("%wno such service: %s", silent{errdefs.ErrNotFound}, name)
+}
+
+// checkProjectName holds -p to docker's rule.
+func checkProjectName(name string) error {
+	ok := name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == "" && name[0] != '_' && name[0] != '-'
+	if !ok {
+		return usage("invalid project name %q: it may hold lower-case letters, digits, \"-\" and \"_\", and begins with a letter or digit", name)
+	}
+	return nil
+}
+
+func newKey() []byte {
+	key := make([]byte, keySize)
+	rand.Read(key) // never fails
+	return key
+}

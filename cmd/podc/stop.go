@@ -1,0 +1,18 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/project"
+)
+
+func stopCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "stop", Usage: "stop containers, dependents first", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{number("timeout", 0, "`SECONDS` that containers get to stop", "t")},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			opt := project.VerbOptions{Services: c.Args().Slice(), Timeout: seconds(c, "timeout")}
+			return s.verbOn(c.Context, "stop", opt, project.Stop)
+		}),
+	}
+}

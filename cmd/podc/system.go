@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/engine"
+)
+
+func systemCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "system", Usage: "look after podc's own state",
+		Subcommands: []*cli.Command{
+			{
+				Name: "check", Usage: "list what is broken or left over; exit code 1 if there is anything",
+				Flags: []cli.Flag{
+					toggle("repair", "mend it, then list what remains"),
+					text("format", "text or json (`FORMAT`)"),
+				},
+				Action: with(con, func(s *session, c *cli.Context) error {
+					return s.check(c.Context, c.Bool("repair"), c.String("format"))
+				}),
+			},
+			{
+				Name: "info", Usage: "show where podc keeps things and what it runs with",
+				Flags: []cli.Flag{text("format", "text, json or a Go template (`FORMAT`)", "f")},
+				Action: with(con, func(s *session, c *cli.Context) error {
+					return s.info(c.Context, c.String("format"))
+				}),
+			},
+		},
+	}
+}
+
+// check prints the broken invariants of pods, networks, volumes and images.
+func (s *session) check(ctx context.Context, repair bool, format string) error {
+	if format != "" && format != "text" && format != "json" {
+		return usage("unknown --format %q: want text or json", format)
+	}
+	var mended []string
+	var errs []error
+	if repair {
+		done, err := s.engine.Repair(ctx)
+		errs = append(errs, err)
+		for _, p := range done {
+			mended = append(mended, problemLine(p))
+		}
+	}
+	problems, err := s.engine.Check(ctx)
+	errs = append(errs, err)
+	images, err := s.checkImages(ctx, repair)
+	errs = append(errs, err)
+	problems, mended = append(problems, images.Problems...), append(mended, images.Repaired...)
+	if err := printProblems(s.con, problems, mended, format); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return exitCode(exitFailure)
+	}
+	return nil
+}
+
+func (s *session) checkImages(ctx context.Context, repair bool) (engine.CheckReply, error) {
+	verb := []string{"check"}
+	if repair {
+		verb = append(verb, "--repair")
+	}
+	var reply engine.CheckReply
+	return reply, s.images(ctx, "system check", true, nil, &reply, verb...)
+}
+
+func problemLine(p engine.Problem) string {
+	line := strings.TrimSpace(p.Kind + " " + p.Object)
+	if p.Detail != "" {
+		line += ": " + p.Detail
+	}
+	return line
+}
+
+func printProblems(con *console, problems []engine.Problem, mended []string, format string) error {
+	if format == "json" {
+		if problems == nil {
+			problems = []engine.Problem{}
+		}
+		return json.NewEncoder(con.out).Encode(problems)
+	}
+	for _, line := range mended {
+		fmt.Fprintf(con.err, "repaired %s\n", printable(line))
+	}
+	for _, p := range problems {
+		fmt.Fprintln(con.out, printable(problemLine(p)))
+	}
+	return nil
+}
+
+// systemInfo is the answer of `system info`.
+type systemInfo struct {
+	Version    string
+	Root       string
+	RunRoot    string
+	RootID     string
+	Runtime    string
+	Conmon     string
+	Pods       int
+	Running    int
+	Networks   int
+	Volumes    int
+	CgroupV2   bool
+	ImageStore string `json:",omitempty"`
+}
+
+func (s *session) info(ctx context.Context, format string) error {
+	snap, err := s.engine.Snapshot(ctx, "")
+	if err != nil {
+		return err
+	}
+	info := systemInfo{
+		Version: version, Root: s.root, RunRoot: s.runRoot, RootID: s.engine.RootID(),
+		Runtime: programVersion(ctx, "crun"), Conmon: programVersion(ctx, "conmon"), CgroupV2: cgroupV2(),
+		Pods: len(snap.Pods), Networks: len(snap.Networks), Volumes: len(snap.Volumes),
+	}
+	if s.root != defaultRoot {
+		info.ImageStore = s.root + "/storage"
+	}
+	for _, p := range snap.Pods {
+		if isUp(p) {
+			info.Running++
+		}
+	}
+	switch format {
+	case "", "text":
+		return info.print(s.con)
+	case "json":
+		return json.NewEncoder(s.con.out).Encode(info)
+	}
+	t, err := parseTemplate(format)
+	if err != nil {
+		return err
+	}
+	return render(s.con.out, t, info)
+}
+
+func (i systemInfo) print(con *console) error {
+	cgroups := "v1 or hybrid"
+	if i.CgroupV2 {
+		cgroups = "v2"
+	}
+	tw := newTable(con.out)
+	fmt.Fprintf(tw, "Version:\t%s\nRoot:\t%s\nRun root:\t%s\nRoot ID:\t%s\n", i.Version, i.Root, i.RunRoot, i.RootID)
+	fmt.Fprintf(tw, "Image store:\t%s\n", firstOf(i.ImageStore, "as storage.conf says"))
+	fmt.Fprintf(tw, "Runtime:\t%s\nConmon:\t%s\nCgroups:\t%s\n", i.Runtime, i.Conmon, cgroups)
+	fmt.Fprintf(tw, "Pods:\t%d (%d running)\nNetworks:\t%d\nVolumes:\t%d\n", i.Pods, i.Running, i.Networks, i.Volumes)
+	return tw.Flush()
+}
+
+// programVersion is the first line of what a program says about its version, or why there is none.
+func programVersion(ctx context.Context, name string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, "--version").Output()
+	if err != nil {
+		return "cannot be run: " + err.Error()
+	}
+	return oneLine(string(out))
+}
+
+// cgroupV2 reports whether the host has the unified cgroup hierarchy only.
+func cgroupV2() bool {
+	var st unix.Statfs_t
+	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
+}

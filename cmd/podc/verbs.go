@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"podc.example/podc/project"
+)
+
+// operation runs one verb of package project with its progress on display.
+type operation struct {
+	s *session
+	reporter
+	yes bool // answer every question with yes
+}
+
+// operate begins the display of a verb; end it with close.
+func (s *session) operate(name string) *operation {
+	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name)}}
+}
+
+// deps are what package project works with.
+func (o *operation) deps() project.Deps {
+	images := imageHelper{o.s, func(text string) { o.say("warning: " + strings.TrimSpace(text)) }}
+	return project.Deps{
+		Engine:    o.s.engine,
+		Images:    images,
+		RunDir:    o.s.runRoot,
+		Report:    o.report,
+		Confirm:   o.confirm,
+		PullLimit: max(o.s.parallel, 0),
+	}
+}
+
+// confirm asks whether steps may be taken that should not be taken unasked.
+func (o *operation) confirm(steps []project.Step) bool {
+	if o.yes || o.s.dryRun {
+		return true
+	}
+	if !o.s.con.inTTY {
+		o.say("warning: not asked, since the standard input is no terminal: nothing is removed")
+		return false
+	}
+	agreed := false
+	o.aside(func() {
+		fmt.Fprintln(o.s.con.err, "Going to:")
+		for _, s := range steps {
+			fmt.Fprintf(o.s.con.err, "  %s (%s)\n", printable(s.ID), printable(s.Why))
+		}
+		agreed = ask(o.s.con, "Are you sure?")
+	})
+	return agreed
+}
+
+// ask puts a question to the person at the terminal. Anything but yes is no.
+func ask(con *console, question string) bool {
+	fmt.Fprintf(con.err, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(con.in).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
+
+// verbOn runs a verb on the pods that exist.
+func (s *session) verbOn(ctx context.Context, name string, opt project.VerbOptions,
+	run func(context.Context, project.Deps, project.Desired, project.VerbOptions) error) error {
+	t, err := s.target(ctx, opt.Services)
+	if err != nil {
+		return err
+	}
+	o := s.operate(name)
+	defer o.close()
+	o.yes = opt.Force
+	return o.run(ctx, func(ctx context.Context) error { return run(ctx, o.deps(), t.Desired, opt) })
+}
+
+// errDryRun ends a dry run once its plan is known.
+var errDryRun = errors.New("dry run")
+
+// run calls a verb. With --dry-run its plan is shown instead of carried out: the context of the verb ends when the plan is
+// known, and a plan takes no step after that.
+func (o *operation) run(ctx context.Context, verb func(context.Context) error) error {
+	if !o.s.dryRun {
+		return verb(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	o.dry = func(p project.Plan) {
+		showPlan(o, p)
+		cancel(errDryRun)
+	}
+	err := verb(ctx)
+	if errors.Is(context.Cause(ctx), errDryRun) {
+		return nil
+	}
+	return err
+}

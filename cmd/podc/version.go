@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+func versionCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name:  "version",
+		Usage: "show the version of podc",
+		Flags: []cli.Flag{
+			text("format", "pretty or json (`FORMAT`)", "f"),
+			toggle("short", "only the number"),
+		},
+		Action: func(c *cli.Context) error {
+			return printVersion(con, c.String("format"), c.Bool("short"))
+		},
+	}
+}
+
+func printVersion(con *console, format string, short bool) error {
+	line := "podc version v" + version
+	switch {
+	case short:
+		line = version
+	case format == "json":
+		line = fmt.Sprintf(`{"version":%q}`, "v"+version)
+	case format != "" && format != "pretty":
+		return usage("unknown --format %q: want pretty or json", format)
+	}
+	_, err := fmt.Fprintln(con.out, line)
+	return err
+}
