@@ -72,11 +72,11 @@ func (t *tool) command(ctx context.Context, args []string) (any, error) {
 	t.config.Private = t.config.Root != defaultRoot
 	rest := flags.Args()
 	if len(rest) == 0 {
-		return nil, fmt.Errorf("%s: %w", usage, errdefs.ErrInvalidArgument)
+		return nil, invalid("%s", usage)
 	}
 	verb, ok := verbs[rest[0]]
 	if !ok {
-		return nil, fmt.Errorf("unknown verb %q; %s: %w", rest[0], usage, errdefs.ErrInvalidArgument)
+		return nil, invalid("unknown verb %q; %s", rest[0], usage)
 	}
 	return verb(ctx, t, rest[1:])
 }
@@ -95,9 +95,14 @@ func environment(name, otherwise string) string {
 
 func parse(flags *flag.FlagSet, args []string) error {
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%s: %w: %w", flags.Name(), err, errdefs.ErrInvalidArgument)
+		return invalid("%s: %v", flags.Name(), err)
 	}
 	return nil
+}
+
+// invalid is an error in how the program was called.
+func invalid(format string, args ...any) error {
+	return &engine.ImageError{Class: "invalid_argument", Message: fmt.Sprintf(format, args...)}
 }
 
 // with opens the store for one call.

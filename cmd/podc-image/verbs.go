@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/containerd/errdefs"
-
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/images"
 )
@@ -39,7 +37,7 @@ func arguments(flags *flag.FlagSet, args []string, low, high int) error {
 		return err
 	}
 	if n := flags.NArg(); n < low || high >= 0 && n > high {
-		return fmt.Errorf("%s: %d arguments given: %w", flags.Name(), n, errdefs.ErrInvalidArgument)
+		return invalid("%s: %d arguments given", flags.Name(), n)
 	}
 	return nil
 }
@@ -68,7 +66,7 @@ func load(ctx context.Context, t *tool, args []string) (any, error) {
 
 func openError(path string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("cannot load %s: no such file: %w", path, errdefs.ErrNotFound)
+		return &engine.ImageError{Class: "not_found", Message: "cannot load " + path + ": no such file"}
 	}
 	return fmt.Errorf("cannot load %s: %w", path, err)
 }
@@ -86,7 +84,7 @@ func pull(ctx context.Context, t *tool, args []string) (any, error) {
 			return engine.PullReply{Image: sum}, err
 		})
 	}
-	return nil, fmt.Errorf("podc-image pull: unknown policy %q: %w", *policy, errdefs.ErrInvalidArgument)
+	return nil, invalid("podc-image pull: unknown policy %q", *policy)
 }
 
 func list(_ context.Context, t *tool, args []string) (any, error) {
@@ -153,7 +151,7 @@ func resolve(ctx context.Context, t *tool, args []string) (any, error) {
 		return nil, err
 	}
 	if *pin && *group == "" {
-		return nil, fmt.Errorf("podc-image resolve: --pin needs --group: %w", errdefs.ErrInvalidArgument)
+		return nil, invalid("podc-image resolve: --pin needs --group")
 	}
 	if !*pin {
 		*group = ""
@@ -172,7 +170,7 @@ func unpin(ctx context.Context, t *tool, args []string) (any, error) {
 		return nil, err
 	}
 	if *group == "" {
-		return nil, fmt.Errorf("podc-image unpin: --group is needed: %w", errdefs.ErrInvalidArgument)
+		return nil, invalid("podc-image unpin: --group is needed")
 	}
 	return with(t, func(s *images.Store) (engine.UnpinReply, error) {
 		gone, err := s.Unpin(ctx, *group, keep)

@@ -37,9 +37,6 @@ type opened struct {
 // open lays out the archive r, whatever it is: a docker-archive or an oci-archive, as it is or compressed with gzip, zstd,
 // xz or bzip2. An uncompressed regular file is read in place.
 func (s *Store) open(ctx context.Context, r io.Reader, name string, progress Progress) (_ *opened, err error) {
-	if err := os.MkdirAll(s.tmp, 0o700); err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp(s.tmp, "podc-load-")
 	if err != nil {
 		return nil, err
@@ -104,7 +101,7 @@ func broken(err error) error {
 	if errors.As(err, &pe) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("it is damaged or cut off: %w: %w", err, errdefs.ErrInvalidArgument)
+	return failed(errdefs.ErrInvalidArgument, "it is damaged or cut off: %w", err)
 }
 
 // counted reports how far a read has come, a hundred times at most, and ends it with its context.
@@ -164,9 +161,9 @@ func isDocker(f *os.File) (bool, error) {
 	case docker || oci:
 		return docker, nil
 	case root:
-		return false, fmt.Errorf("it is a root filesystem, not an image: `load` reads what `save` wrote: %w", errdefs.ErrInvalidArgument)
+		return false, failed(errdefs.ErrInvalidArgument, "it is a root filesystem, not an image: `load` reads what `save` wrote")
 	}
-	return false, fmt.Errorf("it is neither a docker-archive (no manifest.json) nor an oci-archive (no index.json): %w", errdefs.ErrInvalidArgument)
+	return false, failed(errdefs.ErrInvalidArgument, "it is neither a docker-archive (no manifest.json) nor an oci-archive (no index.json)")
 }
 
 func cleanEntry(name string) string { return strings.TrimPrefix(strings.TrimSuffix(name, "/"), "./") }

@@ -93,7 +93,7 @@ func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReferen
 	defer img.Close()
 	d := img.ConfigInfo().Digest
 	if !validDigest(d) {
-		return nil, fmt.Errorf("its config has no digest: %w", errdefs.ErrInvalidArgument)
+		return nil, failed(errdefs.ErrInvalidArgument, "its config has no digest")
 	}
 	return istorage.Transport.NewStoreReference(s.store, nil, d.Encoded())
 }
@@ -106,7 +106,7 @@ func (s *Store) policy() (*signature.PolicyContext, error) {
 		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the signature policy: %w: %w", err, errdefs.ErrFailedPrecondition)
+		return nil, failed(errdefs.ErrFailedPrecondition, "cannot read the signature policy: %w", err)
 	}
 	return signature.NewPolicyContext(p)
 }
@@ -115,7 +115,7 @@ func (s *Store) policy() (*signature.PolicyContext, error) {
 func watchdog(parent context.Context, d time.Duration) (ctx context.Context, alive, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	t := time.AfterFunc(d, func() {
-		cancel(fmt.Errorf("nothing arrived for %s: %w", d, errdefs.ErrUnavailable))
+		cancel(failed(errdefs.ErrUnavailable, "nothing arrived for %s", d))
 	})
 	return ctx, func() { t.Reset(d) }, func() { t.Stop(); cancel(nil) }
 }

@@ -78,7 +78,10 @@ func Open(c Config) (*Store, error) {
 	sum := sha256.Sum256([]byte(root))
 	s := &Store{store: st, rootID: fmt.Sprintf("%x", sum[:4]), tmp: temporary(c)}
 	s.sys = systemContext(c, s.tmp)
-	return s, nil
+	if c.Private {
+		err = os.MkdirAll(s.tmp, 0o700)
+	}
+	return s, err
 }
 
 func storeOptions(c Config) (storage.StoreOptions, error) {
@@ -97,9 +100,9 @@ func storeOptions(c Config) (storage.StoreOptions, error) {
 
 func openError(opts storage.StoreOptions, err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("cannot open the image store %s: %w: %w", opts.GraphRoot, err, errdefs.ErrPermissionDenied)
+		return failed(errdefs.ErrPermissionDenied, "cannot open the image store %s: %w", opts.GraphRoot, err)
 	}
-	return fmt.Errorf("cannot open the image store %s: %w: %w", opts.GraphRoot, err, errdefs.ErrFailedPrecondition)
+	return failed(errdefs.ErrFailedPrecondition, "cannot open the image store %s: %w", opts.GraphRoot, err)
 }
 
 // systemContext keeps what containers/image writes under a private root too. Its configuration (registries.conf,
@@ -133,14 +136,14 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Close gives the store back. Layers stay as they are.
+// Close lets go of the store and takes away the mount that containers/storage makes of its own folder, unless a container
+// of another program is mounted below it.
 func (s *Store) Close() error {
-	_, err := s.store.Shutdown(false)
-	s.store.Free()
-	if errors.Is(err, storage.ErrLayerUsedByContainer) { // somebody else has a layer mounted: his business
-		return nil
+	defer s.store.Free()
+	if _, err := s.store.Shutdown(false); err != nil && !errors.Is(err, storage.ErrLayerUsedByContainer) {
+		return fmt.Errorf("cannot close the image store %s: %w", s.store.GraphRoot(), err)
 	}
-	return err
+	return nil
 }
 
 // snapshot is the content of the store at one instant, read under one lock.
@@ -207,7 +210,7 @@ func (s *Store) summaryOf(id string) (engine.ImageSummary, error) {
 	}
 	img := snap.byID(id)
 	if img == nil {
-		return engine.ImageSummary{}, fmt.Errorf("image %s went away: %w", short(id), errdefs.ErrNotFound)
+		return engine.ImageSummary{}, failed(errdefs.ErrNotFound, "image %s went away", short(id))
 	}
 	return snap.summary(img), nil
 }

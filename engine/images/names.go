@@ -1,7 +1,6 @@
 package images
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +16,7 @@ import (
 func Normalize(ref string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no image reference: %w: %w", ref, err, errdefs.ErrInvalidArgument)
+		return nil, failed(errdefs.ErrInvalidArgument, "%q is no image reference: %w", ref, err)
 	}
 	if d, ok := named.(reference.Digested); ok {
 		return reference.WithDigest(reference.TrimNamed(named), d.Digest())
@@ -82,7 +81,7 @@ func (snap *snapshot) byPrefix(ref, prefix string) (*storage.Image, error) {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("%q is the beginning of more than one image id: %w", ref, errdefs.ErrInvalidArgument)
+			return nil, failed(errdefs.ErrInvalidArgument, "%q is the beginning of more than one image id", ref)
 		}
 		found = &snap.images[i]
 	}
@@ -109,7 +108,7 @@ func (snap *snapshot) must(ref string) (*storage.Image, error) {
 		if _, err := Normalize(ref); err != nil && !hexID.MatchString(strings.TrimPrefix(ref, "sha256:")) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("image %q not found: %w", ref, errdefs.ErrNotFound)
+		return nil, failed(errdefs.ErrNotFound, "image %q not found", ref)
 	}
 	return img, nil
 }

@@ -112,7 +112,7 @@ func (s *Store) lockPins(ctx context.Context) (unlock func(), err error) {
 func (s *Store) pin(snap *snapshot, h holder) error {
 	img := snap.byID(h.Image)
 	if img == nil {
-		return fmt.Errorf("it is gone: %w", errdefs.ErrNotFound)
+		return failed(errdefs.ErrNotFound, "it is gone")
 	}
 	if img.TopLayer != "" {
 		if err := s.keep(img.TopLayer, h); err != nil {
@@ -124,7 +124,7 @@ func (s *Store) pin(snap *snapshot, h holder) error {
 	case errors.Is(err, storage.ErrDuplicateName):
 		return nil
 	case errors.Is(err, storage.ErrImageUnknown):
-		return fmt.Errorf("it is gone: %w", errdefs.ErrNotFound)
+		return failed(errdefs.ErrNotFound, "it is gone")
 	}
 	return err
 }

@@ -65,9 +65,9 @@ func (s *Store) present(ctx context.Context, ref string) (engine.ImageSummary, e
 		return s.summaryOf(img.ID)
 	}
 	if why := reply.Why[ref]; why != "" {
-		return engine.ImageSummary{}, fmt.Errorf("image %q %s: %w", ref, why, errdefs.ErrNotFound)
+		return engine.ImageSummary{}, failed(errdefs.ErrNotFound, "image %q %s", ref, why)
 	}
-	return engine.ImageSummary{}, fmt.Errorf("image %q not found: %w", ref, errdefs.ErrNotFound)
+	return engine.ImageSummary{}, failed(errdefs.ErrNotFound, "image %q not found", ref)
 }
 
 func (s *Store) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (engine.ImageSummary, error) {
@@ -93,7 +93,7 @@ func (s *Store) registryContext(named reference.Named) (*types.SystemContext, er
 	}
 	known, err := sysregistriesv2.FindRegistry(s.sys, named.Name())
 	if err != nil {
-		return nil, fmt.Errorf("cannot read registries.conf: %w: %w", err, errdefs.ErrFailedPrecondition)
+		return nil, failed(errdefs.ErrFailedPrecondition, "cannot read registries.conf: %w", err)
 	}
 	sys := *s.sys
 	if known == nil {
@@ -122,17 +122,17 @@ func classify(err error) error {
 	)
 	switch {
 	case errors.As(err, &denied):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrUnauthenticated)
+		return failed(errdefs.ErrUnauthenticated, "%w", err)
 	case hasCode(err, v2.ErrorCodeManifestUnknown, v2.ErrorCodeNameUnknown):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+		return failed(errdefs.ErrNotFound, "%w", err)
 	case hasCode(err, errcode.ErrorCodeUnauthorized):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrUnauthenticated)
+		return failed(errdefs.ErrUnauthenticated, "%w", err)
 	case hasCode(err, errcode.ErrorCodeDenied):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
+		return failed(errdefs.ErrPermissionDenied, "%w", err)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%w: %w", err, errdefs.ErrNotFound)
+		return failed(errdefs.ErrNotFound, "%w", err)
 	case errors.As(err, &network), errors.As(err, &dial), errors.As(err, &status), errors.Is(err, docker.ErrTooManyRequests):
-		return fmt.Errorf("%w: %w", err, errdefs.ErrUnavailable)
+		return failed(errdefs.ErrUnavailable, "%w", err)
 	}
 	return err
 }

@@ -38,8 +38,8 @@ func (s *Store) Remove(ref string, force bool) (*engine.RemoveReply, error) {
 
 func (snap *snapshot) removable(img *storage.Image, ref string, manyNames bool) error {
 	if groups := snap.users(img.ID); len(groups) > 0 {
-		return fmt.Errorf("cannot remove image %q: in use by %s (take it down first: `podc -p NAME down`): %w",
-			ref, strings.Join(groups, ", "), errdefs.ErrFailedPrecondition)
+		return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by %s (take it down first: `podc -p NAME down`)",
+			ref, strings.Join(groups, ", "))
 	}
 	for i := range snap.containers {
 		if c := &snap.containers[i]; c.ImageID == img.ID {
@@ -47,15 +47,15 @@ func (snap *snapshot) removable(img *storage.Image, ref string, manyNames bool) 
 			if len(c.Names) > 0 {
 				name = c.Names[0]
 			}
-			return fmt.Errorf("cannot remove image %q: in use by container %q, which is not podc's: %w", ref, name, errdefs.ErrFailedPrecondition)
+			return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by container %q, which is not podc's", ref, name)
 		}
 	}
 	if img.ReadOnly {
-		return fmt.Errorf("cannot remove image %q: it is in a read-only store: %w", ref, errdefs.ErrFailedPrecondition)
+		return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: it is in a read-only store", ref)
 	}
 	if len(img.Names) > 1 && !manyNames {
-		return fmt.Errorf("cannot remove image %q: it has several names, %s (remove them one by one, or use --force): %w",
-			ref, strings.Join(img.Names, ", "), errdefs.ErrFailedPrecondition)
+		return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: it has several names, %s (remove them one by one, or use --force)",
+			ref, strings.Join(img.Names, ", "))
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func removeError(ref string, err error) error {
 	case errors.Is(err, storage.ErrNotAnImage), errors.Is(err, storage.ErrImageUnknown):
 		class = errdefs.ErrNotFound
 	}
-	return fmt.Errorf("cannot remove image %q: %w: %w", ref, err, class)
+	return failed(class, "cannot remove image %q: %w", ref, err)
 }
 
 // Tag gives the image ref one more name, taken from whichever image has it.
@@ -94,7 +94,7 @@ func (s *Store) Tag(ref, name string) (engine.ImageSummary, error) {
 func tagName(name string) (string, error) {
 	named, err := Normalize(name)
 	if err == nil && strings.Contains(named.String(), "@") {
-		err = fmt.Errorf("%q: a digest is no name to give: %w", name, errdefs.ErrInvalidArgument)
+		err = failed(errdefs.ErrInvalidArgument, "%q: a digest is no name to give", name)
 	}
 	if err != nil {
 		return "", err
