@@ -27,7 +27,10 @@ type watch struct {
 }
 
 // watchDir subscribes to dir: files closed after writing, renamed or removed, and the end of dir itself.
-func (w *watcher) watchDir(dir string) (*watch, error) {
+func (w *watcher) watchDir(dir string) (*watch, error) { return w.add(dir, 0) }
+
+// add is watchDir with further events of inotify; all subscriptions to one folder see what any of them asked for.
+func (w *watcher) add(dir string, more uint32) (*watch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.f == nil {
@@ -38,8 +41,8 @@ func (w *watcher) watchDir(dir string) (*watch, error) {
 		w.f, w.subs = os.NewFile(uintptr(fd), "inotify"), map[int32][]*watch{}
 		go w.read(w.f)
 	}
-	const mask = unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_DELETE_SELF | unix.IN_ONLYDIR
-	wd, err := unix.InotifyAddWatch(int(w.f.Fd()), dir, mask)
+	const mask = unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_DELETE_SELF | unix.IN_ONLYDIR | unix.IN_MASK_ADD
+	wd, err := unix.InotifyAddWatch(int(w.f.Fd()), dir, mask|more)
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch %s: %w", dir, err)
 	}

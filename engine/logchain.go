@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+)
+
+// The log of a pod is a chain of files: ctr.log, which conmon writes, and ctr.log.1, .2, ..., each older than the one before.
+
+// logFile is one open file of the chain. A rotation may rename it meanwhile; what it is, its inode tells.
+type logFile struct {
+	*os.File
+	info fs.FileInfo
+	recordReader
+}
+
+func (f *logFile) same(o *logFile) bool { return os.SameFile(f.info, o.info) }
+
+func chainPath(path string, i int) string {
+	if i == 0 {
+		return path
+	}
+	return path + "." + strconv.Itoa(i)
+}
+
+// openLogChain opens the files of the chain, newest first; none at all is no error. Rotation moves files towards the end of
+// the chain, the way this goes, so one may be met twice but none is missed; whoever is met twice is kept once.
+func openLogChain(path string, files int) ([]*logFile, error) {
+	var chain []*logFile
+	for i := range files {
+		f, err := openLogFile(chainPath(path, i))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a rotation under way, or one cut short, leaves a gap
+		}
+		if err != nil {
+			closeLogs(chain)
+			return nil, err
+		}
+		if n := len(chain); n > 0 && chain[n-1].same(f) {
+			f.Close()
+			continue
+		}
+		chain = append(chain, f)
+	}
+	return chain, nil
+}
+
+func openLogFile(path string) (*logFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &logFile{File: f, info: info, recordReader: recordReader{r: f}}, nil
+}
+
+func closeLogs(files []*logFile) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// skipTo leaves of chain, newest first, what holds its last n lines, read from the end of the newest file backwards.
+func skipTo(chain []*logFile, n int) ([]*logFile, error) {
+	lines := 0
+	for i, f := range chain {
+		start, whole := f.info.Size(), true
+		err := recordsBackward(f, f.info.Size(), func(offset int64, head []byte) bool {
+			// A line is counted at the record that ends it. The very last record may be the beginning of one.
+			if parseRecord(head).full || lines == 0 {
+				lines++
+			}
+			if lines > n {
+				whole = false
+				return false
+			}
+			start = offset
+			return true
+		})
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			continue
+		}
+		if _, err := f.Seek(start, io.SeekStart); err != nil {
+			return nil, err
+		}
+		closeLogs(chain[i+1:])
+		return chain[:i+1], nil
+	}
+	return chain, nil
+}
+
+// recordHead is enough of a record to tell its time, stream and tag.
+const recordHead = 64
+
+// recordsBackward calls visit with the offset and the head of each record of r, last first, until it returns false.
+func recordsBackward(r io.ReaderAt, size int64, visit func(offset int64, head []byte) bool) error {
+	const block = 64 << 10
+	buf := make([]byte, block+recordHead)
+	for end := size; end > 0; {
+		begin := max(0, end-block)
+		// A record that begins at the end of the block has its head in the next one.
+		n, err := r.ReadAt(buf[:min(end-begin+recordHead, size-begin)], begin)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		b := buf[:n]
+		for i := min(int(end-begin), n) - 1; i >= 0; {
+			// The record after the newline at i begins at i+1; a newline at the very end begins none.
+			i = bytes.LastIndexByte(b[:i+1], '\n')
+			if i < 0 {
+				break
+			}
+			if at := begin + int64(i) + 1; at < size && !visit(at, recordStart(b[i+1:])) {
+				return nil
+			}
+			i--
+		}
+		if begin == 0 {
+			visit(0, recordStart(b))
+			return nil
+		}
+		end = begin
+	}
+	return nil
+}
+
+func recordStart(b []byte) []byte {
+	b = b[:min(len(b), recordHead)]
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		b = b[:i]
+	}
+	return b
+}

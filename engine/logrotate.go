@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Rotation loses no line: ctr.log is given a second name, ctr.log.1, by a link, and conmon is told to begin a new file, which
+// it renames over ctr.log; until then it goes on in the old one. Nothing is truncated. Cut short at any point, the same
+// inode under both names tells that conmon has not been told, or has not done it yet.
+
+// logLimits is a LogConfig with its defaults filled in.
+type logLimits struct {
+	size  int64 // bytes
+	files int   // ctr.log included
+}
+
+func (c LogConfig) limits() logLimits {
+	l := logLimits{size: c.MaxSize, files: c.MaxFile}
+	if l.size <= 0 {
+		l.size = 10 << 20
+	}
+	if l.files <= 0 {
+		l.files = 3
+	}
+	return l
+}
+
+// LogState is what log rotation must know of one pod's log.
+type LogState struct {
+	Path string // of the file that is written
+	Size int64  // its bytes
+	Max  int64  // at which it should be rotated
+	// Pending says that a rotation has begun and conmon still writes to the old file.
+	Pending bool
+}
+
+// LogState looks at the log of a pod. The zero LogState, without a path, means that there is none (yet).
+func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
+	path := e.paths.log(name)
+	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || c.Driver == logNone {
+		return LogState{}, nil
+	}
+	if err != nil {
+		return LogState{}, err
+	}
+	s := LogState{Path: path, Size: fi.Size(), Max: c.limits().size}
+	if old, err := os.Stat(chainPath(path, 1)); err == nil {
+		s.Pending = os.SameFile(fi, old)
+	}
+	return s, nil
+}
+
+// RotateLog begins a rotation: older files move up by one, the oldest goes, and conmon is told to begin a new file, which it
+// does a moment later. Only the group's monitor may call it: two at once would tell conmon twice.
+func (e *Engine) RotateLog(name string, c LogConfig) error {
+	path := e.paths.log(name)
+	for i := max(c.limits().files-1, 1); i > 1; i-- {
+		if err := os.Rename(chainPath(path, i-1), chainPath(path, i)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot rotate the log of %q: %w", name, err)
+		}
+	}
+	os.Remove(chainPath(path, 1)) // the oldest by now, if it is still there
+	if err := os.Link(path, chainPath(path, 1)); err != nil {
+		return fmt.Errorf("cannot rotate the log of %q: %w", name, err)
+	}
+	return e.ReopenLog(name)
+}
+
+// ReopenLog tells conmon to begin a new file, unless an earlier word to that effect still waits to be read: hearing it twice
+// would have it drop what it wrote in between. A conmon that is gone is fine: its next one begins where it left off.
+func (e *Engine) ReopenLog(name string) error {
+	ctl, err := os.OpenFile(filepath.Join(e.paths.bundle(name), "ctl"), os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot reach conmon of %q: %w", name, err)
+	}
+	defer ctl.Close()
+	if waiting, err := unix.IoctlGetInt(int(ctl.Fd()), unix.TIOCINQ); err == nil && waiting > 0 {
+		return nil
+	}
+	if _, err := ctl.WriteString("2 0 0\n"); err != nil { // a message of type 2: reopen the logs
+		return fmt.Errorf("cannot have conmon of %q reopen its log: %w", name, err)
+	}
+	return nil
+}
+
+// TrimLog removes files beyond those that are kept, once a rotation is done: with a single file, the one it left.
+func (e *Engine) TrimLog(name string, c LogConfig) {
+	if c.limits().files == 1 {
+		os.Remove(chainPath(e.paths.log(name), 1))
+	}
+}

@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// LogOptions says which lines of a pod's output are wanted.
+type LogOptions struct {
+	// Follow goes on with what is written later, until the pod has ended and will not restart.
+	Follow bool
+	// Stay, with Follow, goes on over stops and starts, until the pod is removed.
+	Stay bool
+	// Tail is how many of the last lines are wanted; -1: all. Since and Until leave out some of these.
+	Tail  int
+	Since time.Time // zero: from the beginning
+	Until time.Time // zero: to the end
+}
+
+// Logs passes the output of a pod to out, line by line and in order, over all files that rotation has kept. It ends at the
+// end of the log, or, if it follows, when the pod has ended; an error of out ends it too and is returned, as is ctx's cause.
+// errdefs.IsFailedPrecondition if the pod keeps no log.
+func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func(LogLine) error) error {
+	p, err := e.read(name)
+	if err != nil {
+		return err
+	}
+	if p.Spec.Container.Log.Driver == logNone {
+		return fmt.Errorf("%q keeps no log: its logging driver is %q: %w", name, logNone, errdefs.ErrFailedPrecondition)
+	}
+	r := &logReader{e: e, name: p.Spec.Name, id: p.ID, path: e.paths.log(p.Spec.Name), kept: p.Spec.Container.Log.limits().files, opt: opt, out: out}
+	r.lines.out = r.pass
+	defer func() { closeLogs(r.files) }()
+	err = r.run(ctx)
+	if errors.Is(err, errLogUntil) {
+		return nil
+	}
+	return err
+}
+
+// logNone is the driver that keeps no log.
+const logNone = "none"
+
+// errLogUntil ends following at the first line written after LogOptions.Until.
+var errLogUntil = errors.New("past the time asked for")
+
+// logReader reads one pod's log for one caller.
+type logReader struct {
+	e        *Engine
+	name, id string
+	path     string
+	kept     int // files of the chain
+	opt      LogOptions
+	files    []*logFile // still to be read, oldest first
+	lines    lineJoiner
+	out      func(LogLine) error
+}
+
+func (r *logReader) run(ctx context.Context) error {
+	if r.opt.Follow {
+		// The watches come before the first look, so that nothing falls between.
+		changed, stop, err := r.watch()
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if err := r.open(); err != nil {
+			return err
+		}
+		return r.follow(ctx, changed)
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	for len(r.files) > 0 {
+		// A container that writes quicker than this reads must not keep it here for ever.
+		if err := r.drain(ctx, r.files[0].info.Size()); err != nil {
+			return err
+		}
+		if err := r.nextFile(); err != nil {
+			return err
+		}
+	}
+	return r.lines.flush()
+}
+
+func (r *logReader) open() error {
+	chain, err := openLogChain(r.path, r.kept)
+	if err == nil && r.opt.Tail >= 0 {
+		chain, err = skipTo(chain, r.opt.Tail)
+	}
+	slices.Reverse(chain)
+	r.files = chain
+	return err
+}
+
+// drain passes on the whole records of the first file, up to limit bytes of it (0: to its end).
+func (r *logReader) drain(ctx context.Context, limit int64) error {
+	f := r.files[0]
+	for limit == 0 || f.read < limit {
+		rec, err := f.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = r.lines.add(rec)
+		}
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// nextFile leaves the first file, to which nothing more is written.
+func (r *logReader) nextFile() error {
+	f := r.files[0]
+	r.files = r.files[1:]
+	defer f.Close()
+	if rec, ok := f.rest(); ok {
+		return r.lines.add(rec)
+	}
+	return nil
+}
+
+// pass filters by time.
+func (r *logReader) pass(l LogLine) error {
+	if l.Time.Before(r.opt.Since) {
+		return nil
+	}
+	if !r.opt.Until.IsZero() && l.Time.After(r.opt.Until) {
+		if r.opt.Follow {
+			return errLogUntil
+		}
+		return nil // the clock may have been set back: later lines may count again
+	}
+	return r.out(l)
+}
+
+// watch subscribes to the folder of the log and to that of the pod's state.
+func (r *logReader) watch() (changed func(context.Context) error, stop func(), err error) {
+	log, err := r.e.watch.add(r.e.paths.bundle(r.name), unix.IN_MODIFY|unix.IN_CREATE)
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := r.e.watch.watchDir(r.e.paths.runPod(r.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		state, err = &watch{}, nil // after a reboot: no start has been asked for in this boot
+		if r.opt.Stay {
+			err = os.MkdirAll(r.e.paths.runPod(r.name), 0o700)
+			if err == nil {
+				state, err = r.e.watch.watchDir(r.e.paths.runPod(r.name))
+			}
+		}
+	}
+	if err != nil {
+		log.close()
+		return nil, nil, err
+	}
+	changed = func(ctx context.Context) error {
+		select {
+		case <-log.events:
+		case <-state.events:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		return nil
+	}
+	return changed, func() {
+		log.close()
+		if state.w != nil {
+			state.close()
+		}
+	}, nil
+}
+
+func (r *logReader) follow(ctx context.Context, changed func(context.Context) error) error {
+	if !r.opt.Until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, r.opt.Until, errLogUntil)
+		defer cancel()
+	}
+	for {
+		// Asked before reading: what a pod wrote before it ended is in the file by the time its end can be seen.
+		ended := r.ended()
+		if err := r.catchUp(ctx); err != nil {
+			return err
+		}
+		if ended {
+			return r.lines.flush()
+		}
+		if err := changed(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// catchUp reads everything there is, over rotations.
+func (r *logReader) catchUp(ctx context.Context) error {
+	for {
+		if len(r.files) == 0 {
+			if err := r.newer(nil); err != nil || len(r.files) == 0 {
+				return err
+			}
+		}
+		if err := r.drain(ctx, 0); err != nil {
+			return err
+		}
+		if len(r.files) == 1 {
+			now, err := os.Stat(r.path)
+			if err != nil || os.SameFile(now, r.files[0].info) {
+				return nil
+			}
+			// conmon closes a file before it makes the next: what it wrote since the drain above is the last of it.
+			if err := r.drain(ctx, 0); err != nil {
+				return err
+			}
+			if err := r.newer(r.files[0]); err != nil {
+				return err
+			}
+		}
+		if err := r.nextFile(); err != nil {
+			return err
+		}
+	}
+}
+
+// newer appends the files of the chain that are newer than last; all of them if last has been dropped from it.
+func (r *logReader) newer(last *logFile) error {
+	chain, err := openLogChain(r.path, r.kept)
+	if err != nil {
+		return err
+	}
+	if last != nil {
+		if i := slices.IndexFunc(chain, last.same); i >= 0 {
+			closeLogs(chain[i:])
+			chain = chain[:i]
+		}
+	}
+	slices.Reverse(chain)
+	r.files = append(r.files, chain...)
+	return nil
+}
+
+// ended reports whether nothing more will be written.
+func (r *logReader) ended() bool {
+	p, err := r.e.read(r.name)
+	if err != nil || p.ID != r.id {
+		return true
+	}
+	if r.opt.Stay || p.state.Status == StatusRunning || p.state.Status == StatusRestarting {
+		return false
+	}
+	// Between an end and what follows from it by policy, the pod looks exited.
+	return p.state.Settled || !p.endedAlone() || !p.wantsRestart()
+}
+
+// maxWaitLine bounds a line shown in an error.
+const maxWaitLine = 500
+
+// lastLines returns the last n lines of a pod's output, as far as they can be had.
+func (e *Engine) lastLines(name string, n int) []string {
+	var lines []string
+	e.Logs(context.Background(), name, LogOptions{Tail: n}, func(l LogLine) error {
+		lines = append(lines, string(l.Text[:min(len(l.Text), maxWaitLine)]))
+		return nil
+	})
+	return lines
+}
