@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/containerd/errdefs"
+
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -114,7 +116,13 @@ func (a CreatePod) apply(ctx context.Context, e Engine) error {
 }
 func (a StartPod) apply(ctx context.Context, e Engine) error { return e.StartPod(ctx, a.Name) }
 func (a StopPod) apply(ctx context.Context, e Engine) error  { return e.StopPod(ctx, a.Name, a.Timeout) }
-func (a KillPod) apply(ctx context.Context, e Engine) error  { return e.KillPod(ctx, a.Name, a.Signal) }
+func (a KillPod) apply(ctx context.Context, e Engine) error {
+	err := e.KillPod(ctx, a.Name, a.Signal)
+	if errdefs.IsFailedPrecondition(err) { // it ended since it was seen running
+		return nil
+	}
+	return err
+}
 func (a RemovePod) apply(ctx context.Context, e Engine) error {
 	return e.RemovePod(ctx, a.Name, engine.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
 }

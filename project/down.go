@@ -76,7 +76,7 @@ func (deps Deps) afterDown(ctx context.Context, name string, o Observed, plan Pl
 func imagesToRemove(d Desired, o Observed, opt DownOptions) []string {
 	refs := map[string]bool{}
 	add := func(service, ref string) {
-		local := ref == d.Name+"-"+service || ref == d.Name+"_"+service
+		local := localName(d.Name, service, ref)
 		chosen := len(opt.Services) == 0 || slices.Contains(opt.Services, service)
 		if chosen && (opt.RemoveImages == "all" || opt.RemoveImages == "local" && local) {
 			refs[ref] = true

@@ -48,7 +48,7 @@ func (p *planner) needImage(u *unit) {
 		return
 	}
 	switch policy := p.pullPolicy(u); {
-	case policy == PullBuild || u.Build && policy != PullAlways:
+	case policy == PullBuild || u.Build && localName(p.d.Name, u.Name, ref):
 		p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE", ref, u.Name)
 	case policy == PullNever:
 		p.refuse(errdefs.ErrNotFound, "cannot create service %s: image %q is not here, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
@@ -57,6 +57,11 @@ func (p *planner) needImage(u *unit) {
 	default:
 		p.pull(u, "missing")
 	}
+}
+
+// localName reports whether ref is what the result of a build is called that has no name of its own.
+func localName(project, service, ref string) bool {
+	return ref == project+"-"+service || ref == project+"_"+service
 }
 
 func (p *planner) pull(u *unit, why string) {

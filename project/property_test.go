@@ -1,6 +1,7 @@
 package project
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,7 +72,7 @@ func randomOptions(r *rapid.T) Options {
 }
 
 func observeFake(t interface{ Fatal(...any) }, f *enginetest.Fake, images map[string]engine.Image) Observed {
-	s, err := f.Snapshot(nil, "shop") //nolint:staticcheck // the fake ignores it
+	s, err := f.Snapshot(context.Background(), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"podc.example/podc/engine"
 )
 
 // RunOptions bound a run.
@@ -22,8 +24,9 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
-	if text := e.Err.Error(); strings.HasPrefix(text, "cannot ") {
-		return text
+	var wait *engine.WaitError
+	if text := e.Err.Error(); errors.As(e.Err, &wait) || strings.HasPrefix(text, "cannot ") {
+		return text // complete as it is
 	}
 	return fmt.Sprintf("cannot %s: %v", e.Step.ID, e.Err)
 }

@@ -111,7 +111,7 @@ func imageRefs(d Desired) []string {
 	return refs
 }
 
-// run reports and runs a plan.
+// run reports and runs a plan. A Report that ends ctx when it sees the plan has seen all: nothing is done then.
 func (deps Deps) run(ctx context.Context, plan Plan) error {
 	for _, w := range plan.Warnings {
 		deps.Report(Event{Kind: Warned, Text: w})
@@ -122,5 +122,8 @@ func (deps Deps) run(ctx context.Context, plan Plan) error {
 		}
 	}
 	deps.Report(Event{Kind: Planned, Plan: &plan})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return Run(ctx, deps.Engine, plan, RunOptions{Limit: deps.Limit, Report: deps.Report})
 }

@@ -302,6 +302,27 @@ func TestDownRemovesImages(t *testing.T) {
 	}
 }
 
+// A dry run of any verb ends its context when it sees the plan.
+func TestDryRun(t *testing.T) {
+	w := newWorld(t)
+	d := parseWish(t, []byte(shop))
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	before := len(w.fake.Log())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	dry := errors.New("dry run")
+	w.Report = func(e Event) {
+		if e.Kind == Planned {
+			cancel(dry)
+		}
+	}
+	if err := Down(ctx, w.Deps, d, DownOptions{RemoveImages: "all"}); !errors.Is(err, dry) {
+		t.Error(err)
+	}
+	if len(w.fake.Log()) != before || len(w.images.here) != 1 || len(w.images.unpinned) > 0 {
+		t.Errorf("did %q", w.fake.Log()[before:])
+	}
+}
+
 func TestVerbs(t *testing.T) {
 	w := newWorld(t)
 	d := parseWish(t, []byte(shop))
