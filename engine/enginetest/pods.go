@@ -1,0 +1,212 @@
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
+)
+
+// CreatePod implements project.Engine.
+func (f *Fake) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error {
+	return f.do(ctx, "create pod "+spec.Name, func() error {
+		if _, ok := f.pods[spec.Name]; ok {
+			return fmt.Errorf("cannot create %q: a pod of that name exists: %w", spec.Name, errdefs.ErrAlreadyExists)
+		}
+		if len(img.Layers) == 0 {
+			return fmt.Errorf("cannot create %q: image %q is not resolved: %w", spec.Name, spec.Container.Image, errdefs.ErrInvalidArgument)
+		}
+		if spec.Container.Health == nil {
+			spec.Container.Health = img.Config.Health
+		}
+		f.made++
+		f.pods[spec.Name] = &engine.Pod{Spec: spec, ID: fmt.Sprintf("%064x", f.made), Status: engine.StatusCreated, Volumes: f.mount(spec)}
+		return nil
+	})
+}
+
+// mount makes the volumes of a spec that are missing.
+func (f *Fake) mount(spec engine.PodSpec) map[string]string {
+	have := map[string]string{}
+	for _, m := range spec.Container.Mounts {
+		if m.Type != engine.MountVolume {
+			continue
+		}
+		name := m.Source
+		if name == "" {
+			f.made++
+			name = fmt.Sprintf("%064x", f.made)
+		}
+		if _, ok := f.volumes[name]; !ok {
+			f.volumes[name] = volumes.Volume{Name: name, Labels: m.Labels, Anonymous: m.Source == ""}
+		}
+		have[m.Target] = name
+	}
+	return have
+}
+
+// StartPod implements project.Engine.
+func (f *Fake) StartPod(ctx context.Context, name string) error {
+	return f.do(ctx, "start pod "+name, func() error {
+		p, err := f.pod(name)
+		if err != nil || p.Status == engine.StatusRunning {
+			return err
+		}
+		if of, ok := f.pods[p.Spec.Network.Pod]; p.Spec.Network.Pod != "" && (!ok || of.Status != engine.StatusRunning) {
+			return fmt.Errorf("cannot start %q: %q, whose network it shares, does not run: %w", name, p.Spec.Network.Pod, errdefs.ErrFailedPrecondition)
+		}
+		for _, e := range p.Spec.Network.Endpoints {
+			if _, ok := f.networks[e.Network]; !ok {
+				return fmt.Errorf("cannot start %q: network %q does not exist: %w", name, e.Network, errdefs.ErrNotFound)
+			}
+		}
+		f.launch(p)
+		return nil
+	})
+}
+
+func (f *Fake) launch(p *engine.Pod) {
+	switch strings.Join(p.Spec.Container.Command, " ") {
+	case "true":
+		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, 0, true
+		return
+	case "false":
+		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, 1, true
+		return
+	}
+	p.Status, p.Started, p.Ports, p.Interfaces = engine.StatusRunning, time.Now(), p.Spec.Network.Ports, nil
+	for i, e := range p.Spec.Network.Endpoints {
+		p.Interfaces = append(p.Interfaces, netstack.Interface{Network: e.Network, Name: fmt.Sprint("eth", i)})
+	}
+	switch h := p.Spec.Container.Health; {
+	case h == nil || len(h.Test) == 0 || h.Test[0] == "NONE":
+	case h.Test[len(h.Test)-1] == "false":
+		p.Health = engine.HealthUnhealthy
+	default:
+		p.Health = engine.HealthHealthy
+	}
+}
+
+func end(p *engine.Pod, code int) {
+	if p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting {
+		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
+	}
+	p.Health, p.Interfaces, p.Ports = engine.HealthNone, nil, nil
+}
+
+// StopPod implements project.Engine.
+func (f *Fake) StopPod(ctx context.Context, name string, _ *time.Duration) error {
+	return f.do(ctx, "stop pod "+name, func() error {
+		p, err := f.pod(name)
+		if err == nil {
+			end(p, 143)
+		}
+		return err
+	})
+}
+
+// KillPod implements project.Engine. Every signal ends the container.
+func (f *Fake) KillPod(ctx context.Context, name, _ string) error {
+	return f.do(ctx, "kill pod "+name, func() error {
+		p, err := f.pod(name)
+		if err != nil {
+			return err
+		}
+		if p.Status != engine.StatusRunning {
+			return fmt.Errorf("cannot kill %q: it is not running: %w", name, errdefs.ErrFailedPrecondition)
+		}
+		end(p, 137)
+		return nil
+	})
+}
+
+// RemovePod implements project.Engine.
+func (f *Fake) RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error {
+	return f.do(ctx, "remove pod "+name, func() error {
+		p, ok := f.pods[name]
+		if !ok {
+			return nil
+		}
+		if p.Status == engine.StatusRunning && !opt.Force {
+			return fmt.Errorf("cannot remove %q: it is running; stop it first: %w", name, errdefs.ErrFailedPrecondition)
+		}
+		delete(f.pods, name)
+		for _, v := range p.Volumes {
+			if opt.Volumes && f.volumes[v].Anonymous {
+				delete(f.volumes, v)
+			}
+		}
+		return nil
+	})
+}
+
+// WaitPod implements project.Engine.
+func (f *Fake) WaitPod(ctx context.Context, name string, until engine.Condition) error {
+	if err := f.note(ctx, fmt.Sprintf("wait pod %s %s", name, until)); err != nil {
+		return err
+	}
+	for {
+		done, changed, err := f.look(name, until)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (f *Fake) look(name string, until engine.Condition) (bool, <-chan struct{}, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, err := f.pod(name)
+	if err != nil {
+		return false, nil, err
+	}
+	done, never := meets(p, until)
+	if never != "" {
+		return false, nil, &engine.WaitError{Pod: *p, Until: until, Reason: never}
+	}
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return done, f.changed, nil
+}
+
+func meets(p *engine.Pod, until engine.Condition) (met bool, never string) {
+	up := p.Status == engine.StatusRunning
+	ended := p.Status == engine.StatusExited
+	well := ended && p.ExitKnown && p.ExitCode == 0
+	switch until {
+	case engine.Stopped:
+		return ended, ""
+	case engine.Healthy:
+		if p.Spec.Container.Health == nil {
+			return false, "has no health check to become healthy by"
+		}
+		met = up && p.Health == engine.HealthHealthy
+	case engine.Ready:
+		met = well || up && (p.Health == engine.HealthNone || p.Health == engine.HealthHealthy)
+	case engine.Completed:
+		met = well
+	default:
+		met = up || well
+	}
+	switch {
+	case met:
+		return true, ""
+	case ended:
+		return false, fmt.Sprintf("exited with code %d", p.ExitCode)
+	case up && p.Health == engine.HealthUnhealthy && until != engine.Completed:
+		return false, "is unhealthy"
+	}
+	return false, ""
+}
