@@ -107,7 +107,7 @@ func (p Port) check() error {
 
 // stands reports whether an old attachment is complete and what a asks for.
 func (s *Stack) stands(old record, a Attachment, ns nsIdentity) bool {
-	if !old.Done || old.NS != ns || old.NetNS != a.NetNS || !samePorts(old, a) {
+	if !old.Done || old.Going || old.NS != ns || old.NetNS != a.NetNS || !samePorts(old, a) {
 		return false
 	}
 	for i, iface := range old.Interfaces {
@@ -239,19 +239,15 @@ func (s *Stack) Detach(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{s.portmapDel(ctx, cniArgs{id: id}), s.removeNames(rec.Attachment)}
+	if err := s.beginDetach(ctx, &rec); err != nil {
+		return fmt.Errorf("cannot detach %q from its networks: %w", rec.Owner, err)
+	}
+	errs := []error{s.removeNames(rec.Attachment)}
 	for i := len(rec.Endpoints) - 1; i >= 0; i-- {
 		errs = append(errs, s.delEndpoint(ctx, rec, i))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot detach %q from its networks: %w", rec.Owner, err)
 	}
-	return s.removeRecord(id)
-}
-
-func (s *Stack) removeRecord(id string) error {
-	if err := os.Remove(s.recordPath(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeFile(s.recordPath(id))
 }

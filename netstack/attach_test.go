@@ -284,7 +284,7 @@ func TestDetachAfterTheNamespaceVanished(t *testing.T) {
 	l.network(Network{Name: "net"})
 	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	run(t, "umount", pod.NetNS)
-	must(t, deleteLink(pod.Interfaces[0].HostIf))
+	must(t, l.gone.remove(pod.Interfaces[0].HostIf))
 	if p, _ := l.Check(t.Context(), nil); len(p) != 2 {
 		t.Errorf("check: %v", p)
 	}
@@ -304,8 +304,8 @@ func TestReboot(t *testing.T) {
 	n := l.network(Network{Name: "net"})
 	a := Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
 	old := l.attach(a)
-	must(t, deleteLink(old.Interfaces[0].HostIf))
-	must(t, deleteLink(n.Bridge))
+	must(t, l.gone.remove(old.Interfaces[0].HostIf))
+	must(t, l.gone.remove(n.Bridge))
 	run(t, "nft", "flush", "ruleset")
 	must(t, os.WriteFile(l.runPath("boot_id"), []byte("another boot"), 0o600))
 	l.Stack = Open(l.cfg)

@@ -83,21 +83,6 @@ func hasAddr(h *netlink.Handle, l netlink.Link, want *net.IPNet) bool {
 	return err == nil && slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == want.String() })
 }
 
-// deleteLink removes an interface of the host; a missing one is no error.
-func deleteLink(name string) error {
-	if name == "" {
-		return nil
-	}
-	link, err := netlink.LinkByName(name)
-	if err == nil {
-		err = netlink.LinkDel(link)
-	}
-	if err != nil && !errors.Is(err, unix.ENODEV) && !errors.As(err, new(netlink.LinkNotFoundError)) {
-		return fmt.Errorf("cannot remove interface %s: %w", name, err)
-	}
-	return nil
-}
-
 func linkExists(name string) bool {
 	_, err := netlink.LinkByName(name)
 	return err == nil
@@ -225,7 +210,7 @@ func configure(conf pluginConf, ifname string, addr netip.Prefix, gateway netip.
 
 // bridgeDel answers the plugin bridge's DEL. It needs neither the namespace nor the links to exist.
 func (s *Stack) bridgeDel(ctx context.Context, conf pluginConf, args cniArgs) error {
-	if err := deleteLink(s.vethName(args.id, args.ifname)); err != nil {
+	if err := s.gone.remove(s.vethName(args.id, args.ifname)); err != nil {
 		return err
 	}
 	if conf.IPAM == nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,14 +19,15 @@ import (
 // finding is a problem and its remedy, nil where only the owner of the attachment can help.
 type finding struct {
 	Problem
-	fix func(context.Context) error
+	fix    func(context.Context) error
+	locked bool // the remedy is sure to be right only while the net lock is held since the finding
 }
 
 // Check lists every broken invariant of this root's network: attachments that nobody wants (alive is asked for each id; nil
 // means all are wanted), links, leases, names, cached results and rules without an attachment or network, and the reverse.
 // It changes nothing. It is exact while attachments come and go.
 func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]Problem, error) {
-	found, err := s.findings(ctx, alive)
+	found, err := s.findings(ctx, alive, false)
 	out := make([]Problem, len(found))
 	for i, f := range found {
 		out[i] = f.Problem
@@ -38,19 +38,29 @@ func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]Proble
 // GC repairs what Check finds, as far as that can be done from here: it detaches what is not alive, removes what belongs to
 // nobody, and makes what is missing of networks, rules, leases and names.
 func (s *Stack) GC(ctx context.Context, alive func(id string) bool) error {
-	found, err := s.findings(ctx, alive)
+	found, err := s.findings(ctx, alive, true)
 	errs := []error{err}
 	for _, f := range found {
-		if f.fix != nil {
+		if f.fix != nil && !f.locked {
 			errs = append(errs, f.fix(ctx))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// findings looks at things before it reads the records: whatever is made has a record before, and is gone before its record
-// is; so a thing without a record afterwards is an orphan.
-func (s *Stack) findings(ctx context.Context, alive func(id string) bool) ([]finding, error) {
+// findings holds the net lock. So no record can appear while it looks, and none can begin to go: whatever is made has
+// a record before, and a record says that it is about to go before anything of it does. repair applies those remedies at once
+// that need the lock.
+func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair bool) ([]finding, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	recs, err := s.records()
+	if err != nil {
+		return nil, err
+	}
 	things, err := s.survey()
 	if err != nil {
 		return nil, err
@@ -59,24 +69,27 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool) ([]fin
 	if err != nil {
 		return nil, err
 	}
-	recs, err := s.records()
-	if err != nil {
-		return nil, err
-	}
 	found := s.damaged()
 	known := map[string]record{}
 	for _, r := range recs {
 		known[r.ID] = r
 		if alive != nil && !alive(r.ID) {
-			found = append(found, finding{Problem{"record", r.ID, fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
-				func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
-		} else if r.Done {
+			found = append(found, finding{Problem: Problem{"record", r.ID, fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
+				fix: func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
+		} else if r.Done && !r.Going {
 			found = append(found, s.missing(r, things)...)
 		}
 	}
 	found = append(found, s.orphans(things, known, networks)...)
-	rules, err := s.checkTable(ctx)
-	return append(found, rules...), err
+	rules, err := s.checkTable(networks)
+	errs := []error{err}
+	found = append(found, rules...)
+	for _, f := range found {
+		if repair && f.locked {
+			errs = append(errs, f.fix(ctx))
+		}
+	}
+	return found, errors.Join(errs...)
 }
 
 // things is what exists on the host and in the run folder.
@@ -127,15 +140,15 @@ func (s *Stack) damaged() []finding {
 	for _, f := range files {
 		id, ok := strings.CutSuffix(f, ".json")
 		if _, err := s.loadRecord(id); ok && errors.Is(err, disk.ErrDamaged) {
-			found = append(found, finding{Problem{"record", id, err.Error()},
-				func(ctx context.Context) error { return s.detachDamaged(ctx, id) }})
+			found = append(found, finding{Problem: Problem{"record", id, err.Error()},
+				fix: func(ctx context.Context) error { return s.detachDamaged(ctx, id) }})
 		}
 	}
 	files, _ = listDir(s.networksDir())
 	for _, f := range files {
 		if name := networkOfFile(f); name != "" {
 			if _, err := readNetwork(s.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
-				found = append(found, finding{Problem{"network", name, err.Error()}, nil})
+				found = append(found, finding{Problem: Problem{"network", name, err.Error()}})
 			}
 		}
 	}
@@ -150,14 +163,12 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 		return err
 	}
 	for network := range t.names {
-		if err := os.Remove(s.nameFile(network, id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, removeFile(s.nameFile(network, id)))
 	}
 	for network, leases := range t.leases {
 		for a, h := range leases {
 			if h.id == id {
-				errs = append(errs, deleteLink(s.vethName(id, h.ifname)),
+				errs = append(errs, s.gone.remove(s.vethName(id, h.ifname)),
 					releaseLease(ctx, s.leaseDir(network), a, id, h.ifname), s.dropCached(network, id, h.ifname))
 			}
 		}
@@ -165,7 +176,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := s.removeRecord(id); err != nil {
+	if err := removeFile(s.recordPath(id)); err != nil {
 		return err
 	}
 	return s.Rebuild(ctx)
@@ -175,15 +186,13 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 func (s *Stack) missing(r record, t things) []finding {
 	var found []finding
 	add := func(kind, object, detail string, fix func(context.Context) error) {
-		if now, err := s.loadRecord(r.ID); err == nil && now.Done { // else it was detached while we looked
-			found = append(found, finding{Problem{kind, object, detail}, fix})
-		}
+		found = append(found, finding{Problem{kind, object, detail}, fix, fix != nil})
 	}
 	if ns, err := identifyNS(r.NetNS); err != nil || ns != r.NS {
 		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
 	}
 	for i, iface := range r.Interfaces {
-		if iface.HostIf != "" && !slices.Contains(t.links, iface.HostIf) && !linkExists(iface.HostIf) {
+		if iface.HostIf != "" && !slices.Contains(t.links, iface.HostIf) {
 			add("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
 		}
 		dir := s.leaseDir(iface.Network)
@@ -206,18 +215,18 @@ func (s *Stack) missing(r record, t things) []finding {
 func (s *Stack) orphans(t things, known map[string]record, networks map[string]Network) []finding {
 	var found []finding
 	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{Problem{kind, object, detail}, fix})
+		found = append(found, finding{Problem{kind, object, detail}, fix, true})
 	}
 	links, cached, bridges := s.expected(known, networks)
 	for _, l := range t.links {
 		veth, bridge := strings.HasPrefix(l, "v"+s.cfg.RootID), strings.HasPrefix(l, "b"+s.cfg.RootID)
 		if veth && !links[l] || bridge && !bridges[l] {
-			add("link", l, "belongs to no attachment or network", func(context.Context) error { return deleteLink(l) })
+			add("link", l, "belongs to no attachment or network", func(context.Context) error { return s.gone.remove(l) })
 		}
 	}
 	for _, n := range networks {
-		if n.Bridge != "" && !slices.Contains(t.links, n.Bridge) && fileExists(s.conflistPath(n.Name)) {
-			add("link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name), s.Rebuild)
+		if n.Bridge != "" && !slices.Contains(t.links, n.Bridge) {
+			found = append(found, finding{Problem{"link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name)}, s.Rebuild, false})
 		}
 	}
 	for network, leases := range t.leases {
@@ -233,14 +242,14 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		for _, f := range files {
 			if _, ok := known[strings.TrimSuffix(f, ".json")]; !ok {
 				path := filepath.Join(s.namesDir(network), f)
-				add("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return os.Remove(path) })
+				add("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return removeFile(path) })
 			}
 		}
 	}
 	for _, f := range t.cached {
 		if !cached[f] {
 			path := filepath.Join(s.cniCacheDir(), "results", f)
-			add("file", path, "cached result of no attachment", func(context.Context) error { return os.Remove(path) })
+			add("file", path, "cached result of no attachment", func(context.Context) error { return removeFile(path) })
 		}
 	}
 	return found
@@ -265,33 +274,20 @@ func (s *Stack) expected(known map[string]record, networks map[string]Network) (
 func cachedResult(network, id, ifname string) string { return network + "-" + id + "-" + ifname }
 
 func (s *Stack) dropCached(network, id, ifname string) error {
-	err := os.Remove(filepath.Join(s.cniCacheDir(), "results", cachedResult(network, id, ifname)))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
+	return removeFile(filepath.Join(s.cniCacheDir(), "results", cachedResult(network, id, ifname)))
 }
 
-// checkTable compares podc's table with state, under the net lock, since both change together under it.
-func (s *Stack) checkTable(ctx context.Context) ([]finding, error) {
-	unlock, err := s.lock(ctx)
-	if err != nil {
+// checkTable compares podc's table with state; both change together under the net lock, which is held.
+func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
+	detail := ""
+	err := s.nft(func(c *nftables.Conn) error {
+		detail = s.tableFault(c, networks)
+		return nil
+	})
+	if err != nil || detail == "" {
 		return nil, err
 	}
-	defer unlock()
-	networks, err := s.Networks()
-	if err != nil {
-		return nil, err
-	}
-	c, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return nil, err
-	}
-	defer c.CloseLasting()
-	if detail := s.tableFault(c, networks); detail != "" {
-		return []finding{{Problem{"rule", "nftables table " + s.table().Name, detail}, s.Rebuild}}, nil
-	}
-	return nil, nil
+	return []finding{{Problem{"rule", "nftables table " + s.table().Name, detail}, s.Rebuild, false}}, nil
 }
 
 // rulesOf is the number of rules in each chain, see addRules.
@@ -299,19 +295,19 @@ var rulesOf = map[string]int{layout: 0, "publish": 2, "raw": 1, "prerouting": 1,
 
 // tableFault says what is wrong with the table, "" if nothing is.
 func (s *Stack) tableFault(c *nftables.Conn, networks map[string]Network) string {
-	want, bridges, err := s.wantedElements(networks)
-	if err != nil {
-		return err.Error()
-	}
 	t := s.table()
-	_, err = c.ListTableOfFamily(t.Name, t.Family)
+	_, err := c.ListTableOfFamily(t.Name, t.Family)
 	switch exists := err == nil; {
-	case bridges == 0 && exists:
+	case bridges(networks) == 0 && exists:
 		return "it exists without a network"
-	case bridges == 0:
+	case bridges(networks) == 0:
 		return ""
 	case !exists:
 		return "it is missing"
+	}
+	want, err := s.wantedElements(networks)
+	if err != nil {
+		return err.Error()
 	}
 	for chain, n := range rulesOf {
 		if rules, err := c.GetRules(t, &nftables.Chain{Name: chain, Table: t}); err != nil || len(rules) != n {
@@ -357,13 +353,10 @@ func (s *Stack) Rebuild(ctx context.Context) error {
 			errs = append(errs, ensureBridge(n))
 		}
 	}
-	c, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return err
-	}
-	defer c.CloseLasting()
-	errs = append(errs, s.rebuildFor(c, networks), s.syncDockerFor(c, networks), s.replug(networks))
-	return errors.Join(errs...)
+	err = s.nft(func(c *nftables.Conn) error {
+		return errors.Join(s.rebuildFor(c, networks), s.syncDockerFor(c, networks))
+	})
+	return errors.Join(append(errs, err, s.replug(networks))...)
 }
 
 // replug puts the host's ends of the attachments back into bridges that were made anew.

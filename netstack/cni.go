@@ -71,8 +71,8 @@ func (e *executor) ExecPlugin(ctx context.Context, path string, stdin []byte, en
 		return nil, e.stack.bridgeDel(ctx, conf, args)
 	case "portmap ADD":
 		return conf.PrevResult, e.stack.portmapAdd(ctx, conf, args)
-	case "portmap DEL":
-		return nil, e.stack.portmapDel(ctx, args)
+	case "portmap DEL": // done before, by beginDetach
+		return nil, nil
 	}
 	return nil, fmt.Errorf("plugin %s has no command %s", plugin, args.command)
 }
@@ -195,7 +195,7 @@ func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
 	list, ours, err := s.listOf(network)
 	if err != nil {
 		// The network is gone, by hand: undo what podc's own would have made.
-		return errors.Join(deleteLink(s.vethName(r.ID, ifName(i))),
+		return errors.Join(s.gone.remove(s.vethName(r.ID, ifName(i))),
 			releaseLease(ctx, s.leaseDir(network), netip.Addr{}, r.ID, ifName(i)), s.dropCached(network, r.ID, ifName(i)))
 	}
 	rt := runtimeConfOf(r, i)

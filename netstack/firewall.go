@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -185,74 +186,96 @@ func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
 	rule(fwd, oif(x.bridges, false), verdict(expr.VerdictDrop))
 }
 
+// nft runs f with this process's connection to nftables, under the net lock. The connection is kept, since closing one waits
+// until the kernel has freed what was deleted through it; after an error it is dropped, since answers may be left in it.
+func (s *Stack) nft(f func(c *nftables.Conn) error) (err error) {
+	if s.conn == nil {
+		if s.conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(bigBuffers)); err != nil {
+			return fmt.Errorf("cannot talk to nftables: %w", err)
+		}
+	}
+	if err = f(s.conn); err != nil {
+		s.conn.CloseLasting()
+		s.conn = nil
+	}
+	return err
+}
+
+// bigBuffers makes room for a transaction that rebuilds a table of some thousand elements: it is one message.
+func bigBuffers(c *netlink.Conn) error {
+	return errors.Join(c.SetWriteBuffer(8<<20), c.SetReadBuffer(8<<20))
+}
+
 // ensureTable makes sure that the table is there and holds n. The net lock is held.
 func (s *Stack) ensureTable(n Network) error {
-	c, err := nftables.New(nftables.AsLasting())
+	x := setsOf(s.table())
+	built, holds := false, false
+	err := s.nft(func(c *nftables.Conn) error {
+		if built = hasChain(c, s.table(), layout); !built {
+			return nil
+		}
+		elems, err := c.GetSetElements(x.bridges)
+		holds = hasKey(elems, ifnameKey(n.Bridge))
+		return err
+	})
+	if err != nil || !built {
+		err = s.rebuild()
+	} else if !holds {
+		e := elements{}
+		e.addNetwork(x, n)
+		err = s.change(x, e, true)
+	}
 	if err != nil {
 		return err
 	}
-	defer c.CloseLasting()
-	t := s.table()
-	if !hasChain(c, t, layout) {
-		if err := s.rebuild(c); err != nil {
-			return err
-		}
-	} else {
-		x := setsOf(t)
-		if elems, err := c.GetSetElements(x.bridges); err != nil || !hasKey(elems, ifnameKey(n.Bridge)) {
-			e := elements{}
-			e.addNetwork(x, n)
-			if err := s.change(c, x, e, c.SetAddElements); err != nil {
-				return err
-			}
-		}
-	}
-	return s.syncDocker(c)
+	return s.nft(s.syncDocker)
 }
 
-// change queues and commits a change of elements; if the kernel refuses it, since the table is not what it should be, the
-// table is built anew.
-func (s *Stack) change(c *nftables.Conn, x sets, e elements, how func(*nftables.Set, []nftables.SetElement) error) error {
-	err := put(x, e, how)
-	if err == nil {
-		err = c.Flush()
-	}
+// change adds or removes elements in one transaction; if the kernel refuses it, since the table is not what it should be,
+// the table is built anew.
+func (s *Stack) change(x sets, e elements, add bool) error {
+	err := s.nft(func(c *nftables.Conn) error {
+		how := c.SetAddElements
+		if !add {
+			how = c.SetDeleteElements
+		}
+		if err := put(x, e, how); err != nil {
+			return err
+		}
+		return c.Flush()
+	})
 	if err != nil {
-		return s.rebuild(c)
+		return s.rebuild()
 	}
 	return nil
 }
 
 // dropFromTable removes n from the table, or the table with the last bridge. rest are the networks that stay.
 func (s *Stack) dropFromTable(n Network, rest map[string]Network) error {
-	c, err := nftables.New(nftables.AsLasting())
+	x, e := setsOf(s.table()), elements{}
+	e.addNetwork(x, n)
+	err := s.nft(func(c *nftables.Conn) error {
+		if bridges(rest) == 0 || !hasChain(c, s.table(), layout) {
+			return s.rebuildFor(c, rest)
+		}
+		if err := put(x, e, c.SetDeleteElements); err != nil {
+			return err
+		}
+		return c.Flush()
+	})
 	if err != nil {
-		return err
+		err = s.nft(func(c *nftables.Conn) error { return s.rebuildFor(c, rest) })
 	}
-	defer c.CloseLasting()
-	t := s.table()
-	bridges := 0
-	for _, r := range rest {
-		if r.isBridge() {
-			bridges++
+	return errors.Join(err, s.nft(func(c *nftables.Conn) error { return s.syncDockerFor(c, rest) }))
+}
+
+func bridges(networks map[string]Network) (n int) {
+	for _, x := range networks {
+		if x.isBridge() {
+			n++
 		}
 	}
-	e := elements{}
-	e.addNetwork(setsOf(t), n)
-	switch {
-	case bridges == 0:
-		err = s.dropTable(c)
-	case !hasChain(c, t, layout):
-		err = s.rebuildFor(c, rest)
-	default:
-		if err = put(setsOf(t), e, c.SetDeleteElements); err == nil {
-			err = c.Flush()
-		}
-		if err != nil {
-			err = s.rebuildFor(c, rest)
-		}
-	}
-	return errors.Join(err, s.syncDockerFor(c, rest))
+	return n
 }
 
 func (s *Stack) dropTable(c *nftables.Conn) error {
@@ -266,21 +289,21 @@ func (s *Stack) dropTable(c *nftables.Conn) error {
 }
 
 // rebuild makes the table from state, in one transaction. The net lock is held.
-func (s *Stack) rebuild(c *nftables.Conn) error {
+func (s *Stack) rebuild() error {
 	all, err := s.Networks()
 	if err != nil {
 		return err
 	}
-	return s.rebuildFor(c, all)
+	return s.nft(func(c *nftables.Conn) error { return s.rebuildFor(c, all) })
 }
 
 func (s *Stack) rebuildFor(c *nftables.Conn, networks map[string]Network) error {
-	e, bridges, err := s.wantedElements(networks)
+	if bridges(networks) == 0 {
+		return s.dropTable(c)
+	}
+	e, err := s.wantedElements(networks)
 	if err != nil {
 		return err
-	}
-	if bridges == 0 {
-		return s.dropTable(c)
 	}
 	t := s.table()
 	if err := buildTable(c, t, e); err != nil {
@@ -293,23 +316,23 @@ func (s *Stack) rebuildFor(c *nftables.Conn, networks map[string]Network) error 
 }
 
 // wantedElements is what the table should hold according to networks and records.
-func (s *Stack) wantedElements(networks map[string]Network) (e elements, bridges int, err error) {
+func (s *Stack) wantedElements(networks map[string]Network) (elements, error) {
 	recs, err := s.records()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	e = elements{}
-	x := setsOf(s.table())
+	e, x := elements{}, setsOf(s.table())
 	for _, n := range networks {
 		if n.isBridge() {
-			bridges++
 			e.addNetwork(x, n)
 		}
 	}
 	for _, r := range recs {
-		e.addPorts(x, r.Published)
+		if !r.Going {
+			e.addPorts(x, r.Published)
+		}
 	}
-	return e, bridges, nil
+	return e, nil
 }
 
 func hasKey(elems []nftables.SetElement, key []byte) bool {

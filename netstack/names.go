@@ -47,9 +47,7 @@ func (s *Stack) writeNames(a Attachment) error {
 func (s *Stack) removeNames(a Attachment) error {
 	var errs []error
 	for _, e := range a.Endpoints {
-		if err := os.Remove(s.nameFile(e.Network, a.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, removeFile(s.nameFile(e.Network, a.ID)))
 	}
 	return errors.Join(errs...)
 }

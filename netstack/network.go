@@ -248,13 +248,13 @@ func (s *Stack) dropNetwork(n Network) error {
 	}
 	delete(all, n.Name)
 	if n.isBridge() {
-		errs = append(errs, s.dropFromTable(n, all), deleteLink(n.Bridge))
+		errs = append(errs, s.dropFromTable(n, all), s.gone.remove(n.Bridge))
 	}
 	errs = append(errs, os.RemoveAll(s.leaseDir(n.Name)), os.RemoveAll(s.namesDir(n.Name)))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := os.Remove(s.conflistPath(n.Name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeFile(s.conflistPath(n.Name)); err != nil {
 		return err
 	}
 	return disk.SyncDir(s.networksDir())

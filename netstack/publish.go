@@ -39,43 +39,31 @@ func (s *Stack) portmapAdd(ctx context.Context, conf pluginConf, args cniArgs) e
 	return s.changePorts(rec.Published, true)
 }
 
-// portmapDel answers the plugin portmap's DEL, for the ports in the record.
-func (s *Stack) portmapDel(ctx context.Context, args cniArgs) error {
-	rec, err := s.loadRecord(args.id)
-	if err != nil || len(rec.Published) == 0 {
-		return nil
-	}
+// beginDetach notes in the record that it is about to go, and takes its published ports away: here and not in portmapDel,
+// since it is the first thing to undo.
+func (s *Stack) beginDetach(ctx context.Context, rec *record) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	ports := rec.Published
-	rec.Published = nil // first, so that a rebuild is right from here on
-	if err := s.saveRecord(rec); err != nil {
+	rec.Going = true
+	if err := s.saveRecord(*rec); err != nil || len(rec.Published) == 0 {
 		return err
 	}
-	return s.changePorts(ports, false)
+	return s.changePorts(rec.Published, false)
 }
 
 // changePorts adds or removes published ports. The net lock is held and the records say already how it shall be.
 func (s *Stack) changePorts(ports []published, add bool) error {
-	c, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return err
-	}
-	defer c.CloseLasting()
-	t := s.table()
-	if !hasChain(c, t, layout) {
-		err = s.rebuild(c)
-	} else {
-		x, e := setsOf(t), elements{}
+	built := false
+	err := s.nft(func(c *nftables.Conn) error { built = hasChain(c, s.table(), layout); return nil })
+	if err == nil && built {
+		x, e := setsOf(s.table()), elements{}
 		e.addPorts(x, ports)
-		how := c.SetAddElements
-		if !add {
-			how = c.SetDeleteElements
-		}
-		err = s.change(c, x, e, how)
+		err = s.change(x, e, add)
+	} else {
+		err = s.rebuild()
 	}
 	if err != nil {
 		return fmt.Errorf("cannot change published ports: %w", err)

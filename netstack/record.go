@@ -16,8 +16,10 @@ import (
 type record struct {
 	Attachment
 	// Done says that everything was made. A record without it belongs to an Attach that is under way or was killed.
-	Done bool       `json:"done"`
-	NS   nsIdentity `json:"ns"`
+	Done bool `json:"done"`
+	// Going says that a Detach has begun: nothing of the attachment is sure to be there any more.
+	Going bool       `json:"going,omitempty"`
+	NS    nsIdentity `json:"ns"`
 	// Published lists the elements of this attachment in the table's maps.
 	Published []published `json:"published,omitempty"`
 }

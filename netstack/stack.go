@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/nftables"
+
 	"podc.example/podc/internal/disk"
 )
 
@@ -50,9 +52,11 @@ const lockDeadline = 30 * time.Second
 // Stack is the network of one root. Its methods may be called from several goroutines and several processes at once.
 type Stack struct {
 	cfg  Config
-	boot string        // this boot's id; a run folder with another one is stale
-	sem  chan struct{} // holds the one token of this process for the net lock
-	once sync.Mutex    // protects fresh
+	boot string         // this boot's id; a run folder with another one is stale
+	sem  chan struct{}  // holds the one token of this process for the net lock
+	conn *nftables.Conn // to nftables; used under the net lock only, see nft
+	gone linkRemover
+	once sync.Mutex // protects fresh
 	// fresh is set when this process has seen that the run folder belongs to this boot.
 	fresh bool
 }
@@ -182,4 +186,12 @@ func listDir(dir string) ([]string, error) {
 		}
 	}
 	return names, err
+}
+
+// removeFile removes a file; a missing one is no error.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
