@@ -29,6 +29,9 @@ func (in inputs) add(paths ...string) {
 
 func (in inputs) sorted() []string { return slices.Sorted(maps.Keys(in)) }
 
+// ErrIsFolder is ReadFile's error for a folder.
+var ErrIsFolder = errors.New("is a directory")
+
 // ReadFile reads a regular file of at most limit bytes. Opening never blocks, so that a pipe is refused rather than waited
 // for. Missing files satisfy errors.Is(err, fs.ErrNotExist).
 func ReadFile(path string, limit int64) ([]byte, error) {
@@ -56,7 +59,7 @@ func checkRegular(f *os.File, limit int64) error {
 	case err != nil:
 		return pathless(err)
 	case st.IsDir():
-		return errors.New("is a directory")
+		return ErrIsFolder
 	case !st.Mode().IsRegular():
 		return errors.New("is not a regular file")
 	case st.Size() > limit:

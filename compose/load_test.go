@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const one = "services: {web: {image: \"i:${TAG:-none}\"}}\n"
@@ -279,9 +280,18 @@ func FuzzLoad(f *testing.F) {
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := Load(context.Background(), Options{WorkingDir: dir, Files: []string{"-"}, Stdin: b, ProjectName: "p", Environment: map[string]string{"A": "1"}})
-		if err == nil && len(p.Order) != len(p.Services) {
-			t.Errorf("order %v of %d services", p.Order, len(p.Services))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			p, err := Load(context.Background(), Options{WorkingDir: dir, Files: []string{"-"}, Stdin: b, ProjectName: "p", Environment: map[string]string{"A": "1"}})
+			if err == nil && len(p.Order) != len(p.Services) {
+				t.Errorf("order %v of %d services", p.Order, len(p.Services))
+			}
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("takes too long")
 		}
 	})
 }

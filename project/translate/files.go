@@ -96,6 +96,8 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 			e := compose.Invalid(r.key()+".file", "cannot read %s: %v", r.object.File, err)
 			if errors.Is(err, fs.ErrNotExist) {
 				e.Class = errdefs.ErrNotFound
+			} else if errors.Is(err, compose.ErrIsFolder) {
+				e.WithHint("mount a folder with `volumes` instead")
 			}
 			return nil, e
 		}

@@ -258,8 +258,9 @@ func (t *translation) staticAddress(key, text, network string) (netip.Addr, erro
 
 // macAddress is that of the attachment; the service's own goes to its first network.
 func macAddress(at, own, key, service string, first bool) (string, error) {
-	mac := own
+	mac, from := own, at
 	if service != "" && first {
+		from = key
 		if own != "" && !strings.EqualFold(own, service) {
 			return "", compose.Invalid(key+".mac_address", "is %s, but %s.mac_address is %s", service, at, own)
 		}
@@ -270,7 +271,7 @@ func macAddress(at, own, key, service string, first bool) (string, error) {
 	}
 	hw, err := net.ParseMAC(mac)
 	if err != nil || len(hw) != 6 || hw[0]&1 != 0 {
-		return "", compose.Invalid(at+".mac_address", "%q is no address of one interface", mac)
+		return "", compose.Invalid(from+".mac_address", "%q is no address of one interface", mac)
 	}
 	return hw.String(), nil
 }

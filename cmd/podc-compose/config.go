@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/project"
+)
+
+// config runs `podc config`.
+func config(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	f, err := parseFlags(args, project.ConfigFlags())
+	if err != nil {
+		return err
+	}
+	if err := checkConfig(f); err != nil {
+		return err
+	}
+	opt, err := configOptions(f, stdin)
+	if err != nil {
+		return err
+	}
+	warned := captureWarnings()
+	out, warnings, err := output(ctx, opt, f)
+	for _, w := range append(warned(), warnings...) {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+	if err != nil || f.is("quiet") {
+		return err
+	}
+	if name := f.last("output"); name != "" {
+		return writeOutput(name, out)
+	}
+	_, err = stdout.Write(out)
+	return err
+}
+
+func checkConfig(f *flagSet) error {
+	for _, name := range []string{"resolve-image-digests", "lock-image-digests"} {
+		if f.is(name) {
+			return compose.NotServed("", "--"+name, "")
+		}
+	}
+	if format := f.last("format"); format != "" && format != "yaml" && format != "json" {
+		return fmt.Errorf("unknown format %q: yaml and json are possible", format)
+	}
+	if f.is("no-interpolate") && f.last("hash") != "" {
+		return errors.New("--hash needs variables, which --no-interpolate keeps out")
+	}
+	return nil
+}
+
+func configOptions(f *flagSet, stdin io.Reader) (compose.Options, error) {
+	opt := compose.Options{
+		Files: f.values["file"], ProjectName: f.last("project-name"), ProjectDir: f.last("project-directory"),
+		Profiles: f.values["profile"], EnvFiles: f.values["env-file"], AllResources: f.is("all-resources"), Services: f.services,
+		Lenient:       true,
+		NoInterpolate: f.is("no-interpolate") || f.is("variables"), NoNormalize: f.is("no-normalize"),
+		NoConsistency: f.is("no-consistency"), NoPathResolution: f.is("no-path-resolution"),
+		NoEnvResolution: f.is("no-env-resolution"),
+	}
+	if opt.NoInterpolate {
+		opt.Services = nil
+	}
+	if f.is("profiles") || f.is("environment") || f.is("variables") {
+		opt.Profiles = append(opt.Profiles, "*")
+	}
+	for _, what := range []string{"volumes", "networks", "models", "variables"} {
+		opt.AllResources = opt.AllResources || f.is(what)
+	}
+	if slices.Contains(opt.Files, "-") || (len(opt.Files) == 0 && os.Getenv("COMPOSE_FILE") == "-") {
+		b, err := io.ReadAll(io.LimitReader(stdin, maxStdin+1))
+		if err != nil {
+			return opt, fmt.Errorf("cannot read standard input: %w", err)
+		}
+		if len(b) > maxStdin {
+			return opt, errors.New("standard input is larger than 16 MiB")
+		}
+		opt.Stdin = b
+	}
+	return opt, nil
+}
+
+const maxStdin = 16 << 20
+
+func writeOutput(name string, out []byte) error {
+	if err := os.WriteFile(name, out, 0o666); err != nil {
+		return fmt.Errorf("cannot write %s: %w", name, err)
+	}
+	return nil
+}
+
+// output makes what the flags ask for.
+func output(ctx context.Context, opt compose.Options, f *flagSet) ([]byte, []string, error) {
+	if opt.NoInterpolate {
+		m, warnings, err := compose.Model(ctx, opt)
+		if err != nil {
+			return nil, warnings, err
+		}
+		out, err := raw(m, f)
+		return out, warnings, err
+	}
+	p, err := compose.Load(ctx, opt)
+	if err != nil {
+		return nil, p.Warnings, err
+	}
+	out, err := render(p, f)
+	return out, p.Warnings, err
+}
+
+// raw shows a model whose variables are kept.
+func raw(m map[string]any, f *flagSet) ([]byte, error) {
+	for _, key := range []string{"services", "volumes", "networks", "models"} {
+		if f.is(key) {
+			section, _ := m[key].(map[string]any)
+			return lines(slices.Sorted(maps.Keys(section))), nil
+		}
+	}
+	switch {
+	case f.is("variables"):
+		return variables(m, f.last("format"))
+	case f.is("images"), f.is("profiles"), f.is("environment"):
+		return nil, errors.New("--no-interpolate shows the model, or names of its parts")
+	case f.last("format") == "json":
+		b, err := json.MarshalIndent(m, "", "  ")
+		return append(b, '\n'), err
+	}
+	return yaml.Marshal(m)
+}
+
+// render shows what the flags ask for of a loaded project.
+func render(p *compose.Project, f *flagSet) ([]byte, error) {
+	switch {
+	case f.is("services"):
+		return lines(p.Order), nil
+	case f.is("volumes"):
+		return lines(p.VolumeNames()), nil
+	case f.is("networks"):
+		return lines(p.NetworkNames()), nil
+	case f.is("models"):
+		return lines(p.ModelNames()), nil
+	case f.is("profiles"):
+		return lines(sorted(p.AllServices().GetProfiles())), nil
+	case f.is("images"):
+		return lines(images(p)), nil
+	case f.is("environment"):
+		return lines(p.Environment.Values()), nil
+	case f.last("hash") != "":
+		return hashes(p, f)
+	}
+	return model(p, f)
+}
+
+// model prints the whole project, so that it can be read again.
+func model(p *compose.Project, f *flagSet) ([]byte, error) {
+	marshal := func() ([]byte, error) { return p.MarshalYAML() }
+	if f.last("format") == "json" {
+		marshal = func() ([]byte, error) {
+			b, err := p.MarshalJSON()
+			return append(b, '\n'), err
+		}
+	}
+	b, err := marshal()
+	if err != nil {
+		return nil, fmt.Errorf("cannot print the model: %w", err)
+	}
+	return bytes.ReplaceAll(b, []byte("$"), []byte("$$")), nil
+}
+
+func images(p *compose.Project) []string {
+	var list []string
+	for _, name := range p.Order {
+		image := p.Services[name].Image
+		if image == "" {
+			image = p.Name + "-" + name
+		}
+		list = append(list, image)
+	}
+	return list
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}
+
+func lines(list []string) []byte {
+	if len(list) == 0 {
+		return nil
+	}
+	return []byte(strings.Join(list, "\n") + "\n")
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/compose-spec/compose-go/v2/template"
+	"go.yaml.in/yaml/v4"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/project/translate"
+)
+
+// hashes prints "service hash" lines for the services that --hash names, "*" being all.
+func hashes(p *compose.Project, f *flagSet) ([]byte, error) {
+	var key []byte
+	if name := f.last("key-file"); name != "" {
+		var err error
+		if key, err = os.ReadFile(name); err != nil {
+			return nil, fmt.Errorf("cannot read the key of this root: %w", err)
+		}
+	}
+	res, err := translate.Translate(p, translate.Options{Key: key, Compatibility: f.is("compatibility") || compatibility(p)})
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]string{}
+	for _, s := range res.Desired.Services {
+		byName[s.Name] = s.Hash
+	}
+	names := slices.Sorted(maps.Keys(byName))
+	if asked := f.last("hash"); asked != "*" {
+		names = strings.Split(asked, ",")
+	}
+	var list []string
+	for _, name := range names {
+		hash, ok := byName[name]
+		if !ok {
+			return nil, fmt.Errorf("no such service: %s", name)
+		}
+		list = append(list, name+" "+hash)
+	}
+	return lines(list), nil
+}
+
+// variable is one line of --variables.
+type variable struct {
+	Name      string `json:"name" yaml:"name"`
+	Required  bool   `json:"required" yaml:"required"`
+	Default   string `json:"defaultValue" yaml:"defaultValue"`
+	Alternate string `json:"presenceValue" yaml:"presenceValue"`
+}
+
+// variables prints the variables that the compose files refer to.
+func variables(tree map[string]any, format string) ([]byte, error) {
+	list := []variable{}
+	found := template.ExtractVariables(tree, template.DefaultPattern)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		v := found[name]
+		list = append(list, variable{v.Name, v.Required, v.DefaultValue, v.PresenceValue})
+	}
+	switch format {
+	case "json":
+		b, err := json.MarshalIndent(list, "", "  ")
+		return append(b, '\n'), err
+	case "yaml":
+		return yaml.Marshal(list)
+	}
+	var out bytes.Buffer
+	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
+	for _, v := range list {
+		fmt.Fprintf(w, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.Default, v.Alternate)
+	}
+	if err := w.Flush(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/compose"
+	"podc.example/podc/project"
+	"podc.example/podc/project/translate"
+)
+
+// load answers one request and returns the exit code.
+func load(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
+	reply := answer(ctx, stdin)
+	if err := json.NewEncoder(stdout).Encode(reply); err != nil {
+		return 1
+	}
+	if reply.Error != nil {
+		return 1
+	}
+	return 0
+}
+
+func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
+	var req project.LoadRequest
+	if err := json.NewDecoder(stdin).Decode(&req); err != nil {
+		return &project.LoadReply{Error: project.NewLoadError(fmt.Errorf("cannot decode the request: %w: %w", err, errdefs.ErrInvalidArgument), "")}
+	}
+	warned := captureWarnings()
+	p, err := compose.Load(ctx, options(req))
+	reply := &project.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted}
+	if err != nil {
+		reply.Error = project.NewLoadError(err, compose.HintOf(err))
+		return reply
+	}
+	res, err := translate.Translate(p, translate.Options{
+		Key: req.Key, Version: req.Version, Scale: req.Scale, Pull: req.Pull,
+		Compatibility: req.Compatibility || compatibility(p),
+	})
+	if err != nil {
+		reply.Error = project.NewLoadError(err, compose.HintOf(err))
+		return reply
+	}
+	reply.Desired, reply.Contents = res.Desired, res.Contents
+	reply.Desired.Warnings = append(warned(), reply.Desired.Warnings...)
+	reply.Inputs = slices.Compact(slices.Sorted(slices.Values(append(reply.Inputs, res.Inputs...))))
+	reply.Memo = !slices.Contains(p.ComposeFiles, "-")
+	return reply
+}
+
+func options(req project.LoadRequest) compose.Options {
+	return compose.Options{
+		Files: req.Files, Stdin: req.Stdin, WorkingDir: req.WorkingDir, ProjectDir: req.ProjectDir,
+		ProjectName: req.ProjectName, Profiles: req.Profiles, EnvFiles: req.EnvFiles,
+		Services: req.Services, NoDeps: req.NoDeps, AllResources: req.AllResources,
+	}
+}
+
+func compatibility(p *compose.Project) bool { return truthy(p.Environment["COMPOSE_COMPATIBILITY"]) }

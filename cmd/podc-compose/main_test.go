@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/project"
+)
+
+// stack writes a small project and moves into it.
+func stack(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "shop")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	yaml := `services:
+  web: {image: "nginx:${TAG:-1}", depends_on: [db], command: "echo $$HOME", profiles: [front]}
+  db: {image: postgres, volumes: ["data:/d"], secrets: [pw]}
+  old: {build: ., gpus: all}
+volumes: {data: {}, spare: {}}
+secrets: {pw: {environment: PW}}
+`
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(yaml), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	t.Setenv("PW", "canary")
+	return dir
+}
+
+func command(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(context.Background(), args, strings.NewReader(stdin), &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestConfigListings(t *testing.T) {
+	stack(t)
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"--services", "db\nold\n"},
+		{"--services --profile front", "db\nold\nweb\n"},
+		{"--services web", "db\nweb\n"},
+		{"--volumes", "data\nspare\n"},
+		{"--networks", "default\n"},
+		{"--profiles", "front\n"},
+		{"--images", "postgres\nshop-old\n"},
+		{"--models", ""},
+		{"-q", ""},
+		{"--no-interpolate --services", "db\nold\nweb\n"},
+		{"--variables", "NAME   REQUIRED   DEFAULT VALUE   ALTERNATE VALUE\nTAG    false      1               \n"},
+	} {
+		code, out, errs := command(t, "", append([]string{"config"}, strings.Fields(tt.args)...)...)
+		if code != 0 || out != tt.want {
+			t.Errorf("%s: exit %d, %q, want %q\n%s", tt.args, code, out, tt.want, errs)
+		}
+	}
+}
+
+func TestConfigModel(t *testing.T) {
+	stack(t)
+	code, out, errs := command(t, "", "config", "--profile=front", "web")
+	if code != 0 || !strings.Contains(out, "image: nginx:1\n") || !strings.Contains(out, "$$HOME") || strings.Contains(out, "canary") || strings.Contains(out, "old:") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	_, out, errs = command(t, "", "config")
+	if !strings.Contains(errs, "services.old.gpus: not served yet by this version of podc") || !strings.Contains(out, "gpus:") {
+		t.Errorf("a model is shown, with warnings: %s\n%s", errs, out)
+	}
+	_, out, _ = command(t, "", "config", "--no-interpolate")
+	if !strings.Contains(out, "nginx:${TAG:-1}") {
+		t.Error(out)
+	}
+	code, out, _ = command(t, "", "config", "--format", "json", "-o", "out.json")
+	if b, err := os.ReadFile("out.json"); code != 0 || out != "" || err != nil || !json.Valid(b) {
+		t.Errorf("exit %d, %q, %v", code, out, err)
+	}
+	code, out, _ = command(t, "services: {a: {image: x}}", "config", "-f", "-", "--images")
+	if code != 0 || out != "x\n" {
+		t.Errorf("exit %d, %q", code, out)
+	}
+	_, out, _ = command(t, "", "config", "--environment")
+	if !strings.Contains(out, "COMPOSE_PROJECT_NAME=shop\n") {
+		t.Error(out)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	stack(t)
+	for _, tt := range []struct{ args, want string }{
+		{"--frmat json", "podc: unknown flag: --frmat\nhint: did you mean --format?\n"},
+		{"--format xml", "podc: unknown format \"xml\": yaml and json are possible\n"},
+		{"-o", "podc: flag -o needs a value\n"},
+		{"--quiet=maybe", "podc: flag --quiet takes true or false, not \"maybe\"\n"},
+		{"wbe", "podc: no such service: wbe\nhint: did you mean \"web\"?\n"},
+		{"-f none.yaml", "podc: cannot read compose file none.yaml: no such file or directory\n"},
+		{"--lock-image-digests", "podc: --lock-image-digests: not served yet by this version of podc\n"},
+	} {
+		code, _, errs := command(t, "", append([]string{"config"}, strings.Fields(tt.args)...)...)
+		if code != 1 || errs != tt.want {
+			t.Errorf("%s: exit %d, %q, want %q", tt.args, code, errs, tt.want)
+		}
+	}
+}
+
+// TestHashes: `config --hash` shows what the label will hold.
+func TestHashes(t *testing.T) {
+	dir := stack(t)
+	if err := os.WriteFile("key", []byte("0123"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := command(t, "", "config", "--hash", "db", "--key-file", "key")
+	reply := ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"db"}, Key: []byte("0123"), Version: "9"})
+	if reply.Error != nil || out != "db "+reply.Desired.Services[0].Hash+"\n" {
+		t.Errorf("%q, %+v", out, reply)
+	}
+	if _, out, _ = command(t, "", "config", "--hash", "*"); strings.Count(out, "\n") != 2 {
+		t.Error(out)
+	}
+}
+
+func ask(t *testing.T, req project.LoadRequest) *project.LoadReply {
+	t.Helper()
+	b, err := json.Marshal(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, string(b), "load")
+	var reply project.LoadReply
+	if err := json.Unmarshal([]byte(out), &reply); err != nil || errs != "" {
+		t.Fatalf("%v: %q %s", err, out, errs)
+	}
+	if (code == 0) != (reply.Error == nil) {
+		t.Errorf("exit %d with error %v", code, reply.Error)
+	}
+	return &reply
+}
+
+func TestLoad(t *testing.T) {
+	dir := stack(t)
+	reply := ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"web"}, Scale: map[string]int{"web": 2}, Key: []byte("k"), Version: "9"})
+	d := reply.Desired
+	if d.Name != "shop" || len(d.Services) != 2 || d.Services[0].Name != "db" || d.Services[1].Replicas != 2 || !slices.Equal(d.Disabled, []string{"old"}) {
+		t.Errorf("%+v", d)
+	}
+	if !reply.Memo || !slices.Contains(reply.Inputs, filepath.Join(dir, "compose.yaml")) || !slices.Contains(reply.Inputs, filepath.Join(dir, "compose.override.yml")) {
+		t.Errorf("memo %t, inputs %v", reply.Memo, reply.Inputs)
+	}
+	b, err := json.Marshal(d)
+	if err != nil || bytes.Contains(b, []byte("canary")) {
+		t.Error("a secret is in the plain part of the reply")
+	}
+	reply.Fill()
+	if got := string(d.Services[0].Pod.Container.Files[0].Content); got != "canary" {
+		t.Errorf("content %q", got)
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	dir := stack(t)
+	e := ask(t, project.LoadRequest{WorkingDir: dir}).Error
+	if e == nil || !errors.Is(e, errdefs.ErrNotImplemented) || e.Message != "compose.yaml:4: services.old.gpus: not served yet by this version of podc" {
+		t.Errorf("%+v", e)
+	}
+	e = ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"nobody"}}).Error
+	if e == nil || !errors.Is(e, errdefs.ErrInvalidArgument) {
+		t.Errorf("%+v", e)
+	}
+	e = ask(t, project.LoadRequest{WorkingDir: "/", Files: []string{"/no.yaml"}}).Error
+	if e == nil || !errors.Is(e, errdefs.ErrNotFound) {
+		t.Errorf("%+v", e)
+	}
+	stdin := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"-"}, Stdin: []byte("services: {a: {image: x}}")})
+	if stdin.Error != nil || stdin.Memo || stdin.Desired.ConfigFiles[0] != "-" {
+		t.Errorf("%+v", stdin)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	if code, _, errs := command(t, ""); code != 1 || errs != "podc: podc-compose is called by podc, with load or config\n" {
+		t.Errorf("%d %q", code, errs)
+	}
+}

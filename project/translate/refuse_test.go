@@ -1,0 +1,69 @@
+package translate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// TestRefusals pins the words with which values are refused while translating. The folder of the project reads DIR in them.
+func TestRefusals(t *testing.T) {
+	const web = "services:\n  web:\n    image: nginx\n"
+	for _, tt := range []struct{ name, yaml, setup, want, hint string }{
+		{name: "pull always", yaml: web + "    pull_policy: always\n", want: `compose.yaml:4: services.web.pull_policy: "always": not served yet by this version of podc`},
+		{name: "--pull always", yaml: web, setup: "pull always", want: `--pull: "always": not served yet by this version of podc`},
+		{name: "pull nonsense", yaml: web + "    pull_policy: sometimes\n", want: "compose.yaml:4: services.web.pull_policy: 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'"},
+		{name: "platform", yaml: web + "    platform: linux/s390x\n", want: "compose.yaml:4: services.web.platform: linux/s390x: not served yet by this version of podc"},
+		{name: "driver", yaml: web + "    networks: [n]\nnetworks: {n: {driver: macvlan}}\n", want: `compose.yaml:5: networks.n.driver: "macvlan": not served yet by this version of podc`},
+		{name: "driver option", yaml: web + "    networks: [n]\nnetworks: {n: {driver_opts: {foo: bar}}}\n", want: "compose.yaml:5: networks.n.driver_opts.foo: not served yet by this version of podc"},
+		{name: "IPv6", yaml: web + "    networks: [n]\nnetworks: {n: {enable_ipv6: true}}\n", want: "compose.yaml:5: networks.n.enable_ipv6: not served yet by this version of podc"},
+		{name: "subnet", yaml: web + "    networks: [n]\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.1/24}]}}}\n", want: "compose.yaml:5: networks.n.ipam.config[0].subnet: 10.0.0.1/24 has bits set beyond its prefix", hint: "did you mean 10.0.0.0/24?"},
+		{name: "gateway", yaml: web + "    networks: [n]\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/24, gateway: 10.0.1.1}]}}}\n", want: "compose.yaml:5: networks.n.ipam.config[0].gateway: 10.0.1.1 is no address of 10.0.0.0/24"},
+		{name: "static address without subnet", yaml: web + "    networks: {n: {ipv4_address: 10.0.0.5}}\nnetworks: {n: {}}\n", want: `compose.yaml:4: services.web.networks.n.ipv4_address: network "n" has no subnet of its own`, hint: "give networks.n a subnet under ipam.config"},
+		{name: "static address of replicas", yaml: web + "    scale: 2\n    networks: {n: {ipv4_address: 10.0.0.5}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}\n", want: "compose.yaml:5: services.web.networks.n: 2 replicas cannot share one address"},
+		{name: "same static address", yaml: web + "    networks: {n: {ipv4_address: 10.0.0.5}}\n  w: {image: x, networks: {n: {ipv4_address: 10.0.0.5}}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}\n", want: `compose.yaml:4: services.web.networks: address 10.0.0.5 is that of service "w" too`},
+		{name: "network_mode bridge", yaml: web + "    network_mode: bridge\n", want: `compose.yaml:4: services.web.network_mode: "bridge": not served yet by this version of podc`, hint: "leave network_mode out: the project then has a network of its own"},
+		{name: "network_mode container", yaml: web + "    network_mode: container:x\n", want: `compose.yaml:4: services.web.network_mode: "container:x": not served yet by this version of podc`},
+		{name: "network_mode nonsense", yaml: web + "    network_mode: hots\n", want: `compose.yaml:4: services.web.network_mode: "hots" is none of none, host, service:NAME`},
+		{name: "ports of a sharer", yaml: web + "    ports: [\"80\"]\n    network_mode: service:db\n  db: {image: x}\n", want: `compose.yaml:4: services.web.ports: has no effect in a network shared with service "db"`, hint: "move it to services.db"},
+		{name: "host port twice", yaml: web + "    ports: [\"80:80\"]\n  b: {image: x, ports: [\"127.0.0.1:80:8080\"]}\n", want: `compose.yaml:4: services.web.ports: host port 80/tcp is published by service "b" too`},
+		{name: "replicas on one port", yaml: web + "    scale: 3\n    ports: [\"8080:80\"]\n", want: "compose.yaml:5: services.web.ports: 3 replicas cannot publish the one host port 8080", hint: "publish a range such as 8080-8082:80, or leave the host port out"},
+		{name: "scale of nobody", yaml: web, setup: "scale wbe=2", want: `cannot scale "wbe": no such service`},
+		{name: "target port", yaml: web + "    ports: [{target: 0}]\n", want: "compose.yaml:4: services.web.ports[0]: container port 0 is not between 1 and 65535"},
+		{name: "sctp", yaml: web + "    ports: [\"80:80/sctp\"]\n", want: "compose.yaml:4: services.web.ports[0]: protocol sctp: not served yet by this version of podc"},
+		{name: "IPv6 port", yaml: web + "    ports: [\"[::1]:80:80\"]\n", want: "compose.yaml:4: services.web.ports[0]: IPv6 address ::1: not served yet by this version of podc"},
+		{name: "expose", yaml: web + "    expose: [\"80/foo\"]\n", want: `compose.yaml:4: services.web.expose[0]: protocol "foo" is none of tcp, udp, sctp`},
+		{name: "restart", yaml: web + "    restart: sometimes\n", want: `compose.yaml:4: services.web.restart: "sometimes" is none of no, always, on-failure, unless-stopped`},
+		{name: "restart attempts", yaml: web + "    restart: always:3\n", want: `compose.yaml:4: services.web.restart: "always:3": only on-failure takes a number of attempts`},
+		{name: "signal", yaml: web + "    stop_signal: SIGFOO\n", want: `compose.yaml:4: services.web.stop_signal: "SIGFOO" is no signal`},
+		{name: "log driver", yaml: web + "    logging: {driver: syslog}\n", want: `compose.yaml:4: services.web.logging.driver: "syslog": not served yet by this version of podc`, hint: "use json-file, local or none"},
+		{name: "log option", yaml: web + "    logging: {options: {tag: x}}\n", want: "compose.yaml:4: services.web.logging.options.tag: not served yet by this version of podc"},
+		{name: "log size", yaml: web + "    logging: {options: {max-size: huge}}\n", want: `compose.yaml:4: services.web.logging.options.max-size: "huge" is no size of at least 4k`},
+		{name: "ulimit", yaml: web + "    ulimits: {nofiles: 5}\n", want: "compose.yaml:4: services.web.ulimits.nofiles: no such limit", hint: `did you mean "nofile"?`},
+		{name: "ulimit order", yaml: web + "    ulimits: {nofile: {soft: 5, hard: 4}}\n", want: "compose.yaml:4: services.web.ulimits.nofile: the soft limit 5 is above the hard limit 4"},
+		{name: "CDI", yaml: web + "    devices: [\"nvidia.com/gpu=all\"]\n", want: "compose.yaml:4: services.web.devices[0]: CDI device nvidia.com/gpu=all: not served yet by this version of podc"},
+		{name: "image volume", yaml: web + "    volumes: [{type: image, source: x, target: /x}]\n", want: "compose.yaml:4: services.web.volumes[0]: an image as a volume: not served yet by this version of podc"},
+		{name: "volume driver", yaml: web + "    volumes: [\"vol:/v\"]\nvolumes: {vol: {driver: nfs}}\n", want: `compose.yaml:5: volumes.vol.driver: "nfs": not served yet by this version of podc`},
+		{name: "tmpfs option", yaml: web + "    tmpfs: [\"/t:foo\"]\n", want: `compose.yaml:4: services.web.tmpfs[0]: option "foo" is not one of tmpfs`},
+		{name: "missing secret file", yaml: web + "    secrets: [s]\nsecrets:\n  s:\n    file: ./no\n", want: "compose.yaml:7: secrets.s.file: cannot read DIR/no: no such file or directory"},
+		{name: "config is a folder", yaml: web + "    configs: [c]\nconfigs: {c: {file: /}}\n", want: "compose.yaml:5: configs.c.file: cannot read /: is a directory", hint: "mount a folder with `volumes` instead"},
+		{name: "uid of a secret", yaml: web + "    secrets: [{source: s, uid: root}]\nsecrets: {s: {file: compose.yaml}}\n", want: `compose.yaml:4: services.web.secrets[0].uid: "root" is no numeric id`},
+		{name: "dns", yaml: web + "    dns: [one.one]\n", want: `compose.yaml:4: services.web.dns[0]: "one.one" is no address`},
+		{name: "extra host", yaml: web + "    extra_hosts: [\"a:b\"]\n", want: `compose.yaml:4: services.web.extra_hosts: a: "b" is neither an address nor host-gateway`},
+		{name: "mac address", yaml: web + "    mac_address: \"01:00:00:00:00:01\"\n", want: `compose.yaml:4: services.web.mac_address: "01:00:00:00:00:01" is no address of one interface`},
+		{name: "two at once", yaml: web + "    restart: x\n    stop_signal: x\n", want: "compose.yaml:5: services.web.stop_signal: \"x\" is no signal\ncompose.yaml:4: services.web.restart: \"x\" is none of no, always, on-failure, unless-stopped"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, dir := result(t, &txtar.Archive{Comment: []byte(tt.setup), Files: []txtar.File{{Name: "compose.yaml", Data: []byte(tt.yaml)}}})
+			message, hint, _ := strings.Cut(strings.TrimPrefix(got, "error: "), "\nhint: ")
+			message = strings.ReplaceAll(message, dir, "DIR")
+			if !strings.HasPrefix(got, "error: ") || message != tt.want {
+				t.Errorf("got  %.300s\nwant %s", message, tt.want)
+			}
+			if tt.hint != "" && strings.TrimSpace(hint) != tt.hint {
+				t.Errorf("hint %q, want %q", hint, tt.hint)
+			}
+		})
+	}
+}
