@@ -100,7 +100,7 @@ func (e *Engine) conmonArgs(r run) []string {
 	args := []string{
 		"--api-version", "1", "-c", r.id, "-u", r.id, "-n", r.name, "-r", r.runtime,
 		"-b", e.paths.bundle(r.name), "-p", filepath.Join(dir, "pid"), "--conmon-pidfile", filepath.Join(dir, "conmon.pid"),
-		"--exit-dir", e.paths.exits(), "--persist-dir", dir, "--full-attach", "--log-level", "error",
+		"--exit-dir", e.paths.exits(), "--persist-dir", dir, "--full-attach", "--no-sync-log", "--log-level", "error",
 		"--runtime-arg", "--root", "--runtime-arg", e.paths.runtime(),
 		"--exit-command", e.helper("podc-monitor"),
 	}

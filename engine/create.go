@@ -198,7 +198,7 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 		return p.remove(ctx, opt)
 	})
 	if errdefs.IsNotFound(err) {
-		return errors.Join(e.removeRunDir(name), e.emptyTrash())
+		return e.emptyTrash()
 	}
 	return podError("remove", name, err)
 }

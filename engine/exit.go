@@ -88,27 +88,52 @@ func (p *pod) clearRuntime() error {
 }
 
 // killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a
-// killed conmon leaves the container alone. After a proper end there is nothing to kill.
+// killed conmon leaves the container alone. After a proper end only conmon is left.
 func (p *pod) killStray() {
-	if _, err := os.Stat(p.e.paths.exit(p.ID)); err != nil {
-		p.killConmon()
+	if _, err := os.Stat(p.e.paths.exit(p.ID)); err == nil {
+		p.dismissExitHandler()
+		return
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
-		pids := p.e.paths.cgroupPids(p.ID)
-		if len(pids) == 0 {
+	p.killConmon()
+	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
+	defer cancel()
+	for ctx.Err() == nil {
+		alive := 0
+		for _, pid := range p.e.paths.cgroupPids(p.ID) {
+			// A zombie counts as gone: it is its parent's to reap.
+			if proc := findProcess(pid); proc != (process{}) {
+				alive++
+				proc.signal(unix.SIGKILL)
+				proc.wait(ctx)
+			}
+		}
+		if alive == 0 {
 			return
 		}
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		for _, pid := range pids {
-			proc := findProcess(pid)
-			proc.signal(unix.SIGKILL)
-			proc.wait(ctx)
+	}
+}
+
+// dismissExitHandler ends conmon before it runs the exit handler, or with it: who settles the pod does its work, under the
+// lock that it would wait for. The handler itself does not, of course.
+func (p *pod) dismissExitHandler() {
+	c := p.state.Conmon
+	if c.Pid == os.Getppid() || c.signal(unix.SIGSTOP) != nil {
+		return
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.Pid, c.Pid))
+	dismissed := []process{c}
+	for f := range strings.FieldsSeq(string(children)) {
+		if pid, err := strconv.Atoi(f); err == nil {
+			dismissed = append(dismissed, findProcess(pid))
 		}
-		cancel()
-		if len(pids) == 1 && findProcess(pids[0]) == (process{}) {
-			return // a zombie: whoever is its parent reaps it
-		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
+	defer cancel()
+	for _, d := range dismissed {
+		d.signal(unix.SIGKILL)
+	}
+	for _, d := range dismissed {
+		d.wait(ctx)
 	}
 }
 

@@ -82,6 +82,9 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 	}
 	defer l.Unlock()
 	p, err := e.load(name)
+	if errdefs.IsNotFound(err) {
+		return errors.Join(err, e.removeRunDir(name)) // taking the lock has made it anew
+	}
 	if err != nil {
 		return err
 	}
