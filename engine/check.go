@@ -46,6 +46,20 @@ func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
 	return mended, errors.Join(errs...)
 }
 
+// Tidy ends what a command did to group: it clears away what processes that died before left, and, once the group has no pod
+// any more, waits until nothing of it runs. Idempotent.
+func (e *Engine) Tidy(ctx context.Context, group string) error {
+	pods, err := e.Pods(group)
+	if err != nil {
+		return err
+	}
+	if len(pods) == 0 {
+		err = e.AwaitMonitorEnd(ctx, group)
+	}
+	_, repairErr := e.Repair(ctx)
+	return errors.Join(err, repairErr)
+}
+
 // finding is a Problem and the way to mend it.
 type finding struct {
 	Problem

@@ -68,7 +68,7 @@ func realEngine(t *testing.T) *Engine {
 		if err != nil {
 			t.Error(err)
 		}
-		groups := map[string]bool{}
+		groups := map[string]bool{"t": true}
 		for _, p := range pods {
 			groups[p.Spec.Group] = true
 			if err := e.RemovePod(ctx, p.Spec.Name, RemoveOptions{Force: true, Volumes: true}); err != nil {

@@ -48,7 +48,7 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	if err := deps.run(ctx, plan); err != nil {
 		return err
 	}
-	return deps.afterDown(ctx, d.Name, o, plan, refs)
+	return errors.Join(deps.Engine.Tidy(ctx, d.Name), deps.afterDown(ctx, d.Name, o, plan, refs))
 }
 
 // afterDown lets go of the project's images once no pod is left, and removes those asked for.

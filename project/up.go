@@ -2,6 +2,7 @@ package project
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -49,7 +50,11 @@ func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
 			return err
 		}
 	}
-	return deps.runInheriting(ctx, d.Name, o, plan)
+	err = deps.runInheriting(ctx, d.Name, o, plan)
+	if len(plan.Steps) == 0 {
+		return err
+	}
+	return errors.Join(err, deps.Engine.Tidy(context.WithoutCancel(ctx), d.Name))
 }
 
 // PlanUp returns what Up would do, without doing any of it. Images that are not here show as Pulls, and pods made from them

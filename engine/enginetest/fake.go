@@ -178,6 +178,9 @@ func (f *Fake) RemoveVolume(ctx context.Context, name string) error {
 	})
 }
 
+// Tidy implements project.Engine: nothing dies half-way in memory.
+func (f *Fake) Tidy(context.Context, string) error { return nil }
+
 // CheckPorts implements project.Engine.
 func (f *Fake) CheckPorts(_ context.Context, claims []netstack.PortClaim) error {
 	f.mu.Lock()
