@@ -28,7 +28,10 @@ func (e *Engine) StartPod(ctx context.Context, name string) error {
 			return fmt.Errorf("it is half made; remove it and create it anew: %w", errdefs.ErrFailedPrecondition)
 		}
 		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
-		return p.start(ctx)
+		if err := p.start(ctx); err != nil {
+			return errors.Join(err, p.giveUp(ctx))
+		}
+		return nil
 	})
 	return podError("start", name, err)
 }
@@ -41,15 +44,28 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 		}
 		p.state.Restarts++
 		err := p.start(ctx)
-		if err != nil && p.wantsRestart() {
+		switch {
+		case err == nil:
+			return nil
+		case p.wantsRestart():
 			p.scheduleRestart()
+			return errors.Join(err, p.settle(context.WithoutCancel(ctx)))
 		}
-		return err
+		return errors.Join(err, p.giveUp(ctx))
 	})
 	return podError("restart", name, err)
 }
 
-// start needs the pod's lock. On failure nothing of the run is left, and the state says why.
+// giveUp clears away what a failed start has left, even if the caller has gone.
+func (p *pod) giveUp(ctx context.Context) error {
+	if p.state.Status == StatusRestarting {
+		p.state.Status = StatusExited
+	}
+	return p.settle(context.WithoutCancel(ctx))
+}
+
+// start needs the pod's lock. A pod that restarts keeps that status until it runs, so that the restart outlives the death of
+// the process that does it. On failure the state says why, and the caller decides what follows.
 func (p *pod) start(ctx context.Context) error {
 	// Leftovers of an earlier run, or of a start whose process died, would get in the way.
 	if err := p.settle(ctx); err != nil {
@@ -62,18 +78,15 @@ func (p *pod) start(ctx context.Context) error {
 	defer active.Unlock()
 	p.state.Settled, p.state.Stopping, p.state.Error = false, false, ""
 	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
-	if p.state.Status == StatusRestarting {
-		p.state.Status = StatusExited
-	}
+	p.state.Started = time.Time{}    // of the run before; a start that fails has no run to judge
 	if err := p.save(); err != nil { // intent before effect
 		return err
 	}
-	if err := p.launch(ctx); err != nil {
+	err = p.launch(ctx)
+	if err != nil {
 		p.state.Error = err.Error()
-		// The caller may have given up; the clean-up must not.
-		return errors.Join(err, p.settle(context.WithoutCancel(ctx)))
 	}
-	return nil
+	return err
 }
 
 func (p *pod) launch(ctx context.Context) error {
