@@ -109,7 +109,18 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 // serveNames has the monitor answer names for a freshly attached pod. The sockets are open when it returns, so that not one
 // query is lost.
 func (e *Engine) serveNames(ctx context.Context, group, id string) error {
-	if err := e.askMonitor(ctx, group, MonitorRequest{Op: "serve", ID: id}); err != nil {
+	req := MonitorRequest{Op: "serve", ID: id}
+	err := e.askMonitor(ctx, group, req)
+	if err == nil {
+		return nil
+	}
+	// It may have been killed since it was last asked.
+	if ensured := e.EnsureMonitor(ctx, group); ensured == nil {
+		err = e.askMonitor(ctx, group, req)
+	} else {
+		err = errors.Join(err, ensured)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot have names resolved: %w", err)
 	}
 	return nil

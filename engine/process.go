@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,7 +91,7 @@ func (p process) signal(sig unix.Signal) error {
 	return nil
 }
 
-// wait returns nil when p has ended, or ctx's cause.
+// wait returns nil when p has ended, or ctx's cause. It holds no thread while it waits.
 func (p process) wait(ctx context.Context) error {
 	f, err := p.open()
 	if errors.Is(err, os.ErrProcessDone) {
@@ -100,35 +101,25 @@ func (p process) wait(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
-	return waitReadable(ctx, int(f.Fd()))
+	return AwaitPidfd(ctx, f)
 }
 
-// waitReadable blocks in poll(2) until fd is readable or ctx ends; an eventfd carries the cancellation into the kernel.
-func waitReadable(ctx context.Context, fd int) error {
-	cancel, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+// AwaitPidfd returns nil when the process behind a pidfd, made with PIDFD_NONBLOCK, has ended, or ctx's cause. It holds no
+// thread while it waits: the Go runtime's poller does.
+func AwaitPidfd(ctx context.Context, pidfd *os.File) error {
+	conn, err := pidfd.SyscallConn()
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() {
-		unix.Write(cancel, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	stop := context.AfterFunc(ctx, func() { pidfd.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err = conn.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
+		return n > 0 && err == nil
 	})
-	defer func() {
-		if !stop() {
-			<-ctx.Done() // the write above may be under way: it must not meet a reused descriptor
-		}
-		unix.Close(cancel)
-	}()
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(cancel), Events: unix.POLLIN}}
-	for {
-		_, err := unix.Poll(fds, -1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-		if fds[0].Revents != 0 {
-			return nil
-		}
-		if fds[1].Revents != 0 || ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
+	return err
 }
