@@ -93,11 +93,11 @@ func cgroupMountsByController() map[string]string {
 	return mounts
 }
 
-// cgroupPids lists the processes of a container: those of the first hierarchy that has its cgroup.
-func (p paths) cgroupPids(id string) []int {
+// cgroupPids lists the processes in a cgroup and below it: those of the first hierarchy that has it.
+func cgroupPids(group string) []int {
 	for _, m := range cgroupMounts() {
 		var pids []int
-		err := filepath.WalkDir(filepath.Join(m, p.cgroupOf(id)), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(m, group), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.Name() != "cgroup.procs" {
 				return err
 			}

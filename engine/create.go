@@ -64,10 +64,10 @@ func podError(verb, name string, err error) error {
 
 // checkSpec refuses what can be known to be wrong before anything is made.
 func checkSpec(s PodSpec, img Image) error {
-	if !validName.MatchString(s.Name) {
+	if !disk.IsName(s.Name) {
 		return fmt.Errorf("the name is not valid: %w", errdefs.ErrInvalidArgument)
 	}
-	if s.Group == "" || !validName.MatchString(s.Group) {
+	if s.Group == "" || !disk.IsName(s.Group) {
 		return fmt.Errorf("group %q is not valid: %w", s.Group, errdefs.ErrInvalidArgument)
 	}
 	for _, m := range s.Container.Mounts {
@@ -238,7 +238,7 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 
 // removeRunDir removes the pod's folder in RUN, lock file included: who waits for that lock notices and starts over.
 func (e *Engine) removeRunDir(name string) error {
-	if !validName.MatchString(name) {
+	if !disk.IsName(name) {
 		return nil
 	}
 	dir := e.paths.runPod(name)

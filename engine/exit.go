@@ -46,6 +46,9 @@ func (p *pod) settle(ctx context.Context) error {
 	if err := p.clearRuntime(); err != nil {
 		return err
 	}
+	if p.state.Status == StatusRestarting {
+		return nil
+	}
 	if p.state.Status == StatusExited && p.endedAlone() && p.wantsRestart() {
 		p.scheduleRestart()
 		return p.e.EnsureMonitor(ctx, p.Spec.Group)
@@ -99,7 +102,7 @@ func (p *pod) killStray() {
 	defer cancel()
 	for ctx.Err() == nil {
 		alive := 0
-		for _, pid := range p.e.paths.cgroupPids(p.ID) {
+		for _, pid := range p.pids() {
 			// A zombie counts as gone: it is its parent's to reap.
 			if proc := findProcess(pid); proc != (process{}) {
 				alive++

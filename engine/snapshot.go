@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
 )
 
 // Snapshot reads what exists: the pods of group (of every group if it is empty), all networks and all volumes. It takes no
@@ -71,7 +73,7 @@ func (e *Engine) Pod(name string) (Pod, error) {
 
 // read loads and refreshes one pod for looking at, without its lock.
 func (e *Engine) read(name string) (*pod, error) {
-	if !validName.MatchString(name) {
+	if !disk.IsName(name) {
 		return nil, fmt.Errorf("pod %q does not exist: %w", name, errdefs.ErrNotFound)
 	}
 	p, err := e.load(name)

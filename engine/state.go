@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,8 +67,6 @@ type pod struct {
 	last  lastRun
 }
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
-
 // lockDeadline bounds the wait for a pod's lock. A holder starts or stops the pod, which has deadlines of its own.
 const lockDeadline = 2 * time.Minute
 
@@ -101,7 +98,7 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 const statusGone Status = "gone"
 
 func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
-	if !validName.MatchString(name) {
+	if !disk.IsName(name) {
 		return nil, fmt.Errorf("pod name %q is not valid: %w", name, errdefs.ErrInvalidArgument)
 	}
 	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the holder of pod "+name)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -21,8 +20,6 @@ type Store struct{ dir string }
 // Open returns the store in dir. It has no side effect.
 func Open(dir string) *Store { return &Store{dir} }
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
-
 func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "volume.json") }
 
 // Path is the folder of a volume's data.
@@ -30,7 +27,7 @@ func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_d
 
 // Lock excludes others who create, seed or remove the volume. Order: after the pod's and the network's locks.
 func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
-	if !validName.MatchString(name) {
+	if !disk.IsName(name) {
 		return nil, fmt.Errorf("volume name %q is not valid: %w", name, errdefs.ErrInvalidArgument)
 	}
 	ctx, cancel := disk.WithDeadline(ctx, 10*time.Minute, "the holder of volume "+name) // seeding a large volume takes long
@@ -86,7 +83,7 @@ func (s *Store) List() (map[string]Volume, error) {
 	}
 	list := map[string]Volume{}
 	for _, e := range entries {
-		if !validName.MatchString(e.Name()) {
+		if !disk.IsName(e.Name()) {
 			continue
 		}
 		v, err := s.Get(e.Name())
@@ -129,7 +126,7 @@ func (s *Store) Strays() ([]string, error) {
 	}
 	var strays []string
 	for _, e := range entries {
-		if !validName.MatchString(e.Name()) {
+		if !disk.IsName(e.Name()) {
 			continue
 		}
 		if _, err := s.Get(e.Name()); errdefs.IsNotFound(err) && !disk.Held(filepath.Join(s.dir, ".locks", e.Name())) {
