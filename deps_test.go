@@ -1,0 +1,139 @@
+// Package podc_test checks the architecture: who may import whom, and what each binary links. A dependency that appears
+// where it should not fails here, with the reason.
+package podc_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "podc.example/podc/"
+	tags   = "-tags=containers_image_openpgp,exclude_graphdriver_btrfs"
+)
+
+// Heavy parties, by import path prefix.
+const (
+	composeGo = "github.com/compose-spec/compose-go"
+	storage   = "go.podman.io/storage"
+	image     = "go.podman.io/image"
+	buildkit  = "github.com/moby/buildkit"
+	urfave    = "github.com/urfave/cli"
+	registry  = "github.com/google/go-containerregistry"
+	testPkg   = "testing"
+)
+
+// imports says what a package, with all that is below it unless exact, must not import itself.
+var imports = []struct {
+	of    string
+	exact bool
+	never []string
+	why   string
+}{
+	{"compose", false, []string{module + "engine", module + "project", module + "netstack", module + "volumes"},
+		"compose knows YAML and no containers: it can be used without podc"},
+	{"engine", true, []string{module + "compose", module + "project", module + "engine/images"},
+		"the engine knows no compose words, and images reach it resolved: the helpers that restart pods stay small"},
+	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
+		"images are stored whoever runs them"},
+	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},
+		"netstack knows keys and namespaces, no pods"},
+	{"volumes", false, []string{module + "engine", module + "project", module + "compose", module + "netstack"},
+		"volumes know folders, no pods"},
+	{"project", true, []string{module + "compose", composeGo, storage, image},
+		"plans are made and run by quick commands; the translation of compose is in project/translate"},
+	{"internal/disk", false, []string{module}, "the one helper package is below all others"},
+	{"internal/testimage", false, []string{module + "engine", module + "project", module + "compose", module + "cmd"},
+		"test images are made without the code under test"},
+}
+
+func TestImports(t *testing.T) {
+	for _, line := range list(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...") {
+		pkg, imported, _ := strings.Cut(line, " ")
+		for _, rule := range imports {
+			path := module + rule.of
+			if pkg != path && (rule.exact || !strings.HasPrefix(pkg, path+"/")) {
+				continue
+			}
+			for _, i := range strings.Fields(imported) {
+				if is := within(i, rule.never); is != "" && !strings.HasPrefix(i, path) {
+					t.Errorf("%s imports %s: %s", pkg, i, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// links says what a binary must not link, directly or not.
+var links = []struct {
+	binary string
+	never  []string
+	why    string
+}{
+	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, "github.com/sirupsen/logrus"},
+		"ps, logs, exec and a converged up have to start as quickly as a small program"},
+	{"podc-compose", []string{storage, image, buildkit, registry, testPkg}, "it translates compose files and stores nothing"},
+	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg, "net/http"},
+		"one runs for each group, and one more at each exit: it is to stay within a few MB"},
+	{"podc-image", []string{composeGo, buildkit, urfave, registry, testPkg}, "it knows images and no projects"},
+}
+
+func TestLinks(t *testing.T) {
+	for _, rule := range links {
+		deps := list(t, "-deps", "./cmd/"+rule.binary)
+		for _, dep := range deps {
+			if is := within(dep, rule.never); is != "" {
+				t.Errorf("%s links %s: %s", rule.binary, dep, rule.why)
+			}
+		}
+	}
+}
+
+// TestStatic: what podc starts for every pod must build without cgo.
+func TestStatic(t *testing.T) {
+	for _, binary := range []string{"podc", "podc-compose", "podc-monitor"} {
+		for _, dep := range list(t, "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}}{{end}}", "./cmd/"+binary) {
+			if dep != "" {
+				t.Errorf("%s: %s needs cgo", binary, dep)
+			}
+		}
+	}
+}
+
+// TestOneWordPackages: names that say nothing are no names.
+func TestOneWordPackages(t *testing.T) {
+	for _, pkg := range list(t, "./...") {
+		for part := range strings.SplitSeq(strings.TrimPrefix(pkg, module), "/") {
+			if slices.Contains([]string{"types", "utils", "util", "common", "helpers", "pkg", "misc"}, part) {
+				t.Errorf("package %s: say what it is about", pkg)
+			}
+		}
+	}
+}
+
+// within returns the prefix that path is, or is below, if any.
+func within(path string, prefixes []string) string {
+	for _, p := range prefixes {
+		if path == p || strings.HasPrefix(path, strings.TrimSuffix(p, "/")+"/") {
+			return p
+		}
+	}
+	return ""
+}
+
+// list runs go list as the binaries are built: without cgo, but for the one that says otherwise.
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", tags}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v\n%s", args, err, stderr.String())
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
