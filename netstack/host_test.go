@@ -12,49 +12,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack/internal/nettest"
 )
 
-// The tests that need a host run in a process of their own whose network and mount namespaces are new: nothing they do can
-// touch the machine, and they leave nothing behind. Its uplink leads to another namespace, "the LAN".
-
-const childMark = "PODC_NETSTACK_TEST_CHILD"
-
-// onHost runs the calling test again in a child that is root of a fresh network; it reports whether this is the child.
+// onHost runs the calling test in namespaces of its own; see nettest.
 func onHost(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv(childMark) == t.Name() {
-		setLinkUp(t, "lo")
-		return true
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: makes network namespaces")
-	}
-	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=120s")
 	if *update {
-		cmd.Args = append(cmd.Args, "-update")
+		return nettest.OnHost(t, "-update")
 	}
-	cmd.Env = append(os.Environ(), childMark+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("in its own namespaces: %v\n%s", err, out)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
-		t.Skipf("in its own namespaces: %s", out)
-	}
-	if testing.Verbose() {
-		t.Logf("%s", out)
-	}
-	return false
+	return nettest.OnHost(t)
 }
 
 // lab is a host with a Stack and pods.
@@ -67,31 +40,14 @@ type lab struct {
 func newLab(t *testing.T, rootID string) *lab {
 	t.Helper()
 	dir := t.TempDir()
-	// Mounts (pinned namespaces) must not be seen outside.
-	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	l := &lab{t: t, dir: dir, Stack: Open(Config{RootID: rootID, Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run"),
 		ConfDirs: []string{filepath.Join(dir, "cni")}})}
 	return l
 }
 
-// pin makes a namespace and pins it; its mount goes with the test.
 func (l *lab) pin(name string) string {
 	l.t.Helper()
-	path := filepath.Join(l.dir, "ns-"+name)
-	must(l.t, os.WriteFile(path, nil, 0o600))
-	done := make(chan error)
-	go func() {
-		// The thread is not unlocked: it ends with the goroutine.
-		lockThread()
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		}
-		done <- err
-	}()
-	must(l.t, <-done)
-	l.t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
-	return path
+	return nettest.Pin(l.t, l.dir, name)
 }
 
 // attach attaches a new pod, named as its id.
@@ -178,7 +134,7 @@ func (l *lab) uplink() string {
 // serve answers "<name> <address of the client>" to whoever connects or sends to a port inside a namespace ("" is the host).
 func (l *lab) serve(ns, network, addr, name string) {
 	l.t.Helper()
-	must(l.t, within(ns, func() error {
+	must(l.t, nettest.In(ns, func() error {
 		if network == "udp" {
 			pc, err := net.ListenPacket("udp4", addr)
 			if err != nil {
@@ -231,7 +187,7 @@ func (w writerTo) Write(p []byte) (int, error) { return w.pc.WriteTo(p, w.to) }
 func (l *lab) call(ns, network, addr string) (name, seen string) {
 	l.t.Helper()
 	var c net.Conn
-	err := within(ns, func() (err error) {
+	err := nettest.In(ns, func() (err error) {
 		c, err = net.DialTimeout(network+"4", addr, 700*time.Millisecond)
 		return err
 	})
@@ -252,13 +208,6 @@ func (l *lab) call(ns, network, addr string) (name, seen string) {
 	return name, host
 }
 
-func within(ns string, f func() error) error {
-	if ns == "" {
-		return f()
-	}
-	return inNetNS(ns, f)
-}
-
 // expect checks who answers.
 func (l *lab) expect(ns, network, addr, want string) {
 	l.t.Helper()
@@ -269,13 +218,6 @@ func (l *lab) expect(ns, network, addr, want string) {
 		}
 		l.t.Errorf("%s %s from %s: answered by %q, want %q", network, addr, from, got, want)
 	}
-}
-
-func setLinkUp(t *testing.T, name string) {
-	t.Helper()
-	link, err := netlink.LinkByName(name)
-	must(t, err)
-	must(t, netlink.LinkSetUp(link))
 }
 
 func must(t *testing.T, err error) {

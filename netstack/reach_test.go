@@ -2,11 +2,8 @@ package netstack
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 )
-
-func lockThread() { runtime.LockOSThread() }
 
 // TestReach is the matrix of who reaches whom.
 func TestReach(t *testing.T) {
