@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// What a group's monitor (package engine/monitor) needs of the engine beside the verbs that everybody uses.
+
+// Duty is what one pod asks of the monitor.
+type Duty struct {
+	Pod       Pod
+	NextStart time.Time    // when a restarting pod is due
+	Health    *HealthCheck // every default filled in; nil: no probe
+	// Names says that names are to be answered inside the pod's namespace, as long as it has one.
+	Names bool
+	// Settled says that nothing of the last run is left to clear away, and no start is under way.
+	Settled bool
+}
+
+// Idle reports whether the pod needs nobody: it neither runs, nor will restart, nor is being started or cleared away.
+func (d Duty) Idle() bool {
+	return d.Settled && d.Pod.Status != StatusRunning && d.Pod.Status != StatusRestarting
+}
+
+// Duty reads what one pod asks of its monitor; errdefs.IsNotFound if there is no such pod (yet).
+func (e *Engine) Duty(name string) (Duty, error) {
+	p, err := e.read(name)
+	if err != nil {
+		return Duty{}, err
+	}
+	return p.duty(), nil
+}
+
+// Duties reads those of a whole group.
+func (e *Engine) Duties(group string) ([]Duty, error) {
+	all, err := e.readAll()
+	if err != nil {
+		return nil, err
+	}
+	var duties []Duty
+	for _, p := range all {
+		if p.Spec.Group == group {
+			duties = append(duties, p.duty())
+		}
+	}
+	return duties, nil
+}
+
+func (p *pod) duty() Duty {
+	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck()}
+	if p.state.Status == StatusRestarting {
+		d.NextStart = p.state.NextStart
+	}
+	d.Names = p.Spec.Network.Mode == NetworkPrivate && len(p.Spec.Network.Endpoints) > 0
+	return d
+}
+
+// PodsRunDir is the folder that has one folder per pod of this boot, in which StateFile is replaced whenever the pod changes.
+func (e *Engine) PodsRunDir() string { return e.paths.runPods() }
+
+// StateFile is the name of the file whose replacement tells that a pod has changed.
+const StateFile = "state.json"
+
+// AwaitEnd returns nil when the run of a pod that began at started is over: its first process has ended, and so has conmon,
+// which runs the exit handler. At once if it is over already.
+func (e *Engine) AwaitEnd(ctx context.Context, name string, started time.Time) error {
+	p, err := e.read(name)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil || p.state.Status != StatusRunning || !p.state.Started.Equal(started) {
+		return err
+	}
+	return errors.Join(p.state.Init.wait(ctx), p.state.Conmon.wait(ctx))
+}
+
+// KillMarked kills every process of a running pod's container whose environment holds an entry that begins with marker, and
+// what these have started, until none is left or ctx ends. It is how a probe is ended with all its children, those that
+// left its session or lost their parent included. The container's first process is never meant.
+func (e *Engine) KillMarked(ctx context.Context, name, marker string) error {
+	p, err := e.read(name)
+	if err != nil {
+		return err
+	}
+	for {
+		doomed := marked(p.pids(), p.state.Init.Pid, []byte(marker))
+		if len(doomed) == 0 {
+			return nil
+		}
+		for _, d := range doomed {
+			d.signal(unix.SIGKILL)
+		}
+		for _, d := range doomed {
+			if err := d.wait(ctx); err != nil {
+				return fmt.Errorf("cannot end process %d of %q: %w", d.Pid, name, err)
+			}
+		}
+	}
+}
+
+// marked picks the processes that carry the marker, and their descendants.
+func marked(pids []int, init int, marker []byte) []process {
+	parents := map[int]int{}
+	hit := map[int]bool{}
+	for _, pid := range pids {
+		parents[pid] = parentOf(pid)
+		env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+		for kv := range bytes.SplitSeq(env, []byte{0}) {
+			hit[pid] = hit[pid] || bytes.HasPrefix(kv, marker)
+		}
+	}
+	var found []process
+	for _, pid := range pids {
+		doomed := false
+		// Pids are few, and a chain that is longer than they are many is a circle of reused numbers.
+		for up, n := pid, 0; up != init && up > 1 && n <= len(pids) && !doomed; up, n = parents[up], n+1 {
+			doomed = hit[up]
+		}
+		if proc := findProcess(pid); doomed && proc != (process{}) {
+			found = append(found, proc)
+		}
+	}
+	return found
+}
+
+func parentOf(pid int) int {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	i := bytes.LastIndexByte(b, ')')
+	if err != nil || i < 0 {
+		return 0
+	}
+	f := bytes.Fields(b[i+1:])
+	if len(f) < 2 {
+		return 0
+	}
+	ppid, _ := strconv.Atoi(string(f[1]))
+	return ppid
+}
+
+// pids lists the processes of the container.
+func (p *pod) pids() []int {
+	if parent := p.Spec.Container.CgroupParent; parent != "" {
+		return cgroupPids(filepath.Join(parent, p.ID))
+	}
+	return cgroupPids(p.e.paths.cgroupOf(p.ID))
+}
