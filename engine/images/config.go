@@ -279,7 +279,7 @@ func health(r *rawHealth) (*engine.HealthCheck, error) {
 		return nil, fmt.Errorf("%d retries", r.Retries)
 	}
 	if err := checkTest(r.Test); err != nil {
-		return nil, fmt.Errorf("Test: %w", err)
+		return nil, err
 	}
 	return &engine.HealthCheck{Test: r.Test, Interval: r.Interval, Timeout: r.Timeout, Retries: r.Retries,
 		StartPeriod: r.StartPeriod, StartInterval: r.StartInterval}, nil
@@ -295,7 +295,7 @@ func checkTest(test []string) error {
 	case kind == "CMD" && rest >= 1:
 	case kind == "CMD-SHELL" && rest == 1:
 	default:
-		return fmt.Errorf("%q is not NONE, CMD with arguments, or CMD-SHELL with one line", test)
+		return fmt.Errorf("test %q is not NONE, CMD with arguments, or CMD-SHELL with one line", test)
 	}
 	return checkArguments(test)
 }

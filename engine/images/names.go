@@ -113,11 +113,6 @@ func (snap *snapshot) must(ref string) (*storage.Image, error) {
 	return img, nil
 }
 
-// isID reports whether ref is a way to write the image's ID, and not one of its names.
-func isID(img *storage.Image, ref string) bool {
-	return strings.HasPrefix(img.ID, strings.TrimPrefix(ref, "sha256:"))
-}
-
 // nameOf is the name that the image was asked for by; ref must have found it.
 func (snap *snapshot) nameOf(img *storage.Image, ref string) string {
 	for _, form := range []string{ref, "localhost/" + ref} {
