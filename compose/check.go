@@ -55,11 +55,14 @@ const maxName = 100
 
 var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
-func (c *checker) name(key, name string) {
-	switch {
-	case len(name) > maxName:
+func (c *checker) length(key, name string) {
+	if len(name) > maxName {
 		c.fail(key, "the name %.20q... is longer than %d characters", name, maxName)
-	case !objectName.MatchString(name):
+	}
+}
+
+func (c *checker) name(key, name string) {
+	if c.length(key, name); !objectName.MatchString(name) {
 		c.fail(key, "the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed, and a letter or digit comes first", name)
 	}
 }
@@ -76,7 +79,7 @@ func (c *checker) names() {
 
 func (c *checker) service(name string, s types.ServiceConfig) {
 	key := "services." + name
-	c.name(key, name)
+	c.length(key, name)
 	c.image(key, s)
 	c.references(key, s)
 	c.replicas(key, s)
@@ -284,7 +287,12 @@ func (c *checker) fileObjects() {
 
 // fileObject checks that the source of a config or secret can be had.
 func (c *checker) fileObject(key string, f types.FileObjectConfig) {
-	if _, set := c.env[f.Environment]; f.Environment != "" && !set {
+	_, set := c.env[f.Environment]
+	switch {
+	case f.Environment == "" || set:
+	case c.opt.Lenient:
+		c.warnKey(key+".environment", "variable %s is not set", f.Environment)
+	default:
 		c.errs = append(c.errs, &Error{Class: errdefs.ErrNotFound, Problems: []Problem{{Key: key + ".environment",
 			Text: fmt.Sprintf("variable %s is not set", f.Environment)}}})
 	}

@@ -264,17 +264,42 @@ func (l *load) selected(tp *types.Project) (*types.Project, error) {
 			return nil, err
 		}
 	}
-	policy := types.IncludeDependencies
-	if l.opt.NoDeps {
-		policy = types.IgnoreDependencies
-	}
-	if tp, err = tp.WithSelectedServices(l.opt.Services, policy); err != nil {
-		return nil, l.loaderError(err)
-	}
+	l.pick(tp)
 	if !l.opt.AllResources {
 		tp = tp.WithoutUnnecessaryResources()
 	}
 	return tp, nil
+}
+
+// pick disables all services but those asked for and, unless NoDeps, what they depend on.
+func (l *load) pick(tp *types.Project) {
+	if len(l.opt.Services) == 0 {
+		return
+	}
+	keep := map[string]bool{}
+	for queue := slices.Clone(l.opt.Services); len(queue) > 0; queue = queue[1:] {
+		name := queue[0]
+		s, active := tp.Services[name]
+		if keep[name] || !active {
+			continue
+		}
+		keep[name] = true
+		if !l.opt.NoDeps {
+			queue = append(queue, s.GetDependencies()...)
+		}
+	}
+	if tp.DisabledServices == nil {
+		tp.DisabledServices = types.Services{}
+	}
+	for name, s := range tp.Services {
+		if !keep[name] {
+			tp.DisabledServices[name] = s
+			delete(tp.Services, name)
+		}
+	}
+	for _, s := range tp.Services {
+		maps.DeleteFunc(s.DependsOn, func(dep string, _ types.ServiceDependency) bool { return !keep[dep] })
+	}
 }
 
 func noSuchService(name string, tp *types.Project) error {

@@ -11,12 +11,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// Variables are the environment variables that change how a project is loaded.
-func Variables() []string {
-	return []string{"COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES",
-		"COMPOSE_DISABLE_ENV_FILE", "COMPOSE_COMPATIBILITY", "DOCKER_DEFAULT_PLATFORM"}
-}
-
 func processEnvironment() map[string]string {
 	env := map[string]string{}
 	for _, kv := range os.Environ() {
@@ -31,16 +25,13 @@ func processEnvironment() map[string]string {
 // already wins; of several files the last wins.
 func (l *load) loadEnvFiles(dir string) error {
 	files, required := l.envFiles(dir)
+	l.inputs.add(files...)
+	if !required && (missing(files...) || isFolder(files...)) {
+		return nil // a Python environment is often called .env
+	}
 	for _, f := range files {
-		l.inputs.add(f)
 		if err := checkFile(f, "env file", ""); err != nil {
-			if required {
-				return err
-			}
-			if _, statErr := os.Stat(f); statErr == nil {
-				return err
-			}
-			return nil
+			return err
 		}
 	}
 	vars, err := dotenv.GetEnvFromFile(l.env, files)

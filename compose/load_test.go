@@ -103,6 +103,12 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	}
 }
 
+func TestEnvFolderIsNoEnvFile(t *testing.T) {
+	if p := mustLoad(t, map[string]string{"compose.yaml": one, ".env/bin/": ""}, Options{}); p.Services["web"].Image != "i:none" {
+		t.Error(p.Services["web"].Image)
+	}
+}
+
 func TestProjectName(t *testing.T) {
 	named := map[string]string{"compose.yaml": "name: in-file\n" + one, "b.yaml": "name: last\n"}
 	for _, tt := range []struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -51,9 +52,20 @@ func (l *load) checkServiceFiles(name string, s types.ServiceConfig) []error {
 	return errs
 }
 
-func missing(path string) bool {
-	_, err := os.Stat(path)
-	return os.IsNotExist(err)
+// missing says that none of the paths exists.
+func missing(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(p string) bool {
+		_, err := os.Stat(p)
+		return !os.IsNotExist(err)
+	})
+}
+
+// isFolder says that one of the paths is a folder.
+func isFolder(paths ...string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		st, err := os.Stat(p)
+		return err == nil && st.IsDir()
+	})
 }
 
 // fileObjects notes the files behind configs and secrets as inputs.

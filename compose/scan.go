@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
-	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 	"go.yaml.in/yaml/v4"
@@ -335,7 +334,7 @@ func (s *scanner) text(n *yaml.Node, env types.Mapping) string {
 	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		return ""
 	}
-	out, err := template.SubstituteWithOptions(n.Value, env.Resolve, template.WithoutLogging)
+	out, err := (&substitution{lookup: env.Resolve}).expand(n.Value, 0)
 	if err != nil {
 		return ""
 	}

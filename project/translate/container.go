@@ -33,7 +33,15 @@ func container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error
 		grace := time.Duration(*s.StopGracePeriod)
 		c.StopGrace = &grace
 	}
-	return compose.Join(stopSignal(c, key, s), restart(c, key, s), logging(c, key+".logging", s.Logging))
+	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), stopSignal(c, key, s), restart(c, key, s), logging(c, key+".logging", s.Logging))
+}
+
+// deployMode accepts services that keep running: replicated, or one for each of one machine.
+func deployMode(key string, d *types.DeployConfig) error {
+	if d == nil || d.Mode == "" || d.Mode == "replicated" || d.Mode == "global" {
+		return nil
+	}
+	return compose.NotServed(key, fmt.Sprintf("%q", d.Mode), "use replicated")
 }
 
 // environment lists the variables by name; those without a value are not set.

@@ -52,6 +52,7 @@ func TestRefusals(t *testing.T) {
 		{name: "dns", yaml: web + "    dns: [one.one]\n", want: `compose.yaml:4: services.web.dns[0]: "one.one" is no address`},
 		{name: "extra host", yaml: web + "    extra_hosts: [\"a:b\"]\n", want: `compose.yaml:4: services.web.extra_hosts: a: "b" is neither an address nor host-gateway`},
 		{name: "mac address", yaml: web + "    mac_address: \"01:00:00:00:00:01\"\n", want: `compose.yaml:4: services.web.mac_address: "01:00:00:00:00:01" is no address of one interface`},
+		{name: "job", yaml: web + "    deploy: {mode: replicated-job}\n", want: `compose.yaml:4: services.web.deploy.mode: "replicated-job": not served yet by this version of podc`},
 		{name: "two at once", yaml: web + "    restart: x\n    stop_signal: x\n", want: "compose.yaml:5: services.web.stop_signal: \"x\" is no signal\ncompose.yaml:4: services.web.restart: \"x\" is none of no, always, on-failure, unless-stopped"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
