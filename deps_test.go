@@ -76,7 +76,7 @@ var links = []struct {
 	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, "github.com/sirupsen/logrus"},
 		"ps, logs, exec and a converged up have to start as quickly as a small program"},
 	{"podc-compose", []string{storage, image, buildkit, registry, testPkg}, "it translates compose files and stores nothing"},
-	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg, "net/http"},
+	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg},
 		"one runs for each group, and one more at each exit: it is to stay within a few MB"},
 	{"podc-image", []string{composeGo, buildkit, urfave, registry, testPkg}, "it knows images and no projects"},
 }
