@@ -51,6 +51,7 @@ func (t tree) link(name, target string) {
 // base is what every root filesystem has: the folders, users, and /bin, /lib and so on as links into /usr.
 func base(users map[string]int) tree {
 	t := tree{}
+	t.dir("./", 0o755, 0)
 	for _, d := range []string{"dev", "etc", "home", "proc", "sys", "usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "var", "run"} {
 		t.dir(d, 0o755, 0)
 	}

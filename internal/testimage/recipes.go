@@ -57,7 +57,7 @@ var recipes = map[string]recipe{
 		},
 	},
 	Postgres: {
-		packages: []string{"postgresql", "busybox-static"},
+		packages: []string{"postgresql", "libc-bin", "busybox-static"}, // libc-bin: the locale C.UTF-8,
 		users:    map[string]int{"postgres": 999},
 		text:     postgresEntrypoint,
 		add: func(t tree) {
@@ -108,7 +108,7 @@ func (b *builder) gather(r recipe) (*ingredients, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &ingredients{recipe: fmt.Sprintf("v1 %v %v %s %s %s", r.packages, r.users, config, r.text, needless)}
+	in := &ingredients{recipe: fmt.Sprintf("v2 %v %v %s %s %s", r.packages, r.users, config, r.text, needless)}
 	if r.probe {
 		in.program, err = b.program()
 		return in, err
@@ -172,6 +172,7 @@ func (b *builder) assemble(r recipe, in *ingredients) (v1.Image, error) {
 func (b *builder) layers(r recipe, in *ingredients) ([]tree, error) {
 	if r.probe {
 		t := tree{}
+		t.dir("./", 0o755, 0)
 		t.file("probe", 0o755, string(in.program))
 		t.dir("tmp", 0o1777, 0)
 		return []tree{t}, nil
@@ -189,6 +190,7 @@ func (b *builder) layers(r recipe, in *ingredients) ([]tree, error) {
 		return []tree{below}, nil
 	}
 	above := tree{}
+	above.dir("./", 0o755, 0)
 	r.add(above)
 	return []tree{below, above}, nil
 }
