@@ -77,13 +77,15 @@ func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[strin
 }
 
 func owner(r fileRef) error {
-	for name, id := range map[string]string{"uid": r.ref.UID, "gid": r.ref.GID} {
-		if id == "" {
-			continue
-		}
-		if n, err := strconv.ParseUint(id, 10, 32); err != nil || n == 1<<32-1 {
-			return compose.Invalid(r.at+"."+name, "%q is no numeric id", id)
-		}
+	return compose.Join(numericID(r.at+".uid", r.ref.UID), numericID(r.at+".gid", r.ref.GID))
+}
+
+func numericID(key, id string) error {
+	if id == "" {
+		return nil
+	}
+	if n, err := strconv.ParseUint(id, 10, 32); err != nil || n == 1<<32-1 {
+		return compose.Invalid(key, "%q is no numeric id", id)
 	}
 	return nil
 }

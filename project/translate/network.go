@@ -189,11 +189,16 @@ func networkMode(key, mode string) error {
 // sharedNetwork refuses what belongs to the service whose network is shared.
 func sharedNetwork(key string, s types.ServiceConfig) error {
 	of := strings.TrimPrefix(s.NetworkMode, types.ServicePrefix)
-	for name, set := range map[string]bool{"ports": len(s.Ports) > 0, "dns": len(s.DNS) > 0, "dns_search": len(s.DNSSearch) > 0,
-		"dns_opt": len(s.DNSOpts) > 0, "extra_hosts": len(s.ExtraHosts) > 0, "links": len(s.Links) > 0,
-		"external_links": len(s.ExternalLinks) > 0, "mac_address": s.MacAddress != ""} {
-		if set {
-			return compose.Invalid(key+"."+name, "has no effect in a network shared with service %q", of).WithHint("move it to services.%s", of)
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"ports", len(s.Ports) > 0}, {"dns", len(s.DNS) > 0}, {"dns_search", len(s.DNSSearch) > 0}, {"dns_opt", len(s.DNSOpts) > 0},
+		{"extra_hosts", len(s.ExtraHosts) > 0}, {"links", len(s.Links) > 0}, {"external_links", len(s.ExternalLinks) > 0},
+		{"mac_address", s.MacAddress != ""},
+	} {
+		if k.set {
+			return compose.Invalid(key+"."+k.name, "has no effect in a network shared with service %q", of).WithHint("move it to services.%s", of)
 		}
 	}
 	return nil
