@@ -43,17 +43,18 @@ type LoadRequest struct {
 type LoadReply struct {
 	Desired *Desired `json:"desired,omitempty"`
 	// Contents are the bytes of configs and secrets that have no file of their own (environment, content), by ContentKey;
-	// Fill puts them in place. Unless Memo, they may be secret: never store them.
+	// Fill puts them in place. They may be secret: never store them.
 	Contents map[string][]byte `json:"contents,omitempty"`
 	// Inputs are the absolute paths whose content, presence or absence shaped the result, sorted; directories are not among
 	// them, except where a path that should have been a file is one.
 	Inputs []string `json:"inputs,omitempty"`
-	// Memo says that the reply may be kept and used again while request, environment and Inputs are unchanged.
+	// Memo says that Desired may be kept and used again while request, environment and Inputs are unchanged. It holds keyed
+	// digests of Contents at most.
 	Memo bool `json:"memo"`
 	// Promoted are the COMPOSE_* variables that env files set and the process did not: defaults of flags such as
 	// COMPOSE_REMOVE_ORPHANS.
 	Promoted map[string]string `json:"promoted,omitempty"`
-	Error *LoadError `json:"error,omitempty"`
+	Error    *LoadError        `json:"error,omitempty"`
 }
 
 // ContentKey names one entry of LoadReply.Contents.
@@ -74,9 +75,9 @@ func (r *LoadReply) Fill() {
 
 // LoadError is a failed load as it crosses the process boundary. errors.Is finds the errdefs class through Unwrap.
 type LoadError struct {
-	Class   string   `json:"class"`   // "invalid argument", "not found", ...: the text of the errdefs error
-	Message string   `json:"message"` // complete, for people; may have several lines, one for each problem
-	Hint    string   `json:"hint,omitempty"`
+	Class   string `json:"class"`   // "invalid argument", "not found", ...: the text of the errdefs error
+	Message string `json:"message"` // complete, for people; may have several lines, one for each problem
+	Hint    string `json:"hint,omitempty"`
 }
 
 func (e *LoadError) Error() string { return e.Message }
@@ -165,6 +166,7 @@ func ConfigFlags() []ConfigFlag {
 		{Name: "hash", Value: "SERVICES", Usage: "print the config hash of SERVICES, comma separated, or of all (\"*\")"},
 		{Name: "variables", Usage: "print the variables of the compose file"},
 		{Name: "environment", Usage: "print the variables used for the compose file"},
+		{Name: "key-file", Value: "FILE", Hidden: true, Usage: "key of the data root, for --hash"},
 		{Name: "resolve-image-digests", Hidden: true, Usage: "pin images to digests (not served yet)"},
 		{Name: "lock-image-digests", Hidden: true, Usage: "print an override that pins images (not served yet)"},
 	}
