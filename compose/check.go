@@ -138,37 +138,6 @@ func (c *checker) undefined(key, kind, name string, known []string) {
 	e.WithHint("declare it under the top-level key `%ss`", kind)
 }
 
-// dependencies checks that required dependencies of active services are active, and drops the others with a warning.
-func (l *load) dependencies(tp *types.Project) error {
-	var errs []error
-	all := slices.Sorted(maps.Keys(tp.AllServices()))
-	for _, name := range tp.ServiceNames() {
-		deps := tp.Services[name].DependsOn
-		for _, dep := range slices.Sorted(maps.Keys(deps)) {
-			if _, ok := tp.Services[dep]; ok {
-				continue
-			}
-			key := "services." + name + ".depends_on." + dep
-			disabled, exists := tp.DisabledServices[dep]
-			switch {
-			case !deps[dep].Required:
-				l.warnKey(key, "left out: service %q is not active", dep)
-				delete(deps, dep)
-			case exists:
-				errs = append(errs, Invalid(key, "service %q is only active with profile %s", dep, strings.Join(disabled.Profiles, " or ")).
-					WithHint("add --profile %s, or `required: false`", disabled.Profiles[0]))
-			default:
-				e := Invalid(key, "service %q is not declared", dep)
-				if s := Suggest(dep, all); s != "" {
-					e.WithHint("did you mean %q?", s)
-				}
-				errs = append(errs, e)
-			}
-		}
-	}
-	return Join(errs...)
-}
-
 func (c *checker) replicas(key string, s types.ServiceConfig) {
 	if s.Scale != nil && s.Deploy != nil && s.Deploy.Replicas != nil && *s.Scale != *s.Deploy.Replicas {
 		c.fail(key+".scale", "is %d, but deploy.replicas is %d", *s.Scale, *s.Deploy.Replicas).WithHint("keep one of them")

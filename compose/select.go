@@ -1,0 +1,102 @@
+package compose
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// selected activates and restricts services as asked for, and drops what nothing uses.
+func (l *load) selected(tp *types.Project) (*types.Project, error) {
+	for _, name := range l.opt.Services {
+		if _, ok := tp.AllServices()[name]; !ok {
+			return nil, noSuchService(name, tp)
+		}
+	}
+	tp, err := tp.WithServicesEnabled(l.opt.Services...)
+	if err != nil {
+		return nil, l.loaderError(err)
+	}
+	if !l.opt.NoConsistency {
+		if err := l.dependencies(tp); err != nil {
+			return nil, err
+		}
+	}
+	l.pick(tp)
+	if !l.opt.AllResources {
+		tp = tp.WithoutUnnecessaryResources()
+	}
+	return tp, nil
+}
+
+// pick disables all services but those asked for and, unless NoDeps, what they depend on.
+func (l *load) pick(tp *types.Project) {
+	if len(l.opt.Services) == 0 {
+		return
+	}
+	keep := map[string]bool{}
+	for queue := slices.Clone(l.opt.Services); len(queue) > 0; queue = queue[1:] {
+		name := queue[0]
+		s, active := tp.Services[name]
+		if keep[name] || !active {
+			continue
+		}
+		keep[name] = true
+		if !l.opt.NoDeps {
+			queue = append(queue, s.GetDependencies()...)
+		}
+	}
+	if tp.DisabledServices == nil {
+		tp.DisabledServices = types.Services{}
+	}
+	for name, s := range tp.Services {
+		if !keep[name] {
+			tp.DisabledServices[name] = s
+			delete(tp.Services, name)
+		}
+	}
+	for _, s := range tp.Services {
+		maps.DeleteFunc(s.DependsOn, func(dep string, _ types.ServiceDependency) bool { return !keep[dep] })
+	}
+}
+
+func noSuchService(name string, tp *types.Project) error {
+	e := Invalid("", "no such service: %s", name)
+	if s := Suggest(name, slices.Sorted(maps.Keys(tp.AllServices()))); s != "" {
+		e.WithHint("did you mean %q?", s)
+	}
+	return e
+}
+
+// dependencies checks that required dependencies of active services are active, and drops the others with a warning.
+func (l *load) dependencies(tp *types.Project) error {
+	var errs []error
+	all := slices.Sorted(maps.Keys(tp.AllServices()))
+	for _, name := range tp.ServiceNames() {
+		deps := tp.Services[name].DependsOn
+		for _, dep := range slices.Sorted(maps.Keys(deps)) {
+			if _, ok := tp.Services[dep]; ok {
+				continue
+			}
+			key := "services." + name + ".depends_on." + dep
+			disabled, exists := tp.DisabledServices[dep]
+			switch {
+			case !deps[dep].Required:
+				l.warnKey(key, "left out: service %q is not active", dep)
+				delete(deps, dep)
+			case exists:
+				errs = append(errs, Invalid(key, "service %q is only active with profile %s", dep, strings.Join(disabled.Profiles, " or ")).
+					WithHint("add --profile %s, or `required: false`", disabled.Profiles[0]))
+			default:
+				e := Invalid(key, "service %q is not declared", dep)
+				if s := Suggest(dep, all); s != "" {
+					e.WithHint("did you mean %q?", s)
+				}
+				errs = append(errs, e)
+			}
+		}
+	}
+	return Join(errs...)
+}
