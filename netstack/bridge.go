@@ -104,11 +104,19 @@ func (s *Stack) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs) (*
 		mac = macOf(addr.Addr())
 	}
 	hostIf := s.vethName(args.id, args.ifname)
-	if err := addVeth(conf, args, hostIf, mac); err != nil {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	if err := addVeth(h, conf, args, hostIf, mac); err != nil {
 		return nil, err
 	}
 	if err := inNetNS(args.netns, func() error { return configure(conf, args.ifname, addr, gateway) }); err != nil {
 		return nil, fmt.Errorf("cannot configure %s: %w", args.ifname, err)
+	}
+	if err := settle(ctx, h, hostIf, conf.Bridge); err != nil {
+		return nil, fmt.Errorf("interface %s does not come up: %w", hostIf, err)
 	}
 	index := 2
 	return &types100.Result{
@@ -137,18 +145,13 @@ func wanted(rc runtimeConf) (ip netip.Addr, mac net.HardwareAddr, err error) {
 func (s *Stack) vethName(id, ifname string) string { return s.hostName("v", id+" "+ifname) }
 
 // addVeth makes a pair of interfaces with one message: one end in the bridge and up, the other in the pod's namespace.
-func addVeth(conf pluginConf, args cniArgs, hostIf string, mac net.HardwareAddr) error {
+func addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, hostIf string, mac net.HardwareAddr) error {
 	fail := func(err error) error { return fmt.Errorf("cannot make interface %s: %w", hostIf, err) }
 	ns, err := os.Open(args.netns)
 	if err != nil {
 		return fail(err)
 	}
 	defer ns.Close()
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return fail(err)
-	}
-	defer h.Close()
 	bridge, err := h.LinkByName(conf.Bridge)
 	if err != nil {
 		return fail(fmt.Errorf("bridge %s: %w", conf.Bridge, err))

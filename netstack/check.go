@@ -356,11 +356,11 @@ func (s *Stack) Rebuild(ctx context.Context) error {
 	err = s.nft(func(c *nftables.Conn) error {
 		return errors.Join(s.rebuildFor(c, networks), s.syncDockerFor(c, networks))
 	})
-	return errors.Join(append(errs, err, s.replug(networks))...)
+	return errors.Join(append(errs, err, s.replug(ctx, networks))...)
 }
 
 // replug puts the host's ends of the attachments back into bridges that were made anew.
-func (s *Stack) replug(networks map[string]Network) error {
+func (s *Stack) replug(ctx context.Context, networks map[string]Network) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -374,14 +374,14 @@ func (s *Stack) replug(networks map[string]Network) error {
 	for _, r := range recs {
 		for _, iface := range r.Interfaces {
 			if n := networks[iface.Network]; n.Bridge != "" {
-				errs = append(errs, plug(h, iface.HostIf, n.Bridge))
+				errs = append(errs, plug(ctx, h, iface.HostIf, n.Bridge))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func plug(h *netlink.Handle, port, bridge string) error {
+func plug(ctx context.Context, h *netlink.Handle, port, bridge string) error {
 	l, err := h.LinkByName(port)
 	if err != nil {
 		return nil // Check reports it
@@ -390,5 +390,5 @@ func plug(h *netlink.Handle, port, bridge string) error {
 	if err != nil || l.Attrs().MasterIndex == b.Attrs().Index {
 		return err
 	}
-	return errors.Join(h.LinkSetMaster(l, b), h.LinkSetHairpin(l, true), h.LinkSetUp(l))
+	return errors.Join(h.LinkSetMaster(l, b), h.LinkSetHairpin(l, true), h.LinkSetUp(l), settle(ctx, h, port, bridge))
 }

@@ -184,11 +184,11 @@ type writerTo struct {
 func (w writerTo) Write(p []byte) (int, error) { return w.pc.WriteTo(p, w.to) }
 
 // call returns who answers at an address, and how it saw us; "" if nobody does.
-func (l *lab) call(ns, network, addr string) (name, seen string) {
+func (l *lab) call(ns, network, addr string, patience time.Duration) (name, seen string) {
 	l.t.Helper()
 	var c net.Conn
 	err := nettest.In(ns, func() (err error) {
-		c, err = net.DialTimeout(network+"4", addr, 700*time.Millisecond)
+		c, err = net.DialTimeout(network+"4", addr, patience)
 		return err
 	})
 	if err != nil {
@@ -211,7 +211,12 @@ func (l *lab) call(ns, network, addr string) (name, seen string) {
 // expect checks who answers.
 func (l *lab) expect(ns, network, addr, want string) {
 	l.t.Helper()
-	if got, _ := l.call(ns, network, addr); got != want {
+	patience := 5 * time.Second
+	if want == "" {
+		patience = 500 * time.Millisecond
+	}
+	got, _ := l.call(ns, network, addr, patience)
+	if got != want {
 		from := "the host"
 		if ns != "" {
 			from = filepath.Base(ns)

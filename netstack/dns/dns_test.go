@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,14 +111,12 @@ func text(m *dns.Msg) string {
 	return strings.Join(out, " ")
 }
 
-func (l *lab) upstream(addr string) *int {
+// upstream serves one address to whatever it is asked; it counts the queries.
+func (l *lab) upstream(addr string) *atomic.Int32 {
 	l.t.Helper()
-	asked := new(int)
-	var mu sync.Mutex
+	asked := new(atomic.Int32)
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		mu.Lock()
-		*asked++
-		mu.Unlock()
+		asked.Add(1)
 		m := new(dns.Msg).SetReply(r)
 		if strings.HasPrefix(r.Question[0].Name, "big.") {
 			for i := range 200 {
@@ -203,9 +201,9 @@ func TestNames(t *testing.T) {
 		{web, "example.com", dns.TypeA, outside},
 		{db, "example.com", dns.TypeA, "NXDOMAIN"},
 	} {
-		before := *asked
+		before := asked.Load()
 		l.expect(c.a, c.name, c.typ, c.want)
-		if forwarded := *asked > before; forwarded != (c.want == outside) {
+		if forwarded := asked.Load() > before; forwarded != (c.want == outside) {
 			t.Errorf("%s asks for %s: forwarded %t", c.a.ID, c.name, forwarded)
 		}
 	}
@@ -322,12 +320,12 @@ func TestUpstreams(t *testing.T) {
 	l.hostResolvers("127.0.0.2")
 	pod := l.attach(netstack.Attachment{ID: "pod", Endpoints: on("net")})
 	special := l.attach(netstack.Attachment{ID: "special", Endpoints: on("net"), DNS: []string{"127.0.0.4"}})
-	count := func(n *int, a netstack.Attachment, name, want string) {
+	count := func(n *atomic.Int32, a netstack.Attachment, name, want string) {
 		t.Helper()
-		before := *n
+		before := n.Load()
 		l.expect(a, name, dns.TypeA, want)
-		if *n != before+2 {
-			t.Errorf("%s asks for %s: %d queries arrived, want 2", a.ID, name, *n-before)
+		if got := n.Load() - before; got != 2 {
+			t.Errorf("%s asks for %s: %d queries arrived, want 2", a.ID, name, got)
 		}
 	}
 	count(first, pod, "example.com", "198.51.100.7")
