@@ -18,8 +18,8 @@ const (
 	defaultRunRoot = "/run/podc"
 )
 
-// newApp builds the whole command tree. Each command is made by a constructor in a file of its own.
-func newApp(con *console) *cli.App {
+// newApp builds the command tree, as far as args can need it. Each command is made by a constructor in a file of its own.
+func newApp(con *console, args []string) *cli.App {
 	app := &cli.App{
 		Name:                      "podc",
 		HelpName:                  "podc",
@@ -31,7 +31,7 @@ func newApp(con *console) *cli.App {
 		Writer:                    con.out,
 		ErrWriter:                 con.err,
 		Flags:                     globalFlags(),
-		Commands:                  commands(con),
+		Commands:                  commandsFor(con, args),
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) },
 	}
@@ -41,12 +41,36 @@ func newApp(con *console) *cli.App {
 	return app
 }
 
-func commands(con *console) []*cli.Command {
-	return []*cli.Command{
-		upCommand(con), downCommand(con), startCommand(con), stopCommand(con), restartCommand(con), killCommand(con), rmCommand(con),
-		psCommand(con), logsCommand(con), execCommand(con), configCommand(con), planCommand(con), versionCommand(con),
-		imageCommand(con), loadCommand(con), networkCommand(con), volumeCommand(con), systemCommand(con),
+// commands are the constructors of all commands, by name, in the order of the help.
+var commands = []struct {
+	name string
+	make func(*console) *cli.Command
+}{
+	{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
+	{"kill", killCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"logs", logsCommand}, {"exec", execCommand},
+	{"config", configCommand}, {"plan", planCommand}, {"version", versionCommand}, {"image", imageCommand}, {"load", loadCommand},
+	{"network", networkCommand}, {"volume", volumeCommand}, {"system", systemCommand},
+}
+
+// commandsFor builds the commands that args can be about: those whose names occur in it. Building all of them, as help needs,
+// takes as long as half of what a quick command does.
+func commandsFor(con *console, args []string) []*cli.Command {
+	occurs := map[string]bool{}
+	for _, arg := range args {
+		occurs[arg] = true
+		occurs[aliases[arg]] = true
 	}
+	all := occurs["help"] || occurs["--help"] || occurs["-h"]
+	var list []*cli.Command
+	for _, c := range commands {
+		if all || occurs[c.name] {
+			list = append(list, c.make(con))
+		}
+	}
+	if len(list) == 0 && !all {
+		return commandsFor(con, []string{"help"})
+	}
+	return list
 }
 
 // settle gives a command and those below it what all of them share.

@@ -236,8 +236,11 @@ func (p *argParser) lookup(scope string, flags []cli.Flag, name string, long boo
 }
 
 func flagNamed(flags []cli.Flag, name string, long bool) cli.Flag {
+	if (len(name) > 1) != long {
+		return nil
+	}
 	for _, f := range flags {
-		if slices.Contains(f.Names(), name) && (len(name) > 1) == long {
+		if slices.Contains(f.Names(), name) {
 			return f
 		}
 	}

@@ -77,6 +77,7 @@ func TestArguments(t *testing.T) {
 		{"help", "podc --help=true"},
 		{"--help", "podc --help=true"},
 		{"help up", "podc up --help=true"},
+		{"-f ps up -d", "podc --file=ps up --detach=true"},
 		{"-p x up -dh web", "podc up --help=true"},
 		{"image --help", "podc image --help=true"},
 		{"-", "error: unknown podc command: \"-\""},
@@ -95,7 +96,7 @@ func TestArguments(t *testing.T) {
 		{"--workdir a --project-directory b up", "error: --workdir cannot be given together with --project-directory"},
 		{"--no-ansi --ansi always up", "error: --no-ansi cannot be given together with --ansi"},
 	} {
-		w, err := arguments(newApp(con), strings.Fields(tt.in))
+		w, err := arguments(newApp(con, strings.Fields(tt.in)), strings.Fields(tt.in))
 		got := strings.Join(w.argv, " ")
 		if err != nil {
 			got = "error: " + err.Error()
@@ -111,7 +112,8 @@ func TestArguments(t *testing.T) {
 
 func TestArgumentsKeepValues(t *testing.T) {
 	con, _, _ := testConsole()
-	w, err := arguments(newApp(con), []string{"exec", "-e", "A= b, c ", "--env=", "web", "", "a b"})
+	args := []string{"exec", "-e", "A= b, c ", "--env=", "web", "", "a b"}
+	w, err := arguments(newApp(con, args), args)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +132,7 @@ func TestArgumentsWarn(t *testing.T) {
 		"up --y":            "--y is deprecated: use --yes",
 		"exec --no-TTY a b": "",
 	} {
-		w, err := arguments(newApp(con), strings.Fields(in))
+		w, err := arguments(newApp(con, strings.Fields(in)), strings.Fields(in))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +150,7 @@ func FuzzArguments(f *testing.F) {
 	con, _, _ := testConsole()
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Split(line, "\x00")
-		w, err := arguments(newApp(con), in)
+		w, err := arguments(newApp(con, in), in)
 		if err != nil {
 			return
 		}

@@ -33,16 +33,26 @@ func nonEmpty(s string) []string {
 	return []string{s}
 }
 
+// podReader is what an attached `up` needs to see of containers.
+type podReader interface {
+	logSource
+	Pods(group string) ([]engine.Pod, error)
+	Pod(name string) (engine.Pod, error)
+	WaitPod(ctx context.Context, name string, until engine.Condition) error
+}
+
 // attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
 type attachment struct {
 	o       *operation
-	engine  logSource
+	engine  podReader
 	project string
 	members map[string]bool // services that are brought up
 	shown   map[string]bool // those whose output is shown
 	opt     attachOptions
 	timeout *time.Duration
 	printer *logPrinter
+	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
+	halt func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error
 
 	live     context.Context // of the readers: it outlives an interrupt
 	ends     chan ending
@@ -63,6 +73,9 @@ func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment 
 		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout, members: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
 		began: map[string]time.Time{}, followed: map[string]bool{},
+	}
+	a.halt = func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error {
+		return o.halt(ctx, project.Desired{Name: d.Name}, kill, opt, use)
 	}
 	for _, svc := range d.Services {
 		a.members[svc.Name] = true
@@ -124,7 +137,7 @@ func (a *attachment) onPlan(plan project.Plan) {
 			pods = append(pods, engine.Pod{Spec: c.Spec})
 		}
 	}
-	present, _ := a.o.s.engine.Pods(a.project) // what cannot be read is not shown
+	present, _ := a.engine.Pods(a.project) // what cannot be read is not shown
 	for _, p := range present {
 		created := slices.ContainsFunc(pods, func(q engine.Pod) bool { return q.Spec.Name == p.Spec.Name })
 		if !created && !isOneOff(p) && a.members[p.Spec.Labels[project.LabelService]] {
@@ -169,7 +182,7 @@ func (a *attachment) onStep(e project.Event) {
 	if e.Kind != project.StepEnded || e.Err != nil {
 		return
 	}
-	if p, err := a.o.s.engine.Pod(w.Name); err == nil && a.members[p.Spec.Labels[project.LabelService]] {
+	if p, err := a.engine.Pod(w.Name); err == nil && a.members[p.Spec.Labels[project.LabelService]] {
 		a.follow(w.Name, p.Spec.Labels[project.LabelService], began)
 	}
 }
@@ -202,7 +215,7 @@ func (a *attachment) follow(pod, service string, since time.Time) {
 			return nil
 		})
 		if errdefs.IsFailedPrecondition(err) { // it keeps no log
-			err = a.o.s.engine.WaitPod(a.live, pod, engine.Stopped)
+			err = a.engine.WaitPod(a.live, pod, engine.Stopped)
 		}
 		a.ended(pod, service, err)
 	}()
@@ -212,7 +225,7 @@ func (a *attachment) follow(pod, service string, since time.Time) {
 func (a *attachment) ended(pod, service string, err error) {
 	end := ending{service: service}
 	text := "has been removed"
-	p, podErr := a.o.s.engine.Pod(pod)
+	p, podErr := a.engine.Pod(pod)
 	switch {
 	case a.live.Err() != nil:
 		return
@@ -300,10 +313,12 @@ const lastWords = 10 * time.Second
 // stopAll stops what this up brought up, dependents first, or kills it once again closes. It returns the endings seen, those
 // that the stop brought about included.
 func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan struct{}) ([]ending, error) {
-	soft, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stopped := make(chan error, 1)
-	go func() { stopped <- a.verb(soft, "stop", project.Stop) }()
+	soft, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stopping, killed := make(chan error, 1), make(chan error, 1)
+	stopped := stopping
+	opt := a.haltOptions()
+	go func() { stopping <- a.halt(soft, false, opt, a.use) }()
 	var err error
 	var late <-chan time.Time
 	for pending := true; pending || len(seen) < a.following(); {
@@ -315,9 +330,18 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 			late = time.After(lastWords)
 		case <-again:
 			again = nil
-			cancel()
-			<-stopped
-			go func() { stopped <- a.verb(ctx, "kill", project.Kill) }()
+			if !pending {
+				continue
+			}
+			stopped = nil // what comes of it is of no interest any more
+			cancel(errors.New("killed instead"))
+			go func() {
+				<-stopping
+				killed <- a.halt(ctx, true, opt, a.use)
+			}()
+		case err = <-killed:
+			pending = false
+			late = time.After(lastWords)
 		case <-late:
 			return seen, err
 		}
@@ -325,16 +349,25 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	return seen, err
 }
 
-// verb runs Stop or Kill on what this up brought up.
-func (a *attachment) verb(ctx context.Context, name string, run func(context.Context, project.Deps, project.Desired, project.VerbOptions) error) error {
-	o := a.o.s.operate(name)
-	a.use(o)
-	defer a.use(quietProgress{})
-	defer o.close()
-	var services []string
+// haltOptions name what this up brought up: only that is stopped or killed.
+func (a *attachment) haltOptions() project.VerbOptions {
+	opt := project.VerbOptions{Timeout: a.timeout}
 	for name := range a.members {
-		services = append(services, name)
+		opt.Services = append(opt.Services, name)
 	}
-	slices.Sort(services)
-	return run(ctx, o.deps(), project.Desired{Name: a.project}, project.VerbOptions{Services: services, Timeout: a.timeout})
+	slices.Sort(opt.Services)
+	return opt
+}
+
+// halt runs Stop or Kill with a display of its own. Labels are enough for it.
+func (o *operation) halt(ctx context.Context, d project.Desired, kill bool, opt project.VerbOptions, use func(progress)) error {
+	name, run := "stop", project.Stop
+	if kill {
+		name, run = "kill", project.Kill
+	}
+	h := o.s.operate(name)
+	use(h)
+	defer use(quietProgress{})
+	defer h.close()
+	return run(ctx, h.deps(), d, opt)
 }

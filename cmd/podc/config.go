@@ -13,23 +13,24 @@ func configCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "config", Usage: "check the compose file and print what it means", ArgsUsage: "[SERVICE...]",
 		Flags: configFlags(),
-		Action: func(c *cli.Context) error {
-			g, err := globalsOf(c, con)
-			if err != nil {
-				return err
+		Action: with(con, func(s *session, c *cli.Context) error {
+			args := configArgs(c, s.globals)
+			if c.IsSet("hash") { // the hashes that containers bear are made with the key of the data root
+				if _, saved, err := s.secretKey(); err == nil && saved {
+					args = append([]string{"--key-file=" + s.keyPath()}, args...)
+				}
 			}
-			return runConfig(c.Context, con, configArgs(c, g))
-		},
+			return runConfig(c.Context, con, args)
+		}),
 	}
 }
-
-func isGlobal(name string) bool { return flagNamed(globalFlags(), name, true) != nil }
 
 // configFlags are those of podc-compose that are no global flags of podc.
 func configFlags() []cli.Flag {
 	var flags []cli.Flag
+	global := globalFlags()
 	for _, f := range project.ConfigFlags() {
-		if isGlobal(f.Name) {
+		if flagNamed(global, f.Name, true) != nil {
 			continue
 		}
 		flag := configFlag(f)

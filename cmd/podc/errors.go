@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,12 +85,15 @@ func hintOf(err error) string {
 // codeOf is the exit code that err ends the program with.
 func codeOf(err error) int {
 	var code exitCode
+	var own coded
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &code):
 		return int(code)
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+	case errors.As(err, &own):
+		return own.code
+	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	}
 	return exitFailure

@@ -88,6 +88,9 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 		return err
 	}
 	defer process.Close()
+	if err := checkProgram(pod.Pid, process); err != nil {
+		return err
+	}
 	return s.con.become(argv, process, opt.detach || !opt.interactive)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -301,11 +302,28 @@ func printInspect[T any](con *console, format string, list []T) error {
 		return err
 	}
 	for _, item := range list {
-		if err := render(con.out, t, item); err != nil {
+		named, err := asJSON(item)
+		if err == nil {
+			err = render(con.out, t, named)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// asJSON is v as its JSON says, so that templates know fields by the names that people see.
+func asJSON(v any) (any, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // or large numbers would show as 2.1e+06
+	var out any
+	err = dec.Decode(&out)
+	return out, err
 }
 
 func imageRemoveCommand(con *console) *cli.Command {

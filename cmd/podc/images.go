@@ -119,6 +119,9 @@ func (s *session) images(ctx context.Context, operation string, quiet bool, stdi
 			p.say("warning: " + strings.TrimSpace(e.Text))
 			return
 		}
+		if e.Status == failed {
+			e.Details = "" // the error says it
+		}
 		p.show(e)
 	}, reply, verb...)
 }

@@ -16,6 +16,7 @@ import (
 )
 
 func main() {
+	cli.FlagStringer = flagText
 	con := systemConsole()
 	ctx, again, stop := interruptible(context.Background())
 	con.secondSignal = again
@@ -50,7 +51,7 @@ func interruptible(parent context.Context) (ctx context.Context, again func() <-
 
 // run is the whole program but for the process around it: it returns the exit code.
 func run(ctx context.Context, con *console, args []string) int {
-	app := newApp(con)
+	app := newApp(con, args)
 	w, err := arguments(app, args)
 	for _, warning := range w.warnings {
 		warn(con, warning)

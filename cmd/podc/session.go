@@ -166,10 +166,12 @@ func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key [
 // keySize is that of the key of the data root, in bytes.
 const keySize = 32
 
+func (s *session) keyPath() string { return filepath.Join(s.root, "key") }
+
 // secretKey is the key that digests of possibly secret values are made with. It is made with the first project; a data root
 // that cannot be written gets a passing one, and saved is false.
 func (s *session) secretKey() (key []byte, saved bool, err error) {
-	path := filepath.Join(s.root, "key")
+	path := s.keyPath()
 	if key, err = os.ReadFile(path); err == nil && len(key) == keySize {
 		return key, true, nil
 	}
@@ -194,13 +196,12 @@ func (s *session) firstKey(path string, key []byte) ([]byte, bool, error) {
 	if err := disk.WriteFile(mine, key, 0o600, disk.Durable); err != nil {
 		return key, false, nil
 	}
-	if err := os.Link(mine, path); err == nil {
-		return key, disk.SyncDir(s.root) == nil, nil
+	linked := os.Link(mine, path) == nil
+	saved, err := os.ReadFile(path)
+	if err != nil || len(saved) != keySize || linked && disk.SyncDir(s.root) != nil {
+		return key, false, nil
 	}
-	if theirs, err := os.ReadFile(path); err == nil && len(theirs) == keySize {
-		return theirs, true, nil
-	}
-	return key, false, nil
+	return saved, true, nil
 }
 
 // target is the project that a command about existing containers is about.

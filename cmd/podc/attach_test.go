@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// fakePods are containers whose output and end a test decides.
+type fakePods struct {
+	mu    sync.Mutex
+	pods  map[string]*fakePod
+	asked []engine.LogOptions
+}
+
+type fakePod struct {
+	engine.Pod
+	lines chan string
+	ended chan struct{}
+}
+
+func newFakePods(pods ...engine.Pod) *fakePods {
+	f := &fakePods{pods: map[string]*fakePod{}}
+	for _, p := range pods {
+		f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{})}
+	}
+	return f
+}
+
+func (f *fakePods) Pods(string) ([]engine.Pod, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []engine.Pod
+	for _, p := range f.pods {
+		list = append(list, p.Pod)
+	}
+	return list, nil
+}
+
+func (f *fakePods) Pod(name string) (engine.Pod, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.pods[name]; p != nil {
+		return p.Pod, nil
+	}
+	return engine.Pod{}, errdefs.ErrNotFound
+}
+
+func (f *fakePods) WaitPod(ctx context.Context, name string, _ engine.Condition) error {
+	return errors.New("not expected")
+}
+
+func (f *fakePods) Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error {
+	f.mu.Lock()
+	f.asked = append(f.asked, opt)
+	p := f.pods[name]
+	f.mu.Unlock()
+	for {
+		select {
+		case text := <-p.lines:
+			if err := out(engine.LogLine{Stream: "stdout", Text: []byte(text)}); err != nil {
+				return err
+			}
+		case <-p.ended:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// end makes a container end.
+func (f *fakePods) end(name string, code int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.pods[name]
+	if p.ExitKnown {
+		return
+	}
+	p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
+	close(p.ended)
+}
+
+// endAll ends what runs, as Stop and Kill do.
+func (f *fakePods) endAll(code int) {
+	for name := range f.pods {
+		f.end(name, code)
+	}
+}
+
+// attached is an `up` of web and db, attached to pods that run.
+type attached struct {
+	*attachment
+	pods   *fakePods
+	out    func() string
+	stderr func() string
+	halts  []string
+}
+
+func attach(t *testing.T, opt attachOptions, services ...string) *attached {
+	con, out, stderr := testConsole()
+	pods := newFakePods(testPod("db", "1", nil), testPod("web", "1", nil))
+	d := &project.Desired{Name: "shop", Services: []project.Service{{Name: "db", Attach: true}, {Name: "web", Attach: true}}}
+	s := &session{con: con, globals: globals{progress: progressQuiet}}
+	opt.style = logStyle{prefix: true}
+	a := &attached{attachment: newAttachment(&operation{s: s, reporter: reporter{progress: quietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
+	a.out, a.stderr, a.engine = out.String, stderr.String, pods
+	a.halt = func(_ context.Context, kill bool, opt project.VerbOptions, _ func(progress)) error {
+		a.halts = append(a.halts, "stop "+strings.Join(opt.Services, " "))
+		pods.endAll(143)
+		return nil
+	}
+	var stop func()
+	a.live, stop = context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	a.onPlan(project.Plan{})
+	return a
+}
+
+func (a *attached) say(pod, text string) { a.pods.pods[pod].lines <- text }
+
+func TestAttachedEndsWithItsContainers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := attach(t, attachOptions{})
+		result := make(chan error)
+		go func() { result <- a.watch(context.Background()) }()
+		a.say("shop-db-1", "ready")
+		a.say("shop-web-1", "hello")
+		synctest.Wait()
+		a.pods.end("shop-db-1", 0)
+		synctest.Wait()
+		a.pods.end("shop-web-1", 5)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+		want := "Attaching to db-1, web-1\ndb-1   | ready\nweb-1  | hello\ndb-1 exited with code 0\nweb-1 exited with code 5\n"
+		if a.out() != want {
+			t.Errorf("got\n%s", a.out())
+		}
+	})
+}
+
+func TestAttachedAborts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		opt    attachOptions
+		first  string
+		code   int
+		want   int
+		aborts bool
+	}{
+		{"on exit", attachOptions{abortOnExit: true}, "shop-db-1", 0, 0, true},
+		{"on exit, code", attachOptions{abortOnExit: true}, "shop-db-1", 3, 3, true},
+		{"on failure", attachOptions{abortOnFailure: true}, "shop-db-1", 3, 3, true},
+		{"code from the one that ended", attachOptions{abortOnExit: true, exitCodeFrom: "db"}, "shop-db-1", 4, 4, true},
+		{"code from one that was stopped", attachOptions{abortOnExit: true, exitCodeFrom: "web"}, "shop-db-1", 4, 143, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := attach(t, tt.opt)
+			result := make(chan error)
+			go func() { result <- a.watch(context.Background()) }()
+			a.pods.end(tt.first, tt.code)
+			if got := codeOf(<-result); got != tt.want {
+				t.Errorf("%s: code %d, want %d", tt.name, got, tt.want)
+			}
+			if !slices.Equal(a.halts, []string{"stop db web"}) {
+				t.Errorf("%s: %q", tt.name, a.halts)
+			}
+		})
+	}
+}
+
+func TestAttachedGoesOnAfterSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := attach(t, attachOptions{abortOnFailure: true})
+		result := make(chan error)
+		go func() { result <- a.watch(context.Background()) }()
+		a.pods.end("shop-db-1", 0)
+		synctest.Wait()
+		if len(a.halts) > 0 {
+			t.Error("a success aborts")
+		}
+		a.pods.end("shop-web-1", 0)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAttachedInterrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := attach(t, attachOptions{})
+		second := make(chan struct{})
+		a.o.s.con.secondSignal = func() <-chan struct{} { return second }
+		var order []string
+		a.halt = func(ctx context.Context, kill bool, _ project.VerbOptions, _ func(progress)) error {
+			if kill {
+				order = append(order, "kill")
+				a.pods.endAll(137)
+				return nil
+			}
+			order = append(order, "stop")
+			<-ctx.Done() // containers that do not listen
+			return context.Cause(ctx)
+		}
+		ctx, cancel := context.WithCancelCause(context.Background())
+		result := make(chan error)
+		go func() { result <- a.watch(ctx) }()
+		cancel(errInterrupted)
+		synctest.Wait()
+		close(second)
+		if got := codeOf(<-result); got != exitInterrupted {
+			t.Errorf("code %d", got)
+		}
+		if !slices.Equal(order, []string{"stop", "kill"}) {
+			t.Errorf("%q", order)
+		}
+		if !strings.Contains(a.out(), "web-1 exited with code 137") {
+			t.Errorf("last words are missing:\n%s", a.out())
+		}
+	})
+}
+
+func TestAttachedChoosesServices(t *testing.T) {
+	for _, tt := range []struct {
+		opt      attachOptions
+		services []string
+		want     string
+	}{
+		{attachOptions{}, nil, "db-1, web-1"},
+		{attachOptions{}, []string{"web"}, "web-1"},
+		{attachOptions{attachDependencies: true}, []string{"web"}, "db-1, web-1"},
+		{attachOptions{attach: []string{"db"}}, []string{"web"}, "db-1"},
+		{attachOptions{noAttach: []string{"db"}}, nil, "web-1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := attach(t, tt.opt, tt.services...)
+			if got := strings.TrimSpace(a.out()); got != "Attaching to "+tt.want {
+				t.Errorf("%+v: %q", tt.opt, got)
+			}
+			a.pods.endAll(0)
+			if err := a.watch(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if len(a.pods.asked) != 2 {
+				t.Errorf("%+v: %d containers are followed", tt.opt, len(a.pods.asked))
+			}
+		})
+	}
+}
+
+func TestMergeLogs(t *testing.T) {
+	at := func(pod string, seconds ...int) chan logLine {
+		c := make(chan logLine, len(seconds))
+		for _, s := range seconds {
+			c <- logLine{pod: pod, time: psNow.AddDate(0, 0, s)}
+		}
+		close(c)
+		return c
+	}
+	var got []string
+	merge([]chan logLine{at("a", 1, 4, 4), at("b", 2, 3, 9), at("c")}, func(l logLine) { got = append(got, l.pod) })
+	if s := strings.Join(got, ""); s != "abbaab" {
+		t.Errorf("merged %s", s)
+	}
+	got = nil
+	interleave([]chan logLine{at("a", 1, 4, 4), at("b", 2, 3, 9), at("c")}, func(l logLine) { got = append(got, l.pod) })
+	if s := strings.Join(got, ""); s != "abbaab" {
+		t.Errorf("interleaved %s", s)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// Exit codes of exec when the command could not be run, as shells and docker have them.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+// coded is an error that ends the program with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
+func (c coded) Unwrap() error { return c.error }
+
+// execProcess is what is needed of the process that a runtime is given.
+type execProcess struct {
+	Args []string `json:"args"`
+	Env  []string `json:"env"`
+	Cwd  string   `json:"cwd"`
+}
+
+// checkProgram finds the program of process in the container whose first process is pid, as the runtime will: once podc has
+// become the runtime, it can no longer tell that there was none from an exit code of the program.
+func checkProgram(pid int, process *os.File) error {
+	var proc execProcess
+	b, err := io.ReadAll(io.NewSectionReader(process, 0, 1<<24))
+	if err == nil {
+		err = json.Unmarshal(b, &proc)
+	}
+	if err != nil || len(proc.Args) == 0 {
+		return nil // the runtime will say what is wrong
+	}
+	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(root)
+	found := error(errdefs.ErrNotFound)
+	for _, file := range candidates(proc) {
+		err := executable(root, file)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errdefs.ErrNotFound) {
+			found = err
+		}
+	}
+	if errors.Is(found, errdefs.ErrNotFound) {
+		return coded{fmt.Errorf("cannot run %q: %w%s", proc.Args[0], silent{errdefs.ErrNotFound}, "no such program in the container"), exitNotFound}
+	}
+	return coded{fmt.Errorf("cannot run %q: %w", proc.Args[0], found), exitNotExecutable}
+}
+
+// candidates are the paths that a program's name may mean.
+func candidates(proc execProcess) []string {
+	name := proc.Args[0]
+	if strings.Contains(name, "/") {
+		if path.IsAbs(name) {
+			return []string{name}
+		}
+		return []string{path.Join("/", proc.Cwd, name)}
+	}
+	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, kv := range proc.Env {
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
+			search = v
+		}
+	}
+	var list []string
+	for dir := range strings.SplitSeq(search, ":") {
+		list = append(list, path.Join("/", proc.Cwd, dir, name))
+		if path.IsAbs(dir) {
+			list[len(list)-1] = path.Join(dir, name)
+		}
+	}
+	return list
+}
+
+// executable says what keeps the file at path, seen from root, from being executed. No link leads out of root.
+func executable(root int, file string) error {
+	fd, err := unix.Openat2(root, file, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err != nil {
+		return errdefs.ErrNotFound
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil
+	}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return errors.New("it is a directory")
+	case st.Mode&0o111 == 0:
+		return errors.New("permission denied")
+	}
+	return nil
+}

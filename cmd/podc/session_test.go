@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/project"
+)
+
+// fakeHelper is a program that records its calls and answers with what is in a file.
+type fakeHelper struct{ dir string }
+
+const helperScript = `#!/bin/sh
+dir=$(dirname "$0")
+echo "$(basename "$0") $*" >>"$dir/calls"
+cat >>"$dir/stdin"
+cat "$dir/reply"
+exit $(cat "$dir/code")
+`
+
+func newFakeHelper(t *testing.T, con *console, names ...string) fakeHelper {
+	t.Helper()
+	h := fakeHelper{t.TempDir()}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(h.dir, name), []byte(helperScript), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	con.exe = filepath.Join(h.dir, "podc")
+	con.dir = h.dir
+	con.env["PATH"] = os.Getenv("PATH")
+	con.env["PODC_ROOT"], con.env["PODC_RUNROOT"] = filepath.Join(h.dir, "root"), filepath.Join(h.dir, "run")
+	return h
+}
+
+func (h fakeHelper) answer(t *testing.T, reply any, code string) {
+	t.Helper()
+	b, err := json.Marshal(reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"reply": string(b), "code": code} {
+		if err := os.WriteFile(filepath.Join(h.dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (h fakeHelper) calls() []string {
+	b, _ := os.ReadFile(filepath.Join(h.dir, "calls"))
+	return strings.Split(strings.TrimSpace(string(b)), "\n")
+}
+
+func shop() *project.Desired {
+	return &project.Desired{Name: "shop", Services: []project.Service{{Name: "web", Replicas: 1}}, Disabled: []string{"debug"}}
+}
+
+func runPodc(t *testing.T, con *console, line string) int {
+	t.Helper()
+	return run(context.Background(), con, strings.Fields(line))
+}
+
+func TestTargetAsksOnceThenRemembers(t *testing.T) {
+	con, out, stderr := testConsole()
+	h := newFakeHelper(t, con, "podc-compose")
+	compose := filepath.Join(h.dir, "compose.yaml")
+	if err := os.WriteFile(compose, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.answer(t, project.LoadReply{Desired: shop(), Memo: true, Inputs: []string{compose}}, "0")
+	for range 2 {
+		if code := runPodc(t, con, "ps"); code != 0 {
+			t.Fatalf("code %d: %s", code, stderr)
+		}
+	}
+	if !strings.HasPrefix(out.String(), "NAME ") {
+		t.Errorf("%s", out)
+	}
+	// The files are new: the first answers may not be kept.
+	if got := h.calls(); len(got) > 2 || got[0] != "podc-compose load" {
+		t.Errorf("calls: %q", got)
+	}
+}
+
+func TestTargetErrors(t *testing.T) {
+	con, _, stderr := testConsole()
+	h := newFakeHelper(t, con, "podc-compose")
+	h.answer(t, project.LoadReply{Desired: shop()}, "0")
+	for line, want := range map[string]string{
+		"ps nope":                           "podc: no such service: nope\n",
+		"logs web debug":                    "",
+		"up --attach nope":                  "podc: no such service: nope\n",
+		"up --scale x":                      "podc: invalid --scale \"x\": want SERVICE=N\n",
+		"-p Bad ps":                         "podc: invalid project name",
+		"-p ok ps web other":                "",
+		"logs --index 2":                    "podc: --index needs exactly one service\n",
+		"logs -n x":                         "podc: invalid --tail",
+		"logs --since x":                    "podc: invalid --since",
+		"up -d --attach web":                "podc: --detach and --attach cannot be combined\n",
+		"up --no-recreate --force-recreate": "podc: --no-recreate and --force-recreate cannot be combined\n",
+		"--progress fancy ps":               "podc: unknown --progress",
+		"--progress tty --ansi never ps":    "podc: --progress tty cannot be used with --ansi never\n",
+		"ps --filter x=y":                   "podc: unknown --filter",
+		"ps --status sleeping":              "podc: unknown status",
+		"down --rmi some":                   "podc: unknown --rmi",
+		"exec web":                          "podc: exec needs at least 2 arguments: SERVICE COMMAND [ARG...]\n",
+		"exec web true":                     "podc: service \"web\" is not running\n",
+		"network rm nope":                   "podc: network \"nope\"",
+		"volume rm nope":                    "podc: volume \"nope\"",
+		"volume rm -f nope":                 "",
+	} {
+		stderr.Reset()
+		code := runPodc(t, con, line)
+		if want == "" && (code != 0 || stderr.Len() > 0) || want != "" && (code != 1 || !strings.HasPrefix(stderr.String(), want)) {
+			t.Errorf("podc %s: code %d, %q; want %q", line, code, stderr, want)
+		}
+	}
+}
+
+func TestLoadErrorKeepsClassAndHint(t *testing.T) {
+	con, _, stderr := testConsole()
+	h := newFakeHelper(t, con, "podc-compose")
+	h.answer(t, project.LoadReply{Error: &project.LoadError{Class: errdefs.ErrNotFound.Error(), Message: "no compose file", Hint: "use -f"}}, "1")
+	if code := runPodc(t, con, "ps"); code != 1 || stderr.String() != "podc: no compose file\nhint: use -f\n" {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+	stderr.Reset()
+	con.env["COMPOSE_PROJECT_NAME"] = "shop" // enough to find containers by their labels
+	if code := runPodc(t, con, "ps"); code != 0 {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+}
+
+func TestHelperMissing(t *testing.T) {
+	con, _, stderr := testConsole()
+	newFakeHelper(t, con)
+	if code := runPodc(t, con, "ps"); code != 1 || !strings.Contains(stderr.String(), "cannot run podc-compose") || !strings.Contains(stderr.String(), "hint:") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+}
+
+func TestHelperCrash(t *testing.T) {
+	con, _, stderr := testConsole()
+	h := newFakeHelper(t, con)
+	script := "#!/bin/sh\necho panic: something >&2\nexit 2\n"
+	if err := os.WriteFile(filepath.Join(h.dir, "podc-compose"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code := runPodc(t, con, "ps"); code != 1 || !strings.Contains(stderr.String(), "panic: something") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+}
+
+func TestJSONProgressEndsWithError(t *testing.T) {
+	con, _, stderr := testConsole()
+	h := newFakeHelper(t, con, "podc-compose")
+	h.answer(t, project.LoadReply{Desired: shop()}, "0")
+	runPodc(t, con, "--progress json ps nope")
+	if stderr.String() != `{"error":true,"message":"no such service: nope"}`+"\n" {
+		t.Errorf("%s", stderr)
+	}
+}
+
+func TestPromotedVariables(t *testing.T) {
+	con, _, _ := testConsole()
+	h := newFakeHelper(t, con, "podc-compose")
+	h.answer(t, project.LoadReply{Desired: shop(), Promoted: map[string]string{"COMPOSE_PROGRESS": "nonsense"}}, "0")
+	if code := runPodc(t, con, "ps"); code != 1 {
+		t.Error("COMPOSE_PROGRESS of an env file has no effect")
+	}
+	con.env["COMPOSE_PROGRESS"] = "plain"
+	if code := runPodc(t, con, "ps"); code != 0 {
+		t.Error("the process environment does not win over an env file")
+	}
+}
+
+func TestConfigPassesFlagsOn(t *testing.T) {
+	con, out, _ := testConsole()
+	h := newFakeHelper(t, con, "podc-compose")
+	h.answer(t, "model", "0")
+	if code := runPodc(t, con, "-f a.yaml -p x config --format json web --no-interpolate -f b.yaml"); code != 0 {
+		t.Fatal(code)
+	}
+	want := "podc-compose config --file=a.yaml --file=b.yaml --project-name=x --format=json --no-interpolate -- web"
+	if got := h.calls(); !slices.Equal(got, []string{want}) || strings.TrimSpace(out.String()) != `"model"` {
+		t.Errorf("%q, %s", got, out)
+	}
+	h.answer(t, "", "1")
+	if code := runPodc(t, con, "config -q"); code != 1 {
+		t.Errorf("code %d", code)
+	}
+}
+
+func TestSecretKeyIsMadeOnce(t *testing.T) {
+	s := &session{globals: globals{root: filepath.Join(t.TempDir(), "root")}}
+	type result struct {
+		key   []byte
+		saved bool
+		err   error
+	}
+	results := make(chan result)
+	for range 8 {
+		go func() {
+			k, saved, err := s.secretKey()
+			results <- result{k, saved, err}
+		}()
+	}
+	first := <-results
+	for range 7 {
+		r := <-results
+		if r.err != nil || !r.saved || !slices.Equal(r.key, first.key) {
+			t.Errorf("%v", r)
+		}
+	}
+	if err := os.WriteFile(s.keyPath(), []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, saved, err := s.secretKey()
+	if err != nil || !saved || slices.Equal(again, first.key) || len(again) != keySize {
+		t.Errorf("a damaged key: %v %v", saved, err)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0}, {errors.New("x"), 1}, {usage("x"), 1}, {exitCode(7), 7}, {errInterrupted, 130},
+		{coded{errors.New("x"), 127}, 127}, {errors.Join(errors.New("x"), exitCode(3)), 3}, {withHint(usage("x"), "y"), 1},
+	} {
+		if got := codeOf(tt.err); got != tt.want {
+			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	con, out, _ := testConsole()
+	if code := run(context.Background(), con, nil); code != 0 || !strings.Contains(out.String(), "COMMANDS:") || !strings.Contains(out.String(), "restart") {
+		t.Errorf("code %d: %s", code, out)
+	}
+	out.Reset()
+	if code := runPodc(t, con, "help up"); code != 0 || !strings.Contains(out.String(), "--force-recreate") || strings.Contains(out.String(), "--menu") {
+		t.Errorf("code %d: %s", code, out)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for line, want := range map[string]string{"version": "podc version v" + version, "version --short": version, "-v": "podc version v" + version,
+		"version -f json": `{"version":"v` + version + `"}`} {
+		con, out, _ := testConsole()
+		if code := runPodc(t, con, line); code != 0 || strings.TrimSpace(out.String()) != want {
+			t.Errorf("podc %s: %d %s", line, code, out)
+		}
+	}
+}
