@@ -154,3 +154,8 @@ func (p *pod) pids() []int {
 	}
 	return cgroupPids(p.e.paths.cgroupOf(p.ID))
 }
+
+// Ping returns nil if the group's monitor answers.
+func (e *Engine) Ping(ctx context.Context, group string) error {
+	return e.askMonitor(ctx, group, MonitorRequest{Op: "ping"})
+}

@@ -1,0 +1,125 @@
+package monitor
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/engine"
+)
+
+// Monitor and guardian watch each other through pidfds, each of which is handed over at birth, so that no pid is ever
+// mistaken. Whoever sees the other die starts a new one.
+
+const (
+	// firstRevival and maxRevival bound the pause before the next start of one that keeps dying young.
+	firstRevival = 100 * time.Millisecond
+	maxRevival   = 2 * time.Second
+	// longLife is when a death counts as a new misfortune.
+	longLife = 5 * time.Second
+)
+
+// revival counts out the pauses between starts: none before the first.
+type revival struct {
+	pause time.Duration
+	since time.Time
+}
+
+func (r *revival) next() time.Duration {
+	switch {
+	case time.Since(r.since) >= longLife:
+		r.pause = 0
+	case r.pause == 0:
+		r.pause = firstRevival
+	default:
+		r.pause = min(2*r.pause, maxRevival)
+	}
+	return r.pause
+}
+
+func (r *revival) begun() { r.since = time.Now() }
+
+// guardian is the monitor's side: it sees to it that there is one.
+type guardian struct {
+	start func() (*os.File, error)
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	pidfd *os.File
+	over  bool
+}
+
+// keep watches the guardian behind adopt, or a new one if that is nil, and starts another whenever it has died.
+func (g *guardian) keep(adopt *os.File) {
+	var r revival
+	for pidfd := adopt; ; pidfd = nil {
+		if pidfd == nil {
+			timer := time.NewTimer(r.next())
+			<-timer.C
+		}
+		pidfd, err := g.hold(pidfd)
+		if pidfd == nil && err == nil {
+			return
+		}
+		r.begun()
+		if err != nil {
+			g.log.Error("cannot start the guardian", "err", err)
+			continue
+		}
+		if err := engine.AwaitPidfd(context.Background(), pidfd); err != nil {
+			g.log.Error("cannot watch the guardian", "err", err)
+			return
+		}
+		g.bury(pidfd)
+	}
+}
+
+func (g *guardian) bury(pidfd *os.File) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	control(pidfd, func(fd int) { unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG, nil) }) // if it was a child
+	pidfd.Close()
+	g.pidfd = nil
+}
+
+// control lends the descriptor of f, without taking it from Go's poller.
+func control(f *os.File, fn func(fd int)) {
+	if c, err := f.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) { fn(int(fd)) })
+	}
+}
+
+// hold makes pidfd, or that of a new guardian, the one that end ends; nothing once that has been called.
+func (g *guardian) hold(pidfd *os.File) (*os.File, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return nil, nil
+	}
+	if pidfd == nil {
+		var err error
+		if pidfd, err = g.start(); err != nil {
+			return nil, err
+		}
+	}
+	g.pidfd = pidfd
+	return pidfd, nil
+}
+
+// end ends the guardian for good, and returns when it has ended.
+func (g *guardian) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	if g.pidfd == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	control(g.pidfd, func(fd int) { unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
+	engine.AwaitPidfd(ctx, g.pidfd)
+}

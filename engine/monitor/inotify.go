@@ -1,0 +1,93 @@
+package monitor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// inotify is one instance of inotify with a handler per watch: a user may have only 128 instances.
+type inotify struct {
+	fd int
+	f  *os.File // fd, in the hands of Go's poller
+
+	mu       sync.Mutex
+	handlers map[int32]func(mask uint32, name string)
+	overflow func()
+}
+
+// openInotify returns an instance; overflow is called when the kernel had to drop events.
+func openInotify(overflow func()) (*inotify, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch for changes (fs.inotify.max_user_instances may be too low): %w", err)
+	}
+	return &inotify{fd: fd, f: os.NewFile(uintptr(fd), "inotify"), handlers: map[int32]func(uint32, string){}, overflow: overflow}, nil
+}
+
+// add watches path and returns the watch. Handlers run one after the other, in the goroutine of run, and must not block. A
+// file or folder has one watch per instance: adding it again replaces mask and handler.
+func (n *inotify) add(path string, mask uint32, handler func(mask uint32, name string)) (int32, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	wd, err := unix.InotifyAddWatch(n.fd, path, mask)
+	if err != nil {
+		return 0, &os.PathError{Op: "watch", Path: path, Err: err}
+	}
+	n.handlers[int32(wd)] = handler
+	return int32(wd), nil
+}
+
+// remove ends a watch; one that has ended by itself is fine.
+func (n *inotify) remove(wd int32) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.handlers[wd] != nil {
+		delete(n.handlers, wd)
+		unix.InotifyRmWatch(n.fd, uint32(wd))
+	}
+}
+
+// run hands out events until close.
+func (n *inotify) run() error {
+	buf := make([]byte, 16<<10)
+	for {
+		size, err := n.f.Read(buf)
+		if errors.Is(err, os.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read inotify events: %w", err)
+		}
+		for b := buf[:size]; len(b) >= unix.SizeofInotifyEvent; {
+			ev := (*unix.InotifyEvent)(unsafe.Pointer(&b[0]))
+			end := unix.SizeofInotifyEvent + int(ev.Len)
+			name := string(bytes.TrimRight(b[unix.SizeofInotifyEvent:end], "\x00"))
+			n.handle(ev.Wd, ev.Mask, name)
+			b = b[end:]
+		}
+	}
+}
+
+func (n *inotify) handle(wd int32, mask uint32, name string) {
+	if mask&unix.IN_Q_OVERFLOW != 0 {
+		n.overflow()
+		return
+	}
+	n.mu.Lock()
+	h := n.handlers[wd]
+	if mask&unix.IN_IGNORED != 0 {
+		delete(n.handlers, wd)
+	}
+	n.mu.Unlock()
+	if h != nil {
+		h(mask, name)
+	}
+}
+
+func (n *inotify) close() { n.f.Close() }

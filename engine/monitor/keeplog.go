@@ -1,0 +1,114 @@
+package monitor
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/engine"
+)
+
+const (
+	// A log that grows is looked at no more often than this, and no less.
+	minLook = 20 * time.Millisecond
+	maxLook = 200 * time.Millisecond
+	// reopenWait is how long conmon may take to begin a new file before it is told again.
+	reopenWait = 5 * time.Second
+)
+
+// keepLog rotates the log of one run of a pod until ctx ends. It wakes up when the log is written to: a pod that is silent
+// costs nothing, and one that floods costs a look every now and then.
+func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
+	changed := make(chan struct{}, 1)
+	var last engine.LogState
+	var looked time.Time
+	for ctx.Err() == nil {
+		wd, s, err := w.lookAtLog(c, changed)
+		now := time.Now()
+		if err != nil {
+			w.log.Error("cannot keep the log", "err", err)
+			return
+		}
+		switch {
+		case s.Path == "":
+			return
+		case s.Pending:
+			if !wait(ctx, changed, reopenWait) && ctx.Err() == nil {
+				err = w.m.engine.ReopenLog(w.name)
+			}
+			if s, _ = w.m.engine.LogState(w.name, c); !s.Pending {
+				w.m.engine.TrimLog(w.name, c)
+			}
+			last = engine.LogState{}
+		case s.Size >= s.Max:
+			err = w.m.engine.RotateLog(w.name, c)
+		default:
+			d := untilFull(s, s.Size-last.Size, now.Sub(looked))
+			last, looked = s, now
+			select {
+			case <-changed:
+				pause(ctx, d)
+			case <-ctx.Done():
+			}
+		}
+		w.m.watches.remove(wd)
+		if err != nil {
+			w.log.Error("cannot rotate the log", "err", err)
+			pause(ctx, reopenWait)
+		}
+	}
+}
+
+// lookAtLog has the next change of the log told, and then looks at it, so that none is missed: while it grows a write is
+// such a change, and during a rotation the moment when the old file loses its first name.
+func (w *worker) lookAtLog(c engine.LogConfig, changed chan struct{}) (int32, engine.LogState, error) {
+	s, err := w.m.engine.LogState(w.name, c)
+	if err != nil || s.Path == "" {
+		return 0, s, err
+	}
+	mask := uint32(unix.IN_MODIFY | unix.IN_ONESHOT)
+	if s.Pending {
+		mask = unix.IN_ATTRIB | unix.IN_ONESHOT
+	}
+	select {
+	case <-changed: // of an earlier watch
+	default:
+	}
+	wd, err := w.m.watches.add(s.Path, mask, func(uint32, string) { notify(changed) })
+	if err != nil {
+		return 0, s, err
+	}
+	now, err := w.m.engine.LogState(w.name, c)
+	if now.Pending != s.Pending || now.Size != s.Size {
+		notify(changed)
+	}
+	return wd, now, err
+}
+
+// untilFull is half the time that a log needs to fill up at the pace at which it grew. After a silence the pace is not known.
+func untilFull(s engine.LogState, grown int64, in time.Duration) time.Duration {
+	switch {
+	case in > 5*maxLook:
+		return minLook
+	case grown <= 0:
+		return maxLook
+	}
+	left := time.Duration(float64(s.Max-s.Size) / float64(grown) * float64(in) / 2)
+	return min(max(left, minLook), maxLook)
+}
+
+// wait reports whether changed came before d was over or ctx ended.
+func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-changed:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) { wait(ctx, nil, d) }

@@ -1,0 +1,167 @@
+package monitor
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+const (
+	// maxOutput is how much of a probe's output is kept, as in docker.
+	maxOutput = 4096
+	// outputDelay is how long a probe's output may stay open, in the hands of what it left running, after it has ended.
+	outputDelay = 500 * time.Millisecond
+	// killDeadline bounds the end of a probe that is killed: a process that hangs in the kernel may outlast it.
+	killDeadline = 5 * time.Second
+)
+
+// probeMark is the variable by which the processes of a probe are found, wherever they went.
+const probeMark = "PODC_PROBE="
+
+// markOf begins the mark of every probe in a container; a podc that runs inside of it has other ids.
+func markOf(id string) string { return probeMark + id[:12] + "-" }
+
+// probes runs the health check of one run of a pod until ctx ends: one probe at a time, the next one an interval after the
+// end of the last, more often while the pod is starting.
+func (w *worker) probes(ctx context.Context, d engine.Duty) {
+	// A monitor that was killed may have left a probe running.
+	clean, cancel := context.WithTimeout(ctx, killDeadline)
+	err := w.m.engine.KillMarked(clean, w.name, markOf(d.Pod.ID))
+	cancel()
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn("cannot end an old probe", "err", err)
+	}
+	health, started := d.Pod.Health, d.Pod.Started
+	wait := interval(d.Health, health, started) - sinceLast(d.Pod)
+	timer := time.NewTimer(max(0, wait))
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		p, err := w.probe(ctx, d)
+		if ctx.Err() != nil || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) {
+			return // the run is over
+		}
+		if err != nil {
+			p.ExitCode, p.Output = 126, "cannot run the probe: "+err.Error()
+		}
+		now, err := w.m.engine.RecordProbe(ctx, w.name, started, p)
+		switch {
+		case errdefs.IsFailedPrecondition(err), errdefs.IsNotFound(err):
+			return
+		case err != nil:
+			w.log.Error("cannot record a probe", "err", err)
+		default:
+			health = now
+		}
+		timer.Reset(interval(d.Health, health, started))
+	}
+}
+
+// interval is docker's rule: start_interval applies while the pod is starting, within its start_period.
+func interval(h *engine.HealthCheck, health engine.Health, started time.Time) time.Duration {
+	if health == engine.HealthStarting && time.Since(started) < h.StartPeriod {
+		return h.StartInterval
+	}
+	return h.Interval
+}
+
+// sinceLast is how long ago the last probe ended, or the run began. A clock that was set may make that anything; then the
+// interval begins anew.
+func sinceLast(p engine.Pod) time.Duration {
+	last := p.Started
+	if n := len(p.Probes); n > 0 {
+		last = p.Probes[n-1].End
+	}
+	return max(0, time.Since(last))
+}
+
+// probe runs the health check once. What it started is killed at its timeout, and when ctx ends.
+func (w *worker) probe(ctx context.Context, d engine.Duty) (engine.Probe, error) {
+	args, err := probeArgs(d.Health.Test)
+	if err != nil {
+		return engine.Probe{Start: time.Now(), End: time.Now()}, err
+	}
+	mark := markOf(d.Pod.ID) + rand.Text()
+	argv, file, err := w.m.engine.ExecCommand(ctx, w.name, engine.ExecOptions{Args: args, Env: []string{mark}})
+	if err != nil {
+		return engine.Probe{Start: time.Now(), End: time.Now()}, err
+	}
+	defer file.Close()
+	limited, cancel := context.WithTimeout(ctx, d.Health.Timeout)
+	defer cancel()
+	var out output
+	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), mark}
+	cmd.ExtraFiles = []*os.File{file} // descriptor engine.ExecFd
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = outputDelay
+	cmd.Cancel = func() error { return w.killProbe(cmd.Process, mark) }
+	p := engine.Probe{Start: time.Now()}
+	err = cmd.Run()
+	p.End, p.Output = time.Now(), out.String()
+	switch state := cmd.ProcessState; {
+	case state == nil:
+		return p, fmt.Errorf("cannot run %s: %w", argv[0], err)
+	case limited.Err() != nil && ctx.Err() == nil:
+		p.ExitCode = -1
+	default:
+		p.ExitCode = exitCode(state)
+	}
+	return p, nil
+}
+
+func exitCode(state *os.ProcessState) int {
+	if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return state.ExitCode()
+}
+
+// killProbe ends a probe with all its children, then the runtime that waits for it. The runtime goes too when the container
+// is gone already.
+func (w *worker) killProbe(runtime *os.Process, mark string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
+	defer cancel()
+	err := w.m.engine.KillMarked(ctx, w.name, mark)
+	if err != nil && !errdefs.IsNotFound(err) {
+		w.log.Warn("cannot end a probe", "err", err)
+	}
+	if err := runtime.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	// A child may have been on its way into the container: there it is now, or it is not.
+	return w.m.engine.KillMarked(ctx, w.name, mark)
+}
+
+func probeArgs(test []string) ([]string, error) {
+	switch {
+	case len(test) > 1 && test[0] == "CMD":
+		return test[1:], nil
+	case len(test) == 2 && test[0] == "CMD-SHELL":
+		return []string{"/bin/sh", "-c", test[1]}, nil
+	}
+	return nil, fmt.Errorf("the health check %q is none of NONE, CMD with a command, CMD-SHELL with one line", test)
+}
+
+// output keeps the beginning of what is written to it.
+type output struct{ b []byte }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.b = append(o.b, p[:min(len(p), maxOutput-len(o.b))]...)
+	return len(p), nil
+}
+
+func (o *output) String() string { return string(o.b) }

@@ -1,0 +1,112 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"podc.example/podc/engine"
+)
+
+const (
+	// requestDeadline bounds one request on the socket.
+	requestDeadline = 30 * time.Second
+	// acceptPause is how long a monitor that is out of descriptors waits for one.
+	acceptPause = 100 * time.Millisecond
+)
+
+// door is the monitor's socket. While it is shut nobody is told that there is a monitor.
+type door struct {
+	dir   string // of the monitor
+	names *served
+	log   func(msg string, args ...any)
+
+	mu       sync.RWMutex // held for reading while a request is answered
+	shut     bool
+	listener *net.UnixListener
+}
+
+// open listens. Whoever holds the monitor's lock may replace a socket that is there: its owner is dead.
+func (d *door) open() error {
+	// A socket's path is limited to 108 bytes, a root's is not: the way through a descriptor always fits.
+	dir, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	os.Remove(filepath.Join(d.dir, "sock"))
+	path := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/sock"
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf("cannot listen in %s: %w", d.dir, err)
+	}
+	l.SetUnlinkOnClose(false) // path means nothing once dir is closed
+	d.mu.Lock()
+	d.shut, d.listener = false, l
+	d.mu.Unlock()
+	go d.accept(l)
+	return nil
+}
+
+// close shuts the door, and returns when everybody who was let in has been answered.
+func (d *door) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = true
+	if d.listener != nil {
+		os.Remove(filepath.Join(d.dir, "sock"))
+		d.listener.Close()
+		d.listener = nil
+	}
+}
+
+func (d *door) accept(l *net.UnixListener) {
+	for {
+		conn, err := l.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			d.log("cannot accept a request", "err", err)
+			pause(context.Background(), acceptPause)
+			continue
+		}
+		go d.answer(conn)
+	}
+}
+
+func (d *door) answer(conn *net.UnixConn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(requestDeadline))
+	var req engine.MonitorRequest
+	if json.NewDecoder(conn).Decode(&req) != nil {
+		return // whoever it was has gone
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.shut {
+		return // no answer is an answer: ask again, by then somebody else listens
+	}
+	reply := engine.MonitorReply{Pid: os.Getpid()}
+	ctx, cancel := context.WithTimeout(context.Background(), requestDeadline)
+	defer cancel()
+	switch req.Op {
+	case "ping":
+	case "serve":
+		if err := d.names.serve(ctx, req.ID); err != nil {
+			reply.Error = err.Error()
+		}
+	case "release":
+		d.names.stop(req.ID)
+	default:
+		reply.Error = fmt.Sprintf("a monitor does not know how to %q", req.Op)
+	}
+	json.NewEncoder(conn).Encode(reply)
+}
