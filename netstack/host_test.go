@@ -99,10 +99,13 @@ func (l *lab) clean() {
 	if out, _ := exec.Command("nft", "list", "tables").CombinedOutput(); strings.Contains(string(out), l.table().Name) {
 		l.t.Errorf("table is left: %s", out)
 	}
-	for _, dir := range []string{"attachments", "leases", "names", "cni/results"} {
-		if files, _ := listDir(l.runPath(dir)); len(files) > 0 {
-			l.t.Errorf("left in %s: %v", dir, files)
-		}
+	for _, dir := range []string{"attachments", "leases", "names", "cni"} {
+		filepath.WalkDir(l.runPath(dir), func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				l.t.Errorf("left: %s", path)
+			}
+			return nil
+		})
 	}
 }
 

@@ -1,0 +1,262 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
+)
+
+// Beside a Docker, whose forward chain drops what it does not know.
+func TestBesideDocker(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	docker := func() {
+		for _, rule := range []string{"-P FORWARD DROP", "-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-A FORWARD -j DOCKER-USER"} {
+			run(t, append([]string{"iptables-nft"}, strings.Fields(rule)...)...)
+		}
+	}
+	l := newLab(t, "0a1b2c3d")
+	lan := l.uplink()
+	docker()
+	before := run(t, "iptables-nft", "-S")
+	n := l.network(Network{Name: "net"})
+	l.network(Network{Name: "other"})
+	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	l.serve(web.NetNS, "tcp", ":80", "web")
+	l.serve(web.NetNS, "tcp", ":81", "web")
+	l.serve(lan, "tcp", ":80", "lan")
+	l.expect(lan, "tcp", "192.0.2.2:8080", "web")
+	l.expect(web.NetNS, "tcp", "192.0.2.1:80", "lan")
+	l.expect(lan, "tcp", addrOf(web, 0)+":81", "")
+	if b, err := l.Blockers(t.Context()); err != nil || len(b) != 0 {
+		t.Errorf("blockers: %v %v", b, err)
+	}
+	rules := run(t, "iptables-nft", "-S", "DOCKER-USER")
+	for _, want := range []string{"-A DOCKER-USER -i " + n.Bridge + " -m comment --comment \"podc-0a1b2c3d in " + n.Bridge + "\" -j ACCEPT",
+		"-A DOCKER-USER -o " + n.Bridge + " -m comment --comment \"podc-0a1b2c3d out " + n.Bridge + "\" -j ACCEPT"} {
+		if strings.Count(rules, want) != 1 {
+			t.Errorf("want one %q in\n%s", want, rules)
+		}
+	}
+	// Docker starts again and makes its chains anew: the next Attach puts the rules back.
+	run(t, "iptables-nft", "-F")
+	run(t, "iptables-nft", "-X", "DOCKER-USER")
+	docker()
+	l.attach(Attachment{ID: "next", Endpoints: []Endpoint{{Network: "net"}}})
+	l.expect(lan, "tcp", "192.0.2.2:8080", "web")
+	l.clean()
+	if after := run(t, "iptables-nft", "-S"); after != before {
+		t.Errorf("Docker's rules after the last network:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+func TestBlockers(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	l.network(Network{Name: "net"})
+	for _, cmd := range []string{
+		"add table inet fw", "add chain inet fw hook1 { type filter hook forward priority 10; policy drop; }",
+		"add table inet fw2", "add chain inet fw2 rejects { type filter hook forward priority 10; policy accept; }",
+		"add rule inet fw2 rejects ct state established accept", "add rule inet fw2 rejects counter reject",
+		"add table ip fine", "add chain ip fine hook1 { type filter hook forward priority 10; policy accept; }",
+		"add rule ip fine hook1 ip daddr 10.0.0.1 drop", "add chain ip fine in { type filter hook input priority 10; policy drop; }",
+	} {
+		run(t, append([]string{"nft"}, cmd)...)
+	}
+	got, err := l.Blockers(t.Context())
+	must(t, err)
+	want := `[chain "hook1" of nftables table inet "fw": its policy is drop chain "rejects" of nftables table inet "fw2": its last rule drops everything]`
+	if fmt.Sprint(got) != want {
+		t.Errorf("blockers %v, want %s", got, want)
+	}
+	l.clean()
+}
+
+func TestNetworks(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	l.uplink()
+	run(t, "ip", "link", "set", "uplink", "mtu", "1400")
+	run(t, "ip", "route", "add", "172.28.0.0/15", "dev", "uplink") // as a VPN
+	n := l.network(Network{Name: "net", Labels: map[string]string{"a": "b"}})
+	if got := n.Subnets[0]; got.CIDR != prefix("172.30.0.0/22") || got.Gateway != mustAddr("172.30.0.1") {
+		t.Errorf("subnet %+v", got)
+	}
+	link, err := netlink.LinkByName(n.Bridge)
+	must(t, err)
+	pod := l.attach(Attachment{ID: "pod", Owner: "shop-web-1", Endpoints: []Endpoint{{Network: "net"}}})
+	must(t, inNetNS(pod.NetNS, func() error {
+		eth, err := netlink.LinkByName("eth0")
+		if err == nil && (eth.Attrs().MTU != 1400 || link.Attrs().MTU != 1400 || n.MTU != 1400) {
+			err = fmt.Errorf("MTU %d, bridge %d", eth.Attrs().MTU, link.Attrs().MTU)
+		}
+		return err
+	}))
+	got, err := l.Network("net")
+	if must(t, err); fmt.Sprint(got) != fmt.Sprint(n) {
+		t.Errorf("read back %+v, want %+v", got, n)
+	}
+	_, err = l.CreateNetwork(t.Context(), Network{Name: "net"})
+	wantError(t, err, errdefs.ErrAlreadyExists, `network "net"`)
+	err = l.RemoveNetwork(t.Context(), "net")
+	wantError(t, err, errdefs.ErrFailedPrecondition, `in use by "shop-web-1"`)
+	for subnet, want := range map[string]string{"172.30.1.0/24": `network "net"`, "192.0.2.0/28": "interface uplink", "172.16.0.0/12": "172.28.0.0/15"} {
+		_, err = l.CreateNetwork(t.Context(), Network{Name: "x", Subnets: []Subnet{{CIDR: prefix(subnet)}}})
+		if !errdefs.IsConflict(err) {
+			t.Errorf("%s, which overlaps %s: %v", subnet, want, err)
+		}
+	}
+	// Asked for, inside of the route of a VPN: that is the user's choice.
+	l.network(Network{Name: "inside", Subnets: []Subnet{{CIDR: prefix("172.29.7.0/24")}}})
+	must(t, l.Detach(t.Context(), "pod"))
+	for range 2 {
+		must(t, l.RemoveNetwork(t.Context(), "net"))
+	}
+	if _, err := l.Network("net"); !errdefs.IsNotFound(err) {
+		t.Errorf("after removal: %v", err)
+	}
+	_, err = l.tryAttach(Attachment{ID: "late", Endpoints: []Endpoint{{Network: "net"}}})
+	wantError(t, err, errdefs.ErrNotFound, `network "net" not found`)
+	l.clean()
+}
+
+func TestRefusedNetworks(t *testing.T) {
+	l := Open(Config{RootID: "0a1b2c3d", Data: t.TempDir(), Run: t.TempDir()})
+	for text, n := range map[string]Network{
+		"name":                 {Name: "../x"},
+		"IPv6":                 {Name: "n", Subnets: []Subnet{{CIDR: prefix("fd00::/64")}}},
+		"outside":              {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), Gateway: mustAddr("10.0.1.1")}}},
+		"ip_range":             {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), IPRange: prefix("10.0.0.0/23")}}},
+		"too small":            {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/31")}}},
+		`option "foo"`:         {Name: "n", Options: map[string]string{"foo": "1"}},
+		`"big" is no MTU`:      {Name: "n", Options: map[string]string{optionMTU: "big"}},
+		"needs a subnet":       {Name: "n", Subnets: []Subnet{{Gateway: mustAddr("10.0.1.1")}}},
+		"more than one subnet": {Name: "n", Subnets: make([]Subnet, 2)},
+	} {
+		if _, err := l.CreateNetwork(t.Context(), n); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%+v: %v, want %q", n, err, text)
+		}
+	}
+}
+
+func TestChooseSubnet(t *testing.T) {
+	pools := []Pool{{prefix("10.0.0.0/8"), 24}, {prefix("192.168.0.0/22"), 24}}
+	for _, c := range []struct {
+		used []string
+		want string
+	}{
+		{nil, "10.0.0.0/24"},
+		{[]string{"10.0.0.5/32"}, "10.0.1.0/24"},
+		{[]string{"10.0.0.0/9"}, "10.128.0.0/24"},
+		{[]string{"10.0.0.0/8"}, "192.168.0.0/24"},
+		{[]string{"10.0.0.0/7", "192.168.1.0/24", "192.168.0.0/24"}, "192.168.2.0/24"},
+		{[]string{"10.0.0.0/8", "192.168.0.0/16"}, ""},
+	} {
+		var used []taken
+		for _, u := range c.used {
+			used = append(used, taken{prefix: prefix(u)})
+		}
+		got, err := chooseSubnet(pools, used)
+		if c.want == "" && !errdefs.IsResourceExhausted(err) || c.want != "" && got != prefix(c.want) {
+			t.Errorf("used %v: %v %v, want %s", c.used, got, err, c.want)
+		}
+	}
+}
+
+// A network made by hand, of a plugin that podc does not answer, is driven by executing it.
+func TestForeignPlugin(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	plugins, calls := filepath.Join(l.dir, "plugins"), filepath.Join(l.dir, "calls")
+	l.cfg.PluginDirs = []string{plugins}
+	must(t, os.MkdirAll(plugins, 0o755))
+	must(t, os.MkdirAll(filepath.Join(l.dir, "cni"), 0o755))
+	must(t, os.WriteFile(filepath.Join(l.dir, "cni", "50-hand.conflist"), []byte(`{"cniVersion":"1.0.0","name":"hand","plugins":[{"type":"fake"}]}`), 0o600))
+	must(t, os.WriteFile(filepath.Join(l.dir, "cni", "60-junk.conflist"), []byte(`{`), 0o600))
+	plugin := func(script string) {
+		must(t, os.WriteFile(filepath.Join(plugins, "fake"), []byte("#!/bin/sh\n"+script), 0o755))
+	}
+	_, err := l.tryAttach(Attachment{ID: "none", Endpoints: []Endpoint{{Network: "hand"}}})
+	if err == nil || !strings.Contains(err.Error(), `CNI plugin "fake" is not installed`) {
+		t.Errorf("without the plugin: %v", err)
+	}
+	plugin(`echo $CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME >> ` + calls + `
+[ $CNI_COMMAND = ADD ] && echo '{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","mac":"02:00:00:00:00:01","sandbox":"/x"}],"ips":[{"address":"10.7.0.5/24","gateway":"10.7.0.1","interface":0}]}'
+exit 0`)
+	must(t, l.Detach(t.Context(), "none"))
+	os.Remove(calls)
+	a := l.attach(Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []Endpoint{{Network: "hand"}}})
+	if i := a.Interfaces[0]; addrOf(a, 0) != "10.7.0.5" || i.Gateway != mustAddr("10.7.0.1") || i.MAC != "02:00:00:00:00:01" {
+		t.Errorf("interface %+v", i)
+	}
+	must(t, l.Detach(t.Context(), "pod"))
+	if b, _ := os.ReadFile(calls); string(b) != "ADD pod eth0\nDEL pod eth0\n" {
+		t.Errorf("calls:\n%s", b)
+	}
+	plugin(`[ $CNI_COMMAND = DEL ] && exit 0; echo '{"code":7,"msg":"no luck","details":"today"}'; exit 1`)
+	_, err = l.tryAttach(Attachment{ID: "failing", Endpoints: []Endpoint{{Network: "hand"}}})
+	if err == nil || !strings.Contains(err.Error(), "no luck; today") {
+		t.Errorf("a failing plugin: %v", err)
+	}
+	n, err := l.Network("hand")
+	if err != nil || n.Driver != "fake" {
+		t.Errorf("network %+v %v", n, err)
+	}
+	must(t, l.RemoveNetwork(t.Context(), "hand")) // not podc's: nothing happens
+	if _, err := l.Network("hand"); err != nil {
+		t.Error(err)
+	}
+	l.clean()
+}
+
+// A plugin that does not end is killed with its children.
+func TestPluginDeadline(t *testing.T) {
+	dir := t.TempDir()
+	path, pidfile := filepath.Join(dir, "slow"), filepath.Join(dir, "pid")
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\nsleep 600 & echo $! > "+pidfile+".tmp; mv "+pidfile+".tmp "+pidfile+"; wait\n"), 0o755))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, errors.New("too slow"))
+	defer cancel()
+	_, err := execPlugin(ctx, path, nil, os.Environ())
+	if err == nil || err.Error() != "too slow" {
+		t.Errorf("error %v", err)
+	}
+	pid, err := os.ReadFile(pidfile)
+	must(t, err)
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+	if err == nil && !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("the plugin's child lives on: %s", stat)
+	}
+}
+
+func TestPluginPrintsTooMuch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "loud")
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\nhead -c 3000000 /dev/zero\n"), 0o755))
+	if _, err := execPlugin(t.Context(), path, nil, os.Environ()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func FuzzSocket(f *testing.F) {
+	f.Add("   0: 0100007F:1B58 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000 100 0 0 10 0")
+	f.Add("   1: 0000000000000000FFFF00000100007F:0050 00000000000000000000000000000000:0000 07 0:0 0:0 0 0 0 99 1 0")
+	f.Fuzz(func(t *testing.T, line string) {
+		if s, ok := parseSocket(line); ok && !s.ip.IsValid() {
+			t.Errorf("%+v", s)
+		}
+	})
+}
