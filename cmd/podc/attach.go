@@ -102,7 +102,11 @@ func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	a.live = live
-	a.o.planned, a.o.stepped = a.onPlan, a.onStep
+	a.o.planned = func(p project.Plan) {
+		showUnchanged(a.o, w.Desired, opt, p)
+		a.onPlan(p)
+	}
+	a.o.stepped = a.onStep
 	err := a.o.converge(ctx, w, sel, opt)
 	a.o.close()
 	a.use(quietProgress{})

@@ -99,6 +99,21 @@ func codeOf(err error) int {
 	return exitFailure
 }
 
+// plain is the text of err without the names of error classes at the ends of its lines: they are for programs.
+func plain(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		for _, class := range classes {
+			lines[i] = strings.TrimSuffix(lines[i], ": "+class.Error())
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+var classes = []error{errdefs.ErrNotFound, errdefs.ErrAlreadyExists, errdefs.ErrFailedPrecondition, errdefs.ErrConflict,
+	errdefs.ErrInvalidArgument, errdefs.ErrUnavailable, errdefs.ErrNotImplemented, errdefs.ErrPermissionDenied, errdefs.ErrDataLoss,
+	errdefs.ErrUnauthenticated}
+
 // report writes err for people, or as the last event of a JSON progress.
 func report(w io.Writer, err error, asJSON bool) {
 	var code exitCode
@@ -109,7 +124,7 @@ func report(w io.Writer, err error, asJSON bool) {
 		line, _ := json.Marshal(struct {
 			Error   bool   `json:"error"`
 			Message string `json:"message"`
-		}{true, err.Error()})
+		}{true, plain(err)})
 		fmt.Fprintf(w, "%s\n", line)
 		return
 	}
@@ -117,7 +132,7 @@ func report(w io.Writer, err error, asJSON bool) {
 		fmt.Fprintln(w, "interrupted")
 		return
 	}
-	fmt.Fprintf(w, "podc: %s\n", printable(err.Error()))
+	fmt.Fprintf(w, "podc: %s\n", printable(plain(err)))
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", printable(hint))
 	}

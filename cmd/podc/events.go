@@ -82,12 +82,10 @@ func endText(s project.Step) string {
 		return ended[w.Verb]
 	}
 	switch engine.Condition(w.Until) {
-	case engine.Healthy:
+	case engine.Healthy, engine.Ready:
 		return "Healthy"
 	case engine.Completed, engine.Stopped:
 		return "Exited"
-	case engine.Ready:
-		return "Ready"
 	}
 	return "Running"
 }
@@ -127,5 +125,28 @@ func showPlan(p progress, plan project.Plan) {
 	}
 	if plan.Empty() {
 		p.say(" DRY-RUN MODE - nothing to do")
+	}
+}
+
+// showUnchanged mentions the containers that a plan leaves as they are: up leaves alone only what runs.
+func showUnchanged(p progress, d *project.Desired, opt project.Options, plan project.Plan) {
+	if opt.NoStart {
+		return
+	}
+	touched := map[string]bool{}
+	for _, s := range plan.Steps {
+		touched[s.Do.Words().Name] = true
+	}
+	for _, svc := range d.Services {
+		n, scaled := opt.Scale[svc.Name]
+		if !scaled {
+			n = svc.Replicas
+		}
+		for i := range n {
+			name := project.Replica(svc, i+1, engine.Image{}).Name
+			if !touched[name] {
+				p.show(event{ImageEvent: engine.ImageEvent{ID: "Container " + name, Status: done, Text: "Running"}})
+			}
+		}
 	}
 }

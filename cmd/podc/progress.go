@@ -56,6 +56,9 @@ func newProgress(con *console, g globals, operation string) progress {
 	case progressQuiet:
 		return quietProgress{}
 	}
+	if con.isTrue("COMPOSE_STATUS_STDOUT") {
+		return &plainProgress{w: con.out}
+	}
 	return &plainProgress{w: con.err}
 }
 

@@ -262,6 +262,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 		return o.dryUp(ctx, w, wanted)
 	}
 	if opt.detach || opt.wait || opt.noStart {
+		o.planned = func(p project.Plan) { showUnchanged(o, w.Desired, wanted, p) }
 		return o.converge(ctx, w, sel, wanted)
 	}
 	return newAttachment(o, w.Desired, opt).up(ctx, w, sel, wanted)

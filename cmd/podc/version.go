@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -21,12 +22,13 @@ func versionCommand(con *console) *cli.Command {
 }
 
 func printVersion(con *console, format string, short bool) error {
-	line := "podc version v" + version
+	number := strings.TrimPrefix(version, "v") // tags have one
+	line := "podc version v" + number
 	switch {
 	case short:
-		line = version
+		line = number
 	case format == "json":
-		line = fmt.Sprintf(`{"version":%q}`, "v"+version)
+		line = fmt.Sprintf(`{"version":%q}`, "v"+number)
 	case format != "" && format != "pretty":
 		return usage("unknown --format %q: want pretty or json", format)
 	}

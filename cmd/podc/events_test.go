@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"testing"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+	"podc.example/podc/project"
+	"podc.example/podc/volumes"
+)
+
+func TestReporter(t *testing.T) {
+	con, _, stderr := testConsole()
+	r := &reporter{progress: &plainProgress{w: con.err}, explain: true}
+	step := func(a project.Action, why string) *project.Step {
+		return &project.Step{ID: a.Words().String(), Why: why, Do: a}
+	}
+	network := step(project.CreateNetwork{Network: netstack.Network{Name: "shop_default"}}, "missing")
+	volume := step(project.CreateVolume{Volume: volumes.Volume{Name: "shop_data"}}, "missing")
+	wait := step(project.WaitPod{Name: "shop-db-1", Until: engine.Healthy}, "needed by web")
+	job := step(project.WaitPod{Name: "shop-job-1", Until: engine.Completed}, "")
+	start := step(project.StartPod{Name: "shop-web-1"}, "not running")
+	for _, e := range []project.Event{
+		{Kind: project.LockAwaited, Text: "waiting for project lock held by pid 7"},
+		{Kind: project.Warned, Text: "beware\x1b[2J"},
+		{Kind: project.PullBegan, Image: "nginx"},
+		{Kind: project.PullMoved, Image: "nginx", Progress: engine.ImageEvent{ID: "layer", ParentID: "nginx", Status: working}},
+		{Kind: project.PullEnded, Image: "nginx"},
+		{Kind: project.PullEnded, Image: "other", Err: errors.New("no route\nto host")},
+		{Kind: project.StepBegan, Step: network},
+		{Kind: project.StepEnded, Step: network},
+		{Kind: project.StepEnded, Step: volume},
+		{Kind: project.StepBegan, Step: wait},
+		{Kind: project.StepEnded, Step: wait},
+		{Kind: project.StepEnded, Step: job},
+		{Kind: project.StepEnded, Step: start, Err: errors.New("no memory")},
+		{Kind: project.StepSkipped, Step: start, Err: errors.New("skipped: it failed")},
+		{Kind: project.Warned, Step: start, Err: errors.New("bad"), Text: "bad; going on without it"},
+	} {
+		r.report(e)
+	}
+	want := `waiting for project lock held by pid 7
+warning: beware
+ Image nginx Pulling
+ Image nginx Pulled
+ Image other Error no route
+ Network shop_default Creating (missing)
+ Network shop_default Created (missing)
+ Volume shop_data Created (missing)
+ Container shop-db-1 Waiting (needed by web)
+ Container shop-db-1 Healthy (needed by web)
+ Container shop-job-1 Exited
+ Container shop-web-1 Error no memory
+ Container shop-web-1 Skipped it failed
+ Container shop-web-1 Error bad
+warning: bad; going on without it
+`
+	if stderr.String() != want {
+		t.Errorf("got\n%s", stderr)
+	}
+	stderr.Reset()
+	showPlan(&plainProgress{w: con.err}, project.Plan{Steps: []project.Step{*network, *start}, Pulls: []project.Pull{{Ref: "x", Why: "missing"}}})
+	want = ` DRY-RUN MODE -  Image x Pulled (missing)
+ DRY-RUN MODE -  Network shop_default Created (missing)
+ DRY-RUN MODE -  Container shop-web-1 Started (not running)
+`
+	if stderr.String() != want {
+		t.Errorf("got\n%s", stderr)
+	}
+	stderr.Reset()
+	d := &project.Desired{Services: []project.Service{
+		{Name: "web", Replicas: 1, Pod: engine.PodSpec{Name: "shop-web"}}, {Name: "db", Replicas: 2, Pod: engine.PodSpec{Name: "shop-db"}}}}
+	showUnchanged(&plainProgress{w: con.err}, d, project.Options{Scale: map[string]int{"db": 1}}, project.Plan{Steps: []project.Step{*start}})
+	if stderr.String() != " Container shop-db-1 Running\n" {
+		t.Errorf("got\n%s", stderr)
+	}
+}
