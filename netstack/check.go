@@ -25,7 +25,7 @@ type finding struct {
 
 // Check lists every broken invariant of this root's network: attachments that nobody wants (alive is asked for each id; nil
 // means all are wanted), links, leases, names, cached results and rules without an attachment or network, and the reverse.
-// It changes nothing. It is exact while attachments come and go.
+// It changes nothing. It is exact while attachments come and go. alive is called without a lock held.
 func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]Problem, error) {
 	found, err := s.findings(ctx, alive, false)
 	out := make([]Problem, len(found))
@@ -52,6 +52,10 @@ func (s *Stack) GC(ctx context.Context, alive func(id string) bool) error {
 // a record before, and a record says that it is about to go before anything of it does. repair applies those remedies at once
 // that need the lock.
 func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair bool) ([]finding, error) {
+	dead, err := s.dead(alive)
+	if err != nil {
+		return nil, err
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -73,7 +77,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	known := map[string]record{}
 	for _, r := range recs {
 		known[r.ID] = r
-		if alive != nil && !alive(r.ID) {
+		if dead[r.ID] {
 			found = append(found, finding{Problem: Problem{"record", r.ID, fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
 				fix: func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
 		} else if r.Done && !r.Going {
@@ -90,6 +94,16 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 		}
 	}
 	return found, errors.Join(errs...)
+}
+
+// dead lists the attachments that nobody wants any more.
+func (s *Stack) dead(alive func(id string) bool) (map[string]bool, error) {
+	dead := map[string]bool{}
+	recs, err := s.records()
+	for _, r := range recs {
+		dead[r.ID] = alive != nil && !alive(r.ID)
+	}
+	return dead, err
 }
 
 // things is what exists on the host and in the run folder.

@@ -205,14 +205,14 @@ func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
 	return s.cni(ours).DelNetworkList(ctx, list, rt)
 }
 
-// listOf returns the list of a network and whether it is podc's own bridge.
+// listOf returns the list of a network and whether its plugins are answered in this process.
 func (s *Stack) listOf(network string) (list *libcni.NetworkConfigList, ours bool, err error) {
 	list, err = s.loadList(network)
 	if err != nil {
 		return nil, false, err
 	}
 	n, err := readNetwork(s.conflistPath(network))
-	return list, err == nil && n.isBridge(), nil
+	return list, err == nil && n.isBridge() && !s.cfg.ForceExec, nil
 }
 
 func mappings(ports []Port) []portMapping {

@@ -95,7 +95,7 @@ func (s *Stack) conflistOf(n Network) conflist {
 	for _, sub := range n.Subnets {
 		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub))
 	}
-	if !n.Internal {
+	if !n.isBridge() && !n.Internal { // the plugin bridge makes its own
 		p.IPAM.Routes = []ipamRoute{{netip.MustParsePrefix("0.0.0.0/0")}}
 	}
 	list := conflist{CNIVersion: cniVersion, Name: n.Name, Plugins: []pluginConf{p}, Podc: &n}

@@ -115,7 +115,7 @@ const settleDeadline = 2 * time.Second
 // settle returns when interfaces carry packets. The kernel brings a link up a little after both ends are: a packet sent
 // before is dropped, and its sender, mostly a question for a hardware address, tries again a whole second later.
 func settle(ctx context.Context, h *netlink.Handle, names ...string) error {
-	// Since Linux 6.15 the question itself makes the kernel finish first.
+	// Newer kernels finish bringing a link up before they answer a question about it.
 	if up, err := allUp(h, names); up || err != nil {
 		return err
 	}

@@ -8,9 +8,23 @@ import (
 
 // TestReach is the matrix of who reaches whom.
 func TestReach(t *testing.T) {
+	if onHost(t) {
+		testReach(t)
+	}
+}
+
+// The same on a host that bridges without the firewall and filters reverse paths strictly.
+func TestReachStrict(t *testing.T) {
 	if !onHost(t) {
 		return
 	}
+	must(t, setSysctl("bridge/bridge-nf-call-iptables", "0", true))
+	must(t, setSysctl("ipv4/conf/all/rp_filter", "1", false))
+	must(t, setSysctl("ipv4/conf/default/rp_filter", "1", false))
+	testReach(t)
+}
+
+func testReach(t *testing.T) {
 	l := newLab(t, "0a1b2c3d")
 	lan := l.uplink()
 	l.network(Network{Name: "front"})

@@ -28,6 +28,8 @@ type Config struct {
 	PluginDirs []string
 	// ConfDirs are searched for networks made by hand, which may be used but never changed. Empty: /etc/cni/net.d.
 	ConfDirs []string
+	// ForceExec executes the real plugins for podc's own networks too: to compare the two paths.
+	ForceExec bool
 	// Pools are the ranges from which subnets are chosen, in this order. Empty: DefaultPools.
 	Pools []Pool
 }
