@@ -256,6 +256,12 @@ func TestCheckFindsEverything(t *testing.T) {
 		"file " + filepath.Join(l.cniCacheDir(), "results", "net-ghost-eth0"): func() {
 			must(t, os.WriteFile(filepath.Join(l.cniCacheDir(), "results", "net-ghost-eth0"), nil, 0o600))
 		},
+		"file " + filepath.Join(l.attachmentsDir(), ".tmp-ghost.json-123"): func() {
+			must(t, os.WriteFile(filepath.Join(l.attachmentsDir(), ".tmp-ghost.json-123"), nil, 0o600))
+		},
+		"lease " + n.Subnets[0].CIDR.Addr().Next().Next().Next().Next().String(): func() {
+			must(t, os.WriteFile(filepath.Join(l.leaseDir("net"), n.Subnets[0].CIDR.Addr().Next().Next().Next().Next().String()), nil, 0o600))
+		},
 		"record broken":                     func() { must(t, os.WriteFile(l.recordPath("broken"), []byte("{"), 0o600)) },
 		"rule nftables table podc-0a1b2c3d": func() { run(t, "nft", "flush", "chain", "inet", "podc-0a1b2c3d", "forward") },
 	}
@@ -420,6 +426,36 @@ func TestConcurrentProcesses(t *testing.T) {
 	l.clean()
 }
 
+// A process is killed at any moment of attaching, detaching and repairing; the next one cleans up after it.
+func TestKillSweep(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	l.network(Network{Name: "one"})
+	paths := []string{l.pin("a"), l.pin("b"), l.pin("c")}
+	cut := 0
+	for ms := 2; ms <= 120; ms += 4 {
+		cmd := exec.Command(os.Args[0], append([]string{"w", l.dir}, paths...)...)
+		cmd.Env = append(os.Environ(), workerMark+"=1")
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		out.Read(make([]byte, 1)) // it begins
+		timer := time.AfterFunc(time.Duration(ms)*time.Millisecond, func() { cmd.Process.Kill() })
+		if cmd.Wait() != nil {
+			cut++
+		}
+		timer.Stop()
+		must(t, l.GC(t.Context(), func(string) bool { return false }))
+		if p, err := l.Check(t.Context(), func(string) bool { return false }); len(p) > 0 || err != nil {
+			t.Fatalf("killed after %d ms: %v %v", ms, p, err)
+		}
+	}
+	t.Logf("%d processes were killed at work", cut)
+	l.clean()
+}
+
 const workerMark = "PODC_NETSTACK_TEST_WORKER"
 
 func TestMain(m *testing.M) {
@@ -437,8 +473,9 @@ func TestMain(m *testing.M) {
 func worker(name, dir string, paths []string) error {
 	s := Open(Config{RootID: "0a1b2c3d", Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run")})
 	ctx := context.Background()
+	fmt.Println("begin")
 	for i, ns := range paths {
-		a := Attachment{ID: fmt.Sprintf("%s-%d", name, i), Owner: name, NetNS: ns, Endpoints: []Endpoint{{Network: "one"}},
+		a := Attachment{ID: fmt.Sprintf("%s-%d", name, i), Owner: name, NetNS: ns, Names: []string{name}, Endpoints: []Endpoint{{Network: "one"}},
 			Ports: []Port{{HostPort: 9000, HostEnd: 9100, Container: 80, Protocol: "tcp"}}}
 		for round := range 2 {
 			if _, err := s.Attach(ctx, a); err != nil {

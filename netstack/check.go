@@ -65,7 +65,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	if err != nil {
 		return nil, err
 	}
-	things, err := s.survey()
+	things, err := s.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 		}
 	}
 	found = append(found, s.orphans(things, known, networks)...)
+	found = append(found, leftovers(things, known, dead)...)
 	rules, err := s.checkTable(networks)
 	errs := []error{err}
 	found = append(found, rules...)
@@ -112,9 +113,10 @@ type things struct {
 	leases map[string]map[netip.Addr]holder // by network
 	names  map[string][]string              // ids by network
 	cached []string
+	temps  map[string]string // files that were being written when somebody died: path -> attachment, "" for a network's
 }
 
-func (s *Stack) survey() (things, error) {
+func (s *Stack) survey(ctx context.Context) (things, error) {
 	t := things{leases: map[string]map[netip.Addr]holder{}, names: map[string][]string{}}
 	links, err := dump(netlink.LinkList)
 	if err != nil {
@@ -131,7 +133,7 @@ func (s *Stack) survey() (things, error) {
 		return t, err
 	}
 	for _, n := range nets {
-		if t.leases[n], err = listLeases(s.leaseDir(n)); err != nil {
+		if t.leases[n], err = surveyLeases(ctx, s.leaseDir(n)); err != nil {
 			return t, err
 		}
 	}
@@ -143,8 +145,40 @@ func (s *Stack) survey() (things, error) {
 			return t, err
 		}
 	}
+	t.temps = s.temps(nets)
 	t.cached, err = listDir(filepath.Join(s.cniCacheDir(), "results"))
 	return t, err
+}
+
+// surveyLeases reads leases under their lock: outside of it one may be half written.
+func surveyLeases(ctx context.Context, dir string) (map[netip.Addr]holder, error) {
+	unlock, err := lockLeases(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return listLeases(dir)
+}
+
+// temps finds temporary files of internal/disk: ".tmp-<file>-<random>".
+func (s *Stack) temps(networks []string) map[string]string {
+	found := map[string]string{}
+	look := func(dir, suffix string) {
+		paths, _ := filepath.Glob(filepath.Join(dir, ".tmp-*"))
+		for _, p := range paths {
+			id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(p), ".tmp-"), suffix)
+			found[p] = id
+		}
+	}
+	look(s.attachmentsDir(), ".json-")
+	for _, n := range networks {
+		look(s.namesDir(n), ".json-")
+	}
+	paths, _ := filepath.Glob(filepath.Join(s.networksDir(), ".tmp-*"))
+	for _, p := range paths { // written under the net lock only
+		found[p] = ""
+	}
+	return found
 }
 
 // damaged finds state files that do not decode.
@@ -172,7 +206,7 @@ func (s *Stack) damaged() []finding {
 // detachDamaged undoes an attachment of which nothing but the id is known.
 func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 	var errs []error
-	t, err := s.survey()
+	t, err := s.survey(ctx)
 	if err != nil {
 		return err
 	}
@@ -264,6 +298,18 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		if !cached[f] {
 			path := filepath.Join(s.cniCacheDir(), "results", f)
 			add("file", path, "cached result of no attachment", func(context.Context) error { return removeFile(path) })
+		}
+	}
+	return found
+}
+
+// leftovers finds temporary files whose writer is dead: a live one has a record, or holds the net lock.
+func leftovers(t things, known map[string]record, dead map[string]bool) []finding {
+	var found []finding
+	for path, id := range t.temps {
+		if _, ok := known[id]; !ok || dead[id] {
+			found = append(found, finding{Problem{"file", path, "half-written, its writer is gone"},
+				func(context.Context) error { return removeFile(path) }, true})
 		}
 	}
 	return found
