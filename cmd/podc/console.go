@@ -77,10 +77,12 @@ func keepAt(f *os.File, fd int) error {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// environment is environ as a map, without "_", which shells set to the program they run: were it part of what memos depend
+// on, the same command under time(1) would be another question.
 func environment(environ []string) map[string]string {
 	env := make(map[string]string, len(environ))
 	for _, kv := range environ {
-		if k, v, ok := strings.Cut(kv, "="); ok {
+		if k, v, ok := strings.Cut(kv, "="); ok && k != "_" {
 			env[k] = v
 		}
 	}

@@ -117,7 +117,7 @@ var classes = []error{errdefs.ErrNotFound, errdefs.ErrAlreadyExists, errdefs.Err
 // report writes err for people, or as the last event of a JSON progress.
 func report(w io.Writer, err error, asJSON bool) {
 	var code exitCode
-	if err == nil || errors.As(err, &code) {
+	if err == nil || errors.As(err, &code) || errors.Is(err, errInterrupted) { // who interrupts knows it
 		return
 	}
 	if asJSON {
@@ -126,10 +126,6 @@ func report(w io.Writer, err error, asJSON bool) {
 			Message string `json:"message"`
 		}{true, plain(err)})
 		fmt.Fprintf(w, "%s\n", line)
-		return
-	}
-	if codeOf(err) == exitInterrupted {
-		fmt.Fprintln(w, "interrupted")
 		return
 	}
 	fmt.Fprintf(w, "podc: %s\n", printable(plain(err)))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/project"
 )
 
 // imageHelper is the image store as package project sees it: podc-image does the work, and memos spare asking it again.
@@ -54,6 +55,17 @@ func (h imageHelper) Resolve(ctx context.Context, group string, refs []string) (
 		keep(m, q, imageAnswer{reply.Images, reply.Inputs}, nil, asked)
 	}
 	return reply.Images, nil
+}
+
+// pinning is an image store that pins whatever is resolved for group: for a plan that is about to be carried out.
+type pinning struct {
+	project.Images
+	group string
+}
+
+// Resolve is that of the store, for group.
+func (p pinning) Resolve(ctx context.Context, _ string, refs []string) (map[string]engine.Image, error) {
+	return p.Images.Resolve(ctx, p.group, refs)
 }
 
 func fresh(stamps []engine.FileStamp) bool {

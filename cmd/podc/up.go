@@ -272,7 +272,9 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 // make.
 func (o *operation) converge(ctx context.Context, w wish, sel selection, opt project.Options) error {
 	if w.partial {
-		plan, err := project.PlanUp(ctx, o.deps(), *w.Desired, opt)
+		deps := o.deps()
+		deps.Images = pinning{deps.Images, w.Name}
+		plan, err := project.PlanUp(ctx, deps, *w.Desired, opt)
 		if err != nil {
 			return err
 		}
