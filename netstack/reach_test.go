@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // TestReach is the matrix of who reaches whom.
@@ -185,4 +188,29 @@ func TestNoFirstPacketIsLost(t *testing.T) {
 		t.Errorf("%d of 10 first connections were slow", slow)
 	}
 	l.clean()
+}
+
+// settle waits by events when the link is not up yet.
+func TestSettle(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	must(t, err)
+	defer h.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "va"
+	must(t, h.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "vb"}))
+	run(t, "ip", "link", "set", "dev", "va", "up")
+	if up, err := allUp(h, []string{"va"}); up || err != nil {
+		t.Fatalf("up %t %v with one end down", up, err)
+	}
+	done := make(chan error)
+	go func() { done <- settle(t.Context(), h, "va") }()
+	start := time.Now()
+	run(t, "ip", "link", "set", "dev", "vb", "up")
+	must(t, <-done)
+	if d := time.Since(start); d > settleDeadline/2 {
+		t.Errorf("noticed after %v", d)
+	}
 }

@@ -1,0 +1,128 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// checkTable compares podc's table with state; both change together under the net lock, which is held.
+func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
+	detail := ""
+	err := s.nft(func(c *nftables.Conn) error {
+		detail = s.tableFault(c, networks)
+		return nil
+	})
+	if err != nil || detail == "" {
+		return nil, err
+	}
+	return []finding{{Problem{"rule", "nftables table " + s.table().Name, detail}, s.Rebuild, false}}, nil
+}
+
+// rulesOf is the number of rules in each chain, see addRules.
+var rulesOf = map[string]int{layout: 0, "publish": 2, "raw": 1, "prerouting": 1, "output": 1, "postrouting": 3, "forward": 6}
+
+// tableFault says what is wrong with the table, "" if nothing is.
+func (s *Stack) tableFault(c *nftables.Conn, networks map[string]Network) string {
+	t := s.table()
+	_, err := c.ListTableOfFamily(t.Name, t.Family)
+	switch exists := err == nil; {
+	case bridges(networks) == 0 && exists:
+		return "it exists without a network"
+	case bridges(networks) == 0:
+		return ""
+	case !exists:
+		return "it is missing"
+	}
+	want, err := s.wantedElements(networks)
+	if err != nil {
+		return err.Error()
+	}
+	for chain, n := range rulesOf {
+		if rules, err := c.GetRules(t, &nftables.Chain{Name: chain, Table: t}); err != nil || len(rules) != n {
+			return fmt.Sprintf("chain %s does not hold its %d rules", chain, n)
+		}
+	}
+	for _, set := range setsOf(t).all() {
+		got, err := c.GetSetElements(set)
+		if err != nil || !sameElements(got, want[set.Name]) {
+			return fmt.Sprintf("the elements of %s are not those of the attachments and networks", set.Name)
+		}
+	}
+	return ""
+}
+
+func sameElements(a, b []nftables.SetElement) bool {
+	keys := func(elems []nftables.SetElement) []string {
+		var out []string
+		for _, e := range elems {
+			out = append(out, fmt.Sprintf("%x %x %t", e.Key, e.Val, e.IntervalEnd))
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	return slices.Equal(keys(a), keys(b))
+}
+
+// Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
+// interfaces are put back into their bridges. It is for repair and for after a flush; connections go on.
+func (s *Stack) Rebuild(ctx context.Context) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	networks, err := s.Networks()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range networks {
+		if n.isBridge() {
+			errs = append(errs, ensureBridge(n))
+		}
+	}
+	err = s.nft(func(c *nftables.Conn) error {
+		return errors.Join(s.rebuildFor(c, networks), s.syncDockerFor(c, networks))
+	})
+	return errors.Join(append(errs, err, s.replug(ctx, networks))...)
+}
+
+// replug puts the host's ends of the attachments back into bridges that were made anew.
+func (s *Stack) replug(ctx context.Context, networks map[string]Network) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	recs, err := s.records()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range recs {
+		for _, iface := range r.Interfaces {
+			if n := networks[iface.Network]; n.Bridge != "" {
+				errs = append(errs, plug(ctx, h, iface.HostIf, n.Bridge))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func plug(ctx context.Context, h *netlink.Handle, port, bridge string) error {
+	l, err := h.LinkByName(port)
+	if err != nil {
+		return nil // Check reports it
+	}
+	b, err := h.LinkByName(bridge)
+	if err != nil || l.Attrs().MasterIndex == b.Attrs().Index {
+		return err
+	}
+	return errors.Join(h.LinkSetMaster(l, b), h.LinkSetHairpin(l, true), h.LinkSetUp(l), settle(ctx, h, port, bridge))
+}
