@@ -156,7 +156,7 @@ func jumpsTo(rules []*nftables.Rule, chain string) bool {
 func dropsAll(r *nftables.Rule) bool {
 	for _, e := range r.Exprs {
 		switch e := e.(type) {
-		case *expr.Counter, *expr.Log, *expr.Limit:
+		case *expr.Counter, *expr.Log:
 		case *expr.Reject:
 			return true
 		case *expr.Verdict:
