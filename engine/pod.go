@@ -218,6 +218,9 @@ type Pod struct {
 	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
 	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
 	Volumes    map[string]string    `json:"volumes,omitempty"` // target -> volume name, anonymous ones included
+
+	Args    []string `json:"args,omitempty"`    // what the container runs: the image's where the spec has none
+	Exposed []string `json:"exposed,omitempty"` // ports that the image says it listens on, "5432/tcp"
 }
 
 // Probe is the outcome of one health check.
