@@ -34,6 +34,7 @@ func testPods() []engine.Pod {
 	return []engine.Pod{
 		testPod("db", "1", func(p *engine.Pod) {
 			p.Health = engine.HealthHealthy
+			p.Args, p.Exposed = []string{"db-server"}, []string{"5432/tcp"}
 			p.Spec.Container.Mounts = []engine.Mount{{Type: engine.MountVolume, Source: "shop_data", Target: "/data"},
 				{Type: engine.MountVolume, Target: "/anon"}, {Type: engine.MountTmpfs, Target: "/tmp"}}
 			p.Volumes = map[string]string{"/data": "shop_data", "/anon": "abc"}
@@ -66,7 +67,7 @@ func runPs(t *testing.T, tg target, opt psOptions) string {
 
 func TestPsTable(t *testing.T) {
 	want := `NAME         IMAGE     COMMAND                  SERVICE   CREATED       STATUS                            PORTS
-shop-db-1    db:1      "run --with many arg…"   db        3 hours ago   Up 2 hours (healthy)              
+shop-db-1    db:1      "db-server"   db        3 hours ago   Up 2 hours (healthy)   5432/tcp
 shop-job-1   job:1     "run --with many arg…"   job       3 hours ago   Exited (3) About a minute ago     
 shop-lost-1  lost:1    "run --with many arg…"   lost      3 hours ago   Exited (?) About a minute ago     
 shop-new-1   new:1     ""                       new       3 hours ago   Created                           

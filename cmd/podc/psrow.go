@@ -98,9 +98,9 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 		Name:         p.Spec.Name,
 		Names:        p.Spec.Name,
 		Networks:     strings.Join(networksOf(p), ","),
-		Ports:        portList(p.Ports),
+		Ports:        strings.Join(append(exposedOnly(p), portList(p.Ports)...), ", "),
 		Project:      labels[project.LabelProject],
-		Publishers:   publishers(p.Ports),
+		Publishers:   append(publishers(p.Ports), exposedPublishers(p)...),
 		RunningFor:   since(p.Created, now),
 		Service:      labels[project.LabelService],
 		Size:         "0B",
@@ -115,9 +115,13 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 	return row
 }
 
-// quotedCommand is what the container runs, as far as its spec says.
+// quotedCommand is what the container runs.
 func quotedCommand(p engine.Pod, full bool) string {
-	s := strings.Join(slices.Concat(p.Spec.Container.Entrypoint, p.Spec.Container.Command), " ")
+	args := p.Args
+	if args == nil {
+		args = slices.Concat(p.Spec.Container.Entrypoint, p.Spec.Container.Command)
+	}
+	s := strings.Join(args, " ")
 	if !full {
 		s = clip(s, 20)
 	}
@@ -204,7 +208,7 @@ func publishers(ports []netstack.Port) []publisher {
 }
 
 // portList is docker's short form; neighbouring ports are shown as a range: "0.0.0.0:8000-8002->80-82/tcp".
-func portList(ports []netstack.Port) string {
+func portList(ports []netstack.Port) []string {
 	sorted := slices.Clone(ports)
 	slices.SortFunc(sorted, func(a, b netstack.Port) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Container, b.Container),
@@ -221,7 +225,27 @@ func portList(ports []netstack.Port) string {
 			portRange(first.Container, last.Container), first.Protocol))
 		i += n
 	}
-	return strings.Join(parts, ", ")
+	return parts
+}
+
+// exposedOnly are the ports of the image that are not published.
+func exposedOnly(p engine.Pod) []string {
+	return slices.DeleteFunc(slices.Clone(p.Exposed), func(exposed string) bool {
+		return slices.ContainsFunc(p.Ports, func(port netstack.Port) bool {
+			return exposed == fmt.Sprintf("%d/%s", port.Container, port.Protocol)
+		})
+	})
+}
+
+func exposedPublishers(p engine.Pod) []publisher {
+	var list []publisher
+	for _, exposed := range exposedOnly(p) {
+		number, protocol, _ := strings.Cut(exposed, "/")
+		if n, err := strconv.Atoi(number); err == nil {
+			list = append(list, publisher{TargetPort: n, Protocol: protocol})
+		}
+	}
+	return list
 }
 
 func follows(a, b netstack.Port) bool {
