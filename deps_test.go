@@ -78,7 +78,7 @@ var links = []struct {
 	{"podc-compose", []string{storage, image, buildkit, registry, testPkg}, "it translates compose files and stores nothing"},
 	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg},
 		"one runs for each group, and one more at each exit: it is to stay within a few MB"},
-	{"podc-image", []string{composeGo, buildkit, urfave, registry, testPkg}, "it knows images and no projects"},
+	{"podc-image", []string{composeGo, buildkit, urfave, testPkg}, "it knows images and no projects"},
 }
 
 func TestLinks(t *testing.T) {

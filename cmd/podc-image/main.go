@@ -41,6 +41,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	t := &tool{stdin: stdin, events: &events{w: stderr}}
 	logrus.SetOutput(stderr)
 	logrus.SetFormatter(t.events)
+	logrus.SetLevel(logrus.WarnLevel)
 	reply, err := t.command(ctx, args)
 	if err != nil {
 		reply = engine.ImageFailure{Error: *engine.NewImageError(err, hint(err))}

@@ -2,8 +2,6 @@
 # Makes a PostgreSQL cluster in an empty $PGDATA, then becomes the server. A cluster counts once PG_VERSION is in place, which
 # is moved there last: an attempt that was killed half-way is begun again, never used.
 set -eu
-for bin in /usr/lib/postgresql/*/bin; do PATH=$bin:$PATH; done
-export PATH
 
 password() {
 	if [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then

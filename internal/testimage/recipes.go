@@ -4,11 +4,13 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,7 +110,7 @@ func (b *builder) gather(r recipe) (*ingredients, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &ingredients{recipe: fmt.Sprintf("v2 %v %v %s %s %s", r.packages, r.users, config, r.text, needless)}
+	in := &ingredients{recipe: fmt.Sprintf("v3 %v %v %s %s %s", r.packages, r.users, config, r.text, needless)}
 	if r.probe {
 		in.program, err = b.program()
 		return in, err
@@ -183,6 +185,7 @@ func (b *builder) layers(r recipe, in *ingredients) ([]tree, error) {
 			return nil, err
 		}
 	}
+	below.commands(regexp.MustCompile(`^usr/lib/postgresql/[0-9]+/bin/`))
 	if err := b.applets(below); err != nil {
 		return nil, err
 	}
@@ -193,6 +196,15 @@ func (b *builder) layers(r recipe, in *ingredients) ([]tree, error) {
 	above.dir("./", 0o755, 0)
 	r.add(above)
 	return []tree{below, above}, nil
+}
+
+// commands makes the programs of a folder off the search path callable by name.
+func (t tree) commands(dir *regexp.Regexp) {
+	for _, name := range slices.Collect(maps.Keys(t)) {
+		if dir.MatchString(name) {
+			t.link("usr/bin/"+filepath.Base(name), "/"+name)
+		}
+	}
 }
 
 // applets makes busybox answer to the names of its commands, but for those that a package brings.

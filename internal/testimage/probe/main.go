@@ -23,6 +23,7 @@ var modes = map[string]func(ctx context.Context, args []string) error{
 	"serve":    serve,    // the app of the demo: HTTP on $ADDR, rows in PostgreSQL if $PGHOST is set
 	"listen":   listen,   // listen tcp|udp ADDR: answers every line or datagram with "hostname: what it got"
 	"get":      get,      // get URL: exit code 0 if it answers with 200
+	"post":     post,     // post URL TEXT: exit code 0 if it takes the text
 	"lookup":   lookup,   // lookup NAME...: addresses as Go's resolver finds them, one line a name
 	"flood":    flood,    // flood LINES [BYTES]: that many numbered lines on stdout and stderr in turn
 	"exit":     exit,     // exit CODE [AFTER]
@@ -36,7 +37,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe serve|listen|get|lookup|flood|exit|stubborn|sleep|env|cat ...")
+		fmt.Fprintln(os.Stderr, "usage: probe serve|listen|get|post|lookup|flood|exit|stubborn|sleep|env|cat ...")
 		os.Exit(2)
 	}
 	if err := modes[os.Args[1]](ctx, os.Args[2:]); err != nil {
@@ -114,9 +115,17 @@ func unlessEnded(ctx context.Context, err error) error {
 }
 
 func get(ctx context.Context, args []string) error {
+	return ask(ctx, http.MethodGet, arg(args, 0, "http://127.0.0.1:8080/health"), "")
+}
+
+func post(ctx context.Context, args []string) error {
+	return ask(ctx, http.MethodPost, arg(args, 0, "http://127.0.0.1:8080/rows"), arg(args, 1, ""))
+}
+
+func ask(ctx context.Context, method, url, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, arg(args, 0, "http://127.0.0.1:8080/health"), nil)
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(text))
 	if err != nil {
 		return err
 	}
