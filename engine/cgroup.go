@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -126,25 +127,31 @@ func (p paths) removeCgroup(id string) error {
 	return errors.Join(errs...)
 }
 
+// cgroupPatience is how long a cgroup may stay busy after its last process was seen to end.
+const cgroupPatience = 5 * time.Second
+
+// removeCgroupTree removes a cgroup and those below it. The kernel lets a task leave its cgroup a little after its end is
+// visible, and tells nobody when, so a busy group is tried again for a while.
 func removeCgroupTree(dir string) error {
-	err := unix.Rmdir(dir)
-	switch {
-	case err == nil, errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return nil
-	case !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY):
-		return fmt.Errorf("cannot remove cgroup %s: %w", dir, err)
-	}
-	entries, _ := os.ReadDir(dir)
-	var errs []error
-	for _, e := range entries {
-		if e.IsDir() {
-			errs = append(errs, removeCgroupTree(filepath.Join(dir, e.Name())))
+	deadline := time.Now().Add(cgroupPatience)
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := unix.Rmdir(dir)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+			return nil
+		case !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) || time.Now().After(deadline):
+			return fmt.Errorf("cannot remove cgroup %s: %w", dir, err)
 		}
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.IsDir() {
+				if err := removeCgroupTree(filepath.Join(dir, e.Name())); err != nil {
+					return err
+				}
+			}
+		}
+		<-time.After(pause)
 	}
-	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
-		errs = append(errs, fmt.Errorf("cannot remove cgroup %s: %w", dir, err))
-	}
-	return errors.Join(errs...)
 }
 
 // removeIdleCgroups removes the parent cgroups of this root if no container and no helper is in them. Whoever starts one

@@ -187,7 +187,7 @@ type RemoveOptions struct {
 // A running one is an error (errdefs.IsFailedPrecondition) unless forced.
 func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) error {
 	if opt.Force {
-		if err := e.StopPod(ctx, name, ptr(time.Duration(0))); err != nil && !errdefs.IsNotFound(err) {
+		if err := e.StopPod(ctx, name, ptr(time.Duration(0))); err != nil && !isMissing(err) {
 			return err
 		}
 	}
@@ -197,7 +197,7 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 		}
 		return p.remove(ctx, opt)
 	})
-	if errdefs.IsNotFound(err) {
+	if isMissing(err) {
 		return e.emptyTrash()
 	}
 	return podError("remove", name, err)

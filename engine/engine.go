@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -85,10 +86,10 @@ func newID() string {
 }
 
 // bootID is the kernel's id of this boot: run state written under another one is worthless, wherever it lies.
-func bootID() string {
+var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
-}
+})

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
@@ -26,7 +25,7 @@ func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
 		}
 		return p.settle(ctx)
 	})
-	if errdefs.IsNotFound(err) {
+	if isMissing(err) {
 		return nil
 	}
 	return podError("clean up after", name, err)
@@ -39,7 +38,8 @@ func (p *pod) settle(ctx context.Context) error {
 		return nil
 	}
 	if p.state.Status == StatusExited && !p.last.Finished.IsZero() {
-		if err := p.saveLast(); err != nil {
+		// Before the exit file goes: a reader must find the end here or there.
+		if err := errors.Join(p.saveLast(), p.save()); err != nil {
 			return err
 		}
 	}
@@ -212,7 +212,7 @@ func (e *Engine) settleProvider(ctx context.Context, name string) error {
 		}
 		return p.settle(ctx)
 	})
-	if errdefs.IsNotFound(err) {
+	if isMissing(err) {
 		return nil
 	}
 	return err

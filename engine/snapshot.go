@@ -49,7 +49,7 @@ func (e *Engine) Pod(name string) (Pod, error) {
 	if err == nil {
 		return p.view(), nil
 	}
-	if !errdefs.IsNotFound(err) || len(name) < 2 || strings.Trim(name, "0123456789abcdef") != "" {
+	if !isMissing(err) || len(name) < 2 || strings.Trim(name, "0123456789abcdef") != "" {
 		return Pod{}, err
 	}
 	all, listErr := e.readAll()
@@ -74,7 +74,7 @@ func (e *Engine) Pod(name string) (Pod, error) {
 // read loads and refreshes one pod for looking at, without its lock.
 func (e *Engine) read(name string) (*pod, error) {
 	if !disk.IsName(name) {
-		return nil, fmt.Errorf("pod %q does not exist: %w", name, errdefs.ErrNotFound)
+		return nil, missingPod(name)
 	}
 	p, err := e.load(name)
 	if err != nil {
@@ -92,7 +92,7 @@ func (e *Engine) readAll() ([]*pod, error) {
 	var pods []*pod
 	for _, d := range entries {
 		p, err := e.read(d.Name())
-		if errdefs.IsNotFound(err) {
+		if isMissing(err) {
 			continue
 		}
 		if err != nil {

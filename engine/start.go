@@ -42,8 +42,8 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 		if p.state.Status != StatusRestarting {
 			return nil
 		}
-		p.state.Restarts++
 		err := p.start(ctx)
+		p.state.Restarts++ // one that was cut short by the death of this process is tried again, and does not count
 		switch {
 		case err == nil:
 			return nil
@@ -113,10 +113,11 @@ func (p *pod) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	started := time.Now() // before the fact: a container may end before its start is reported
 	if err := e.startContainer(ctx, r); err != nil {
 		return err
 	}
-	p.state.Status, p.state.Started = StatusRunning, time.Now()
+	p.state.Status, p.state.Started = StatusRunning, started
 	if p.healthCheck() != nil {
 		p.state.Health = HealthStarting
 	}

@@ -79,7 +79,7 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 	}
 	defer l.Unlock()
 	p, err := e.load(name)
-	if errdefs.IsNotFound(err) {
+	if isMissing(err) {
 		return errors.Join(err, e.removeRunDir(name)) // taking the lock has made it anew
 	}
 	if err != nil {
@@ -106,11 +106,24 @@ func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
 	return disk.LockWait(ctx, e.paths.podLock(name), nil)
 }
 
+// missingPod is the error that the pod itself does not exist, and not something that it needs. Its class is NotFound.
+type missingPod string
+
+func (m missingPod) Error() string { return fmt.Sprintf("pod %q does not exist", string(m)) }
+
+// NotFound makes errdefs.IsNotFound hold.
+func (missingPod) NotFound() {}
+
+func isMissing(err error) bool {
+	var m missingPod
+	return errors.As(err, &m)
+}
+
 func (e *Engine) load(name string) (*pod, error) {
 	p := &pod{e: e}
 	err := disk.ReadJSON(e.paths.spec(name), &p.record)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("pod %q does not exist: %w", name, errdefs.ErrNotFound)
+		return nil, missingPod(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
@@ -191,8 +204,11 @@ func (e *Engine) readExit(id string, started time.Time) (lastRun, bool) {
 	}
 	code, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	end := lastRun{Started: started, Finished: time.Now(), ExitCode: code, ExitKnown: err == nil}
-	if fi, err := os.Stat(path); err == nil {
+	// File times come from a clock that ticks only every few milliseconds: it may lie before the start of a short run.
+	if fi, err := os.Stat(path); err == nil && fi.ModTime().After(started) {
 		end.Finished = fi.ModTime()
+	} else {
+		end.Finished = started
 	}
 	return end, true
 }

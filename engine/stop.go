@@ -113,7 +113,7 @@ func (e *Engine) finish(ctx context.Context, name string, conmon process) error 
 		conmon.signal(unix.SIGKILL)
 	}
 	err = e.update(ctx, name, func(p *pod) error { return p.settle(ctx) })
-	if errdefs.IsNotFound(err) {
+	if isMissing(err) {
 		return nil
 	}
 	return err

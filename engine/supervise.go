@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,7 +74,7 @@ const StateFile = "state.json"
 // which runs the exit handler. At once if it is over already.
 func (e *Engine) AwaitEnd(ctx context.Context, name string, started time.Time) error {
 	p, err := e.read(name)
-	if errdefs.IsNotFound(err) {
+	if isMissing(err) {
 		return nil
 	}
 	if err != nil || p.state.Status != StatusRunning || !p.state.Started.Equal(started) {

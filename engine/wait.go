@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/containerd/errdefs"
 )
 
 // WaitError says why a wait for a pod failed, with what helps to understand it.
@@ -56,7 +54,7 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) erro
 	}
 	err := e.watch.until(ctx, e.paths.runPod(name), func() (bool, error) {
 		p, err := e.read(name)
-		if errdefs.IsNotFound(err) && until == Stopped {
+		if isMissing(err) && until == Stopped {
 			return true, nil
 		}
 		if err != nil {
