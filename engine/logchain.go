@@ -31,10 +31,12 @@ func chainPath(path string, i int) string {
 // the chain, the way this goes, so one may be met twice but none is missed; whoever is met twice is kept once.
 func openLogChain(path string, files int) ([]*logFile, error) {
 	var chain []*logFile
-	for i := range files {
+	missing := 0
+	for i := 0; i < files && missing < 2; i++ {
 		f, err := openLogFile(chainPath(path, i))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // a rotation under way, or one cut short, leaves a gap
+			missing++ // a rotation under way, or one cut short, leaves a gap
+			continue
 		}
 		if err != nil {
 			closeLogs(chain)

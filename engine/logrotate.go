@@ -61,7 +61,13 @@ func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
 // does a moment later. Only the group's monitor may call it: two at once would tell conmon twice.
 func (e *Engine) RotateLog(name string, c LogConfig) error {
 	path := e.paths.log(name)
-	for i := max(c.limits().files-1, 1); i > 1; i-- {
+	last := 1 // the end of the chain, or the first gap in it
+	for ; last < c.limits().files-1; last++ {
+		if _, err := os.Lstat(chainPath(path, last)); err != nil {
+			break
+		}
+	}
+	for i := last; i > 1; i-- {
 		if err := os.Rename(chainPath(path, i-1), chainPath(path, i)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot rotate the log of %q: %w", name, err)
 		}

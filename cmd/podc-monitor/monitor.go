@@ -111,9 +111,12 @@ func guardVerb(args []string) error {
 	if err := unix.SetNonblock(monitorFd, true); err != nil {
 		return err
 	}
-	lock := filepath.Join(r.run, "monitors", group, "guardian")
+	e, err := r.open()
+	if err != nil {
+		return err
+	}
 	revive := func() error { return revive(r, group) }
-	return monitor.Guard(lock, os.NewFile(monitorFd, "monitor"), revive, openLog("guardian"))
+	return monitor.Guard(e.MonitorDir(group), os.NewFile(monitorFd, "monitor"), revive, openLog("guardian"))
 }
 
 // revive starts a monitor and waits for its end.

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +22,9 @@ const (
 // costs nothing, and one that floods costs a look every now and then.
 func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
 	changed := make(chan struct{}, 1)
-	var last engine.LogState
-	var looked time.Time
+	pace := pace{per: math.Inf(1)}
 	for ctx.Err() == nil {
 		wd, s, err := w.lookAtLog(c, changed)
-		now := time.Now()
 		if err != nil {
 			w.log.Error("cannot keep the log", "err", err)
 			return
@@ -40,12 +39,12 @@ func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
 			if s, _ = w.m.engine.LogState(w.name, c); !s.Pending {
 				w.m.engine.TrimLog(w.name, c)
 			}
-			last = engine.LogState{}
+			pace.size, pace.at = 0, time.Now() // a new file grows as quickly as the old one did
 		case s.Size >= s.Max:
+			pace.next(s, time.Now())
 			err = w.m.engine.RotateLog(w.name, c)
 		default:
-			d := untilFull(s, s.Size-last.Size, now.Sub(looked))
-			last, looked = s, now
+			d := pace.next(s, time.Now())
 			select {
 			case <-changed:
 				pause(ctx, d)
@@ -86,16 +85,29 @@ func (w *worker) lookAtLog(c engine.LogConfig, changed chan struct{}) (int32, en
 	return wd, now, err
 }
 
-// untilFull is half the time that a log needs to fill up at the pace at which it grew. After a silence the pace is not known.
-func untilFull(s engine.LogState, grown int64, in time.Duration) time.Duration {
+// pace is how quickly a log grows.
+type pace struct {
+	size int64 // when it was looked at last
+	at   time.Time
+	per  float64 // bytes per second
+}
+
+// next tells when to look again: when half the time has passed that the log needs to fill up. After a silence its pace is
+// not known; and it is forgotten only by and by, since a flood comes in waves.
+func (p *pace) next(s engine.LogState, now time.Time) time.Duration {
+	passed, was := now.Sub(p.at), p.per
 	switch {
-	case in > 5*maxLook:
-		return minLook
-	case grown <= 0:
-		return maxLook
+	case passed > 5*maxLook:
+		p.per = math.Inf(1)
+	case passed >= minLook/2:
+		now := max(0, float64(s.Size-p.size)/passed.Seconds())
+		if p.per = now; !math.IsInf(was, 1) {
+			p.per = max(now, was/2)
+		}
 	}
-	left := time.Duration(float64(s.Max-s.Size) / float64(grown) * float64(in) / 2)
-	return min(max(left, minLook), maxLook)
+	p.size, p.at = s.Size, now
+	full := float64(s.Max-s.Size) / max(p.per, 1) / 2
+	return min(max(time.Duration(full*float64(time.Second)), minLook), maxLook)
 }
 
 // wait reports whether changed came before d was over or ctx ended.

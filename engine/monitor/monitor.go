@@ -84,7 +84,10 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 	go g.keep(cfg.Adopt)
 	ctx, cancel := context.WithCancel(ctx)
 	start, err := m.supervise(ctx)
-	g.end()
+	if err == nil {
+		endInOrder(dir)
+		g.end()
+	}
 	cancel()
 	m.running.Wait()
 	return func() {

@@ -1,0 +1,675 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack"
+)
+
+// The tests in this file run real containers and kill real monitors. They need root, conmon and crun, and each has roots of
+// its own.
+
+var helpersDir = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "podc-monitor-test-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "podc-monitor"), "../../cmd/podc-monitor")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, nil
+})
+
+var builtHelpers bool
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if builtHelpers {
+		dir, _ := helpersDir()
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+const group = "g"
+
+// stack is an engine on fresh roots with pods of one group.
+type stack struct {
+	t *testing.T
+	*engine.Engine
+	img engine.Image
+}
+
+func newStack(t *testing.T) *stack {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	if testing.Short() {
+		t.Skip("runs real containers")
+	}
+	for _, bin := range []string{"conmon", "crun", "busybox"} {
+		if _, err := exec.LookPath(bin); err != nil {
+			t.Skip(err)
+		}
+	}
+	builtHelpers = true
+	helpers, err := helpersDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	e, err := engine.Open(engine.Config{Root: dir + "/data", RunRoot: dir + "/run", Helpers: helpers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stack{t: t, Engine: e, img: busybox(t)}
+	t.Cleanup(s.clean)
+	return s
+}
+
+func (s *stack) clean() {
+	ctx := context.Background()
+	if s.t.Failed() {
+		log, _ := os.ReadFile(filepath.Join(s.MonitorDir(group), "log"))
+		s.t.Logf("the monitor's log:\n%s", log)
+	}
+	pods, err := s.Pods("")
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, p := range pods {
+		if err := s.RemovePod(ctx, p.Spec.Name, engine.RemoveOptions{Force: true, Volumes: true}); err != nil {
+			s.t.Error(err)
+		}
+	}
+	began := time.Now()
+	if err := s.AwaitMonitorEnd(ctx, group); err != nil {
+		s.t.Error(err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		s.t.Errorf("the monitor needed %s to end", took)
+	}
+	networks, _ := s.Network().Networks()
+	for name := range networks {
+		if err := s.RemoveNetwork(ctx, name); err != nil {
+			s.t.Error(err)
+		}
+	}
+	left, err := s.Check(ctx)
+	if err != nil || len(left) > 0 {
+		s.t.Errorf("left behind: %+v, %v", left, err)
+	}
+}
+
+// busybox is an image of one layer with a static busybox.
+func busybox(t *testing.T) engine.Image {
+	t.Helper()
+	layer := filepath.Join(t.TempDir(), "layer")
+	path, _ := exec.LookPath("busybox")
+	src, err := os.ReadFile(path)
+	err = errors.Join(err, os.MkdirAll(layer+"/bin", 0o755), os.Mkdir(layer+"/tmp", 0o777), os.WriteFile(layer+"/bin/busybox", src, 0o755))
+	for _, name := range []string{"sh", "sleep", "cat", "echo", "test", "seq", "setsid", "env", "date", "nslookup", "kill", "true", "false", "yes", "grep", "ps", "head"} {
+		err = errors.Join(err, os.Symlink("busybox", filepath.Join(layer, "bin", name)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine.Image{ID: strings.Repeat("cd", 32), Names: []string{"busybox"}, Layers: []string{layer}, Config: engine.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}}
+}
+
+func shell(name, script string) engine.PodSpec {
+	return engine.PodSpec{Name: name, Group: group, Container: engine.ContainerSpec{Image: "busybox", Command: []string{"sh", "-c", script}}}
+}
+
+func (s *stack) start(specs ...engine.PodSpec) {
+	s.t.Helper()
+	for _, spec := range specs {
+		if err := s.CreatePod(s.t.Context(), spec, s.img); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := s.StartPod(s.t.Context(), spec.Name); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// await returns the pod once it is as ok says, which is asked whenever the pod's state changes.
+func (s *stack) await(name string, limit time.Duration, what string, ok func(engine.Pod) bool) engine.Pod {
+	s.t.Helper()
+	n, err := openInotify(func() {})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer n.close()
+	changed := make(chan struct{}, 1)
+	if _, err := n.add(filepath.Join(s.PodsRunDir(), name), unix.IN_MOVED_TO, func(uint32, string) { notify(changed) }); err != nil {
+		s.t.Fatal(err)
+	}
+	go n.run()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		p, err := s.Pod(name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if ok(p) {
+			return p
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			s.t.Fatalf("%s was not %s within %s: %+v", name, what, limit, p)
+		}
+	}
+}
+
+func (s *stack) awaitHealth(name string, limit time.Duration, h engine.Health) engine.Pod {
+	s.t.Helper()
+	return s.await(name, limit, string(h), func(p engine.Pod) bool { return p.Health == h })
+}
+
+// lines is what a pod has printed so far.
+func (s *stack) lines(name string) (lines []string) {
+	s.t.Helper()
+	err := s.Logs(s.t.Context(), name, engine.LogOptions{Tail: -1}, func(l engine.LogLine) error {
+		lines = append(lines, string(l.Text))
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return lines
+}
+
+// holder is the process that holds one of the monitor's locks, "lock" or "guardian", as soon as there is one other than not.
+func (s *stack) holder(lock string, not int) int {
+	s.t.Helper()
+	path := filepath.Join(s.MonitorDir(group), lock)
+	n, err := openInotify(func() {})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer n.close()
+	changed := make(chan struct{}, 1)
+	if _, err := n.add(s.MonitorDir(group), unix.IN_MODIFY|unix.IN_CLOSE_WRITE, func(uint32, string) { notify(changed) }); err != nil {
+		s.t.Fatal(err)
+	}
+	go n.run()
+	timer := time.NewTimer(3 * time.Second)
+	defer timer.Stop()
+	for {
+		if pid := disk.Holder(path); pid > 0 && pid != not && disk.Held(path) {
+			return pid
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			s.t.Fatalf("nobody holds %s within 3 s", lock)
+		}
+	}
+}
+
+func (s *stack) kill(pid int) {
+	s.t.Helper()
+	f, err := pidfd(pid)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	defer cancel()
+	if err := engine.AwaitPidfd(ctx, f); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func pidfd(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	return os.NewFile(uintptr(fd), "pidfd"), err
+}
+
+// processes lists those whose arguments hold want.
+func processes(want string) (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, d := range entries {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		if b, _ := os.ReadFile("/proc/" + d.Name() + "/cmdline"); slices.Contains(strings.Split(string(b), "\x00"), want) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func sharing(t *testing.T, spec *engine.PodSpec) (dir string) {
+	dir = t.TempDir()
+	spec.Container.Mounts = []engine.Mount{{Type: engine.MountBind, Source: dir, Target: "/share"}}
+	return dir
+}
+
+func TestHealthFollowsTheProbe(t *testing.T) {
+	s := newStack(t)
+	spec := shell("web", "sleep 600")
+	dir := sharing(t, &spec)
+	spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD-SHELL", "echo probing; test -e /share/ok"}, Interval: 100 * time.Millisecond, Retries: 2}
+	s.start(spec)
+	if p, _ := s.Pod("web"); p.Health != engine.HealthStarting {
+		t.Errorf("begins as %q", p.Health)
+	}
+	if err := os.WriteFile(dir+"/ok", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WaitPod(t.Context(), "web", engine.Healthy); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(dir + "/ok")
+	p := s.awaitHealth("web", 5*time.Second, engine.HealthUnhealthy)
+	if last := p.Probes[len(p.Probes)-1]; last.ExitCode != 1 || last.Output != "probing\n" {
+		t.Errorf("the last probe is %+v", last)
+	}
+	for i := 1; i < len(p.Probes); i++ {
+		if gap := p.Probes[i].Start.Sub(p.Probes[i-1].End); gap < 100*time.Millisecond || gap > time.Second {
+			t.Errorf("%s between two probes", gap)
+		}
+	}
+	if err := os.WriteFile(dir+"/ok", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitHealth("web", 5*time.Second, engine.HealthHealthy)
+}
+
+func TestFailuresWithinTheStartPeriodDoNotCount(t *testing.T) {
+	s := newStack(t)
+	spec := shell("slow", "sleep 600")
+	spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "false"}, Interval: time.Minute, Retries: 1, StartPeriod: 700 * time.Millisecond, StartInterval: 100 * time.Millisecond}
+	s.start(spec)
+	p := s.await("slow", 5*time.Second, "probed", func(p engine.Pod) bool { return len(p.Probes) >= 3 })
+	if p.Health != engine.HealthStarting {
+		t.Errorf("is %s within its start period", p.Health)
+	}
+}
+
+func TestAProbeIsKilledWithAllItsChildren(t *testing.T) {
+	s := newStack(t)
+	spec := shell("web", "sleep 600")
+	spec.Container.Health = &engine.HealthCheck{
+		Test: []string{"CMD-SHELL", "echo before; (setsid sh -c 'sleep 86001 & sleep 86001' &); env -i sleep 86001 & sleep 86001; echo after"},
+		// The next probe comes late enough to see that nothing of this one is left.
+		Interval: 500 * time.Millisecond, StartPeriod: time.Minute, StartInterval: 30 * time.Second, Timeout: time.Second, Retries: 1,
+	}
+	spec.Container.Health.StartInterval = 300 * time.Millisecond
+	s.start(spec)
+	s.await("web", 10*time.Second, "probed", func(p engine.Pod) bool { return len(p.Probes) == 1 })
+	p, _ := s.Pod("web")
+	if left := processes("86001"); len(left) > 0 && time.Since(p.Probes[0].End) < 250*time.Millisecond {
+		t.Errorf("left of the probe: %v", left)
+	}
+	if probe := p.Probes[0]; probe.ExitCode != -1 || probe.Output != "before\n" || probe.End.Sub(probe.Start) > 3*time.Second {
+		t.Errorf("the probe is %+v", probe)
+	}
+	if p.Pid == 0 {
+		t.Error("the container went with its probe")
+	}
+}
+
+func TestRestartsBackOff(t *testing.T) {
+	s := newStack(t)
+	spec := shell("crash", "echo run; exit 3")
+	spec.Container.Restart.Name = "always"
+	few := shell("few", "echo run; exit 4")
+	few.Container.Restart = engine.RestartPolicy{Name: "on-failure", MaxRetries: 2}
+	well := shell("well", "exit 0")
+	well.Container.Restart.Name = "on-failure"
+	s.start(spec, few, well)
+	s.await("crash", 10*time.Second, "restarted 4 times", func(p engine.Pod) bool { return p.Restarts == 4 && p.Status == engine.StatusRestarting })
+	var at []time.Time
+	err := s.Logs(t.Context(), "crash", engine.LogOptions{Tail: -1}, func(l engine.LogLine) error { at = append(at, l.Time); return nil })
+	if err != nil || len(at) < 5 {
+		t.Fatalf("ran %d times: %v", len(at), err)
+	}
+	want := 100 * time.Millisecond
+	for i := 1; i < 5; i++ {
+		if gap := at[i].Sub(at[i-1]); gap < want || gap > want+time.Second {
+			t.Errorf("restart %d came after %s, want %s and a little", i, gap, want)
+		}
+		want *= 2
+	}
+	if p, _ := s.Pod("few"); p.Status != engine.StatusExited || p.Restarts != 2 || p.ExitCode != 4 || len(s.lines("few")) != 3 {
+		t.Errorf("with two retries: %+v", p)
+	}
+	if p, _ := s.Pod("well"); p.Status != engine.StatusExited || p.Restarts != 0 {
+		t.Errorf("it ended well: %+v", p)
+	}
+	// A stop ends the restarting, too.
+	if err := s.StopPod(t.Context(), "crash", nil); err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := s.Pod("crash"); p.Status != engine.StatusExited {
+		t.Errorf("stopped: %+v", p)
+	}
+}
+
+func TestAKilledMonitorComesBack(t *testing.T) {
+	s := newStack(t)
+	web, crash := shell("web", "sleep 600"), shell("crash", "echo run; sleep 1; exit 1")
+	web.Container.Health = &engine.HealthCheck{Test: []string{"CMD-SHELL", "sleep 86002 & sleep 0.05; kill $!; cat /share/ok"}, Interval: 200 * time.Millisecond, Retries: 1}
+	dir := sharing(t, &web)
+	crash.Container.Restart.Name = "always"
+	s.start(web, crash)
+	s.awaitHealth("web", 5*time.Second, engine.HealthUnhealthy)
+	for i := range 5 {
+		monitor := s.holder("lock", 0)
+		s.holder("guardian", 0)
+		s.kill(monitor)
+		began := time.Now()
+		if s.holder("lock", monitor); time.Since(began) > 3*time.Second {
+			t.Errorf("round %d: it took %s", i, time.Since(began))
+		}
+	}
+	if err := os.WriteFile(dir+"/ok", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitHealth("web", 3*time.Second, engine.HealthHealthy)
+	before, _ := s.Pod("crash")
+	s.await("crash", 10*time.Second, "restarted", func(p engine.Pod) bool { return p.Restarts > before.Restarts && p.Pid > 0 })
+	p, _ := s.Pod("crash")
+	if runs := len(s.lines("crash")); runs < p.Restarts || runs > p.Restarts+1 {
+		t.Errorf("%d runs after %d restarts", runs, p.Restarts)
+	}
+	if n := len(processes(s.MonitorDir(group)[:len(s.MonitorDir(group))-len("/monitors/"+group)])); n > 4 {
+		t.Logf("%d processes name the run root", n)
+	}
+}
+
+func TestRestartsAreNeitherLostNorDoubledByKills(t *testing.T) {
+	s := newStack(t)
+	spec := shell("crash", "echo run; exit 1")
+	spec.Container.Restart = engine.RestartPolicy{Name: "on-failure", MaxRetries: 5}
+	s.start(spec)
+	// Kill the monitor wherever it is, until the pod has used up its restarts.
+	kills := 0
+	for {
+		p, err := s.Pod("crash")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Status == engine.StatusExited && p.Restarts == 5 {
+			break
+		}
+		monitor := s.holder("lock", 0)
+		s.await("crash", 30*time.Second, "changed", func(n engine.Pod) bool {
+			return n.Status != p.Status || n.Restarts != p.Restarts
+		})
+		if unix.Kill(monitor, unix.SIGKILL) == nil {
+			kills++
+		}
+	}
+	// A run whose start was cut short may have begun to print.
+	if runs := len(s.lines("crash")); runs < 6 || runs > 6+kills {
+		t.Errorf("%d runs and %d kills", runs, kills)
+	}
+}
+
+func TestAKilledGuardianComesBack(t *testing.T) {
+	s := newStack(t)
+	s.start(shell("web", "sleep 600"))
+	guardian := s.holder("guardian", 0)
+	s.kill(guardian)
+	second := s.holder("guardian", guardian)
+	// The new one guards.
+	monitor := s.holder("lock", 0)
+	s.kill(monitor)
+	monitor = s.holder("lock", monitor)
+	// A monitor that was started by a guardian replaces that one, too.
+	s.kill(second)
+	s.holder("guardian", second)
+	if s.holder("lock", 0) != monitor {
+		t.Error("the monitor went with its guardian")
+	}
+	// Both at once are healed by the next one who needs them.
+	g, m := s.holder("guardian", 0), s.holder("lock", 0)
+	unix.Kill(g, unix.SIGSTOP)
+	unix.Kill(m, unix.SIGSTOP)
+	s.kill(g)
+	s.kill(m)
+	if err := s.EnsureMonitor(t.Context(), group); err != nil {
+		t.Fatal(err)
+	}
+	s.holder("lock", m)
+	s.holder("guardian", g)
+}
+
+func TestAnEndThatConmonDidNotSeeIsNoted(t *testing.T) {
+	s := newStack(t)
+	always := shell("always", "echo run; sleep 600")
+	always.Container.Restart.Name = "always"
+	s.start(shell("once", "sleep 600"), always)
+	for _, name := range []string{"once", "always"} {
+		p, _ := s.Pod(name)
+		b, err := os.ReadFile(filepath.Join(s.PodsRunDir(), name, "conmon", "conmon.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conmon, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+		s.kill(conmon)
+		s.kill(p.Pid)
+	}
+	p := s.await("once", 5*time.Second, "ended", func(p engine.Pod) bool { return p.Status == engine.StatusExited })
+	if p.ExitKnown {
+		t.Errorf("nobody can know its exit code: %+v", p)
+	}
+	s.await("always", 5*time.Second, "restarted", func(p engine.Pod) bool { return p.Restarts == 1 && p.Pid > 0 })
+}
+
+func (s *stack) logFiles(name string) (sizes []int64) {
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(s.PodsRunDir())), "data/pods", name, "main/ctr.log*"))
+	for _, f := range files {
+		if fi, err := os.Stat(f); err == nil {
+			sizes = append(sizes, fi.Size())
+		}
+	}
+	slices.Sort(sizes)
+	return sizes
+}
+
+// followCount reads the numbers from 1 that a pod prints, as it does.
+func (s *stack) followCount(name string, lines int) {
+	s.t.Helper()
+	next := 1
+	err := s.Logs(s.t.Context(), name, engine.LogOptions{Tail: -1, Follow: true}, func(l engine.LogLine) error {
+		if want := strconv.Itoa(next); string(l.Text) != want {
+			return fmt.Errorf("got %q instead of %q", l.Text, want)
+		}
+		next++
+		return nil
+	})
+	if err != nil || next != lines+1 {
+		s.t.Errorf("read %d of %d lines: %v", next-1, lines, err)
+	}
+}
+
+func TestAFloodIsRotated(t *testing.T) {
+	s := newStack(t)
+	const lines, limit = 1_500_000, 10 << 20
+	spec := shell("flood", fmt.Sprintf("seq 1 %d", lines))
+	spec.Container.Log = engine.LogConfig{MaxSize: limit, MaxFile: 1000}
+	kept := spec
+	kept.Name, kept.Container.Log.MaxFile = "kept", 0
+	s.start(spec, kept)
+	s.followCount("flood", lines)
+	if err := s.WaitPod(t.Context(), "kept", engine.Stopped); err != nil {
+		t.Fatal(err)
+	}
+	sizes := s.logFiles("flood")
+	if n := len(sizes); n < 5 || sizes[n-1] > 2*limit {
+		t.Errorf("%d files: %d", n, sizes)
+	}
+	if n := len(s.logFiles("kept")); n != 3 {
+		t.Errorf("3 files are to be kept, not %d", n)
+	}
+	if got := s.lines("kept"); got[len(got)-1] != strconv.Itoa(lines) {
+		t.Errorf("the last line is %q", got[len(got)-1])
+	}
+}
+
+func TestNoLineIsLostWhenTheMonitorDies(t *testing.T) {
+	s := newStack(t)
+	const lines = 2_000_000
+	spec := shell("flood", fmt.Sprintf("for i in 0 1 2 3; do seq $((i*%d+1)) $((i*%d+%d)); sleep 0.5; done", lines/4, lines/4, lines/4))
+	spec.Container.Log = engine.LogConfig{MaxSize: 64 << 10, MaxFile: 10000}
+	s.start(spec)
+	for range 3 {
+		monitor := s.holder("lock", 0)
+		if p, _ := s.Pod("flood"); p.Pid == 0 {
+			t.Fatal("the flood is over too soon")
+		}
+		s.kill(monitor)
+		s.holder("lock", monitor)
+	}
+	s.followCount("flood", lines)
+	if n := len(s.logFiles("flood")); n < 10 {
+		t.Errorf("rotated %d times", n)
+	}
+}
+
+func TestTheMonitorGoesWithTheLastPod(t *testing.T) {
+	s := newStack(t)
+	s.start(shell("web", "sleep 600"))
+	monitor, guardian := s.holder("lock", 0), s.holder("guardian", 0)
+	for _, pid := range []int{monitor, guardian} {
+		fds, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		for _, fd := range fds {
+			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
+			if n, _ := strconv.Atoi(fd.Name()); n < 2 && to != "/dev/null" {
+				t.Errorf("descriptor %d of %d is %s", n, pid, to)
+			}
+		}
+		if sid, err := unix.Getsid(pid); err != nil || sid != monitor {
+			t.Errorf("%d is in session %d: %v", pid, sid, err)
+		}
+	}
+	// With all pods stopped it stays a little, then goes.
+	if err := s.StopPod(t.Context(), "web", new(time.Duration)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context(), group); err != nil {
+		t.Errorf("it went at once: %v", err)
+	}
+	if err := s.AwaitMonitorEnd(t.Context(), group); err != nil {
+		t.Fatal(err)
+	}
+	// A start has a new one.
+	if err := s.StartPod(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	if s.holder("lock", 0) == monitor {
+		t.Error("it is the old one")
+	}
+	began := time.Now()
+	if err := s.RemovePod(t.Context(), "web", engine.RemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	removed := time.Now()
+	if err := s.AwaitMonitorEnd(t.Context(), group); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("removed in %s, the monitor ended %s after", removed.Sub(began), time.Since(removed))
+	if time.Since(removed) > time.Second {
+		t.Error("the monitor took its time")
+	}
+}
+
+func TestAnEndingMonitorDoesNotBreakAStart(t *testing.T) {
+	s := newStack(t)
+	for i := range 15 {
+		spec := shell("web", "sleep 600")
+		spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "true"}, Interval: 10 * time.Millisecond}
+		s.start(spec)
+		if i%3 == 0 {
+			if err := s.WaitPod(t.Context(), "web", engine.Healthy); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.RemovePod(t.Context(), "web", engine.RemoveOptions{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNamesAreAnsweredAgainAfterAKill(t *testing.T) {
+	s := newStack(t)
+	if err := s.CreateNetwork(t.Context(), netstack.Network{Name: "mnet", Internal: true}); err != nil {
+		t.Fatal(err)
+	}
+	spec := shell("web", "sleep 600")
+	spec.Network.Endpoints = []netstack.Endpoint{{Network: "mnet", Aliases: []string{"alias"}}}
+	spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "nslookup", "alias", "127.0.0.11"}, Interval: 200 * time.Millisecond, Retries: 1, Timeout: 2 * time.Second}
+	s.start(spec)
+	if err := s.WaitPod(t.Context(), "web", engine.Healthy); err != nil {
+		t.Fatal(err)
+	}
+	monitor := s.holder("lock", 0)
+	s.kill(monitor)
+	began := time.Now()
+	s.holder("lock", monitor)
+	killed := began
+	p := s.await("web", 5*time.Second, "probed anew", func(p engine.Pod) bool {
+		return p.Health == engine.HealthHealthy && p.Probes[len(p.Probes)-1].Start.After(killed)
+	})
+	if took := p.Probes[len(p.Probes)-1].End.Sub(began); took > 3*time.Second {
+		t.Errorf("names and health were back after %s", took)
+	} else {
+		t.Logf("names and health were back after %s", took)
+	}
+}
+
+func TestInitReapsAndPassesOn(t *testing.T) {
+	s := newStack(t)
+	spec := shell("init", `trap 'echo got; exit 5' TERM; (sleep 0.01 &) ; (sleep 0.01 &); sleep 0.3; ps; echo up; while :; do sleep 0.1; done`)
+	spec.Container.Init = true
+	s.start(spec)
+	up := errors.New("up")
+	err := s.Logs(t.Context(), "init", engine.LogOptions{Follow: true, Tail: -1}, func(l engine.LogLine) error {
+		if string(l.Text) == "up" {
+			return up
+		}
+		return nil
+	})
+	if !errors.Is(err, up) {
+		t.Fatal(err)
+	}
+	if err := s.StopPod(t.Context(), "init", nil); err != nil {
+		t.Fatal(err)
+	}
+	out := strings.Join(s.lines("init"), "\n")
+	if p, _ := s.Pod("init"); p.ExitCode != 5 || !strings.HasSuffix(out, "got") {
+		t.Errorf("ended with %d: %s", p.ExitCode, out)
+	}
+	if strings.Contains(out, "Z ") || !strings.Contains(out, "/dev/init") {
+		t.Errorf("its processes: %s", out)
+	}
+}
