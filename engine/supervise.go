@@ -24,6 +24,8 @@ type Duty struct {
 	Names bool
 	// Settled says that nothing of the last run is left to clear away, and no start is under way.
 	Settled bool
+
+	init, conmon process // of the run under way
 }
 
 // Idle reports whether the pod needs nobody: it neither runs, nor will restart, nor is being started or cleared away.
@@ -56,12 +58,30 @@ func (e *Engine) Duties(group string) ([]Duty, error) {
 }
 
 func (p *pod) duty() Duty {
-	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck()}
+	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck(), init: p.state.Init, conmon: p.state.Conmon}
 	if p.state.Status == StatusRestarting {
 		d.NextStart = p.state.NextStart
 	}
 	d.Names = p.Spec.Network.Mode == NetworkPrivate && len(p.Spec.Network.Endpoints) > 0
 	return d
+}
+
+// Supervise sees to it that the pods of group that run, or are to run again, have a monitor: one that was killed together
+// with its guardian is missed by nobody else. It costs one request while all is well.
+func (e *Engine) Supervise(ctx context.Context, group string) error {
+	if e.askMonitor(ctx, group, MonitorRequest{Op: "ping"}) == nil {
+		return nil
+	}
+	pods, err := e.Pods(group)
+	if err != nil {
+		return err
+	}
+	for _, p := range pods {
+		if p.Status == StatusRunning || p.Status == StatusRestarting {
+			return e.EnsureMonitor(ctx, group)
+		}
+	}
+	return nil
 }
 
 // PodsRunDir is the folder that has one folder per pod of this boot, in which StateFile is replaced whenever the pod changes.
@@ -70,17 +90,10 @@ func (e *Engine) PodsRunDir() string { return e.paths.runPods() }
 // StateFile is the name of the file whose replacement tells that a pod has changed.
 const StateFile = "state.json"
 
-// AwaitEnd returns nil when the run of a pod that began at started is over: its first process has ended, and so has conmon,
-// which runs the exit handler. At once if it is over already.
-func (e *Engine) AwaitEnd(ctx context.Context, name string, started time.Time) error {
-	p, err := e.read(name)
-	if isMissing(err) {
-		return nil
-	}
-	if err != nil || p.state.Status != StatusRunning || !p.state.Started.Equal(started) {
-		return err
-	}
-	return errors.Join(p.state.Init.wait(ctx), p.state.Conmon.wait(ctx))
+// AwaitEnd returns nil when the run that d was read from is over: its first process has ended, and so has conmon, which runs
+// the exit handler.
+func (d Duty) AwaitEnd(ctx context.Context) error {
+	return errors.Join(d.init.wait(ctx), d.conmon.wait(ctx))
 }
 
 // KillMarked kills every process of a running pod's container whose environment holds an entry that begins with marker, and

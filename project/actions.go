@@ -29,6 +29,8 @@ type Engine interface {
 	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
 	// WaitPod fails as soon as the condition can no longer come true, with an error that shows what the pod said last.
 	WaitPod(ctx context.Context, name string, until engine.Condition) error
+	// Supervise sees to it that what runs of group is watched over.
+	Supervise(ctx context.Context, group string) error
 	// Tidy clears away what commands that died left, and waits for the end of what runs for a group without pods.
 	Tidy(ctx context.Context, group string) error
 	// CheckPorts fails with every claim that cannot be met, and names who holds the port.

@@ -17,7 +17,8 @@ func (deps Deps) lockPath(name string) string {
 	return filepath.Join(deps.RunDir, "projects", name+".lock")
 }
 
-// lock takes the project's lock, the first in the order of locks, so that no two commands change one project at once.
+// lock takes the project's lock, the first in the order of locks, so that no two commands change one project at once. What
+// runs of the project is watched over from then on, whatever happened before.
 func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockDeadline, fmt.Errorf("it was not released within %s", lockDeadline))
 	defer cancel()
@@ -28,6 +29,10 @@ func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 		return nil, fmt.Errorf("cannot lock project %s: %w", name, err)
 	}
 	lock.Note()
+	if err := deps.Engine.Supervise(ctx, name); err != nil {
+		lock.Unlock()
+		return nil, err
+	}
 	return lock, nil
 }
 

@@ -178,6 +178,9 @@ func (f *Fake) RemoveVolume(ctx context.Context, name string) error {
 	})
 }
 
+// Supervise implements project.Engine: nothing in memory needs watching.
+func (f *Fake) Supervise(context.Context, string) error { return nil }
+
 // Tidy implements project.Engine: nothing dies half-way in memory.
 func (f *Fake) Tidy(context.Context, string) error { return nil }
 
