@@ -97,23 +97,32 @@ func (p *pod) killStray() {
 		p.dismissExitHandler()
 		return
 	}
-	p.killConmon()
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
 	defer cancel()
+	// conmon forks the runtime, the runtime the container: once a look finds none of them, nothing is left to fork more.
 	for ctx.Err() == nil {
-		alive := 0
-		for _, pid := range p.pids() {
-			// A zombie counts as gone: it is its parent's to reap.
-			if proc := findProcess(pid); proc != (process{}) {
-				alive++
-				proc.signal(unix.SIGKILL)
-				proc.wait(ctx)
-			}
-		}
-		if alive == 0 {
+		strays := append(p.e.startersOf(p.ID), p.processes()...)
+		if len(strays) == 0 {
 			return
 		}
+		for _, s := range strays {
+			s.signal(unix.SIGKILL)
+		}
+		for _, s := range strays {
+			s.wait(ctx)
+		}
 	}
+}
+
+// processes are those of the container. A zombie counts as gone: it is its parent's to reap.
+func (p *pod) processes() []process {
+	var list []process
+	for _, pid := range p.pids() {
+		if proc := findProcess(pid); proc != (process{}) {
+			list = append(list, proc)
+		}
+	}
+	return list
 }
 
 // dismissExitHandler ends conmon before it runs the exit handler, or with it: who settles the pod does its work, under the
@@ -140,26 +149,22 @@ func (p *pod) dismissExitHandler() {
 	}
 }
 
-// killConmon ends the conmon of a run that has no end on record. It is known by state, or else by its arguments, which hold
-// the container's id: a start may have died before it could note the pid.
-func (p *pod) killConmon() {
-	if p.state.Conmon.alive() {
-		p.state.Conmon.signal(unix.SIGKILL)
-		return
-	}
-	entries, _ := os.ReadDir("/proc")
-	for _, d := range entries {
-		pid, err := strconv.Atoi(d.Name())
+// startersOf finds conmon and the runtime at work for a container by their arguments, which hold its id: a start may have died
+// before it could note a pid.
+func (e *Engine) startersOf(id string) []process {
+	var list []process
+	for _, name := range listDir("/proc") {
+		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
 		proc := findProcess(pid)
-		cmdline, err := os.ReadFile(filepath.Join("/proc", d.Name(), "cmdline"))
-		if err != nil || !isConmonOf(cmdline, p.ID) {
-			continue
+		cmdline, err := os.ReadFile(filepath.Join("/proc", name, "cmdline"))
+		if err == nil && proc != (process{}) && isConmonOf(cmdline, id) {
+			list = append(list, proc)
 		}
-		proc.signal(unix.SIGKILL)
 	}
+	return list
 }
 
 // isConmonOf recognises conmon, and the runtime that it runs, by their arguments.
