@@ -12,8 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -62,12 +60,6 @@ func parse(verb string, args []string, want int, adopt *bool) (roots, []string, 
 		return r, nil, fmt.Errorf("want %d arguments, have %d", want, f.NArg())
 	}
 	return r, f.Args(), nil
-}
-
-// stayLean trades time, of which a helper has plenty, for memory, of which there is one helper per group.
-func stayLean() {
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(20)
 }
 
 // sealDescriptors keeps what this process was given from what it starts.

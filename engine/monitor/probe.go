@@ -35,7 +35,8 @@ func markOf(id string) string { return probeMark + id[:12] + "-" }
 func (w *worker) probes(ctx context.Context, d engine.Duty) {
 	// A monitor that was killed may have left a probe running.
 	clean, cancel := context.WithTimeout(ctx, killDeadline)
-	err := w.m.engine.KillMarked(clean, w.name, markOf(d.Pod.ID))
+	var err error
+	apart(func() { err = w.m.engine.KillMarked(clean, w.name, markOf(d.Pod.ID)) })
 	cancel()
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("cannot end an old probe", "err", err)
@@ -50,24 +51,32 @@ func (w *worker) probes(ctx context.Context, d engine.Duty) {
 		case <-ctx.Done():
 			return
 		}
-		p, err := w.probe(ctx, d)
-		if ctx.Err() != nil || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) {
-			return // the run is over
-		}
-		if err != nil {
-			p.ExitCode, p.Output = 126, "cannot run the probe: "+err.Error()
-		}
-		now, err := w.m.engine.RecordProbe(ctx, w.name, started, p)
-		switch {
-		case errdefs.IsFailedPrecondition(err), errdefs.IsNotFound(err):
+		over := false
+		if apart(func() { health, over = w.probeOnce(ctx, d, health) }); over {
 			return
-		case err != nil:
-			w.log.Error("cannot record a probe", "err", err)
-		default:
-			health = now
 		}
 		timer.Reset(interval(d.Health, health, started))
 	}
+}
+
+// probeOnce probes and records the outcome; over says that the run has ended.
+func (w *worker) probeOnce(ctx context.Context, d engine.Duty, was engine.Health) (now engine.Health, over bool) {
+	gone := func(err error) bool {
+		return ctx.Err() != nil || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err)
+	}
+	p, err := w.probe(ctx, d)
+	if gone(err) {
+		return was, true
+	}
+	if err != nil {
+		p.ExitCode, p.Output = 126, "cannot run the probe: "+err.Error()
+	}
+	now, err = w.m.engine.RecordProbe(ctx, w.name, d.Pod.Started, p)
+	if err != nil && !gone(err) {
+		w.log.Error("cannot record a probe", "err", err)
+		return was, false
+	}
+	return now, gone(err)
 }
 
 // interval is docker's rule: start_interval applies while the pod is starting, within its start_period.

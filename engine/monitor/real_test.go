@@ -673,3 +673,43 @@ func TestInitReapsAndPassesOn(t *testing.T) {
 		t.Errorf("its processes: %s", out)
 	}
 }
+
+// pss is the proportional share of memory of a process, in KiB.
+func pss(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); f[0] == "Pss:" {
+			n, _ := strconv.Atoi(f[1])
+			return n
+		}
+	}
+	t.Fatal("no Pss")
+	return 0
+}
+
+func TestTwentyPodsWithProbesCostLittleMemory(t *testing.T) {
+	s := newStack(t)
+	if err := s.CreateNetwork(t.Context(), netstack.Network{Name: "many", Internal: true}); err != nil {
+		t.Fatal(err)
+	}
+	var specs []engine.PodSpec
+	for i := range 20 {
+		spec := shell(fmt.Sprint("web", i), "sleep 600")
+		spec.Network.Endpoints = []netstack.Endpoint{{Network: "many"}}
+		spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "true"}, Interval: 3 * time.Second}
+		specs = append(specs, spec)
+	}
+	s.start(specs...)
+	for _, spec := range specs {
+		s.await(spec.Name, 20*time.Second, "probed twice", func(p engine.Pod) bool { return len(p.Probes) >= 2 })
+	}
+	monitor, guardian := pss(t, s.holder("lock", 0)), pss(t, s.holder("guardian", 0))
+	t.Logf("the monitor has %d KiB, the guardian %d KiB", monitor, guardian)
+	if sum := monitor + guardian; sum > 12<<10 {
+		t.Errorf("together they have %d KiB", sum)
+	}
+}

@@ -43,7 +43,9 @@ func (w *worker) loop(ctx context.Context, found bool) {
 	timer.Stop()
 	var unsettled time.Time // since when the pod is between two states
 	for ctx.Err() == nil {
-		d, err := w.m.engine.Duty(w.name)
+		var d engine.Duty
+		var err error
+		apart(func() { d, err = w.m.engine.Duty(w.name) })
 		if errdefs.IsNotFound(err) || err == nil && (w.id != "" && w.id != d.Pod.ID) {
 			return
 		}
@@ -88,7 +90,8 @@ func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, ti
 			return true
 		}
 		w.log.Info("restart", "after", d.Pod.ExitCode, "restarts", d.Pod.Restarts)
-		if err := w.m.engine.RestartPod(ctx, w.name); err != nil {
+		var err error
+		if apart(func() { err = w.m.engine.RestartPod(ctx, w.name) }); err != nil {
 			w.log.Warn("cannot restart the pod", "err", err)
 			timer.Reset(retryDelay) // unless its state says otherwise, which a change of it tells at once
 			return true
@@ -109,7 +112,9 @@ func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, ti
 // refresh has an end noted that nobody noted, and what follows from it done.
 func (w *worker) refresh(ctx context.Context) {
 	w.over = nil
-	if _, err := w.m.engine.Refresh(ctx, w.name); err != nil && !errdefs.IsNotFound(err) && ctx.Err() == nil {
+	var err error
+	apart(func() { _, err = w.m.engine.Refresh(ctx, w.name) })
+	if err != nil && !errdefs.IsNotFound(err) && ctx.Err() == nil {
 		w.log.Warn("cannot settle the pod", "err", err)
 	}
 }
@@ -129,7 +134,7 @@ func (w *worker) follow(ctx context.Context, d engine.Duty) {
 	over := make(chan struct{})
 	w.over = over
 	w.running.Go(func() {
-		if err := w.m.engine.AwaitEnd(ctx, w.name, d.Pod.Started); err == nil {
+		if err := d.AwaitEnd(ctx); err == nil {
 			close(over)
 		} else if ctx.Err() == nil {
 			w.log.Error("cannot watch the container's process", "err", err)
@@ -167,4 +172,12 @@ func (w *worker) leave(ctx context.Context) {
 		w.m.names.stop(w.id)
 	}
 	w.m.forget(ctx, w)
+}
+
+// apart runs fn on a stack of its own, which goes with it: of the many goroutines that mostly wait, each would keep the
+// large one that it needs for a moment.
+func apart(fn func()) {
+	var once sync.WaitGroup
+	once.Go(fn)
+	once.Wait()
 }
