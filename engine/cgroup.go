@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,14 +157,22 @@ func removeCgroupTree(dir string) error {
 
 // removeIdleCgroups removes the parent cgroups of this root if no container and no helper is in them. Whoever starts one
 // holds the active lock shared meanwhile, so that the parent does not vanish under it.
-func (e *Engine) removeIdleCgroups() {
+func (e *Engine) removeIdleCgroups() error {
 	l, err := disk.TryLock(e.paths.activeLock())
 	if err != nil {
-		return // somebody is starting something: not idle
+		return nil // somebody is starting something: not idle
 	}
 	defer l.Unlock()
+	var errs []error
 	for _, m := range cgroupMounts() {
-		unix.Rmdir(filepath.Join(m, e.paths.cgroup(), "helpers"))
-		unix.Rmdir(filepath.Join(m, e.paths.cgroup()))
+		parent := filepath.Join(m, e.paths.cgroup())
+		helpers := filepath.Join(parent, "helpers")
+		procs, _ := os.ReadFile(filepath.Join(helpers, "cgroup.procs"))
+		groups, _ := filepath.Glob(filepath.Join(parent, "*", "cgroup.procs"))
+		containers := slices.DeleteFunc(groups, func(g string) bool { return filepath.Dir(g) == helpers })
+		if len(procs) == 0 && len(containers) == 0 {
+			errs = append(errs, removeCgroupTree(parent))
+		}
 	}
+	return errors.Join(errs...)
 }

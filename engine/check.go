@@ -41,8 +41,7 @@ func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
 		}
 		mended = append(mended, f.Problem)
 	}
-	errs = append(errs, e.net.GC(ctx, e.aliveID()))
-	e.removeIdleCgroups()
+	errs = append(errs, e.net.GC(ctx, e.aliveID()), e.removeIdleCgroups())
 	return mended, errors.Join(errs...)
 }
 

@@ -226,7 +226,7 @@ func (e *Engine) settleProvider(ctx context.Context, name string) error {
 // Restart back-off, as docker's: 100 ms, doubled up to a minute, forgotten after a run of 10 s.
 const (
 	firstBackoff = 100 * time.Millisecond
-	maxBackoff   = time.Minute
+	MaxBackoff   = time.Minute
 	goodRun      = 10 * time.Second
 )
 
@@ -249,7 +249,7 @@ func (p *pod) scheduleRestart() {
 	case p.state.Backoff == 0 || p.state.Error == "" && p.last.Finished.Sub(p.last.Started) >= goodRun:
 		p.state.Backoff = firstBackoff
 	default:
-		p.state.Backoff = min(2*p.state.Backoff, maxBackoff)
+		p.state.Backoff = min(2*p.state.Backoff, MaxBackoff)
 	}
 	p.state.Status = StatusRestarting
 	p.state.NextStart = time.Now().Add(p.state.Backoff)

@@ -91,9 +91,6 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	defer cmd.Process.Release()
-	if err := e.paths.escapeCgroup(cmd.Process.Pid); err != nil {
-		return err
-	}
 	ready.SetReadDeadline(time.Now().Add(monitorDeadline))
 	if line, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -105,6 +102,10 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 	}
 	return nil
 }
+
+// LeaveCgroup moves this process out of its caller's cgroups, so that it outlives them. A monitor does so before it says that
+// it is ready.
+func (e *Engine) LeaveCgroup() error { return e.paths.escapeCgroup(os.Getpid()) }
 
 // serveNames has the monitor answer names for a freshly attached pod. The sockets are open when it returns, so that not one
 // query is lost.

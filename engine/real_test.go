@@ -80,7 +80,9 @@ func realEngine(t *testing.T) *Engine {
 				t.Error(err)
 			}
 		}
-		e.removeIdleCgroups()
+		if err := e.removeIdleCgroups(); err != nil {
+			t.Error(err)
+		}
 		left, err := e.Check(ctx)
 		if err != nil || len(left) > 0 {
 			t.Errorf("left behind: %+v, %v", left, err)
@@ -352,11 +354,11 @@ func TestARealNetworkReachesANeighbourByName(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	server := shell("server", `nc -lk -p 8000 -e echo hello & echo up; sleep 60`)
+	server := shell("server", `echo up; while :; do nc -l -p 8000 -e echo hello; done`)
 	server.Network = PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet", Aliases: []string{"web"}}}}
 	mustRun(t, e, server, img)
 	awaitOutput(t, e, "server", "up")
-	client := shell("client", `nc web 8000 && nc server 8000`)
+	client := shell("client", `for n in web server; do until nc $n 8000 2>/dev/null; do sleep 0.1; done; done`)
 	client.Network = PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet"}}}
 	mustRun(t, e, client, img)
 	if p, out := outcome(t, e, "client"); p.ExitCode != 0 || out != "hello\nhello" {

@@ -37,6 +37,10 @@ func monitorVerb(args []string) error {
 	if err != nil {
 		return err
 	}
+	// Before the guardian is born, so that it never was in the caller's cgroup either.
+	if err := e.LeaveCgroup(); err != nil {
+		return err
+	}
 	group := args[0]
 	log := openLog("monitor")
 	trimLog(filepath.Join(e.MonitorDir(group), "log"))

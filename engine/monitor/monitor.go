@@ -299,7 +299,11 @@ func (m *Monitor) count() (pods, busy int) {
 // asks whether there is a monitor: whoever was answered is seen here; whoever is not starts another one, for which they wait
 // until this process has ended, since it holds the lock of starting them. That lock is returned; nil: the monitor goes on.
 func (m *Monitor) tryEnd(ctx context.Context) (*disk.Lock, error) {
-	start, err := disk.LockWait(ctx, filepath.Join(m.engine.MonitorDir(m.group), "start"), nil)
+	dir := m.engine.MonitorDir(m.group)
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return &disk.Lock{}, nil // the whole root is gone, and must not come back
+	}
+	start, err := disk.LockWait(ctx, filepath.Join(dir, "start"), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,8 @@ func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, ti
 	switch {
 	case d.Pod.Status == engine.StatusRunning:
 	case d.Pod.Status == engine.StatusRestarting:
-		if wait := time.Until(d.NextStart); wait > 0 {
+		// A clock that was set back must not put it off.
+		if wait := time.Until(d.NextStart); wait > 0 && wait <= engine.MaxBackoff {
 			timer.Reset(wait)
 			return true
 		}
