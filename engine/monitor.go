@@ -169,16 +169,29 @@ func (e *Engine) AwaitMonitorEnd(ctx context.Context, group string) error {
 	dir := e.paths.monitor(group)
 	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
 	defer cancel()
-	for _, name := range []string{"lock", "guardian"} {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err != nil {
-			continue
+	for {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return nil
 		}
-		l, err := disk.LockWait(ctx, path, nil)
+		monitor, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), nil)
 		if err != nil {
 			return err
 		}
-		l.Unlock()
+		// A guardian that has just lost its monitor starts one more, which ends at once.
+		guardian, err := disk.TryLock(filepath.Join(dir, "guardian"))
+		if err == nil {
+			err = os.RemoveAll(dir)
+			guardian.Unlock()
+			monitor.Unlock()
+			return err
+		}
+		monitor.Unlock()
+		if !errors.Is(err, disk.ErrLocked) {
+			return err
+		}
+		if guardian, err = disk.LockWait(ctx, filepath.Join(dir, "guardian"), nil); err != nil {
+			return err
+		}
+		guardian.Unlock()
 	}
-	return os.RemoveAll(dir)
 }

@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRestartPolicies(t *testing.T) {
+	for _, c := range []struct {
+		policy   string
+		max      int
+		exit     int
+		restarts int
+		error    string
+		stopping bool
+		want     bool
+	}{
+		{policy: "", exit: 1},
+		{policy: "no", exit: 1},
+		{policy: "always", want: true},
+		{policy: "always", exit: 1, stopping: true},
+		{policy: "unless-stopped", want: true},
+		{policy: "on-failure"},
+		{policy: "on-failure", exit: 1, want: true},
+		{policy: "on-failure", exit: 1, max: 3, restarts: 2, want: true},
+		{policy: "on-failure", exit: 1, max: 3, restarts: 3},
+		{policy: "on-failure", error: "the network is gone", want: true},
+	} {
+		p := &pod{}
+		p.Spec.Container.Restart = RestartPolicy{Name: c.policy, MaxRetries: c.max}
+		p.last.ExitCode = c.exit
+		p.state = state{Status: StatusExited, Restarts: c.restarts, Error: c.error, Stopping: c.stopping}
+		if got := p.wantsRestart(); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestBackoffDoublesUpToAMinuteAndForgets(t *testing.T) {
+	p := &pod{}
+	run := func(d time.Duration) time.Duration {
+		p.last.Started = time.Now()
+		p.last.Finished = p.last.Started.Add(d)
+		p.state.Status = StatusExited
+		p.scheduleRestart()
+		if wait := time.Until(p.state.NextStart); p.state.Status != StatusRestarting || wait > p.state.Backoff {
+			t.Errorf("state %+v", p.state)
+		}
+		return p.state.Backoff
+	}
+	want := 100 * time.Millisecond
+	for range 13 {
+		if got := run(time.Second); got != want {
+			t.Errorf("waits %s, want %s", got, want)
+		}
+		want = min(2*want, time.Minute)
+	}
+	if got := run(10 * time.Second); got != 100*time.Millisecond {
+		t.Errorf("after a good run: %s", got)
+	}
+	run(time.Second)
+	p.state.Error = "cannot start"
+	if got := run(10 * time.Second); got != 400*time.Millisecond {
+		t.Errorf("a start that failed is no good run: %s", got)
+	}
+}
