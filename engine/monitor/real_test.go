@@ -524,6 +524,8 @@ func TestAFloodIsRotated(t *testing.T) {
 	if err := s.WaitPod(t.Context(), "kept", engine.Stopped); err != nil {
 		t.Fatal(err)
 	}
+	ticks, _ := cpu(t, s.holder("lock", 0))
+	t.Logf("the monitor used %d ms", 10*ticks)
 	sizes := s.logFiles("flood")
 	if n := len(sizes); n < 5 || sizes[n-1] > 2*limit {
 		t.Errorf("%d files: %d", n, sizes)
@@ -711,5 +713,45 @@ func TestTwentyPodsWithProbesCostLittleMemory(t *testing.T) {
 	t.Logf("the monitor has %d KiB, the guardian %d KiB", monitor, guardian)
 	if sum := monitor + guardian; sum > 12<<10 {
 		t.Errorf("together they have %d KiB", sum)
+	}
+}
+
+// cpu is the processor time that a process has used, in clock ticks of 10 ms, and how often its threads were woken up.
+func cpu(t *testing.T, pid int) (ticks, wakeups int) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')'):]))
+	for _, i := range []int{12, 13} {
+		n, _ := strconv.Atoi(f[i])
+		ticks += n
+	}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, task := range tasks {
+		b, _ := os.ReadFile(task)
+		for line := range strings.Lines(string(b)) {
+			if n, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				n, _ := strconv.Atoi(strings.TrimSpace(n))
+				wakeups += n
+			}
+		}
+	}
+	return ticks, wakeups
+}
+
+func TestAMonitorWithNothingToDoSleeps(t *testing.T) {
+	s := newStack(t)
+	s.start(shell("web", "sleep 600"), shell("other", "sleep 600"))
+	monitor, guardian := s.holder("lock", 0), s.holder("guardian", 0)
+	<-time.After(4 * time.Second) // its start is over
+	for name, pid := range map[string]int{"monitor": monitor, "guardian": guardian} {
+		ticks, wakeups := cpu(t, pid)
+		<-time.After(2 * time.Second)
+		ticks2, wakeups2 := cpu(t, pid)
+		if ticks2 > ticks || wakeups2-wakeups > 4 {
+			t.Errorf("in two seconds of silence the %s used %d ticks and woke up %d times", name, ticks2-ticks, wakeups2-wakeups)
+		}
 	}
 }
