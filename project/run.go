@@ -35,8 +35,8 @@ func (e *StepError) Unwrap() error { return e.Err }
 
 // Run applies p, each step as soon as those it names in After have succeeded and those in Past have ended. A step whose
 // dependency failed is skipped, and so are all that are not begun when ctx ends; independent steps go on. Run returns after
-// every step has ended, with the failures joined, in the order of the plan; each is a *StepError. Plans are not undone: plan
-// again to go on from where this one ended.
+// every step has ended, with the failures joined, in the order of the plan; each is a *StepError. What several waits report of
+// one pod in the same words is one failure. Plans are not undone: plan again to go on from where this one ended.
 func Run(ctx context.Context, e Engine, p Plan, opt RunOptions) error {
 	r := newRun(e, p, opt)
 	var wg sync.WaitGroup
@@ -44,16 +44,25 @@ func Run(ctx context.Context, e Engine, p Plan, opt RunOptions) error {
 		wg.Go(func() { r.walk(ctx, s) })
 	}
 	wg.Wait()
-	var errs []error
-	for _, s := range p.Steps {
-		if err := r.results[s.ID].err; err != nil && !s.Optional && !errors.As(err, new(*skipped)) {
-			errs = append(errs, err)
-		}
-	}
+	errs := r.failures(p)
 	if cause := context.Cause(ctx); cause != nil && r.cutShort {
 		errs = append(errs, cause)
 	}
 	return errors.Join(errs...)
+}
+
+func (r *run) failures(p Plan) []error {
+	var errs []error
+	said := map[string]bool{}
+	for _, s := range p.Steps {
+		err := r.results[s.ID].err
+		if err == nil || s.Optional || errors.As(err, new(*skipped)) || said[err.Error()] {
+			continue
+		}
+		said[err.Error()] = true
+		errs = append(errs, err)
+	}
+	return errs
 }
 
 // skipped says why a step was not done: not a failure of its own.

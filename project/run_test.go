@@ -77,6 +77,27 @@ func TestRunJoinsErrors(t *testing.T) {
 	}
 }
 
+// Two waits for one pod, that of --wait and that of a dependent, tell of its failure once.
+func TestRunTellsOneFailureOnce(t *testing.T) {
+	f := &enginetest.Fake{Fail: func(c string) error {
+		if strings.HasPrefix(c, "wait pod shop-db-1") {
+			return &engine.WaitError{Pod: engine.Pod{Spec: engine.PodSpec{Name: "shop-db-1"}}, Until: engine.Healthy, Reason: "is unhealthy"}
+		}
+		return nil
+	}}
+	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), Options{Wait: true})
+	waits := 0
+	for _, s := range plan.Steps {
+		if w := s.Do.Words(); w.Verb == "wait" && w.Name == "shop-db-1" {
+			waits++
+		}
+	}
+	want := `container "shop-db-1" is unhealthy`
+	if err := Run(t.Context(), f, plan, RunOptions{}); waits != 2 || err == nil || err.Error() != want {
+		t.Fatalf("of %d waits got %v, want %s", waits, err, want)
+	}
+}
+
 // What depends on an optional service is started although that never became healthy; the failure is a warning.
 func TestRunOptional(t *testing.T) {
 	d := parseWish(t, []byte("service cache health\nservice web needs=cache:healthy:optional"))

@@ -2,6 +2,7 @@ package project
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,12 +74,18 @@ func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, opti
 	return id
 }
 
-// joinReasons adds a reason of a shared wait: "needed by a" and "needed by b" make "needed by a, b".
+// joinReasons adds a reason of a shared wait: "needed by a" and "needed by b" make "needed by a, b". Replicas of one service
+// have one reason.
 func joinReasons(why, more string) string {
-	if by, ok := strings.CutPrefix(more, neededBy); ok && strings.Contains(why, neededBy) {
-		return why + ", " + by
+	by, needed := strings.CutPrefix(more, neededBy)
+	_, others, joins := strings.Cut(why, neededBy)
+	switch {
+	case !needed || !joins:
+		return why + ", " + more
+	case slices.Contains(strings.Split(others, ", "), by):
+		return why
 	}
-	return why + ", " + more
+	return why + ", " + by
 }
 
 const neededBy = "needed by "
