@@ -22,6 +22,7 @@ import (
 var modes = map[string]func(ctx context.Context, args []string) error{
 	"serve":    serve,    // the app of the demo: HTTP on $ADDR, rows in PostgreSQL if $PGHOST is set
 	"listen":   listen,   // listen tcp|udp ADDR: answers every line or datagram with "hostname: what it got"
+	"send":     send,     // send tcp|udp ADDR TEXT: prints what comes back
 	"get":      get,      // get URL: exit code 0 if it answers with 200
 	"post":     post,     // post URL TEXT: exit code 0 if it takes the text
 	"lookup":   lookup,   // lookup NAME...: addresses as Go's resolver finds them, one line a name
@@ -37,7 +38,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe serve|listen|get|post|lookup|flood|exit|stubborn|sleep|env|cat ...")
+		fmt.Fprintln(os.Stderr, "usage: probe serve|listen|send|get|post|lookup|flood|exit|stubborn|sleep|env|cat ...")
 		os.Exit(2)
 	}
 	if err := modes[os.Args[1]](ctx, os.Args[2:]); err != nil {
@@ -111,6 +112,27 @@ func unlessEnded(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	return err
+}
+
+func send(ctx context.Context, args []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, arg(args, 0, "tcp"), arg(args, 1, "127.0.0.1:53"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	context.AfterFunc(ctx, func() { c.Close() })
+	if _, err := fmt.Fprintln(c, arg(args, 2, "")); err != nil {
+		return err
+	}
+	buf := make([]byte, 64<<10)
+	n, err := c.Read(buf)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(buf[:n])
 	return err
 }
 
