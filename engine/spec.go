@@ -87,16 +87,21 @@ func (c container) process() (*specs.Process, error) {
 	return p, nil
 }
 
-// args is docker's rule: an entrypoint given in the spec drops the image's command, a command alone keeps the entrypoint.
-func (c container) args() ([]string, error) {
-	entrypoint, command := c.Spec.Entrypoint, c.Spec.Command
+// commandOf is docker's rule: an entrypoint given in the spec drops the image's command, a command alone keeps the
+// entrypoint.
+func commandOf(spec ContainerSpec, img ImageConfig) []string {
+	entrypoint, command := spec.Entrypoint, spec.Command
 	if entrypoint == nil {
-		entrypoint = c.Image.Entrypoint
+		entrypoint = img.Entrypoint
 		if command == nil {
-			command = c.Image.Cmd
+			command = img.Cmd
 		}
 	}
-	args := slices.Concat(entrypoint, command)
+	return slices.Concat(entrypoint, command)
+}
+
+func (c container) args() ([]string, error) {
+	args := commandOf(c.Spec, c.Image)
 	if len(args) == 0 || args[0] == "" {
 		return nil, fmt.Errorf("no command to run: neither the image %q nor the service names one: %w", c.Spec.Image, errdefs.ErrInvalidArgument)
 	}
