@@ -18,23 +18,34 @@ import (
 // Check lists every broken invariant of this pair of roots: whatever carries the root's id, or lies in its folders, and
 // belongs to nothing that lives. It changes nothing. What another process is making at this moment is not broken.
 func (e *Engine) Check(ctx context.Context) ([]Problem, error) {
-	findings, err := e.findings(ctx)
+	findings, err := e.findings()
 	var problems []Problem
 	for _, f := range findings {
 		problems = append(problems, f.Problem)
 	}
-	return problems, err
+	ofNet, netErr := e.net.Check(ctx, e.aliveID())
+	for _, p := range ofNet {
+		problems = append(problems, Problem(p))
+	}
+	return problems, errors.Join(err, netErr)
 }
 
-// Repair mends what Check lists and returns what it mended. It is safe beside running commands, and idempotent.
+// Repair mends what Check lists and returns what it mended. It is safe beside running commands: what belongs to a pod is
+// looked at again under that pod's lock. Idempotent.
 func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
-	findings, err := e.findings(ctx)
+	ofNet, err := e.net.Check(ctx, e.aliveID())
+	mended, repairErr := e.repair(ctx)
+	for _, p := range ofNet {
+		mended = append(mended, Problem(p))
+	}
+	return mended, errors.Join(err, repairErr)
+}
+
+func (e *Engine) repair(ctx context.Context) ([]Problem, error) {
+	findings, err := e.findings()
 	errs := []error{err}
 	var mended []Problem
 	for _, f := range findings {
-		if f.mend == nil {
-			continue // netstack mends its own below
-		}
 		if err := f.mend(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("cannot clear away %s %s: %w", f.Kind, f.Object, err))
 			continue
@@ -55,7 +66,7 @@ func (e *Engine) Tidy(ctx context.Context, group string) error {
 	if len(pods) == 0 {
 		err = e.AwaitMonitorEnd(ctx, group)
 	}
-	_, repairErr := e.Repair(ctx)
+	_, repairErr := e.repair(ctx)
 	return errors.Join(err, repairErr)
 }
 
@@ -80,7 +91,7 @@ type helperProcess struct {
 	owner string // the container's id, or the group
 }
 
-func (e *Engine) findings(ctx context.Context) ([]finding, error) {
+func (e *Engine) findings() ([]finding, error) {
 	inv := e.takeInventory()
 	pods, err := e.readAll()
 	if err != nil {
@@ -104,11 +115,31 @@ func (e *Engine) findings(ctx context.Context) ([]finding, error) {
 	for _, v := range strays {
 		found = append(found, finding{Problem{"volume", v, "folder without a record"}, func(ctx context.Context) error { return e.volumes.Remove(ctx, v) }})
 	}
-	netProblems, netErr := e.net.Check(ctx, e.aliveID())
-	for _, p := range netProblems {
-		found = append(found, finding{Problem: Problem(p)})
+	return found, err
+}
+
+// under mends what belongs to a pod: under its lock, if stale still holds. A pod that is gone meanwhile took it along.
+func (e *Engine) under(name string, stale func(*pod) bool, mend func(context.Context, *pod) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := e.update(ctx, name, func(p *pod) error {
+			if !stale(p) {
+				return nil
+			}
+			return mend(ctx, p)
+		})
+		if isMissing(err) {
+			return nil
+		}
+		return err
 	}
-	return found, errors.Join(err, netErr)
+}
+
+// atRest is a pod of whose runs nothing may be left.
+func atRest(p *pod) bool { return p.state.Settled }
+
+// halfMade is a pod that a process died over, if its lock is free.
+func halfMade(p *pod) bool {
+	return p.state.Status == StatusCreating || p.state.Status == StatusRemoving
 }
 
 func (e *Engine) takeInventory() inventory {
@@ -125,14 +156,21 @@ func (e *Engine) takeInventory() inventory {
 			}
 		}
 	}
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[4], pp.pods()+"/") || strings.HasPrefix(f[4], pp.runPods()+"/")) {
-			inv.mounts = append(inv.mounts, f[4])
-		}
-	}
+	inv.mounts = pp.mounts()
 	inv.processes = e.helperProcesses()
 	return inv
+}
+
+// mounts lists what is mounted for pods of this root.
+func (p paths) mounts() []string {
+	var list []string
+	b, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[4], p.pods()+"/") || strings.HasPrefix(f[4], p.runPods()+"/")) {
+			list = append(list, f[4])
+		}
+	}
+	return list
 }
 
 func listDir(dir string) []string {
@@ -183,10 +221,10 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 			continue
 		}
 		switch s := p.state; {
-		case s.Status == StatusCreating, s.Status == StatusRemoving:
-			found = append(found, finding{Problem{"pod", name, "left half made: " + string(s.Status)}, func(ctx context.Context) error {
-				return e.RemovePod(ctx, name, RemoveOptions{})
-			}})
+		case halfMade(p):
+			found = append(found, finding{Problem{"pod", name, "left half made: " + string(s.Status)}, e.under(name, halfMade, func(ctx context.Context, p *pod) error {
+				return p.remove(ctx, RemoveOptions{})
+			})})
 		case s.Status != StatusRunning && s.Status != StatusRestarting && !s.Settled && len(e.sharers(name)) == 0:
 			found = append(found, finding{Problem{"pod", name, "ended, but not cleared away"}, func(ctx context.Context) error {
 				_, err := e.Refresh(ctx, name)
@@ -221,33 +259,34 @@ func (e *Engine) strayRunDirs(inv inventory, names map[string]bool) []finding {
 // strayRuntime finds cgroups, runtime state and exit files of containers that are not running.
 func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 	var found []finding
-	dead := func(id string) bool {
+	add := func(id, kind, path, detail string) {
 		p := byID[id]
-		return p == nil || p.state.Settled && !disk.Held(e.paths.podLock(p.Spec.Name))
-	}
-	remove := func(path string) func(context.Context) error {
-		return func(context.Context) error { return os.RemoveAll(path) }
+		if _, err := os.Stat(path); err != nil || p != nil && (!atRest(p) || disk.Held(e.paths.podLock(p.Spec.Name))) {
+			return
+		}
+		// An id is never used again, so without its pod nobody can be at work on it.
+		mend := func(context.Context) error {
+			gone := &pod{e: e, record: record{ID: id}}
+			gone.killStray()
+			return gone.clearNamed()
+		}
+		if p != nil {
+			mend = e.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error { return p.clearRuntime() })
+		}
+		found = append(found, finding{Problem{kind, path, detail}, mend})
 	}
 	for id, dirs := range inv.cgroups {
-		if id == "helpers" || !dead(id) {
-			continue
+		if id != "helpers" {
+			add(id, "cgroup", dirs[0], fmt.Sprintf("of no running container (in %d hierarchies)", len(dirs)))
 		}
-		found = append(found, finding{Problem{"cgroup", dirs[0], fmt.Sprintf("of no running container (in %d hierarchies)", len(dirs))}, func(ctx context.Context) error {
-			stray := &pod{e: e, record: record{ID: id}}
-			stray.killStray()
-			return e.paths.removeCgroup(id)
-		}})
 	}
 	for _, id := range inv.runtimes {
-		if dead(id) && !strings.HasPrefix(id, ".") {
-			path := filepath.Join(e.paths.runtime(), id)
-			found = append(found, finding{Problem{"file", path, "runtime state of no running container"}, remove(path)})
+		if !strings.HasPrefix(id, ".") {
+			add(id, "file", filepath.Join(e.paths.runtime(), id), "runtime state of no running container")
 		}
 	}
 	for _, id := range inv.exits {
-		if dead(id) {
-			found = append(found, finding{Problem{"file", e.paths.exit(id), "exit of a container that is cleared away"}, remove(e.paths.exit(id))})
-		}
+		add(id, "file", e.paths.exit(id), "exit of a container that is cleared away")
 	}
 	return found
 }
@@ -255,19 +294,30 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 // strayMounts finds mounts of pods that are gone or at rest. The root filesystem and the files of one that was created but
 // not started yet are in place on purpose, and files stay until the pod goes.
 func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
-	var live []string
+	owner := map[string]*pod{}
 	for _, p := range pods {
 		name := p.Spec.Name
-		live = append(live, e.paths.files(name))
-		if !p.state.Settled || p.state.Status == StatusCreated || p.state.Status == StatusCreating || disk.Held(e.paths.podLock(name)) {
-			live = append(live, e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts"))
+		for _, m := range []string{e.paths.files(name), e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts")} {
+			owner[m] = p
+		}
+	}
+	now := e.paths.mounts()
+	stray := func(m string) func(*pod) bool {
+		return func(p *pod) bool {
+			return atRest(p) && p.state.Status != StatusCreated && p.state.Status != StatusCreating && m != e.paths.files(p.Spec.Name)
 		}
 	}
 	var found []finding
 	for _, m := range inv.mounts {
-		if !slices.Contains(live, m) {
-			found = append(found, finding{Problem{"mount", m, "of no running pod"}, func(context.Context) error { return unmount(m) }})
+		p := owner[m]
+		if !slices.Contains(now, m) || p != nil && (!stray(m)(p) || disk.Held(e.paths.podLock(p.Spec.Name))) {
+			continue
 		}
+		mend := func(context.Context) error { return unmount(m) }
+		if p != nil {
+			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return unmount(m) })
+		}
+		found = append(found, finding{Problem{"mount", m, "of no running pod"}, mend})
 	}
 	return found
 }
@@ -299,7 +349,17 @@ func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding 
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem{"file", dir, "of the monitor of a group without pods"}, func(context.Context) error { return os.RemoveAll(dir) }})
+		found = append(found, finding{Problem{"file", dir, "of the monitor of a group without pods"}, func(context.Context) error {
+			start, err := disk.TryLock(filepath.Join(dir, "start"))
+			if err != nil {
+				return nil // somebody is starting one
+			}
+			defer start.Unlock()
+			if pods, err := e.Pods(g); err != nil || len(pods) > 0 {
+				return err
+			}
+			return os.RemoveAll(dir)
+		}})
 	}
 	return found
 }

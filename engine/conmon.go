@@ -102,7 +102,9 @@ func (e *Engine) conmonArgs(r run) []string {
 		"-b", e.paths.bundle(r.name), "-p", filepath.Join(dir, "pid"), "--conmon-pidfile", filepath.Join(dir, "conmon.pid"),
 		"--exit-dir", e.paths.exits(), "--persist-dir", dir, "--full-attach", "--no-sync-log", "--log-level", "error",
 		"--runtime-arg", "--root", "--runtime-arg", e.paths.runtime(),
-		"--exit-command", e.helper("podc-monitor"),
+		// The monitor, or whoever stops the pod, sees the exit file at once and dismisses conmon. Only if nobody lives to do
+		// so does the exit handler have to start: a process less for every end of a container.
+		"--exit-delay", "1", "--exit-command", e.helper("podc-monitor"),
 	}
 	for _, a := range []string{"exit", "--root", e.paths.data, "--runroot", e.paths.run, r.name, r.id} {
 		args = append(args, "--exit-command-arg", a)

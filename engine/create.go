@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -209,8 +208,11 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 	pp, name := p.e.paths, p.Spec.Name
 	if p.state.Status != StatusRemoving {
 		p.state.Status = StatusRemoving
-		if err := p.save(); err != nil {
-			return err
+		// Without volumes that go too, there is nothing of which a removal cut short could leave one half.
+		if opt.Volumes && len(p.Volumes) > 0 {
+			if err := p.save(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := errors.Join(p.settle(ctx), unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
@@ -279,14 +281,13 @@ func (e *Engine) sharers(name string) []string {
 // attachment is what the pod asks of the network.
 func (p *pod) attachment() netstack.Attachment {
 	n := p.Spec.Network
-	names := append([]string{p.Spec.Name, p.ID[:12]}, n.Names...)
-	slices.Sort(names)
+	names := append([]string{p.Spec.Name, p.ID[:12]}, n.Names...) // the first is that of its address
 	ports := n.Ports
 	if len(p.state.Ports) == len(n.Ports) {
 		ports = p.state.Ports // a restart keeps what was chosen
 	}
 	return netstack.Attachment{
 		ID: p.ID, Owner: p.Spec.Name, NetNS: p.e.paths.ns(p.Spec.Name, "net"),
-		Names: slices.Compact(names), Endpoints: n.Endpoints, Ports: ports, DNS: n.DNS, Links: n.Links,
+		Names: names, Endpoints: n.Endpoints, Ports: ports, DNS: n.DNS, Links: n.Links,
 	}
 }

@@ -72,22 +72,26 @@ func (p *pod) saveLast() error {
 // would do the same with a process of its own, and trusts a record that a killed runtime has not written; so podc goes by
 // the names it chose itself.
 func (p *pod) clearRuntime() error {
-	pp := p.e.paths
+	pp, name := p.e.paths, p.Spec.Name
 	p.killStray()
+	err := errors.Join(p.clearNamed(), os.RemoveAll(pp.conmonDir(name)))
+	for _, f := range []string{"attach", "ctl", "winsz"} {
+		os.Remove(filepath.Join(pp.bundle(name), f))
+	}
+	p.state.Init, p.state.Conmon = process{}, process{}
+	return err
+}
+
+// clearNamed removes what bears the container's id; it needs to know no more of the pod.
+func (p *pod) clearNamed() error {
+	pp := p.e.paths
 	errs := []error{pp.removeCgroup(p.ID)}
 	if parent := p.Spec.Container.CgroupParent; parent != "" {
 		for _, m := range cgroupMounts() {
 			errs = append(errs, removeCgroupTree(filepath.Join(m, parent, p.ID)))
 		}
 	}
-	for _, path := range []string{filepath.Join(pp.runtime(), p.ID), pp.exit(p.ID), pp.conmonDir(p.Spec.Name)} {
-		errs = append(errs, os.RemoveAll(path))
-	}
-	for _, f := range []string{"attach", "ctl", "winsz"} {
-		os.Remove(filepath.Join(pp.bundle(p.Spec.Name), f))
-	}
-	p.state.Init, p.state.Conmon = process{}, process{}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, os.RemoveAll(filepath.Join(pp.runtime(), p.ID)), os.RemoveAll(pp.exit(p.ID)))...)
 }
 
 // killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a

@@ -19,7 +19,7 @@ type PodSpec struct {
 	Group  string            `json:"group"` // opaque; one group has one monitor and resolves its own names
 	Labels map[string]string `json:"labels,omitempty"`
 
-	Hostname   string `json:"hostname,omitempty"` // empty: the first 12 digits of the container's id
+	Hostname   string `json:"hostname,omitempty"` // empty: the first 12 digits of the container's id, or the name of the shared network's pod or host
 	Domainname string `json:"domainname,omitempty"`
 
 	Network   PodNetwork    `json:"network"`

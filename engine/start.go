@@ -100,7 +100,10 @@ func (p *pod) launch(ctx context.Context) error {
 	if err := p.makeVolumes(ctx); err != nil {
 		return err
 	}
-	hostname := or(p.Spec.Hostname, p.ID[:12])
+	hostname, err := p.hostname()
+	if err != nil {
+		return err
+	}
 	if err := p.enterNetwork(ctx, hostname); err != nil {
 		return err
 	}
@@ -127,6 +130,24 @@ func (p *pod) launch(ctx context.Context) error {
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
 func (p *pod) noteStart(name string) error {
 	return disk.WriteJSON(p.e.paths.last(name), lastRun{Started: p.state.Started, ExitCode: 255}, disk.Volatile)
+}
+
+// hostname is what the pod calls itself. In a network that is not its own, by default, it is the name that is known there: a
+// program that looks itself up finds it.
+func (p *pod) hostname() (string, error) {
+	switch {
+	case p.Spec.Hostname != "":
+		return p.Spec.Hostname, nil
+	case p.Spec.Network.Mode == NetworkHost:
+		return os.Hostname()
+	case p.Spec.Network.Mode == NetworkPod:
+		shared, err := p.e.read(p.Spec.Network.Pod)
+		if err != nil {
+			return "", err
+		}
+		return or(shared.Spec.Hostname, shared.ID[:12]), nil
+	}
+	return p.ID[:12], nil
 }
 
 // enterNetwork pins the pod's namespaces and joins its networks; a start after a restart finds both in place.

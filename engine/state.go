@@ -128,10 +128,13 @@ func (e *Engine) load(name string) (*pod, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
 	}
-	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		p.last = lastRun{} // how a past run ended is not worth a pod
-	}
 	err = disk.ReadJSON(e.paths.state(name), &p.state)
+	if err == nil && p.state.Boot == bootID() && p.state.Status == StatusRunning {
+		return p, nil // how the run before ended is of no interest
+	}
+	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
+		p.last = lastRun{} // that it ended counts, not how: a damaged record is not worth a pod
+	}
 	if err != nil || p.state.Boot != bootID() {
 		p.state = e.stateAfterBoot(name, p)
 	}

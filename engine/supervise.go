@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,10 +89,24 @@ func (e *Engine) PodsRunDir() string { return e.paths.runPods() }
 // StateFile is the name of the file whose replacement tells that a pod has changed.
 const StateFile = "state.json"
 
-// AwaitEnd returns nil when the run that d was read from is over: its first process has ended, and so has conmon, which runs
-// the exit handler.
-func (d Duty) AwaitEnd(ctx context.Context) error {
-	return errors.Join(d.init.wait(ctx), d.conmon.wait(ctx))
+// AwaitEnd returns nil when the run that d was read from has ended and waits to be settled: conmon has noted the end, or has
+// died. An end that somebody asked for is left to who asked, and after that to the exit handler.
+func (e *Engine) AwaitEnd(ctx context.Context, d Duty) error {
+	if err := d.init.wait(ctx); err != nil {
+		return err
+	}
+	conmon := make(chan struct{})
+	go func() {
+		defer close(conmon)
+		d.conmon.wait(ctx)
+	}()
+	if err := e.waitExit(ctx, d.Pod.Spec.Name, conmon); err != nil {
+		return err
+	}
+	if p, err := e.read(d.Pod.Spec.Name); err == nil && p.state.Stopping {
+		return d.conmon.wait(ctx)
+	}
+	return nil
 }
 
 // KillMarked kills every process of a running pod's container whose environment holds an entry that begins with marker, and

@@ -48,7 +48,11 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	if err := deps.run(ctx, plan); err != nil {
 		return err
 	}
-	return errors.Join(deps.Engine.Tidy(ctx, d.Name), deps.afterDown(ctx, d.Name, o, plan, refs))
+	// What the monitor and what the images still have to do need not wait for each other.
+	tidied := make(chan error, 1)
+	go func() { tidied <- deps.Engine.Tidy(ctx, d.Name) }()
+	err = deps.afterDown(ctx, d.Name, o, plan, refs)
+	return errors.Join(<-tidied, err)
 }
 
 // afterDown lets go of the project's images once no pod is left, and removes those asked for.

@@ -135,7 +135,7 @@ func (w *worker) follow(ctx context.Context, d engine.Duty) {
 	over := make(chan struct{})
 	w.over = over
 	w.running.Go(func() {
-		if err := d.AwaitEnd(ctx); err == nil {
+		if err := w.m.engine.AwaitEnd(ctx, d); err == nil {
 			close(over)
 		} else if ctx.Err() == nil {
 			w.log.Error("cannot watch the container's process", "err", err)
