@@ -133,7 +133,7 @@ func (p *pod) processes() []process {
 // lock that it would wait for. The handler itself does not, of course.
 func (p *pod) dismissExitHandler() {
 	c := p.state.Conmon
-	if c.Pid == os.Getppid() || c.signal(unix.SIGSTOP) != nil {
+	if c.Pid == os.Getppid() || !c.freeze() {
 		return
 	}
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.Pid, c.Pid))

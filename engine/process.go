@@ -91,6 +91,23 @@ func (p process) signal(sig unix.Signal) error {
 	return nil
 }
 
+// freeze stops p and returns once it has stopped: until then it may still fork. False if it has ended, or will not stop.
+func (p process) freeze() bool {
+	if p.signal(unix.SIGSTOP) != nil {
+		return false
+	}
+	// A stop is told to the parent only, and takes microseconds.
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/stat")
+		if i := bytes.LastIndexByte(b, ')'); err != nil || i < 0 || i+2 >= len(b) || b[i+2] == 'Z' || b[i+2] == 'X' {
+			return false
+		} else if b[i+2] == 'T' {
+			return true
+		}
+	}
+	return false
+}
+
 // wait returns nil when p has ended, or ctx's cause. It holds no thread while it waits.
 func (p process) wait(ctx context.Context) error {
 	f, err := p.open()
