@@ -76,21 +76,6 @@ type finding struct {
 	mend func(context.Context) error
 }
 
-// inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
-type inventory struct {
-	runDirs, runtimes, exits, monitors, trash []string
-	cgroups                                   map[string][]string // id -> folders
-	mounts                                    []string
-	processes                                 []helperProcess
-}
-
-// helperProcess is a conmon, monitor or guardian of this root.
-type helperProcess struct {
-	process
-	name  string
-	owner string // the container's id, or the group
-}
-
 func (e *Engine) findings() ([]finding, error) {
 	inv := e.takeInventory()
 	pods, err := e.readAll()
@@ -140,76 +125,6 @@ func atRest(p *pod) bool { return p.state.Settled }
 // halfMade is a pod that a process died over, if its lock is free.
 func halfMade(p *pod) bool {
 	return p.state.Status == StatusCreating || p.state.Status == StatusRemoving
-}
-
-func (e *Engine) takeInventory() inventory {
-	pp := e.paths
-	inv := inventory{
-		runDirs: listDir(pp.runPods()), runtimes: listDir(pp.runtime()), exits: listDir(pp.exits()),
-		monitors: listDir(pp.monitors()), trash: listDir(pp.trash()), cgroups: map[string][]string{},
-	}
-	for _, m := range cgroupMounts() {
-		parent := filepath.Join(m, pp.cgroup())
-		for _, id := range listDir(parent) {
-			if fi, err := os.Stat(filepath.Join(parent, id)); err == nil && fi.IsDir() {
-				inv.cgroups[id] = append(inv.cgroups[id], filepath.Join(parent, id))
-			}
-		}
-	}
-	inv.mounts = pp.mounts()
-	inv.processes = e.helperProcesses()
-	return inv
-}
-
-// mounts lists what is mounted for pods of this root.
-func (p paths) mounts() []string {
-	var list []string
-	b, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[4], p.pods()+"/") || strings.HasPrefix(f[4], p.runPods()+"/")) {
-			list = append(list, f[4])
-		}
-	}
-	return list
-}
-
-func listDir(dir string) []string {
-	entries, _ := os.ReadDir(dir)
-	var names []string
-	for _, d := range entries {
-		names = append(names, d.Name())
-	}
-	return names
-}
-
-// helperProcesses finds what podc left running for this root, by the run root among the arguments.
-func (e *Engine) helperProcesses() []helperProcess {
-	var list []helperProcess
-	for _, name := range listDir("/proc") {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		b, err := os.ReadFile("/proc/" + name + "/cmdline")
-		if err != nil || !strings.Contains(string(b), e.paths.run) {
-			continue
-		}
-		args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
-		switch base := filepath.Base(args[0]); {
-		case base == "conmon" && slices.Contains(args, e.paths.runtime()):
-			list = append(list, helperProcess{findProcess(pid), base, argAfter(args, "-c")})
-		case base == "podc-monitor" && slices.Contains(args, e.paths.run) && len(args) > 2 && (args[1] == "monitor" || args[1] == "guard"):
-			list = append(list, helperProcess{findProcess(pid), args[1], args[len(args)-1]})
-		}
-	}
-	return list
-}
-
-func argAfter(args []string, flag string) string {
-	if i := slices.Index(args, flag); i >= 0 && i+1 < len(args) {
-		return args[i+1]
-	}
-	return ""
 }
 
 // brokenPods are those that a dead process left half made, half started or half removed.

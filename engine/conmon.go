@@ -17,6 +17,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/netstack"
 )
 
 // runtimeDeadline bounds every call of conmon and of the OCI runtime.
@@ -34,6 +36,7 @@ type run struct {
 	terminal bool
 	stdin    bool
 	logging  bool
+	ports    []netstack.Port // published; conmon keeps the host's programs off them
 }
 
 // createContainer starts conmon, which has the runtime create the container, and returns both processes. The container's
@@ -61,9 +64,14 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 	}
 	defer start.Close()
 
+	reserved, err := netstack.Reserve(r.ports)
+	if err != nil {
+		return init, conmon, err
+	}
+	defer closeAll(reserved)
 	cmd := exec.Command(path, e.conmonArgs(r)...)
 	cmd.Env = append(helperEnv(), "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4")
-	cmd.ExtraFiles = []*os.File{syncChild, startChild}
+	cmd.ExtraFiles = append([]*os.File{syncChild, startChild}, reserved...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
 	err = cmd.Start()
@@ -93,6 +101,12 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 	}
 	conmonPid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
 	return findProcess(pid), findProcess(conmonPid), nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 func (e *Engine) conmonArgs(r run) []string {

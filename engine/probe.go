@@ -73,3 +73,35 @@ func (e *Engine) NextStart(name string) (time.Time, error) {
 	}
 	return p.state.NextStart, nil
 }
+
+// healthCheck is the probe that applies: the spec's, with what it leaves open taken from the image; nil if there is none.
+func (p *pod) healthCheck() *HealthCheck {
+	h := p.Spec.Container.Health
+	img := p.Image.Config.Health
+	switch {
+	case h == nil:
+		h = img
+	case len(h.Test) == 0 && img != nil:
+		merged := *h
+		merged.Test = img.Test
+		h = &merged
+	}
+	if h == nil || len(h.Test) == 0 || h.Test[0] == "NONE" {
+		return nil
+	}
+	full := *h
+	full.Interval = orDuration(h.Interval, 30*time.Second)
+	full.Timeout = orDuration(h.Timeout, 30*time.Second)
+	full.StartInterval = orDuration(h.StartInterval, 5*time.Second)
+	if full.Retries <= 0 {
+		full.Retries = 3
+	}
+	return &full
+}
+
+func orDuration(d, def time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return def
+}

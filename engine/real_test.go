@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -364,4 +365,43 @@ func TestARealNetworkReachesANeighbourByName(t *testing.T) {
 	if p, out := outcome(t, e, "client"); p.ExitCode != 0 || out != "hello\nhello" {
 		t.Errorf("exit %d, printed %q", p.ExitCode, out)
 	}
+}
+
+// While a pod publishes a port, no program of the host can take it, and the socket that sees to that is not in the container.
+func TestAPublishedPortIsReserved(t *testing.T) {
+	e, img := realEngine(t), busybox(t)
+	ctx := t.Context()
+	if err := e.CreateNetwork(ctx, netstack.Network{Name: "ports"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		e.RemovePod(context.Background(), "pub", RemoveOptions{Force: true})
+		if err := e.RemoveNetwork(context.Background(), "ports"); err != nil {
+			t.Error(err)
+		}
+	})
+	spec := shell("pub", `ls /proc/1/fd; echo up; sleep 60`)
+	spec.Network = PodNetwork{Endpoints: []netstack.Endpoint{{Network: "ports"}}, Ports: []netstack.Port{{Container: 80, Protocol: "tcp"}}}
+	mustRun(t, e, spec, img)
+	awaitOutput(t, e, "pub", "up")
+	if got := strings.Join(e.lastLines("pub", 10), " "); got != "0 1 2 up" {
+		t.Errorf("the container has descriptors %q", got)
+	}
+	p, err := e.Pod("pub")
+	if err != nil || len(p.Ports) != 1 || p.Ports[0].HostPort == 0 {
+		t.Fatalf("no port was chosen: %+v, %v", p.Ports, err)
+	}
+	addr := fmt.Sprintf("0.0.0.0:%d", p.Ports[0].HostPort)
+	if l, err := net.Listen("tcp4", addr); err == nil {
+		l.Close()
+		t.Errorf("a program could take %s", addr)
+	}
+	if err := e.StopPod(ctx, "pub", ptr(time.Duration(0))); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", addr)
+	if err != nil {
+		t.Fatalf("the port is still held: %v", err)
+	}
+	l.Close()
 }

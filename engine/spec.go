@@ -87,15 +87,15 @@ func (c container) process() (*specs.Process, error) {
 	return p, nil
 }
 
-// commandOf is docker's rule: an entrypoint given in the spec drops the image's command, a command alone keeps the
-// entrypoint.
+// commandOf is docker's rule: an entrypoint given in the spec drops the image's command, unless it is empty and only drops the
+// image's entrypoint; a command alone keeps the entrypoint.
 func commandOf(spec ContainerSpec, img ImageConfig) []string {
 	entrypoint, command := spec.Entrypoint, spec.Command
+	if len(entrypoint) == 0 && command == nil {
+		command = img.Cmd
+	}
 	if entrypoint == nil {
 		entrypoint = img.Entrypoint
-		if command == nil {
-			command = img.Cmd
-		}
 	}
 	return slices.Concat(entrypoint, command)
 }

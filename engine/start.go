@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
 )
@@ -221,95 +217,8 @@ func (p *pod) configure(hostname string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, logging: spec.Log.Driver != "none"}
+	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, logging: spec.Log.Driver != "none", ports: p.state.Ports}
 	return r, p.writeConfig(s)
-}
-
-// userMounts resolves the mounts of the spec and of the image to host paths.
-func (p *pod) userMounts() ([]specs.Mount, error) {
-	var mounts []specs.Mount
-	for _, m := range p.Spec.Container.Mounts {
-		source := m.Source
-		switch m.Type {
-		case MountVolume:
-			source = p.e.volumes.Path(p.Volumes[m.Target])
-		case MountBind:
-			if err := bindSource(m); err != nil {
-				return nil, err
-			}
-		}
-		mounts = append(mounts, userMount(m, source))
-	}
-	for _, m := range p.volumeMounts() {
-		if !slices.ContainsFunc(mounts, func(o specs.Mount) bool { return o.Destination == m.Target }) {
-			mounts = append(mounts, userMount(m, p.e.volumes.Path(p.Volumes[m.Target])))
-		}
-	}
-	return mounts, nil
-}
-
-func bindSource(m Mount) error {
-	_, err := os.Stat(m.Source)
-	if !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if !m.CreateSource {
-		return fmt.Errorf("bind source %s does not exist: %w", m.Source, errdefs.ErrNotFound)
-	}
-	return os.MkdirAll(m.Source, 0o755)
-}
-
-// devices resolves the device nodes of the spec; a folder stands for the nodes in it. Privileged pods get all of /dev.
-func (p *pod) devices() ([]specs.LinuxDevice, error) {
-	list := p.Spec.Container.Devices
-	if p.Spec.Container.Privileged {
-		list = append(slices.Clone(list), hostDevices()...)
-	}
-	var devices []specs.LinuxDevice
-	for _, d := range list {
-		dev, err := deviceNode(d.Host, or(d.Container, d.Host))
-		if err != nil {
-			return nil, err
-		}
-		devices = append(devices, dev)
-	}
-	return devices, nil
-}
-
-func deviceNode(host, target string) (specs.LinuxDevice, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(host, &st); err != nil {
-		return specs.LinuxDevice{}, fmt.Errorf("cannot use device %s: %w", host, err)
-	}
-	d := specs.LinuxDevice{
-		Path: target, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
-		FileMode: ptr(os.FileMode(st.Mode & 0o777)), UID: &st.Uid, GID: &st.Gid,
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFCHR:
-		d.Type = "c"
-	case unix.S_IFBLK:
-		d.Type = "b"
-	default:
-		return d, fmt.Errorf("cannot use %s as a device: it is not a device node: %w", host, errdefs.ErrInvalidArgument)
-	}
-	return d, nil
-}
-
-func hostDevices() []Device {
-	var list []Device
-	filepath.WalkDir("/dev", func(path string, d os.DirEntry, err error) error {
-		switch {
-		case err != nil, path == "/dev":
-			return nil
-		case d.IsDir() && slices.Contains([]string{"pts", "shm", "mqueue", "fd"}, d.Name()):
-			return filepath.SkipDir
-		case d.Type()&os.ModeDevice != 0 && path != "/dev/console":
-			list = append(list, Device{Host: path, Container: path})
-		}
-		return nil
-	})
-	return list
 }
 
 // seccompProfile reads the profile that security_opt names, if it names one.
@@ -326,36 +235,4 @@ func seccompProfile(opts []string) (string, error) {
 		return "", fmt.Errorf("cannot read the seccomp profile: %w", err)
 	}
 	return string(b), nil
-}
-
-// healthCheck is the probe that applies: the spec's, with what it leaves open taken from the image; nil if there is none.
-func (p *pod) healthCheck() *HealthCheck {
-	h := p.Spec.Container.Health
-	img := p.Image.Config.Health
-	switch {
-	case h == nil:
-		h = img
-	case len(h.Test) == 0 && img != nil:
-		merged := *h
-		merged.Test = img.Test
-		h = &merged
-	}
-	if h == nil || len(h.Test) == 0 || h.Test[0] == "NONE" {
-		return nil
-	}
-	full := *h
-	full.Interval = orDuration(h.Interval, 30*time.Second)
-	full.Timeout = orDuration(h.Timeout, 30*time.Second)
-	full.StartInterval = orDuration(h.StartInterval, 5*time.Second)
-	if full.Retries <= 0 {
-		full.Retries = 3
-	}
-	return &full
-}
-
-func orDuration(d, def time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return def
 }
