@@ -18,10 +18,10 @@ init() {
 	user=${POSTGRES_USER:-postgres} db=${POSTGRES_DB:-${POSTGRES_USER:-postgres}} new=$PGDATA/.new
 	find "$PGDATA" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
 	umask 077
-	password >/tmp/password
-	initdb --pgdata="$new" --username="$user" --pwfile=/tmp/password --encoding=UTF8 --locale=C.UTF-8 \
+	password >/dev/null # fails here, not in the pipe
+	# By a pipe, so that the password is never on a disk.
+	password | initdb --pgdata="$new" --username="$user" --pwfile=/dev/stdin --encoding=UTF8 --locale=C.UTF-8 \
 		--auth-local=trust --auth-host=scram-sha-256 --no-sync --no-instructions
-	rm /tmp/password
 	echo 'host all all all scram-sha-256' >>"$new/pg_hba.conf"
 	if [ "$db" != postgres ]; then
 		echo "CREATE DATABASE \"$db\"" | postgres --single -D "$new" postgres >/dev/null

@@ -16,7 +16,7 @@ import (
 // app is the web application of the demo: it says who it is, what it was configured with, and which rows it finds.
 type app struct {
 	greeting string
-	db       string // connection string; empty: no database
+	db       *pgx.ConnConfig // nil: no database
 }
 
 // serve answers on $ADDR (":8080"):
@@ -86,17 +86,18 @@ func (a *app) configure(ctx context.Context) error {
 	if os.Getenv("PGHOST") == "" {
 		return nil
 	}
-	// pgx reads PGHOST, PGUSER, PGDATABASE and PGPASSWORD itself.
-	a.db = "sslmode=disable connect_timeout=5"
+	db, err := pgx.ParseConfig("sslmode=disable connect_timeout=5") // reads $PGHOST and the like itself
+	if err != nil {
+		return err
+	}
 	if path := os.Getenv("PGPASSWORD_FILE"); path != "" {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		if err := os.Setenv("PGPASSWORD", strings.TrimSpace(string(b))); err != nil {
-			return err
-		}
+		db.Password = strings.TrimSpace(string(b)) // not in the environment, which others can read
 	}
+	a.db = db
 	return a.prepare(ctx)
 }
 
@@ -104,7 +105,7 @@ func (a *app) configure(ctx context.Context) error {
 func (a *app) with(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, err := pgx.Connect(ctx, a.db)
+	c, err := pgx.ConnectConfig(ctx, a.db)
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (a *app) add(r *http.Request) (string, error) {
 }
 
 func (a *app) rows(ctx context.Context) (texts []string, err error) {
-	if a.db == "" {
+	if a.db == nil {
 		return nil, nil
 	}
 	err = a.with(ctx, func(ctx context.Context, c *pgx.Conn) error {
