@@ -302,6 +302,19 @@ func TestDetachAfterTheNamespaceVanished(t *testing.T) {
 }
 
 // A reboot that keeps /run forgets attachments and leases, keeps networks, and the next Attach makes bridge and rules.
+// What a plugin answered once is not needed to undo it.
+func TestDetachWithADamagedResult(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	l.network(Network{Name: "front"})
+	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}}})
+	must(t, os.WriteFile(filepath.Join(l.cniCacheDir(), "results", cachedResult("front", "web", "eth0")), []byte("{"), 0o600))
+	must(t, l.Detach(t.Context(), "web"))
+	l.clean()
+}
+
 func TestReboot(t *testing.T) {
 	if !onHost(t) {
 		return

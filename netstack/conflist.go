@@ -174,10 +174,7 @@ func findForeign(dir, name string) *libcni.NetworkConfigList {
 		case ".conflist":
 			list, err = libcni.ConfListFromFile(path)
 		case ".conf", ".json":
-			var conf *libcni.PluginConfig
-			if conf, err = libcni.ConfFromFile(path); err == nil {
-				list, err = libcni.ConfListFromConf(conf)
-			}
+			list, err = listOfPlugin(path)
 		default:
 			continue
 		}
@@ -186,6 +183,23 @@ func findForeign(dir, name string) *libcni.NetworkConfigList {
 		}
 	}
 	return nil
+}
+
+// listOfPlugin reads a configuration of one plugin as a list. CNI 1.0 gave that form up; others still write it.
+func listOfPlugin(path string) (*libcni.NetworkConfigList, error) {
+	plugin, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var conf struct{ CNIVersion, Name, Type string }
+	if err := json.Unmarshal(plugin, &conf); err != nil {
+		return nil, err
+	}
+	list, err := json.Marshal(map[string]any{"cniVersion": conf.CNIVersion, "name": conf.Name, "plugins": []json.RawMessage{plugin}})
+	if err != nil {
+		return nil, err
+	}
+	return libcni.NetworkConfFromBytes(list)
 }
 
 // foreignNetwork describes a network made by hand as far as its configuration tells.

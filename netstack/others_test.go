@@ -213,6 +213,10 @@ exit 0`)
 	if err == nil || !strings.Contains(err.Error(), "no luck; today") {
 		t.Errorf("a failing plugin: %v", err)
 	}
+	must(t, os.WriteFile(filepath.Join(l.dir, "cni", "70-one.conf"), []byte(`{"cniVersion":"0.4.0","name":"one","type":"fake"}`), 0o600))
+	if n, err := l.Network("one"); err != nil || n.Driver != "fake" {
+		t.Errorf("network of one plugin: %+v %v", n, err)
+	}
 	n, err := l.Network("hand")
 	if err != nil || n.Driver != "fake" {
 		t.Errorf("network %+v %v", n, err)
