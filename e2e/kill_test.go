@@ -36,16 +36,17 @@ secrets: {key: {file: key.txt}}
 func TestKilledAtAnyMomentTheNextCommandHeals(t *testing.T) {
 	for _, victim := range []struct {
 		name string
-		kill func(*exec.Cmd)
+		kill func(*stack, *exec.Cmd)
 	}{
-		{"podc alone", func(c *exec.Cmd) { c.Process.Kill() }},
-		{"podc with its helpers", func(c *exec.Cmd) { killTree(c.Process.Pid) }},
+		{"podc alone", func(_ *stack, c *exec.Cmd) { c.Process.Kill() }},
+		{"podc with its helpers", (*stack).killAll},
 	} {
 		t.Run(victim.name, func(t *testing.T) {
 			s := newStack(t, three, "key.txt", "secret")
 			s.load("busybox")
-			kills := s.sweep(victim.kill, func() { s.down("-t", "0") }, "up", "-d")
-			kills += s.sweep(victim.kill, func() { s.podc("up", "-d") }, "down", "-t", "0")
+			kill := func(c *exec.Cmd) { victim.kill(s, c) }
+			kills := s.sweep(kill, func() { s.down("-t", "0") }, "up", "-d")
+			kills += s.sweep(kill, func() { s.podc("up", "-d") }, "down", "-t", "0")
 			t.Logf("%d kills hit a running podc", kills)
 			if kills < 30 {
 				t.Errorf("only %d kills hit a running podc: take a smaller -kill-step", kills)
@@ -117,21 +118,27 @@ func (s *stack) killedAfter(after time.Duration, kill func(*exec.Cmd), args ...s
 	}
 }
 
-// killTree kills a process and all its descendants, children first stopped so that none escapes by forking.
-func killTree(pid int) {
-	syscall.Kill(pid, syscall.SIGSTOP)
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	all := string(children)
-	for _, path := range tasks {
-		b, _ := os.ReadFile(path)
-		all += " " + string(b)
-	}
-	for f := range strings.FieldsSeq(all) {
-		var child int
-		if fmt.Sscan(f, &child); child > 1 {
-			killTree(child)
+// killAll ends podc as an OOM killer or the end of its cgroup does: with all that it runs for the stack, be it podc-image,
+// podc-compose, conmon, the runtime, monitors, guardians or exit handlers. Only the containers stay. All are stopped before
+// the first one dies, so that none can answer the death of another.
+func (s *stack) killAll(podc *exec.Cmd) {
+	doomed := map[int]bool{podc.Process.Pid: true}
+	syscall.Kill(podc.Process.Pid, syscall.SIGSTOP)
+	for found := true; found; {
+		found = false
+		for pid, line := range commandLines() {
+			cwd, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)) // all that podc-compose, which reads its question, shows of us
+			ours := strings.Contains(strings.Join(line, " "), filepath.Dir(s.root)) || cwd == s.dir
+			if doomed[pid] || !ours || !helperPrograms[filepath.Base(line[0])] {
+				continue
+			}
+			doomed[pid], found = true, true
+			syscall.Kill(pid, syscall.SIGSTOP)
 		}
 	}
-	syscall.Kill(pid, syscall.SIGKILL)
+	for pid := range doomed {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
 }
+
+var helperPrograms = map[string]bool{"podc-image": true, "podc-compose": true, "podc-monitor": true, "conmon": true, "crun": true}
