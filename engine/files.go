@@ -119,6 +119,11 @@ func ownFiles(dir, root string, files []File) ([]specs.Mount, error) {
 	return mounts, nil
 }
 
+func hasFiles(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "0"))
+	return err == nil
+}
+
 // removeFiles forgets the files. Idempotent.
 func removeFiles(dir string) error {
 	if err := unmount(dir); err != nil {

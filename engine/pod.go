@@ -218,6 +218,8 @@ type Pod struct {
 	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
 	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
 	Volumes    map[string]string    `json:"volumes,omitempty"` // target -> volume name, anonymous ones included
+	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
+	FilesLost bool `json:"files_lost,omitempty"`
 
 	Args    []string `json:"args,omitempty"`    // what the container runs: the image's where the spec has none
 	Exposed []string `json:"exposed,omitempty"` // ports that the image says it listens on, "5432/tcp"

@@ -234,6 +234,7 @@ func (p *pod) view() Pod {
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 	} else {
 		v.Probes = s.Probes
+		v.FilesLost = len(p.Spec.Container.Files) > 0 && !hasFiles(p.e.paths.files(p.Spec.Name))
 	}
 	return v
 }
