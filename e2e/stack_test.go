@@ -17,17 +17,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shop is the demo, of which testdata/demo has the one copy, with a port and a password of its own.
-type shop struct {
+// demo is that of the README, of which testdata/demo has the one copy, with a port and a password of its own.
+type demo struct {
 	*stack
 	port     int
 	password string
 }
 
-func newShop(t *testing.T) *shop {
+func newDemo(t *testing.T) *demo {
 	t.Helper()
 	password := "pw-" + rand.Text()
-	s := &shop{newStack(t, demoFile(t, "compose.yaml"), "proxy.conf", demoFile(t, "proxy.conf"), "db_password.txt", password+"\n"), freePort(t), password}
+	s := &demo{newStack(t, demoFile(t, "compose.yaml"), "proxy.conf", demoFile(t, "proxy.conf"), "db_password.txt", password+"\n"), freePort(t), password}
 	s.env = []string{fmt.Sprintf("DEMO_PORT=%d", s.port)}
 	s.load("postgres", "probe", "nginx")
 	return s
@@ -44,7 +44,7 @@ func demoFile(t *testing.T, name string) string {
 
 // PostgreSQL, nginx and three replicas of an app, from the first `up` to the last trace.
 func TestARealStack(t *testing.T) {
-	s := newShop(t)
+	s := newDemo(t)
 	before := census(s.stack)
 	far := farAway(t)
 	progress, err := s.try("up", "-d", "--wait")
@@ -53,23 +53,23 @@ func TestARealStack(t *testing.T) {
 	}
 	s.store("a row")
 
-	s.behaves("each service starts once what it needs is healthy", func(s *shop) {
+	s.behaves("each service starts once what it needs is healthy", func(s *demo) {
 		for _, app := range []string{"p-app-1", "p-app-2", "p-app-3"} {
 			inOrder(s.t, progress, "Container p-db-1 Healthy", "Container "+app+" Starting", "Container "+app+" Healthy", "Container p-web-1 Starting")
 		}
 	})
-	s.behaves("the page shows the row, the replicas in turn", func(s *shop) { s.answersInTurn("a row") })
-	s.behaves("nothing is left to do, nothing is amiss", func(s *shop) { s.settled() })
-	s.behaves("configs and secrets are where they belong", func(s *shop) {
+	s.behaves("the page shows the row, the replicas in turn", func(s *demo) { s.answersInTurn("a row") })
+	s.behaves("nothing is left to do, nothing is amiss", func(s *demo) { s.settled() })
+	s.behaves("configs and secrets are where they belong", func(s *demo) {
 		contains(s.t, s.exec("web", "cat", "/etc/nginx/conf.d/default.conf")+"\n", demoFile(s.t, "proxy.conf"))
 		contains(s.t, s.exec("app", "/probe", "cat", "/etc/greeting"), "hello from podc")
 		for _, pod := range []string{"p-db-1", "p-app-1", "p-app-2", "p-app-3"} {
 			s.onTmpfs(pod, "/run/secrets/db_password", s.password)
 		}
 	})
-	s.behaves("the secret is nowhere else", func(s *shop) { s.keepsItsSecret() })
-	s.behaves("the database has no way out", func(s *shop) { s.isolated(far) })
-	s.behaves("the row survives down and up", func(s *shop) {
+	s.behaves("the secret is nowhere else", func(s *demo) { s.keepsItsSecret() })
+	s.behaves("the database has no way out", func(s *demo) { s.isolated(far) })
+	s.behaves("the row survives down and up", func(s *demo) {
 		s.podc("down")
 		if rows := s.ps(); len(rows) != 0 {
 			s.t.Errorf("after down there is %v", rows)
@@ -77,13 +77,13 @@ func TestARealStack(t *testing.T) {
 		s.podc("up", "-d", "--wait")
 		s.answersInTurn("a row")
 	})
-	s.behaves("a changed value recreates its service and restarts who asks for it", func(s *shop) { s.changes() })
-	s.behaves("down -v leaves nothing", func(s *shop) { s.vanishes(before) })
+	s.behaves("a changed value recreates its service and restarts who asks for it", func(s *demo) { s.changes() })
+	s.behaves("down -v leaves nothing", func(s *demo) { s.vanishes(before) })
 }
 
-func (s *shop) behaves(behaviour string, check func(s *shop)) {
+func (s *demo) behaves(behaviour string, check func(s *demo)) {
 	s.t.Helper()
-	s.stack.behaves(behaviour, func(in *stack) { check(&shop{in, s.port, s.password}) })
+	s.stack.behaves(behaviour, func(in *stack) { check(&demo{in, s.port, s.password}) })
 }
 
 // inOrder checks that text has the parts, one after the other.
@@ -100,7 +100,7 @@ func inOrder(t *testing.T, text string, parts ...string) {
 }
 
 // store has the app keep a row.
-func (s *shop) store(row string) {
+func (s *demo) store(row string) {
 	s.t.Helper()
 	res, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/rows", s.port), "text/plain", strings.NewReader(row))
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *shop) store(row string) {
 }
 
 // answersInTurn asks nginx nine times: each replica answers three times, in the same order, with the row.
-func (s *shop) answersInTurn(row string) {
+func (s *demo) answersInTurn(row string) {
 	s.t.Helper()
 	var hosts []string
 	for range 9 {
@@ -171,7 +171,7 @@ func (s *stack) onTmpfs(pod, path, content string) {
 
 // keepsItsSecret looks for the password wherever it must not be: in files of the roots, but for those in memory that containers
 // see, in arguments and environments of processes, and in what podc tells.
-func (s *shop) keepsItsSecret() {
+func (s *demo) keepsItsSecret() {
 	s.t.Helper()
 	leaks := func(where string, content []byte) {
 		if strings.Contains(string(content), s.password) {
@@ -219,7 +219,7 @@ func inMemory(dir string) bool {
 
 // isolated checks that the internal network leads nowhere, not even for a pod that makes itself a route, and that nginx, which
 // is on the other one, reaches what is far away but not the database.
-func (s *shop) isolated(far string) {
+func (s *demo) isolated(far string) {
 	s.t.Helper()
 	host, port, _ := net.SplitHostPort(far)
 	if got, err := s.try("exec", "-T", "web", "nc", "-w", "5", host, port); err != nil || got != "far away\n" {
@@ -248,7 +248,7 @@ func (s *shop) isolated(far string) {
 }
 
 // changes gives the app another value for a variable.
-func (s *shop) changes() {
+func (s *demo) changes() {
 	s.t.Helper()
 	before, web, db := s.ps(), s.pid("p-web-1"), s.pid("p-db-1")
 	s.write("compose.override.yaml", "services: {app: {environment: {PGAPPNAME: other}}}\n")
@@ -284,7 +284,7 @@ func (s *shop) changes() {
 }
 
 // vanishes takes the stack down with its volume and looks for what it was.
-func (s *shop) vanishes(before things) {
+func (s *demo) vanishes(before things) {
 	s.t.Helper()
 	processes, spaces := s.members(), map[string]bool{}
 	for pid := range processes {
