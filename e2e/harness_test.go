@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,12 +109,24 @@ func (s *stack) write(name, content string) {
 func (s *stack) load(images ...string) {
 	s.t.Helper()
 	for _, image := range images {
-		archive, err := testimage.Build(s.t.Context(), image)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.podc("load", "-q", "-i", archive)
+		s.podc("load", "-q", "-i", archiveOf(s.t, image))
 	}
+}
+
+// archives maps the images that this process has built: apt needs seconds to find that nothing changed.
+var archives sync.Map
+
+func archiveOf(t *testing.T, image string) string {
+	t.Helper()
+	if path, ok := archives.Load(image); ok {
+		return path.(string)
+	}
+	path, err := testimage.Build(t.Context(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archives.Store(image, path)
+	return path
 }
 
 // cmd is podc with the stack's roots, in its folder.
