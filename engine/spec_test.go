@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +75,6 @@ func TestSpecRefuses(t *testing.T) {
 		want   string
 	}{
 		{"no command", func(c *container) { c.Image.Cmd = nil }, "no command to run"},
-		{"empty entrypoint drops the image's command", func(c *container) { c.Spec.Entrypoint = []string{} }, "no command to run"},
 		{"unknown capability", func(c *container) { c.Spec.CapAdd = []string{"FLY"} }, `cannot add capability "FLY"`},
 		{"limit above podc's own", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"nofile": {Soft: 1, Hard: 30000}} }, "the limit of podc itself is 20000"},
 		{"unknown limit", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"wishes": {Soft: 3, Hard: 3}} }, `ulimit "wishes" is not known`},
@@ -120,13 +120,13 @@ func TestLookupUser(t *testing.T) {
 		groups []string
 		want   identity
 	}{
-		{"", nil, identity{Home: "/root"}},
-		{"app", nil, identity{UID: 1000, GID: 1001, Groups: []int{2000}, Home: "/home/app"}},
-		{"app:more", []string{"extra", "5"}, identity{UID: 1000, GID: 3000, Groups: []int{2000, 5}, Home: "/home/app"}},
-		{"4711", nil, identity{UID: 4711, Home: "/"}},
+		{"", nil, identity{Groups: []int{0}, Home: "/root"}},
+		{"app", nil, identity{UID: 1000, GID: 1001, Groups: []int{1001, 2000}, Home: "/home/app"}},
+		{"app:more", []string{"extra", "5"}, identity{UID: 1000, GID: 3000, Groups: []int{5, 2000, 3000}, Home: "/home/app"}},
+		{"4711", nil, identity{UID: 4711, Groups: []int{0}, Home: "/"}},
 	} {
 		got, err := lookupUser(root, tt.spec, tt.groups)
-		if err != nil || got.UID != tt.want.UID || got.GID != tt.want.GID || got.Home != tt.want.Home || len(got.Groups) != len(tt.want.Groups) {
+		if err != nil || got.UID != tt.want.UID || got.GID != tt.want.GID || got.Home != tt.want.Home || !slices.Equal(got.Groups, tt.want.Groups) {
 			t.Errorf("lookupUser(%q, %q) = %+v, %v; want %+v", tt.spec, tt.groups, got, err, tt.want)
 		}
 	}
@@ -146,5 +146,28 @@ func TestAccountFilesAreNotTrusted(t *testing.T) {
 	}
 	if id, err := lookupUser(root, "root", nil); err == nil {
 		t.Errorf("a link out of the image was followed: %+v", id)
+	}
+}
+
+// Docker's rule: an entrypoint that is given drops the image's command, unless it is given to be empty; a command alone keeps
+// the image's entrypoint.
+func TestCommandOf(t *testing.T) {
+	img := ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"image"}}
+	for _, tt := range []struct {
+		entrypoint, command []string
+		want                string
+	}{
+		{nil, nil, "/entry image"},
+		{nil, []string{"mine"}, "/entry mine"},
+		{nil, []string{}, "/entry"},
+		{[]string{"/mine"}, nil, "/mine"},
+		{[]string{"/mine"}, []string{"too"}, "/mine too"},
+		{[]string{}, nil, "image"},
+		{[]string{}, []string{"too"}, "too"},
+	} {
+		got := strings.Join(commandOf(ContainerSpec{Entrypoint: tt.entrypoint, Command: tt.command}, img), " ")
+		if got != tt.want {
+			t.Errorf("entrypoint %q and command %q run %q, want %q", tt.entrypoint, tt.command, got, tt.want)
+		}
 	}
 }

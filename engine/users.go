@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -15,7 +16,7 @@ import (
 // identity is who a process in a container is.
 type identity struct {
 	UID, GID int
-	Groups   []int // supplementary
+	Groups   []int // supplementary; the primary one is among them, lest a program drop it and with it what denies it (CVE-2022-36109)
 	Home     string
 }
 
@@ -37,7 +38,7 @@ func lookupUser(root, spec string, groups []string) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("cannot find user %q in the image: %w: %w", spec, err, errdefs.ErrInvalidArgument)
 	}
-	id := identity{UID: u.Uid, GID: u.Gid, Groups: u.Sgids, Home: u.Home}
+	id := identity{UID: u.Uid, GID: u.Gid, Groups: append([]int{u.Gid}, u.Sgids...), Home: u.Home}
 	if len(groups) > 0 {
 		more, err := user.GetAdditionalGroups(groups, strings.NewReader(group))
 		if err != nil {
@@ -45,6 +46,8 @@ func lookupUser(root, spec string, groups []string) (identity, error) {
 		}
 		id.Groups = append(id.Groups, more...)
 	}
+	slices.Sort(id.Groups)
+	id.Groups = slices.Compact(id.Groups)
 	return id, nil
 }
 
