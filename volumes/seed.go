@@ -55,10 +55,8 @@ func (s *Store) fill(name, source string) error {
 		os.RemoveAll(tmp)
 		return err
 	}
-	if err := os.Remove(s.Path(name)); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.Path(name))
+	// In one step, which os.Rename refuses for folders: there is never a moment without the volume.
+	return unix.Rename(tmp, s.Path(name))
 }
 
 func isEmpty(dir string) (bool, error) {

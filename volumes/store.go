@@ -65,17 +65,25 @@ func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
 	return v, nil
 }
 
-// Get returns a volume; errdefs.IsNotFound if there is none such.
+// Get returns a volume; errdefs.IsNotFound if there is none such. One whose record is damaged is errors.Is(err,
+// disk.ErrDamaged): its data is there.
 func (s *Store) Get(name string) (Volume, error) {
 	var v Volume
-	err := disk.ReadJSON(s.record(name), &v)
-	if errors.Is(err, fs.ErrNotExist) {
-		return v, fmt.Errorf("volume %q does not exist: %w", name, errdefs.ErrNotFound)
+	err := error(fs.ErrNotExist)
+	if disk.IsName(name) {
+		err = disk.ReadJSON(s.record(name), &v)
 	}
-	return v, err
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return v, fmt.Errorf("volume %q does not exist: %w", name, errdefs.ErrNotFound)
+	case err != nil:
+		return v, fmt.Errorf("cannot read volume %q: %w", name, err)
+	}
+	return v, nil
 }
 
-// List returns all volumes by name. A volume that vanishes meanwhile is not an error.
+// List returns all volumes by name. A volume that vanishes meanwhile is not an error, nor is one whose record is damaged,
+// which Damaged lists: it harms nobody else.
 func (s *Store) List() (map[string]Volume, error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -87,7 +95,7 @@ func (s *Store) List() (map[string]Volume, error) {
 			continue
 		}
 		v, err := s.Get(e.Name())
-		if errdefs.IsNotFound(err) {
+		if errdefs.IsNotFound(err) || errors.Is(err, disk.ErrDamaged) {
 			continue
 		}
 		if err != nil {
@@ -98,14 +106,42 @@ func (s *Store) List() (map[string]Volume, error) {
 	return list, nil
 }
 
+// Damaged lists the volumes whose record cannot be read, each with the reason.
+func (s *Store) Damaged() map[string]error {
+	entries, _ := os.ReadDir(s.dir)
+	damaged := map[string]error{}
+	for _, e := range entries {
+		if _, err := s.Get(e.Name()); errors.Is(err, disk.ErrDamaged) {
+			damaged[e.Name()] = err
+		}
+	}
+	return damaged
+}
+
 // Remove deletes a volume and its data. Idempotent. That nobody uses it is for the caller to see to.
 func (s *Store) Remove(ctx context.Context, name string) error {
+	return s.remove(ctx, name, func() bool { return true })
+}
+
+// RemoveStray deletes a folder that Strays has found, unless a volume has been made of it meanwhile.
+func (s *Store) RemoveStray(ctx context.Context, name string) error {
+	return s.remove(ctx, name, func() bool {
+		_, err := s.Get(name)
+		return errdefs.IsNotFound(err)
+	})
+}
+
+// remove asks under the volume's lock whether it still is to go.
+func (s *Store) remove(ctx context.Context, name string, goes func() bool) error {
 	l, err := s.lock(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	// Without its record the volume is gone; what remains, if this process dies now, Check finds.
+	if !goes() {
+		return nil
+	}
+	// Without its record the volume is gone; what remains, if this process dies now, Strays finds.
 	err = os.Remove(s.record(name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove volume %q: %w", name, err)

@@ -119,16 +119,15 @@ func (l *Lock) Unlock() {
 	}
 }
 
-// Held reports whether anybody holds the lock at path, without keeping it.
+// Held reports whether anybody holds the lock at path alone, without keeping it. It creates nothing: a file that vanishes
+// with its object must not come back because somebody asked.
 func Held(path string) bool {
-	if _, err := os.Stat(path); err != nil {
+	f, err := os.Open(path)
+	if err != nil {
 		return false
 	}
-	l, err := TryLock(path)
-	if err == nil {
-		l.Unlock()
-	}
-	return errors.Is(err, ErrLocked)
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // WithDeadline is context.WithTimeoutCause for a wait on something outside this process; what names it in the error.

@@ -1,0 +1,103 @@
+package volumes
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Repair finds a folder without a record, and before it gets to it a command makes a volume of that name.
+func TestAStrayThatBecameAVolumeIsKept(t *testing.T) {
+	s := Open(t.TempDir())
+	if err := os.MkdirAll(s.Path("v"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	strays, err := s.Strays()
+	if err != nil || len(strays) != 1 {
+		t.Fatalf("strays: %q, %v", strays, err)
+	}
+	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveStray(t.Context(), "v"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get("v"); err != nil {
+		t.Errorf("the new volume: %v", err)
+	}
+}
+
+func TestADamagedRecordHarmsOneVolumeAndNoData(t *testing.T) {
+	s := Open(t.TempDir())
+	for _, name := range []string{"bad", "good"} {
+		if _, err := s.Create(t.Context(), Volume{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate(s.record("bad"), 10); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.List()
+	if _, good := list["good"]; err != nil || !good || len(list) != 1 {
+		t.Errorf("list: %v, %v", list, err)
+	}
+	if _, err := s.Create(t.Context(), Volume{Name: "bad"}); !errors.Is(err, disk.ErrDamaged) {
+		t.Errorf("creation over it: %v", err)
+	}
+	if d := s.Damaged(); d["bad"] == nil || len(d) != 1 {
+		t.Errorf("damaged: %v", d)
+	}
+	if strays, err := s.Strays(); err != nil || len(strays) > 0 {
+		t.Errorf("strays: %q, %v", strays, err)
+	}
+}
+
+func TestASeedCutShortIsTakenUpAgain(t *testing.T) {
+	s := Open(t.TempDir())
+	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(filepath.Dir(s.Path("v")), ".seed", "half")
+	if err := os.MkdirAll(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	source := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "f"), []byte("x"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Seed(t.Context(), "v", source); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(s.Path("v"), "f")); err != nil || string(b) != "x" {
+		t.Errorf("seeded: %q, %v", b, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Path("v"), "half")); err == nil {
+		t.Error("half of the first try is in the volume")
+	}
+	os.Remove(filepath.Join(s.Path("v"), "f"))
+	if err := s.Seed(t.Context(), "v", source); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Path("v"), "f")); err == nil {
+		t.Error("a volume was seeded twice")
+	}
+}
+
+func TestNamesDoNotLeaveTheStore(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "volume.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := Open(filepath.Join(dir, "store", "volumes"))
+	if _, err := s.Get("../.."); !errdefs.IsNotFound(err) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Remove(t.Context(), "../.."); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("got %v", err)
+	}
+}
