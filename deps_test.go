@@ -12,7 +12,8 @@ import (
 
 const (
 	module = "podc.example/podc/"
-	tags   = "-tags=containers_image_openpgp,exclude_graphdriver_btrfs"
+	// tags are those of every build, and stand in .ci/build, Taskfile.yml, .golangci.yml and CONTRIBUTING.md.
+	tags = "-tags=containers_image_openpgp,exclude_graphdriver_btrfs,urfave_cli_no_docs"
 )
 
 // Heavy parties, by import path prefix.
@@ -24,6 +25,9 @@ const (
 	urfave    = "github.com/urfave/cli"
 	registry  = "github.com/google/go-containerregistry"
 	testPkg   = "testing"
+	otel      = "go.opentelemetry.io"
+	netHTTP   = "net/http"
+	markdown  = "github.com/russross/blackfriday"
 )
 
 // imports says what a package, with all that is below it unless exact, must not import itself.
@@ -73,10 +77,10 @@ var links = []struct {
 	never  []string
 	why    string
 }{
-	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, "github.com/sirupsen/logrus"},
+	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, otel, netHTTP, markdown, "github.com/sirupsen/logrus"},
 		"ps, logs, exec and a converged up have to start as quickly as a small program"},
 	{"podc-compose", []string{storage, image, buildkit, registry, testPkg}, "it translates compose files and stores nothing"},
-	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg},
+	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg, otel, netHTTP},
 		"one runs for each group, and one more at each exit: it is to stay within a few MB"},
 	{"podc-image", []string{composeGo, buildkit, urfave, testPkg}, "it knows images and no projects"},
 }
@@ -99,6 +103,20 @@ func TestStatic(t *testing.T) {
 			if dep != "" {
 				t.Errorf("%s: %s needs cgo", binary, dep)
 			}
+		}
+	}
+}
+
+// TestTags: one set of build tags everywhere, or tests are of other programs than those built.
+func TestTags(t *testing.T) {
+	want := strings.Split(strings.TrimPrefix(tags, "-tags="), ",")
+	for _, name := range []string{".ci/build", "Taskfile.yml", ".golangci.yml", "CONTRIBUTING.md"} {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(file); !strings.Contains(text, strings.Join(want, ",")) && !strings.Contains(text, strings.Join(want, ", ")) {
+			t.Errorf("%s does not have the build tags %s", name, want)
 		}
 	}
 }

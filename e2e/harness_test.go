@@ -51,12 +51,8 @@ func TestMain(m *testing.M) {
 
 // build makes the binaries as `task build` does.
 func build(dir string) error {
-	for name, cgo := range map[string]string{"podc": "0", "podc-compose": "0", "podc-monitor": "0", "podc-image": "1"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-tags", "containers_image_openpgp,exclude_graphdriver_btrfs", "-o", filepath.Join(dir, name), "podc.example/podc/cmd/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("cannot build %s: %w\n%s", name, err, out)
-		}
+	if out, err := exec.Command("bash", "../.ci/build", dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build podc: %w\n%s", err, out)
 	}
 	return nil
 }
