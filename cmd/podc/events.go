@@ -15,6 +15,7 @@ type reporter struct {
 	// planned, if not nil, hears of the plan before it is run, and stepped of the steps that begin and end.
 	planned func(project.Plan)
 	stepped func(project.Event)
+	skipped map[string]bool // what was said to be skipped
 	// dry, if not nil, gets the plan of a dry run, in which no step counts.
 	dry func(project.Plan)
 }
@@ -47,7 +48,7 @@ func (r *reporter) step(e project.Event) {
 	case project.StepBegan:
 		r.show(stepEvent(*e.Step, working, begun[verbOf(e)], r.why(*e.Step)))
 	case project.StepSkipped:
-		r.show(stepEvent(*e.Step, warning, "Skipped", strings.TrimPrefix(e.Err.Error(), "skipped: ")))
+		r.skip(stepEvent(*e.Step, warning, "Skipped", strings.TrimPrefix(e.Err.Error(), "skipped: ")))
 	case project.StepEnded:
 		if e.Err != nil {
 			r.show(stepEvent(*e.Step, failed, "Error", oneLine(e.Err.Error())))
@@ -57,6 +58,18 @@ func (r *reporter) step(e project.Event) {
 	case project.Warned:
 		r.show(stepEvent(*e.Step, warning, "Error", oneLine(e.Err.Error())))
 	}
+}
+
+// skip says that something is skipped, with the first reason: the further steps of a container follow from it.
+func (r *reporter) skip(e event) {
+	if r.skipped[e.ID] {
+		return
+	}
+	if r.skipped == nil {
+		r.skipped = map[string]bool{}
+	}
+	r.skipped[e.ID] = true
+	r.show(e)
 }
 
 func (r *reporter) why(s project.Step) string {

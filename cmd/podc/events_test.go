@@ -36,6 +36,7 @@ func TestReporter(t *testing.T) {
 		{Kind: project.StepEnded, Step: job},
 		{Kind: project.StepEnded, Step: start, Err: errors.New("no memory")},
 		{Kind: project.StepSkipped, Step: start, Err: errors.New("skipped: it failed")},
+		{Kind: project.StepSkipped, Step: start, Err: errors.New("skipped: it was skipped")},
 		{Kind: project.Warned, Step: start, Err: errors.New("bad"), Text: "bad; going on without it"},
 	} {
 		r.report(e)
