@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -86,4 +87,11 @@ func freePorts(t *testing.T, n int) int {
 	}
 	t.Fatalf("no %d free ports in a row", n)
 	return 0
+}
+
+// runShell runs a script of the host's shell.
+func runShell(t *testing.T, script string, args ...string) (string, error) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "sh", append([]string{"-c", script}, args...)...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
 }
