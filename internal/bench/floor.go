@@ -43,7 +43,7 @@ func (b *bench) floor(size int) (up, down sample, err error) {
 			// delete refuses while the process is on its way out.
 			for {
 				del, err := crun("delete", name)
-				if err == nil || !strings.Contains(err.Error(), "not stopped") && !strings.Contains(err.Error(), "stopped state") {
+				if err == nil || !strings.Contains(err.Error(), "stopped") {
 					return sample{cpu: kill.cpu + del.cpu}, err
 				}
 				<-time.After(time.Millisecond)
