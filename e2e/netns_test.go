@@ -19,20 +19,23 @@ import (
 // The main thread, whose namespaces count as those of the process, is for the main goroutine alone: see onThread.
 func init() { runtime.LockOSThread() }
 
-// farAway is the address of a host beyond this one, of 198.51.100.0/30, which was made for documentation. It says "far away"
-// to who connects, and knows no way back but to this host itself.
+// farAway is the address of a host beyond this one, in 198.51.100.0/24, which is for documentation. It says "far away" to who
+// connects, and knows no way back but to this host itself.
 func farAway(t *testing.T) string {
 	t.Helper()
-	const link = "podc-e2e-far"
+	link, first := fmt.Sprintf("podc-far%d", os.Getpid()), os.Getpid()%64*4 // beside other test processes
 	var l net.Listener
 	insideNewNetns(t, func() (err error) {
-		l, err = farEnd(link)
+		l, err = farEnd(link, fmt.Sprintf("198.51.100.%d", first+2))
 		return err
 	})
+	if l == nil {
+		t.FailNow()
+	}
 	t.Cleanup(func() { l.Close() }) // which ends the namespace, and the link with it
 	near, err := netlink.LinkByName(link)
 	if err == nil {
-		err = errors.Join(addAddress(near, "198.51.100.1/30"), netlink.LinkSetUp(near))
+		err = errors.Join(addAddress(near, fmt.Sprintf("198.51.100.%d/30", first+1)), netlink.LinkSetUp(near))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +55,7 @@ func farAway(t *testing.T) string {
 }
 
 // farEnd links this thread's namespace to that of the process and listens there.
-func farEnd(link string) (net.Listener, error) {
+func farEnd(link, address string) (net.Listener, error) {
 	host, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", os.Getpid()))
 	if err != nil {
 		return nil, err
@@ -64,10 +67,10 @@ func farEnd(link string) (net.Listener, error) {
 	if err := netlink.LinkAdd(veth); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(addAddress(veth, "198.51.100.2/30"), netlink.LinkSetUp(veth)); err != nil {
+	if err := errors.Join(addAddress(veth, address+"/30"), netlink.LinkSetUp(veth)); err != nil {
 		return nil, err
 	}
-	return net.Listen("tcp", "198.51.100.2:0")
+	return net.Listen("tcp", address+":0")
 }
 
 func addAddress(l netlink.Link, address string) error {
