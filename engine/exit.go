@@ -43,17 +43,27 @@ func (p *pod) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.clearRuntime(); err != nil {
-		return err
-	}
+	p.killStray()
 	if p.state.Status == StatusRestarting {
-		return nil
+		return p.clearRuntime()
 	}
 	if p.state.Status == StatusExited && p.endedAlone() && p.wantsRestart() {
+		if err := p.clearRuntime(); err != nil {
+			return err
+		}
 		p.scheduleRestart()
 		return p.e.EnsureMonitor(ctx, p.Spec.Group)
 	}
-	return p.clearPod(ctx)
+	// The runtime's remains come last: the kernel takes its time to let ended tasks out of their cgroups.
+	shared, err := p.clearPod(ctx)
+	if err = errors.Join(err, p.clearRuntime()); err != nil || shared {
+		return err
+	}
+	p.state.Settled, p.state.Interfaces = true, nil
+	if p.Spec.Network.Mode == NetworkPod {
+		return p.e.settleProvider(ctx, p.Spec.Network.Pod)
+	}
+	return nil
 }
 
 // endedAlone tells the end of a run that took place from a start that failed half-way.
@@ -68,12 +78,12 @@ func (p *pod) saveLast() error {
 	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
 }
 
-// clearRuntime removes what conmon and the runtime made for the run: processes, cgroups, state. The runtime's own delete
+// clearRuntime removes what conmon and the runtime made for the run: conmon itself, cgroups, state. The runtime's own delete
 // would do the same with a process of its own, and trusts a record that a killed runtime has not written; so podc goes by
-// the names it chose itself.
+// the names it chose itself. The container's processes have ended by then.
 func (p *pod) clearRuntime() error {
 	pp, name := p.e.paths, p.Spec.Name
-	p.killStray()
+	p.dismissExitHandler()
 	err := errors.Join(p.clearNamed(), os.RemoveAll(pp.conmonDir(name)))
 	for _, f := range []string{"attach", "ctl", "winsz"} {
 		os.Remove(filepath.Join(pp.bundle(name), f))
@@ -95,10 +105,13 @@ func (p *pod) clearNamed() error {
 }
 
 // killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a
-// killed conmon leaves the container alone. After a proper end only conmon is left.
+// killed conmon leaves the container alone. After a proper end only conmon is left, which is only held here (see
+// dismissExitHandler).
 func (p *pod) killStray() {
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err == nil {
-		p.dismissExitHandler()
+		if p.state.Conmon.Pid != os.Getppid() {
+			p.state.Conmon.signal(unix.SIGSTOP)
+		}
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
@@ -188,10 +201,10 @@ func isConmonOf(cmdline []byte, id string) bool {
 
 // clearPod gives back namespaces, network and mounts. While another running pod shares the network, it stays; the last
 // sharer's own settle comes back for it.
-func (p *pod) clearPod(ctx context.Context) error {
+func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 	e, name := p.e, p.Spec.Name
 	if p.Spec.Network.Mode == NetworkPrivate && len(e.sharers(name)) > 0 {
-		return nil
+		return true, nil
 	}
 	var errs []error
 	if p.Spec.Network.Mode == NetworkPrivate {
@@ -202,15 +215,7 @@ func (p *pod) clearPod(ctx context.Context) error {
 	if p.state.Status != StatusCreated {
 		errs = append(errs, unmount(e.paths.merged(name)))
 	}
-	errs = append(errs, os.RemoveAll(e.paths.etc(name)))
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	p.state.Settled, p.state.Interfaces = true, nil
-	if p.Spec.Network.Mode == NetworkPod {
-		return e.settleProvider(ctx, p.Spec.Network.Pod)
-	}
-	return nil
+	return false, errors.Join(append(errs, os.RemoveAll(e.paths.etc(name)))...)
 }
 
 // settleProvider finishes the clean-up of a pod that ended while its network was still in use.
