@@ -46,14 +46,46 @@ func (e *Engine) repair(ctx context.Context) ([]Problem, error) {
 	errs := []error{err}
 	var mended []Problem
 	for _, f := range findings {
+		if f.mend == nil {
+			continue // for people to decide
+		}
 		if err := f.mend(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("cannot clear away %s %s: %w", f.Kind, f.Object, err))
 			continue
 		}
 		mended = append(mended, f.Problem)
 	}
-	errs = append(errs, e.net.GC(ctx, e.aliveID()), e.removeIdleCgroups())
+	errs = append(errs, e.detachDead(ctx), e.net.GC(ctx, nil), e.removeIdleCgroups())
 	return mended, errors.Join(errs...)
+}
+
+// detachDead gives back the networks of pods that are gone or at rest.
+func (e *Engine) detachDead(ctx context.Context) error {
+	ids, err := e.net.AttachmentIDs() // before the pods: each has its pod's record before
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	pods, err := e.readAll()
+	if err != nil {
+		return err
+	}
+	byID := map[string]*pod{}
+	for _, p := range pods {
+		byID[p.ID] = p
+	}
+	var errs []error
+	for _, id := range ids {
+		switch p := byID[id]; {
+		case p == nil:
+			errs = append(errs, e.net.Detach(ctx, id))
+		case atRest(p):
+			mend := e.under(p.Spec.Name, func(p *pod) bool { return atRest(p) && p.ID == id }, func(ctx context.Context, _ *pod) error {
+				return e.net.Detach(ctx, id)
+			})
+			errs = append(errs, mend(ctx))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Tidy ends what a command did to group: it clears away what processes that died before left, and, once the group has no pod
@@ -88,7 +120,7 @@ func (e *Engine) findings() ([]finding, error) {
 	}
 	var found []finding
 	found = append(found, e.brokenPods(pods)...)
-	found = append(found, e.strayRunDirs(inv, names)...)
+	found = append(found, e.strayDirs(inv, names)...)
 	found = append(found, e.strayRuntime(inv, byID)...)
 	found = append(found, e.strayMounts(inv, pods)...)
 	found = append(found, e.strayProcesses(inv, byID, groups)...)
@@ -98,9 +130,28 @@ func (e *Engine) findings() ([]finding, error) {
 	}
 	strays, err := e.volumes.Strays()
 	for _, v := range strays {
-		found = append(found, finding{Problem{"volume", v, "folder without a record"}, func(ctx context.Context) error { return e.volumes.Remove(ctx, v) }})
+		found = append(found, finding{Problem{"volume", v, "folder without a record"}, func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
+	}
+	for v, damage := range e.volumes.Damaged() {
+		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v (its data is in %s)", damage, e.volumes.Path(v))}})
 	}
 	return found, err
+}
+
+// withoutPod mends what bears the name of a pod that does not exist: under the lock of that name, so that it is not made
+// meanwhile.
+func (e *Engine) withoutPod(name string, mend func() error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		l, err := e.lockPod(ctx, name)
+		if err != nil {
+			return err
+		}
+		defer l.Unlock()
+		if _, err := os.Stat(e.paths.spec(name)); err == nil {
+			return nil
+		}
+		return errors.Join(mend(), e.removeRunDir(name)) // taking the lock has made the folder anew
+	}
 }
 
 // under mends what belongs to a pod: under its lock, if stale still holds. A pod that is gone meanwhile took it along.
@@ -132,15 +183,19 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 	var found []finding
 	for _, p := range pods {
 		name := p.Spec.Name
-		if disk.Held(e.paths.podLock(name)) {
+		if !halfMade(p) && !unsettled(p) || disk.Held(e.paths.podLock(name)) {
 			continue
 		}
-		switch s := p.state; {
-		case halfMade(p):
-			found = append(found, finding{Problem{"pod", name, "left half made: " + string(s.Status)}, e.under(name, halfMade, func(ctx context.Context, p *pod) error {
+		// Somebody may have finished it since it was read, and let go of the lock. One that is still the same was nobody's at
+		// the moment when the lock was free.
+		now, err := e.read(name)
+		switch {
+		case err != nil || now.ID != p.ID:
+		case halfMade(p) && halfMade(now):
+			found = append(found, finding{Problem{"pod", name, "left half made: " + string(now.state.Status)}, e.under(name, halfMade, func(ctx context.Context, p *pod) error {
 				return p.remove(ctx, RemoveOptions{})
 			})})
-		case s.Status != StatusRunning && s.Status != StatusRestarting && !s.Settled && len(e.sharers(name)) == 0:
+		case unsettled(p) && unsettled(now) && len(e.sharers(name)) == 0:
 			found = append(found, finding{Problem{"pod", name, "ended, but not cleared away"}, func(ctx context.Context) error {
 				_, err := e.Refresh(ctx, name)
 				return err
@@ -150,23 +205,27 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 	return found
 }
 
-func (e *Engine) strayRunDirs(inv inventory, names map[string]bool) []finding {
+// unsettled is a pod of which something may be left, though it neither runs nor has an exit handler to come.
+func unsettled(p *pod) bool {
+	s := p.state
+	return s.Status != StatusRunning && s.Status != StatusRestarting && !s.Settled && !s.Conmon.alive()
+}
+
+// strayDirs finds folders of pods that do not exist.
+func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 	var found []finding
-	for _, name := range inv.runDirs {
-		if names[name] || disk.Held(e.paths.podLock(name)) {
-			continue
+	add := func(dir, name, detail string, mend func() error) {
+		if _, err := os.Stat(dir); err != nil || names[name] || disk.Held(e.paths.podLock(name)) {
+			return
 		}
-		found = append(found, finding{Problem{"file", e.paths.runPod(name), "run state of a pod that does not exist"}, func(ctx context.Context) error {
-			l, err := e.lockPod(ctx, name)
-			if err != nil {
-				return err
-			}
-			defer l.Unlock()
-			if _, err := os.Stat(e.paths.spec(name)); err == nil {
-				return nil // made meanwhile
-			}
-			return e.removeRunDir(name)
-		}})
+		found = append(found, finding{Problem{"file", dir, detail}, e.withoutPod(name, mend)})
+	}
+	for _, name := range inv.dirs {
+		dir := e.paths.pod(name)
+		add(dir, name, "folder of a pod without a record", func() error { return errors.Join(e.paths.discard(dir, newID()), e.emptyTrash()) })
+	}
+	for _, name := range inv.runDirs {
+		add(e.paths.runPod(name), name, "run state of a pod that does not exist", func() error { return nil })
 	}
 	return found
 }
@@ -186,7 +245,10 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 			return gone.clearNamed()
 		}
 		if p != nil {
-			mend = e.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error { return p.clearRuntime() })
+			mend = e.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error {
+				p.killStray()
+				return p.clearRuntime()
+			})
 		}
 		found = append(found, finding{Problem{kind, path, detail}, mend})
 	}
@@ -228,7 +290,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 		if !slices.Contains(now, m) || p != nil && (!stray(m)(p) || disk.Held(e.paths.podLock(p.Spec.Name))) {
 			continue
 		}
-		mend := func(context.Context) error { return unmount(m) }
+		mend := e.withoutPod(e.paths.podOfMount(m), func() error { return unmount(m) })
 		if p != nil {
 			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return unmount(m) })
 		}
@@ -244,15 +306,17 @@ func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 			if p := byID[h.owner]; p != nil && (!p.state.Settled || disk.Held(e.paths.podLock(p.Spec.Name))) {
 				continue
 			}
-		} else if groups[h.owner] {
+		} else if groups[h.owner] || disk.Held(filepath.Join(e.paths.monitor(h.owner), "start")) {
 			continue
 		}
 		if !h.alive() {
 			continue
 		}
-		found = append(found, finding{Problem{"process", strconv.Itoa(h.Pid), h.name + " of " + h.owner + ", which does not exist"}, func(ctx context.Context) error {
-			return ignoreDone(h.signal(unix.SIGKILL))
-		}})
+		mend := func(context.Context) error { return ignoreDone(h.signal(unix.SIGKILL)) }
+		if h.name != "conmon" {
+			mend = func(ctx context.Context) error { return e.endMonitor(ctx, h) }
+		}
+		found = append(found, finding{Problem{"process", strconv.Itoa(h.Pid), h.name + " of " + h.owner + ", which does not exist"}, mend})
 	}
 	return found
 }
@@ -264,17 +328,7 @@ func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding 
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem{"file", dir, "of the monitor of a group without pods"}, func(context.Context) error {
-			start, err := disk.TryLock(filepath.Join(dir, "start"))
-			if err != nil {
-				return nil // somebody is starting one
-			}
-			defer start.Unlock()
-			if pods, err := e.Pods(g); err != nil || len(pods) > 0 {
-				return err
-			}
-			return os.RemoveAll(dir)
-		}})
+		found = append(found, finding{Problem{"file", dir, "of the monitor of a group without pods"}, func(context.Context) error { return e.forgetMonitor(g) }})
 	}
 	return found
 }

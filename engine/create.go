@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/netstack"
@@ -39,11 +40,14 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}
 	p.nameVolumes()
 	p.state.Status, p.state.Settled = StatusCreating, true
-	// The intent, with every name that will be made, comes before the first effect.
-	if err := errors.Join(p.save(), p.saveRecord()); err != nil {
-		return podError("create", spec.Name, err)
+	// The intent, with every name that will be made, comes before the first effect, and the state before the record: one
+	// without a state would count as made.
+	if err = p.save(); err == nil {
+		err = p.saveRecord()
 	}
-	err = p.make(ctx, files)
+	if err == nil {
+		err = p.make(ctx, files)
+	}
 	if err == nil {
 		p.state.Status = StatusCreated
 		err = p.save()
@@ -206,6 +210,7 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 // and can be repeated.
 func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 	pp, name := p.e.paths, p.Spec.Name
+	unborn := p.state.Status == StatusCreating
 	if p.state.Status != StatusRemoving {
 		p.state.Status = StatusRemoving
 		// Without volumes that go too, there is nothing of which a removal cut short could leave one half.
@@ -218,24 +223,45 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 	if err := errors.Join(p.settle(ctx), unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
 		return err
 	}
-	if opt.Volumes {
-		for _, m := range p.volumeMounts() {
-			if v, err := p.e.volumes.Get(p.Volumes[m.Target]); err == nil && v.Anonymous {
-				if err := p.e.volumes.Remove(ctx, v.Name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	// One rename makes the pod vanish; its files, which may be many, go after.
-	if err := os.MkdirAll(pp.trash(), 0o700); err != nil {
+	if err := p.removeVolumes(ctx, func(m Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {
 		return err
 	}
-	if err := os.Rename(pp.pod(name), filepath.Join(pp.trash(), p.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := pp.discard(pp.pod(name), p.ID); err != nil {
 		return err
 	}
 	p.state.Status = statusGone
 	return errors.Join(p.e.removeRunDir(name), p.e.emptyTrash())
+}
+
+// removeVolumes removes those of the pod's anonymous volumes that go says go.
+func (p *pod) removeVolumes(ctx context.Context, goes func(Mount) bool) error {
+	for _, m := range p.volumeMounts() {
+		v, err := p.e.volumes.Get(p.Volumes[m.Target])
+		if err != nil || !v.Anonymous || !goes(m) {
+			continue
+		}
+		if err := p.e.volumes.Remove(ctx, v.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard makes a folder vanish with one rename; its files, which may be many, go after. Idempotent.
+func (p paths) discard(dir, as string) error {
+	for {
+		if err := os.MkdirAll(p.trash(), 0o700); err != nil {
+			return err
+		}
+		err := os.Rename(dir, filepath.Join(p.trash(), as))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, err := os.Lstat(dir); err != nil {
+			return nil
+		}
+		// The folder is there, so it is the trash that somebody has just found empty, and removed.
+	}
 }
 
 // removeRunDir removes the pod's folder in RUN, lock file included: who waits for that lock notices and starts over.
@@ -244,9 +270,12 @@ func (e *Engine) removeRunDir(name string) error {
 		return nil
 	}
 	dir := e.paths.runPod(name)
-	errs := []error{unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name))}
-	errs = append(errs, os.RemoveAll(dir))
-	return errors.Join(errs...)
+	err := errors.Join(unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)))
+	gone := os.RemoveAll(dir)
+	if errors.Is(gone, unix.ENOTEMPTY) {
+		gone = nil // somebody has just taken the lock anew: it is theirs to remove, or to use
+	}
+	return errors.Join(err, gone)
 }
 
 // emptyTrash deletes what removed pods left. Idempotent, and harmless beside another process doing the same.

@@ -10,10 +10,10 @@ import (
 
 // inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
 type inventory struct {
-	runDirs, runtimes, exits, monitors, trash []string
-	cgroups                                   map[string][]string // id -> folders
-	mounts                                    []string
-	processes                                 []helperProcess
+	dirs, runDirs, runtimes, exits, monitors, trash []string
+	cgroups                                         map[string][]string // id -> folders
+	mounts                                          []string
+	processes                                       []helperProcess
 }
 
 // helperProcess is a conmon, monitor or guardian of this root.
@@ -26,7 +26,7 @@ type helperProcess struct {
 func (e *Engine) takeInventory() inventory {
 	pp := e.paths
 	inv := inventory{
-		runDirs: listDir(pp.runPods()), runtimes: listDir(pp.runtime()), exits: listDir(pp.exits()),
+		dirs: listDir(pp.pods()), runDirs: listDir(pp.runPods()), runtimes: listDir(pp.runtime()), exits: listDir(pp.exits()),
 		monitors: listDir(pp.monitors()), trash: listDir(pp.trash()), cgroups: map[string][]string{},
 	}
 	for _, m := range cgroupMounts() {
@@ -54,6 +54,17 @@ func (p paths) mounts() []string {
 	return list
 }
 
+// podOfMount names the pod that a mount of mounts is for.
+func (p paths) podOfMount(path string) string {
+	for _, dir := range []string{p.pods(), p.runPods()} {
+		if rest, ok := strings.CutPrefix(path, dir+"/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			return name
+		}
+	}
+	return ""
+}
+
 func listDir(dir string) []string {
 	entries, _ := os.ReadDir(dir)
 	var names []string
@@ -71,16 +82,17 @@ func (e *Engine) helperProcesses() []helperProcess {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
+		proc := findProcess(pid) // before its arguments are read: they may be those of the pid's next holder, never the reverse
 		b, err := os.ReadFile("/proc/" + name + "/cmdline")
-		if err != nil || !strings.Contains(string(b), e.paths.run) {
+		if err != nil || proc == (process{}) || !strings.Contains(string(b), e.paths.run) {
 			continue
 		}
 		args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
 		switch base := filepath.Base(args[0]); {
 		case base == "conmon" && slices.Contains(args, e.paths.runtime()):
-			list = append(list, helperProcess{findProcess(pid), base, argAfter(args, "-c")})
+			list = append(list, helperProcess{proc, base, argAfter(args, "-c")})
 		case base == "podc-monitor" && slices.Contains(args, e.paths.run) && len(args) > 2 && (args[1] == "monitor" || args[1] == "guard"):
-			list = append(list, helperProcess{findProcess(pid), args[1], args[len(args)-1]})
+			list = append(list, helperProcess{proc, args[1], args[len(args)-1]})
 		}
 	}
 	return list

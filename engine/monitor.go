@@ -21,8 +21,12 @@ import (
 // A group's monitor runs its probes, restarts and resolver, and rotates its logs. It owns no state: this file only sees to
 // it that there is one, and speaks to it where an answer must be waited for. The monitor itself is package engine/monitor.
 
-// monitorDeadline bounds the start of a monitor and every request to it.
-const monitorDeadline = 10 * time.Second
+const (
+	// monitorDeadline bounds the start of a monitor and every request to it.
+	monitorDeadline = 10 * time.Second
+	// pingDeadline bounds the question whether there is one. One that lives answers at once.
+	pingDeadline = 3 * time.Second
+)
 
 // MonitorRequest is one line of JSON to a monitor's socket; MonitorReply is its one line of answer.
 type MonitorRequest struct {
@@ -40,9 +44,10 @@ type MonitorReply struct {
 // MonitorDir is the folder of a group's monitor: lock (held while one lives), sock, log.
 func (e *Engine) MonitorDir(group string) string { return e.paths.monitor(group) }
 
-// EnsureMonitor starts the monitor of group unless one is running. When it returns, the monitor answers.
+// EnsureMonitor starts the monitor of group unless one is running; one that hangs is replaced. When it returns, the monitor
+// answers.
 func (e *Engine) EnsureMonitor(ctx context.Context, group string) error {
-	if e.askMonitor(ctx, group, MonitorRequest{Op: "ping"}) == nil {
+	if e.Ping(ctx, group) == nil {
 		return nil
 	}
 	dir := e.paths.monitor(group)
@@ -55,10 +60,16 @@ func (e *Engine) EnsureMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	defer l.Unlock()
-	if e.askMonitor(ctx, group, MonitorRequest{Op: "ping"}) == nil {
+	if e.Ping(ctx, group) == nil {
 		return nil
 	}
-	if err := e.startMonitor(ctx, group); err != nil {
+	err = e.startMonitor(ctx, group)
+	if err != nil && disk.Held(filepath.Join(dir, "lock")) {
+		// One holds the lock and answers neither us nor the one that we started: it hangs. It has nothing to lose.
+		e.killHelpers(group, "monitor")
+		err = e.startMonitor(ctx, group)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot start the monitor of %q (see %s): %w", group, filepath.Join(dir, "log"), err)
 	}
 	return nil
@@ -105,7 +116,14 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 
 // LeaveCgroup moves this process out of its caller's cgroups, so that it outlives them. A monitor does so before it says that
 // it is ready.
-func (e *Engine) LeaveCgroup() error { return e.paths.escapeCgroup(os.Getpid()) }
+func (e *Engine) LeaveCgroup() error {
+	active, err := disk.LockShared(e.paths.activeLock())
+	if err != nil {
+		return err
+	}
+	defer active.Unlock()
+	return e.paths.escapeCgroup(os.Getpid())
+}
 
 // serveNames has the monitor answer names for a freshly attached pod. The sockets are open when it returns, so that not one
 // query is lost.
@@ -139,7 +157,11 @@ func (e *Engine) askMonitor(ctx context.Context, group string, req MonitorReques
 		return err
 	}
 	defer dir.Close()
-	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
+	patience := monitorDeadline
+	if req.Op == "ping" {
+		patience = pingDeadline
+	}
+	ctx, cancel := disk.WithDeadline(ctx, patience, "the monitor of "+group)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(int(dir.Fd()))+"/sock")
@@ -147,51 +169,21 @@ func (e *Engine) askMonitor(ctx context.Context, group string, req MonitorReques
 		return err
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
-	}
-	if err := json.NewEncoder(conn).Encode(req); err != nil {
-		return err
-	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
 	var reply MonitorReply
-	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
+	err = json.NewEncoder(conn).Encode(req)
+	if err == nil {
+		err = json.NewDecoder(conn).Decode(&reply)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if reply.Error != "" {
 		return errors.New(reply.Error)
 	}
 	return nil
-}
-
-// AwaitMonitorEnd returns when the monitor of a group with no pods left has ended, so that after it nothing of the group runs.
-// The monitor ends by itself as soon as it sees that its group is empty.
-func (e *Engine) AwaitMonitorEnd(ctx context.Context, group string) error {
-	dir := e.paths.monitor(group)
-	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
-	defer cancel()
-	for {
-		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		monitor, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), nil)
-		if err != nil {
-			return err
-		}
-		// A guardian that has just lost its monitor starts one more, which ends at once.
-		guardian, err := disk.TryLock(filepath.Join(dir, "guardian"))
-		if err == nil {
-			err = os.RemoveAll(dir)
-			guardian.Unlock()
-			monitor.Unlock()
-			return err
-		}
-		monitor.Unlock()
-		if !errors.Is(err, disk.ErrLocked) {
-			return err
-		}
-		if guardian, err = disk.LockWait(ctx, filepath.Join(dir, "guardian"), nil); err != nil {
-			return err
-		}
-		guardian.Unlock()
-	}
 }

@@ -218,6 +218,9 @@ type Pod struct {
 	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
 	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
 	Volumes    map[string]string    `json:"volumes,omitempty"` // target -> volume name, anonymous ones included
+	// Halting says, of a running pod, that a stop is under way. If nobody is at it any more it was cut short, and the container
+	// may end at any moment, or never.
+	Halting bool `json:"halting,omitempty"`
 	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
 	FilesLost bool `json:"files_lost,omitempty"`
 

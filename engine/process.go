@@ -20,38 +20,63 @@ type process struct {
 
 // findProcess notes the identity of pid; a zero process if there is none such.
 func findProcess(pid int) process {
-	start, alive := procStat(pid)
-	if !alive {
+	start, life := procStat(pid)
+	if life == gone {
 		return process{}
 	}
 	return process{Pid: pid, Start: start}
 }
 
-// alive reports whether the process still runs. A zombie does not: it may stay unreaped for long.
-func (p process) alive() bool {
+// life is what is left of a process.
+type life int
+
+const (
+	gone    life = iota // or a zombie, which may stay unreaped for long
+	exiting             // the kernel is taking it apart, which can take a while: nothing of it will run again
+	living
+)
+
+// alive reports whether the process is not gone yet.
+func (p process) alive() bool { return p.life() != gone }
+
+func (p process) life() life {
 	if p.Pid <= 0 {
-		return false
+		return gone
 	}
-	start, alive := procStat(p.Pid)
-	return alive && start == p.Start
+	start, life := procStat(p.Pid)
+	if start != p.Start {
+		return gone
+	}
+	return life
 }
 
-func procStat(pid int) (start uint64, alive bool) {
+// pfExiting is the kernel's PF_EXITING among a task's flags.
+const pfExiting = 0x4
+
+func procStat(pid int) (start uint64, l life) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, false
+		return 0, gone
 	}
 	// The command name, in parentheses, may hold anything; what follows the last one is regular.
 	i := bytes.LastIndexByte(b, ')')
 	if i < 0 {
-		return 0, false
+		return 0, gone
 	}
 	f := bytes.Fields(b[i+1:])
 	if len(f) < 20 {
-		return 0, false
+		return 0, gone
 	}
 	start, err = strconv.ParseUint(string(f[19]), 10, 64)
-	return start, err == nil && f[0][0] != 'Z' && f[0][0] != 'X'
+	flags, _ := strconv.ParseUint(string(f[6]), 10, 64)
+	threads, _ := strconv.Atoi(string(f[17]))
+	switch dead := f[0][0] == 'Z' || f[0][0] == 'X'; {
+	case err != nil, dead && threads <= 1:
+		return 0, gone
+	case flags&pfExiting != 0 && threads <= 1:
+		return start, exiting
+	}
+	return start, living // also one whose first thread has ended before the others
 }
 
 // open returns a pidfd that is certain to mean p, or os.ErrProcessDone.

@@ -16,12 +16,22 @@ import (
 )
 
 // Snapshot reads what exists: the pods of group (of every group if it is empty), all networks and all volumes. It takes no
-// lock and changes nothing; a pod that appears or vanishes meanwhile is there or not.
+// lock and changes nothing; a pod that appears or vanishes meanwhile is there or not. A container that has ended and is about
+// to be noted as such is waited for: to a plan it must not count as running.
 func (e *Engine) Snapshot(ctx context.Context, group string) (Snapshot, error) {
-	pods, err := e.Pods(group)
+	all, err := e.readAll()
 	if err != nil {
 		return Snapshot{}, err
 	}
+	for _, p := range all {
+		if p.ending && (group == "" || p.Spec.Group == group) {
+			if err := e.awaitNoted(ctx, p.Spec.Name, p.state.Conmon); err != nil {
+				return Snapshot{}, err
+			}
+			p.refresh()
+		}
+	}
+	pods := views(all, group)
 	s := Snapshot{Pods: pods}
 	if s.Networks, err = e.net.Networks(); err != nil {
 		return s, err
@@ -36,13 +46,17 @@ func (e *Engine) Pods(group string) ([]Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	return views(all, group), nil
+}
+
+func views(all []*pod, group string) []Pod {
 	var pods []Pod
 	for _, p := range all {
 		if group == "" || p.Spec.Group == group {
 			pods = append(pods, p.view())
 		}
 	}
-	return pods, nil
+	return pods
 }
 
 // Pod reads one pod, by its name or by the beginning of its id; errdefs.IsNotFound if there is none such.

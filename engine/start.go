@@ -17,6 +17,12 @@ import (
 // A pod that runs already is left as it is.
 func (e *Engine) StartPod(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
+		if p.ending {
+			if err := e.awaitNoted(ctx, name, p.state.Conmon); err != nil {
+				return err
+			}
+			p.refresh()
+		}
 		switch p.state.Status {
 		case StatusRunning:
 			return nil
@@ -72,7 +78,7 @@ func (p *pod) start(ctx context.Context) error {
 		return err
 	}
 	defer active.Unlock()
-	p.state.Settled, p.state.Stopping, p.state.Error = false, false, ""
+	p.state.Settled, p.state.Stopping, p.state.Halting, p.state.Error = false, false, false, ""
 	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
 	p.state.Started = time.Time{}    // of the run before; a start that fails has no run to judge
 	if err := p.save(); err != nil { // intent before effect
@@ -116,11 +122,15 @@ func (p *pod) launch(ctx context.Context) error {
 	if err := e.startContainer(ctx, r); err != nil {
 		return err
 	}
-	p.state.Status, p.state.Started = StatusRunning, started
+	p.state.Started = started
+	if err := p.noteStart(name); err != nil {
+		return err
+	}
+	p.state.Status = StatusRunning
 	if p.healthCheck() != nil {
 		p.state.Health = HealthStarting
 	}
-	return p.noteStart(name)
+	return nil
 }
 
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.

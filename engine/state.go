@@ -31,9 +31,11 @@ type state struct {
 	Boot   string `json:"boot"` // state of another boot is not believed
 	Status Status `json:"status"`
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
-	Stopping bool    `json:"stopping,omitempty"`
-	Init     process `json:"init,omitzero"`   // the container's first process
-	Conmon   process `json:"conmon,omitzero"` // its conmon
+	Stopping bool `json:"stopping,omitempty"`
+	// Halting says that a stop is under way. Once its process has died nobody knows whether the signal was sent.
+	Halting bool    `json:"halting,omitempty"`
+	Init    process `json:"init,omitzero"`   // the container's first process
+	Conmon  process `json:"conmon,omitzero"` // its conmon
 	// Settled says that nothing of the last run is left: no network, no namespaces, no runtime state.
 	Settled    bool                 `json:"settled,omitempty"`
 	Started    time.Time            `json:"started,omitzero"`
@@ -65,6 +67,9 @@ type pod struct {
 	record
 	state state
 	last  lastRun
+	saved state // as it is on disk
+	// ending says that the container has ended and conmon has not noted it yet: the code is still to come.
+	ending bool
 }
 
 // lockDeadline bounds the wait for a pod's lock. A holder starts or stops the pod, which has deadlines of its own.
@@ -85,10 +90,10 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 	if err != nil {
 		return err
 	}
-	before := p.state.clone()
+	p.saved = p.state.clone()
 	p.refresh()
 	err = fn(p)
-	if p.state.Status == statusGone || p.state.equal(before) {
+	if p.state.Status == statusGone || p.state.equal(p.saved) {
 		return err
 	}
 	return errors.Join(err, p.save())
@@ -155,6 +160,7 @@ func (p *pod) save() error {
 	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
 		return fmt.Errorf("cannot save the state of pod %q: %w", p.Spec.Name, err)
 	}
+	p.saved = p.state.clone()
 	return nil
 }
 
@@ -164,7 +170,7 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Init == o.Init && s.Conmon == o.Conmon &&
+	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.Init == o.Init && s.Conmon == o.Conmon &&
 		s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
 		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
 		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)
@@ -180,9 +186,11 @@ func (p *pod) refresh() {
 		p.ended(end)
 		return
 	}
-	// Between the end of the container and conmon's exit file the run is not over for us: its code is still to come.
-	if p.state.Init.alive() || p.state.Conmon.alive() {
+	if p.state.Init.life() == living {
 		return
+	}
+	if p.ending = p.state.Conmon.alive(); p.ending {
+		return // the run is not over for us
 	}
 	p.ended(lastRun{Started: p.state.Started, Finished: time.Now(), ExitCode: 255})
 }
@@ -191,7 +199,7 @@ func (p *pod) refresh() {
 func (p *pod) ended(end lastRun) {
 	end.ByUser = p.state.Stopping
 	p.last = end
-	p.state.Status = StatusExited
+	p.state.Status, p.state.Halting = StatusExited, false
 	p.state.Init = process{}
 	if p.state.Health != HealthNone {
 		p.state.Health = HealthUnhealthy
@@ -230,7 +238,7 @@ func (p *pod) view() Pod {
 		v.Started = l.Started
 	}
 	if s.Status == StatusRunning {
-		v.Pid, v.Health, v.Probes = s.Init.Pid, s.Health, s.Probes
+		v.Pid, v.Health, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Probes, s.Halting
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 	} else {
 		v.Probes = s.Probes

@@ -37,6 +37,10 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 		if sig, grace, err = p.stopWay(timeout); err != nil {
 			return err
 		}
+		p.state.Halting = true
+		if err := p.save(); err != nil { // intent before effect
+			return err
+		}
 		return ignoreDone(init.signal(sig))
 	})
 	if err != nil || init == (process{}) {
@@ -99,24 +103,40 @@ func (e *Engine) awaitEnd(ctx context.Context, init process, grace time.Duration
 	return init.wait(hard)
 }
 
-// finish waits until conmon has noted the end of the container, and settles the pod unless the exit handler was quicker.
+// finish waits until the end of the container is noted, and settles the pod unless the exit handler was quicker.
 func (e *Engine) finish(ctx context.Context, name string, conmon process) error {
-	wait, cancel := context.WithTimeoutCause(ctx, runtimeDeadline, errors.New("conmon did not note the end of the container"))
-	defer cancel()
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		conmon.wait(wait)
-	}()
-	err := e.waitExit(wait, name, gone)
-	if err != nil && ctx.Err() == nil {
-		conmon.signal(unix.SIGKILL)
+	if err := e.awaitNoted(ctx, name, conmon); err != nil {
+		return err
 	}
-	err = e.update(ctx, name, func(p *pod) error { return p.settle(ctx) })
+	err := e.update(ctx, name, func(p *pod) error { return p.settle(ctx) })
 	if isMissing(err) {
 		return nil
 	}
 	return err
+}
+
+// noteDeadline bounds the wait for conmon to note the end of its container.
+const noteDeadline = 20 * time.Second
+
+// awaitNoted returns when a container whose first process has ended counts as ended: conmon has noted it, or has died. One
+// that hangs is killed, and the exit code stays unknown.
+func (e *Engine) awaitNoted(ctx context.Context, name string, conmon process) error {
+	wait, cancel := context.WithTimeout(ctx, noteDeadline)
+	defer cancel()
+	gone := make(chan struct{})
+	go func() {
+		if conmon.wait(wait) == nil {
+			close(gone)
+		}
+	}()
+	err := e.waitExit(wait, name, gone)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	conmon.signal(unix.SIGKILL)
+	killed, cancel := context.WithTimeoutCause(ctx, killDeadline, errors.New("conmon did not note the end of the container, nor end itself"))
+	defer cancel()
+	return conmon.wait(killed)
 }
 
 // waitExit returns when the pod no longer counts as running, which the exit file or the death of conmon decides.

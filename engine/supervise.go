@@ -68,7 +68,7 @@ func (p *pod) duty() Duty {
 // Supervise sees to it that the pods of group that run, or are to run again, have a monitor: one that was killed together
 // with its guardian is missed by nobody else. It costs one request while all is well.
 func (e *Engine) Supervise(ctx context.Context, group string) error {
-	if e.askMonitor(ctx, group, MonitorRequest{Op: "ping"}) == nil {
+	if e.Ping(ctx, group) == nil {
 		return nil
 	}
 	pods, err := e.Pods(group)
@@ -95,12 +95,7 @@ func (e *Engine) AwaitEnd(ctx context.Context, d Duty) error {
 	if err := d.init.wait(ctx); err != nil {
 		return err
 	}
-	conmon := make(chan struct{})
-	go func() {
-		defer close(conmon)
-		d.conmon.wait(ctx)
-	}()
-	if err := e.waitExit(ctx, d.Pod.Spec.Name, conmon); err != nil {
+	if err := e.awaitNoted(ctx, d.Pod.Spec.Name, d.conmon); err != nil {
 		return err
 	}
 	if p, err := e.read(d.Pod.Spec.Name); err == nil && p.state.Stopping {
@@ -180,7 +175,7 @@ func (p *pod) pids() []int {
 	return cgroupPids(p.e.paths.cgroupOf(p.ID))
 }
 
-// Ping returns nil if the group's monitor answers.
+// Ping returns nil if the group's monitor answers, and an error after three seconds if not.
 func (e *Engine) Ping(ctx context.Context, group string) error {
 	return e.askMonitor(ctx, group, MonitorRequest{Op: "ping"})
 }

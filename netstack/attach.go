@@ -249,5 +249,5 @@ func (s *Stack) Detach(ctx context.Context, id string) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot detach %q from its networks: %w", rec.Owner, err)
 	}
-	return removeFile(s.recordPath(id))
+	return s.dropRecord(ctx, id)
 }

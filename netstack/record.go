@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -31,6 +32,16 @@ type published struct {
 	Protocol string     `json:"protocol"`
 	IP       netip.Addr `json:"ip"` // of the pod
 	Port     uint16     `json:"port"`
+}
+
+// dropRecord ends an attachment, under the net lock: whoever completes the record meanwhile (noteDNSPorts) would bring it back.
+func (s *Stack) dropRecord(ctx context.Context, id string) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return removeFile(s.recordPath(id))
 }
 
 func (s *Stack) saveRecord(r record) error {
@@ -74,6 +85,22 @@ func (s *Stack) records() ([]record, error) {
 		recs = append(recs, r)
 	}
 	return recs, nil
+}
+
+// AttachmentIDs lists the ids of all attachments of this boot, damaged ones included.
+func (s *Stack) AttachmentIDs() ([]string, error) {
+	if !s.thisBoot() {
+		return nil, nil
+	}
+	files, err := listDir(s.attachmentsDir())
+	var ids []string
+	for _, f := range files {
+		if id, ok := strings.CutSuffix(f, ".json"); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
 }
 
 // Attachments returns what is attached, by id, half-made ones included.

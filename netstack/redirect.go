@@ -165,7 +165,7 @@ func (s *Stack) noteDNSPorts(ctx context.Context, id string, p DNSPorts) error {
 	}
 	defer unlock()
 	r, err := s.loadRecord(id)
-	if err != nil {
+	if err != nil || r.Going {
 		return err
 	}
 	r.DNSPorts = p

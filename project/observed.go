@@ -30,6 +30,11 @@ func running(p *engine.Pod) bool {
 	return p != nil && (p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting)
 }
 
+// halting reports whether p runs although its stop has begun: under the project's lock nobody is at that any more.
+func halting(p *engine.Pod) bool { return p != nil && p.Status == engine.StatusRunning && p.Halting }
+
+const stopCutShort = "its stop was cut short"
+
 // halfMade reports whether p was left by a process that died while making or removing it: under the project's lock nobody
 // else is at work on it.
 func halfMade(p *engine.Pod) bool {

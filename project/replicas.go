@@ -131,7 +131,13 @@ func (p *planner) providerSlot(u *unit) *slot {
 
 // revive starts a replica that is as it should be but does not run.
 func (p *planner) revive(u *unit, s *slot) {
-	if running(s.old) || p.opt.NoStart {
+	switch {
+	case p.opt.NoStart:
+		return
+	case halting(s.old):
+		s.stop, s.start = stopCutShort, stopCutShort
+		return
+	case running(s.old):
 		return
 	}
 	if p.opt.KeepCompleted && completed(s.old) && p.awaited(u) {

@@ -205,7 +205,7 @@ func parseObserved(t *testing.T, text []byte) Observed {
 func (l line) pod(service string) engine.Pod {
 	n := l.words[2]
 	p := engine.Pod{Spec: l.spec(), Status: engine.Status(l.get("status", "running")), ExitCode: l.num("code", 0), ExitKnown: true}
-	p.FilesLost = l.has("fileslost")
+	p.FilesLost, p.Halting = l.has("fileslost"), l.has("halting")
 	p.Spec.Name = l.get("name", "shop-"+service+"-"+n)
 	p.Spec.Labels = map[string]string{LabelProject: "shop", LabelService: service, LabelNumber: n, LabelHash: l.get("hash", "h"), LabelDependsOn: formatDependsOn(l.needs())}
 	if f := l.facets(); f != nil {

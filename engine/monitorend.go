@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// AwaitMonitorEnd returns when the monitor of a group with no pods left has ended, so that after it nothing of the group runs.
+// The monitor ends by itself as soon as it sees that its group is empty; one that hangs is killed.
+func (e *Engine) AwaitMonitorEnd(ctx context.Context, group string) error {
+	err := e.awaitMonitorEnd(ctx, group)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	e.killHelpers(group, "guard", "monitor")
+	return e.awaitMonitorEnd(ctx, group)
+}
+
+func (e *Engine) awaitMonitorEnd(ctx context.Context, group string) error {
+	dir := e.paths.monitor(group)
+	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
+	defer cancel()
+	for {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		monitor, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), nil)
+		if err != nil {
+			return err
+		}
+		// A guardian that has just lost its monitor starts one more, which ends at once.
+		guardian, err := disk.TryLock(filepath.Join(dir, "guardian"))
+		if err == nil {
+			err = os.RemoveAll(dir)
+			guardian.Unlock()
+			monitor.Unlock()
+			return err
+		}
+		monitor.Unlock()
+		if !errors.Is(err, disk.ErrLocked) {
+			return err
+		}
+		if guardian, err = disk.LockWait(ctx, filepath.Join(dir, "guardian"), nil); err != nil {
+			return err
+		}
+		guardian.Unlock()
+	}
+}
+
+// forgetMonitor removes what a dead monitor left, unless there is one again, somebody is starting one, or there are pods.
+func (e *Engine) forgetMonitor(group string) error {
+	dir := e.paths.monitor(group)
+	for _, name := range []string{"start", "lock", "guardian"} {
+		l, err := disk.TryLock(filepath.Join(dir, name))
+		if errors.Is(err, disk.ErrLocked) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer l.Unlock()
+	}
+	if pods, err := e.Pods(group); err != nil || len(pods) > 0 {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// lastPatience is how long a monitor or guardian of a group without pods may take to end by itself.
+const lastPatience = 2 * time.Second
+
+// endMonitor ends a monitor or guardian whose group has no pods, if it does not do so by itself.
+func (e *Engine) endMonitor(ctx context.Context, h helperProcess) error {
+	short, cancel := context.WithTimeout(ctx, lastPatience)
+	defer cancel()
+	if h.wait(short) == nil {
+		return nil
+	}
+	if pods, err := e.Pods(h.owner); err != nil || len(pods) > 0 {
+		return err
+	}
+	return ignoreDone(h.signal(unix.SIGKILL))
+}
+
+// killHelpers ends processes of a group that answer to nothing else, by their verbs in that order.
+func (e *Engine) killHelpers(group string, verbs ...string) {
+	all := e.helperProcesses()
+	for _, verb := range verbs {
+		for _, h := range all {
+			if h.name == verb && h.owner == group {
+				h.signal(unix.SIGKILL)
+			}
+		}
+	}
+}

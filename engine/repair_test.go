@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// plainEngine has roots, and pods that are no more than records: enough for what needs neither root nor containers.
+func plainEngine(t *testing.T) *Engine {
+	t.Helper()
+	dir := t.TempDir()
+	e, err := Open(Config{Root: filepath.Join(dir, "data"), RunRoot: filepath.Join(dir, "run")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func put(t *testing.T, e *Engine, name string, s Status) *pod {
+	t.Helper()
+	p := &pod{e: e, record: record{ID: newID(), Spec: PodSpec{Name: name, Group: "t"}}}
+	p.state.Status, p.state.Settled = s, true
+	if err := errors.Join(os.MkdirAll(e.paths.runPod(name), 0o700), p.save(), p.saveRecord()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Every removal renames its pod into the trash, and whoever finds the trash empty removes it.
+func TestPodsRemovedAtOnceAreAllGone(t *testing.T) {
+	e := plainEngine(t)
+	var names []string
+	for i := range 40 {
+		name := "p" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		names = append(names, name)
+		put(t, e, name, StatusExited)
+	}
+	var wg sync.WaitGroup
+	for _, name := range names {
+		wg.Go(func() {
+			if err := e.RemovePod(t.Context(), name, RemoveOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if left := listDir(e.paths.pods()); len(left) > 0 {
+		t.Errorf("still there: %q", left)
+	}
+}
+
+// Between the look and the remedy another command may have finished what was half made, or made it anew.
+func TestARepairLooksAgain(t *testing.T) {
+	e := plainEngine(t)
+	half := put(t, e, "half", StatusCreating)
+	if err := os.MkdirAll(e.paths.pod("norecord"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(e.paths.runPod("norun"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	found, err := e.findings()
+	if err != nil || len(found) != 3 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	half.state.Status = StatusCreated
+	if err := half.save(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, e, "norecord", StatusCreated)
+	put(t, e, "norun", StatusCreated)
+	for _, f := range found {
+		if err := f.mend(t.Context()); err != nil {
+			t.Errorf("%s %s: %v", f.Kind, f.Object, err)
+		}
+	}
+	for _, name := range []string{"half", "norecord", "norun"} {
+		if p, err := e.Pod(name); err != nil || p.Status != StatusCreated {
+			t.Errorf("%s: %s, %v", name, p.Status, err)
+		}
+	}
+}
+
+func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
+	e := plainEngine(t)
+	put(t, e, "half", StatusCreating)
+	put(t, e, "going", StatusRemoving)
+	if err := os.MkdirAll(filepath.Join(e.paths.pod("norecord"), "main"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lockOnly := e.paths.runPod("norun")
+	if err := os.MkdirAll(lockOnly, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(e.paths.trash(), "old"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	found, err := e.findings()
+	if err != nil || len(found) != 5 {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	for _, f := range found {
+		if err := f.mend(t.Context()); err != nil {
+			t.Errorf("%s %s: %v", f.Kind, f.Object, err)
+		}
+	}
+	for _, dir := range []string{e.paths.pods(), e.paths.runPods(), e.paths.trash()} {
+		if left := listDir(dir); len(left) > 0 {
+			t.Errorf("still there: %q", left)
+		}
+	}
+}
+
+// What a living process works on, it has locked: that is not broken.
+func TestWhatIsBeingMadeIsNotBroken(t *testing.T) {
+	e := plainEngine(t)
+	put(t, e, "half", StatusCreating)
+	l, err := e.lockPod(t.Context(), "half")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Unlock()
+	if found, err := e.findings(); err != nil || len(found) > 0 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+}
+
+func TestNamesDoNotLeaveTheRoots(t *testing.T) {
+	e := plainEngine(t)
+	for _, name := range []string{"", ".", "..", "../x", "a/b", "-x", strings.Repeat("x", 300), "a\nb"} {
+		if _, err := e.lockPod(t.Context(), name); err == nil {
+			t.Errorf("%q is a pod's name", name)
+		}
+		if err := e.RemovePod(t.Context(), name, RemoveOptions{Force: true}); err == nil {
+			t.Errorf("%q was removed", name)
+		}
+	}
+}
+
+// A stop notes that it has begun before its signal goes out: whoever comes after its death does not take the pod for running.
+func TestAStopIsNotedBeforeItsSignal(t *testing.T) {
+	e := plainEngine(t)
+	_, proc := running(t)
+	p := put(t, e, "a", StatusRunning)
+	p.state.Settled, p.state.Init = false, proc
+	if err := p.save(); err != nil {
+		t.Fatal(err)
+	}
+	if err := proc.signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := withCancel(t)
+	go func() {
+		for { // the signal, SIGTERM, stays pending while the process is stopped
+			if v, err := e.Pod("a"); err != nil || v.Halting {
+				cancel()
+				return
+			}
+		}
+	}()
+	e.StopPod(ctx, "a", nil)
+	if v, err := e.Pod("a"); err != nil || !v.Halting || v.Status != StatusRunning {
+		t.Errorf("pod: %+v, %v", v, err)
+	}
+}
+
+func withCancel(t *testing.T) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}
