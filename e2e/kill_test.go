@@ -120,7 +120,7 @@ func (s *stack) killedAfter(after time.Duration, kill func(*exec.Cmd), args ...s
 
 // killAll ends podc as an OOM killer or the end of its cgroup does: with all that it runs for the stack, be it podc-image,
 // podc-compose, conmon, the runtime, monitors, guardians or exit handlers. Only the containers stay. All are stopped before
-// the first one dies, so that none can answer the death of another.
+// the first one dies, so that none can answer the death of another. It returns when they are gone.
 func (s *stack) killAll(podc *exec.Cmd) {
 	doomed := map[int]bool{podc.Process.Pid: true}
 	syscall.Kill(podc.Process.Pid, syscall.SIGSTOP)
@@ -139,6 +139,14 @@ func (s *stack) killAll(podc *exec.Cmd) {
 	for pid := range doomed {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
+	eventually(s.t, 10*time.Second, func() error {
+		for pid := range doomed {
+			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") {
+				return fmt.Errorf("process %d survives SIGKILL", pid)
+			}
+		}
+		return nil
+	})
 }
 
 var helperPrograms = map[string]bool{"podc-image": true, "podc-compose": true, "podc-monitor": true, "conmon": true, "crun": true}
