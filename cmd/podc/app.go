@@ -109,38 +109,6 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// The kinds of flags that commands have.
-
-func toggle(name, usage string, short ...string) *cli.BoolFlag {
-	return &cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}
-}
-
-func text(name, usage string, short ...string) *cli.StringFlag {
-	return &cli.StringFlag{Name: name, Aliases: short, Usage: usage}
-}
-
-func list(name, usage string, short ...string) *cli.StringSliceFlag {
-	return &cli.StringSliceFlag{Name: name, Aliases: short, Usage: usage, KeepSpace: true}
-}
-
-func number(name string, value int, usage string, short ...string) *cli.IntFlag {
-	return &cli.IntFlag{Name: name, Value: value, Aliases: short, Usage: usage}
-}
-
-func hidden(f cli.Flag) cli.Flag {
-	switch f := f.(type) {
-	case *cli.BoolFlag:
-		f.Hidden = true
-	case *cli.StringFlag:
-		f.Hidden = true
-	case *cli.StringSliceFlag:
-		f.Hidden = true
-	case *cli.IntFlag:
-		f.Hidden = true
-	}
-	return f
-}
-
 // globals are the flags that every command shares.
 type globals struct {
 	files, profiles, envFiles []string

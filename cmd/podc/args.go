@@ -312,11 +312,11 @@ func (p *argParser) finish() error {
 // checkValue says in plain words what package flag would say in its own.
 func checkValue(f cli.Flag, spelled, value string) error {
 	switch f.(type) {
-	case *cli.BoolFlag:
+	case *boolFlag:
 		if _, err := strconv.ParseBool(value); err != nil {
 			return usage("invalid value %q for %s: want true or false", value, spelled)
 		}
-	case *cli.IntFlag:
+	case *intFlag:
 		if _, err := strconv.Atoi(value); err != nil {
 			return usage("invalid value %q for %s: want a whole number", value, spelled)
 		}

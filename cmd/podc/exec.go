@@ -38,8 +38,8 @@ func execCommand(con *console) *cli.Command {
 			toggle("privileged", "give the command all capabilities"),
 			text("user", "run as `USER[:GROUP]`", "u"),
 			text("workdir", "run in `DIR`", "w"),
-			hidden(&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Value: true}),
-			hidden(&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Value: true}),
+			hidden(toggleOn("interactive", "", "i")),
+			hidden(toggleOn("tty", "", "t")),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
 			if err := needArgs(c, 2); err != nil {

@@ -10,7 +10,7 @@ func killCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "kill", Usage: "send a signal to containers", ArgsUsage: "[SERVICE...]",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "signal", Aliases: []string{"s"}, Value: "SIGKILL", Usage: "`SIGNAL` to send"},
+			textOr("signal", "SIGKILL", "`SIGNAL` to send", "s"),
 			toggle("remove-orphans", "remove containers of services that are no longer in the file"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {

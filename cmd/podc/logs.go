@@ -34,7 +34,7 @@ func logsCommand(con *console) *cli.Command {
 			toggle("no-log-prefix", "no names before lines"),
 			text("since", "only lines after `TIME`: RFC 3339, seconds since 1970, or relative (42m)"),
 			text("until", "only lines before `TIME`"),
-			&cli.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "only the last `N` lines of each container"},
+			textOr("tail", "all", "only the last `N` lines of each container", "n"),
 			toggle("timestamps", "a time before each line", "t"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {

@@ -33,7 +33,7 @@ func psCommand(con *console) *cli.Command {
 			list("filter", "only containers for which `status=STATUS` holds"),
 			text("format", "table, json or a Go template (`FORMAT`)"),
 			toggle("no-trunc", "do not shorten"),
-			&cli.BoolFlag{Name: "orphans", Value: true, Usage: "containers of services that are not in the file too"},
+			toggleOn("orphans", "containers of services that are not in the file too"),
 			toggle("quiet", "only ids", "q"),
 			toggle("services", "only the names of services"),
 			list("status", "only containers with `STATUS`: paused, restarting, removing, running, dead, created or exited; repeatable"),

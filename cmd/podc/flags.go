@@ -1,0 +1,72 @@
+package main
+
+import "github.com/urfave/cli/v2"
+
+// The kinds of flags that commands have. They keep their names: urfave/cli asks for those of every flag of a command again and
+// again, and derives them with a regular expression each time, which was a tenth of what a short command takes.
+
+type boolFlag struct {
+	cli.BoolFlag
+	names []string
+}
+
+type stringFlag struct {
+	cli.StringFlag
+	names []string
+}
+
+type listFlag struct {
+	cli.StringSliceFlag
+	names []string
+}
+
+type intFlag struct {
+	cli.IntFlag
+	names []string
+}
+
+// Names implements cli.Flag, here and below.
+func (f *boolFlag) Names() []string   { return f.names }
+func (f *stringFlag) Names() []string { return f.names }
+func (f *listFlag) Names() []string   { return f.names }
+func (f *intFlag) Names() []string    { return f.names }
+
+func names(name string, short []string) []string { return append([]string{name}, short...) }
+
+func toggle(name, usage string, short ...string) *boolFlag {
+	return &boolFlag{cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}, names(name, short)}
+}
+
+// toggleOn is a toggle that is on unless it is switched off.
+func toggleOn(name, usage string, short ...string) *boolFlag {
+	return &boolFlag{cli.BoolFlag{Name: name, Aliases: short, Usage: usage, Value: true}, names(name, short)}
+}
+
+func text(name, usage string, short ...string) *stringFlag { return textOr(name, "", usage, short...) }
+
+// textOr is a text with a default.
+func textOr(name, value, usage string, short ...string) *stringFlag {
+	return &stringFlag{cli.StringFlag{Name: name, Value: value, Aliases: short, Usage: usage}, names(name, short)}
+}
+
+func list(name, usage string, short ...string) *listFlag {
+	return &listFlag{cli.StringSliceFlag{Name: name, Aliases: short, Usage: usage, KeepSpace: true}, names(name, short)}
+}
+
+func number(name string, value int, usage string, short ...string) *intFlag {
+	return &intFlag{cli.IntFlag{Name: name, Value: value, Aliases: short, Usage: usage}, names(name, short)}
+}
+
+func hidden(f cli.Flag) cli.Flag {
+	switch f := f.(type) {
+	case *boolFlag:
+		f.Hidden = true
+	case *stringFlag:
+		f.Hidden = true
+	case *listFlag:
+		f.Hidden = true
+	case *intFlag:
+		f.Hidden = true
+	}
+	return f
+}
