@@ -186,6 +186,7 @@ const (
 	StatusRestarting Status = "restarting" // exited; the monitor will start it again
 	StatusExited     Status = "exited"
 	StatusRemoving   Status = "removing"
+	StatusDead       Status = "dead" // its record cannot be read: it can only be removed
 )
 
 // Health is the state of a pod's probe.
@@ -253,6 +254,8 @@ const (
 	// Ready is what `up --wait` asks for: healthy where there is a probe, else running; one that ended with code 0 and will
 	// not restart is ready too.
 	Ready Condition = "ready"
+	// Running is running now; ends, however bad, are waited out.
+	Running Condition = "running"
 	// Stopped is exited, whatever the code, and not going to restart.
 	Stopped Condition = "stopped"
 )

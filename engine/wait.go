@@ -90,6 +90,8 @@ func (p *pod) meets(until Condition) (met bool, never string) {
 	v := p.view()
 	exited := v.Status == StatusExited || v.Status == StatusCreated && p.state.Error != ""
 	switch until {
+	case Running:
+		return v.Status == StatusRunning, ""
 	case Stopped:
 		return v.Status == StatusExited || v.Status == StatusCreated, ""
 	case Completed:

@@ -56,6 +56,7 @@ type attachment struct {
 	display  progress   // where lines must be put aside
 	began    map[string]time.Time
 	followed map[string]bool
+	alive    int // containers whose end is still to come
 }
 
 // ending is how a container ended.
@@ -124,21 +125,29 @@ func (a *attachment) use(p progress) {
 	a.display = p
 }
 
-// following is the number of containers that are being followed.
-func (a *attachment) following() int {
+// waiting reports whether the end of any container is still to come.
+func (a *attachment) waiting() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.followed)
+	return a.alive > 0
+}
+
+// count notes that a container lives, or has ended.
+func (a *attachment) count(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.alive += n
 }
 
 // watch stays until every container has ended, one ends everything, or a signal comes.
 func (a *attachment) watch(ctx context.Context) error {
 	var seen []ending
-	for len(seen) < a.following() {
+	for a.waiting() {
 		select {
 		case <-ctx.Done():
 			return a.interrupted(seen)
 		case e := <-a.ends:
+			a.count(-1)
 			seen = append(seen, e)
 			if a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0 {
 				return a.abort(ctx, seen)
@@ -200,9 +209,10 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	go func() { stopping <- a.halt(soft, false, opt, a.use) }()
 	var err error
 	var late <-chan time.Time
-	for pending := true; pending || len(seen) < a.following(); {
+	for pending := true; pending || a.waiting(); {
 		select {
 		case e := <-a.ends:
+			a.count(-1)
 			seen = append(seen, e)
 		case err = <-stopped:
 			pending = false

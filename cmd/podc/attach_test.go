@@ -26,12 +26,13 @@ type fakePod struct {
 	engine.Pod
 	lines chan string
 	ended chan struct{}
+	again chan struct{} // closed when it runs again
 }
 
 func newFakePods(pods ...engine.Pod) *fakePods {
 	f := &fakePods{pods: map[string]*fakePod{}}
 	for _, p := range pods {
-		f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{})}
+		f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{}), make(chan struct{})}
 	}
 	return f
 }
@@ -55,14 +56,27 @@ func (f *fakePods) Pod(name string) (engine.Pod, error) {
 	return engine.Pod{}, errdefs.ErrNotFound
 }
 
-func (f *fakePods) WaitPod(ctx context.Context, name string, _ engine.Condition) error {
-	return errors.New("not expected")
+// WaitPod waits for a restart.
+func (f *fakePods) WaitPod(ctx context.Context, name string, until engine.Condition) error {
+	if until != engine.Running {
+		return errors.New("not expected")
+	}
+	f.mu.Lock()
+	again := f.pods[name].again
+	f.mu.Unlock()
+	select {
+	case <-again:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (f *fakePods) Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error {
 	f.mu.Lock()
 	f.asked = append(f.asked, opt)
 	p := f.pods[name]
+	ended := p.ended
 	f.mu.Unlock()
 	for {
 		select {
@@ -70,7 +84,7 @@ func (f *fakePods) Logs(ctx context.Context, name string, opt engine.LogOptions,
 			if err := out(engine.LogLine{Stream: "stdout", Text: []byte(text)}); err != nil {
 				return err
 			}
-		case <-p.ended:
+		case <-ended:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -88,6 +102,16 @@ func (f *fakePods) end(name string, code int) {
 	}
 	p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
 	close(p.ended)
+}
+
+// startAgain makes a container that has ended run again.
+func (f *fakePods) startAgain(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.pods[name]
+	p.Status, p.ExitKnown, p.ended = engine.StatusRunning, false, make(chan struct{})
+	close(p.again)
+	p.again = make(chan struct{})
 }
 
 // endAll ends what runs, as Stop and Kill do.
@@ -143,6 +167,28 @@ func TestAttachedEndsWithItsContainers(t *testing.T) {
 			t.Error(err)
 		}
 		want := "Attaching to db-1, web-1\ndb-1   | ready\nweb-1  | hello\ndb-1 exited with code 0\nweb-1 exited with code 5\n"
+		if a.out() != want {
+			t.Errorf("got\n%s", a.out())
+		}
+	})
+}
+
+func TestAttachedShowsWhatIsStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := attach(t, attachOptions{})
+		result := make(chan error)
+		go func() { result <- a.watch(context.Background()) }()
+		a.pods.end("shop-web-1", 1)
+		synctest.Wait()
+		a.pods.startAgain("shop-web-1")
+		a.say("shop-web-1", "back")
+		a.pods.end("shop-db-1", 0)
+		synctest.Wait()
+		a.pods.end("shop-web-1", 2)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+		want := "Attaching to db-1, web-1\nweb-1 exited with code 1\nweb-1  | back\ndb-1 exited with code 0\nweb-1 exited with code 2\n"
 		if a.out() != want {
 			t.Errorf("got\n%s", a.out())
 		}

@@ -82,7 +82,7 @@ func (a *attachment) aside(f func()) {
 	a.display.aside(f)
 }
 
-// follow reads a container's output in the background until it has ended and will not restart; then its end is reported.
+// follow shows a container's output in the background, reports each of its ends, and goes on when somebody starts it again.
 func (a *attachment) follow(pod, service string, since time.Time) {
 	a.mu.Lock()
 	again := a.followed[pod]
@@ -91,23 +91,37 @@ func (a *attachment) follow(pod, service string, since time.Time) {
 	if again {
 		return
 	}
+	a.count(1)
+	go func() {
+		for {
+			err := a.read(pod, service, since)
+			since = time.Now()
+			a.ended(pod, service, err)
+			if a.engine.WaitPod(a.live, pod, engine.Running) != nil {
+				return
+			}
+			a.count(1)
+		}
+	}()
+}
+
+// read shows a container's output until it has ended and will not restart.
+func (a *attachment) read(pod, service string, since time.Time) error {
 	opt := engine.LogOptions{Follow: true, Tail: -1, Since: since}
 	if !a.shown[service] {
 		opt.Tail = 0
 	}
-	go func() {
-		err := a.engine.Logs(a.live, pod, opt, func(l engine.LogLine) error {
-			if a.shown[service] {
-				line := logLine{pod: pod, stderr: l.Stream == "stderr", time: time.Now(), text: bytes.Clone(l.Text)}
-				a.aside(func() { a.printer.line(line) })
-			}
-			return nil
-		})
-		if errdefs.IsFailedPrecondition(err) { // it keeps no log
-			err = a.engine.WaitPod(a.live, pod, engine.Stopped)
+	err := a.engine.Logs(a.live, pod, opt, func(l engine.LogLine) error {
+		if a.shown[service] {
+			line := logLine{pod: pod, stderr: l.Stream == "stderr", time: time.Now(), text: bytes.Clone(l.Text)}
+			a.aside(func() { a.printer.line(line) })
 		}
-		a.ended(pod, service, err)
-	}()
+		return nil
+	})
+	if errdefs.IsFailedPrecondition(err) { // it keeps no log
+		return a.engine.WaitPod(a.live, pod, engine.Stopped)
+	}
+	return err
 }
 
 // ended reports the end of a container, once.

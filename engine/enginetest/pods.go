@@ -186,6 +186,8 @@ func meets(p *engine.Pod, until engine.Condition) (met bool, never string) {
 	ended := p.Status == engine.StatusExited
 	well := ended && p.ExitKnown && p.ExitCode == 0
 	switch until {
+	case engine.Running:
+		return up, ""
 	case engine.Stopped:
 		return ended, ""
 	case engine.Healthy:

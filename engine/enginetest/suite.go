@@ -116,6 +116,7 @@ func life(s *suite) {
 	s.status("a", engine.StatusCreated)
 	s.ok(s.StartPod(s.Context(), "a"))
 	s.ok(s.WaitPod(s.Context(), "a", engine.Ready))
+	s.ok(s.WaitPod(s.Context(), "a", engine.Running))
 	s.status("a", engine.StatusRunning)
 	s.ok(s.StopPod(s.Context(), "a", at()))
 	s.status("a", engine.StatusExited)
@@ -151,6 +152,7 @@ func missing(s *suite) {
 	s.is(s.StartPod(s.Context(), "a"), errdefs.ErrNotFound)
 	s.is(s.StopPod(s.Context(), "a", nil), errdefs.ErrNotFound)
 	s.is(s.WaitPod(s.Context(), "a", engine.Started), errdefs.ErrNotFound)
+	s.is(s.WaitPod(s.Context(), "a", engine.Running), errdefs.ErrNotFound)
 }
 
 func completes(s *suite) {
