@@ -26,7 +26,7 @@ var modes = map[string]func(ctx context.Context, args []string) error{
 	"get":      get,      // get URL: exit code 0 if it answers with 200
 	"post":     post,     // post URL TEXT: exit code 0 if it takes the text
 	"lookup":   lookup,   // lookup NAME...: addresses as Go's resolver finds them, one line a name
-	"flood":    flood,    // flood LINES [BYTES]: that many numbered lines on stdout and stderr in turn
+	"flood":    flood,    // flood LINES [BYTES [PAUSE]]: numbered lines on stdout and stderr in turn, PAUSE after every hundred
 	"exit":     exit,     // exit CODE [AFTER]
 	"stubborn": stubborn, // ignores SIGTERM and SIGINT
 	"sleep":    sleep,    // ends at SIGTERM
@@ -176,7 +176,7 @@ func lookup(ctx context.Context, args []string) (err error) {
 	return err
 }
 
-func flood(_ context.Context, args []string) error {
+func flood(ctx context.Context, args []string) error {
 	lines, err := strconv.Atoi(arg(args, 0, "1000"))
 	if err != nil {
 		return err
@@ -185,12 +185,24 @@ func flood(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	pause, err := time.ParseDuration(arg(args, 2, "0s"))
+	if err != nil {
+		return err
+	}
 	pad := strings.Repeat("x", max(size-10, 0))
 	out := [2]*bufio.Writer{bufio.NewWriter(os.Stdout), bufio.NewWriter(os.Stderr)}
 	for i := range lines {
 		fmt.Fprintf(out[i%2], "%08d %s\n", i, pad)
+		if pause > 0 && i%100 == 99 {
+			err = errors.Join(err, out[0].Flush(), out[1].Flush())
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return err
+			}
+		}
 	}
-	return errors.Join(out[0].Flush(), out[1].Flush())
+	return errors.Join(err, out[0].Flush(), out[1].Flush())
 }
 
 func exit(ctx context.Context, args []string) error {
