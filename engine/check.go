@@ -34,20 +34,21 @@ func (e *Engine) Check(ctx context.Context) ([]Problem, error) {
 // looked at again under that pod's lock. Idempotent.
 func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
 	ofNet, err := e.net.Check(ctx, e.aliveID())
-	mended, repairErr := e.repair(ctx)
+	mended, repairErr := e.repair(ctx, true)
 	for _, p := range ofNet {
 		mended = append(mended, Problem(p))
 	}
 	return mended, errors.Join(err, repairErr)
 }
 
-func (e *Engine) repair(ctx context.Context) ([]Problem, error) {
+// repair mends what was left over and, if all is asked for, also what may be worth a look before.
+func (e *Engine) repair(ctx context.Context, all bool) ([]Problem, error) {
 	findings, err := e.findings()
 	errs := []error{err}
 	var mended []Problem
 	for _, f := range findings {
-		if f.mend == nil {
-			continue // for people to decide
+		if f.mend == nil || f.drastic && !all {
+			continue
 		}
 		if err := f.mend(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("cannot clear away %s %s: %w", f.Kind, f.Object, err))
@@ -98,14 +99,15 @@ func (e *Engine) Tidy(ctx context.Context, group string) error {
 	if len(pods) == 0 {
 		err = e.AwaitMonitorEnd(ctx, group)
 	}
-	_, repairErr := e.repair(ctx)
+	_, repairErr := e.repair(ctx, false)
 	return errors.Join(err, repairErr)
 }
 
-// finding is a Problem and the way to mend it.
+// finding is a Problem and the way to mend it; nil if that is for people to decide.
 type finding struct {
 	Problem
-	mend func(context.Context) error
+	mend    func(context.Context) error
+	drastic bool // not done unasked
 }
 
 func (e *Engine) findings() ([]finding, error) {
@@ -120,17 +122,18 @@ func (e *Engine) findings() ([]finding, error) {
 	}
 	var found []finding
 	found = append(found, e.brokenPods(pods)...)
+	found = append(found, e.damagedPods(pods)...)
 	found = append(found, e.strayDirs(inv, names)...)
 	found = append(found, e.strayRuntime(inv, byID)...)
 	found = append(found, e.strayMounts(inv, pods)...)
 	found = append(found, e.strayProcesses(inv, byID, groups)...)
 	found = append(found, e.strayMonitors(inv, groups)...)
 	for _, t := range inv.trash {
-		found = append(found, finding{Problem{"file", t, "removed pod whose files are still there"}, func(context.Context) error { return e.emptyTrash() }})
+		found = append(found, finding{Problem: Problem{"file", t, "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
 	}
 	strays, err := e.volumes.Strays()
 	for _, v := range strays {
-		found = append(found, finding{Problem{"volume", v, "folder without a record"}, func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
+		found = append(found, finding{Problem: Problem{"volume", v, "folder without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
 	}
 	for v, damage := range e.volumes.Damaged() {
 		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v (its data is in %s)", damage, e.volumes.Path(v))}})
@@ -192,11 +195,11 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 		switch {
 		case err != nil || now.ID != p.ID:
 		case halfMade(p) && halfMade(now):
-			found = append(found, finding{Problem{"pod", name, "left half made: " + string(now.state.Status)}, e.under(name, halfMade, func(ctx context.Context, p *pod) error {
+			found = append(found, finding{Problem: Problem{"pod", name, "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
 				return p.remove(ctx, RemoveOptions{})
 			})})
 		case unsettled(p) && unsettled(now) && len(e.sharers(name)) == 0:
-			found = append(found, finding{Problem{"pod", name, "ended, but not cleared away"}, func(ctx context.Context) error {
+			found = append(found, finding{Problem: Problem{"pod", name, "ended, but not cleared away"}, mend: func(ctx context.Context) error {
 				_, err := e.Refresh(ctx, name)
 				return err
 			}})
@@ -205,10 +208,36 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 	return found
 }
 
+// damagedPods are those with a file that cannot be read.
+func (e *Engine) damagedPods(pods []*pod) []finding {
+	var found []finding
+	add := func(p *pod, detail string, mend func(context.Context) error, drastic bool) {
+		if !disk.Held(e.paths.podLock(p.Spec.Name)) {
+			found = append(found, finding{Problem{"pod", p.Spec.Name, detail}, mend, drastic})
+		}
+	}
+	for _, p := range pods {
+		name := p.Spec.Name
+		dead := func(p *pod) bool { return p.state.Status == StatusDead }
+		switch {
+		case dead(p):
+			add(p, p.state.Error+"; it can only be removed", e.under(name, dead, func(ctx context.Context, p *pod) error {
+				return p.remove(ctx, RemoveOptions{})
+			}), true)
+		case errors.Is(p.lost, disk.ErrDamaged):
+			add(p, p.lost.Error(), func(ctx context.Context) error {
+				_, err := e.Refresh(ctx, name)
+				return err
+			}, false)
+		}
+	}
+	return found
+}
+
 // unsettled is a pod of which something may be left, though it neither runs nor has an exit handler to come.
 func unsettled(p *pod) bool {
 	s := p.state
-	return s.Status != StatusRunning && s.Status != StatusRestarting && !s.Settled && !s.Conmon.alive()
+	return s.Status != StatusRunning && s.Status != StatusRestarting && s.Status != StatusDead && !s.Settled && !s.Conmon.alive()
 }
 
 // strayDirs finds folders of pods that do not exist.
@@ -218,7 +247,7 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 		if _, err := os.Stat(dir); err != nil || names[name] || disk.Held(e.paths.podLock(name)) {
 			return
 		}
-		found = append(found, finding{Problem{"file", dir, detail}, e.withoutPod(name, mend)})
+		found = append(found, finding{Problem: Problem{"file", dir, detail}, mend: e.withoutPod(name, mend)})
 	}
 	for _, name := range inv.dirs {
 		dir := e.paths.pod(name)
@@ -250,7 +279,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 				return p.clearRuntime()
 			})
 		}
-		found = append(found, finding{Problem{kind, path, detail}, mend})
+		found = append(found, finding{Problem: Problem{kind, path, detail}, mend: mend})
 	}
 	for id, dirs := range inv.cgroups {
 		if id != "helpers" {
@@ -294,7 +323,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 		if p != nil {
 			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return unmount(m) })
 		}
-		found = append(found, finding{Problem{"mount", m, "of no running pod"}, mend})
+		found = append(found, finding{Problem: Problem{"mount", m, "of no running pod"}, mend: mend})
 	}
 	return found
 }
@@ -316,7 +345,7 @@ func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 		if h.name != "conmon" {
 			mend = func(ctx context.Context) error { return e.endMonitor(ctx, h) }
 		}
-		found = append(found, finding{Problem{"process", strconv.Itoa(h.Pid), h.name + " of " + h.owner + ", which does not exist"}, mend})
+		found = append(found, finding{Problem: Problem{"process", strconv.Itoa(h.Pid), h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
 	}
 	return found
 }
@@ -328,7 +357,7 @@ func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding 
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem{"file", dir, "of the monitor of a group without pods"}, func(context.Context) error { return e.forgetMonitor(g) }})
+		found = append(found, finding{Problem: Problem{"file", dir, "of the monitor of a group without pods"}, mend: func(context.Context) error { return e.forgetMonitor(g) }})
 	}
 	return found
 }

@@ -28,6 +28,8 @@ func (e *Engine) StartPod(ctx context.Context, name string) error {
 			return nil
 		case StatusCreating, StatusRemoving:
 			return fmt.Errorf("it is half made; remove it and create it anew: %w", errdefs.ErrFailedPrecondition)
+		case StatusDead:
+			return fmt.Errorf("it can only be removed and created anew: %s: %w", p.state.Error, errdefs.ErrFailedPrecondition)
 		}
 		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
 		if err := p.start(ctx); err != nil {

@@ -28,7 +28,10 @@ type record struct {
 
 // state is what a pod does. It lies in RUN; only update writes it, under the pod's lock.
 type state struct {
-	Boot   string `json:"boot"` // state of another boot is not believed
+	Boot string `json:"boot"` // state of another boot is not believed
+	// ID and Group repeat the record: they are needed to clear away a pod whose record is damaged.
+	ID     string `json:"id"`
+	Group  string `json:"group"`
 	Status Status `json:"status"`
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
@@ -68,6 +71,7 @@ type pod struct {
 	state state
 	last  lastRun
 	saved state // as it is on disk
+	lost  error // why the state was not found on disk, if it should have been there
 	// ending says that the container has ended and conmon has not noted it yet: the code is still to come.
 	ending bool
 }
@@ -90,7 +94,9 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 	if err != nil {
 		return err
 	}
-	p.saved = p.state.clone()
+	if p.lost == nil {
+		p.saved = p.state.clone()
+	}
 	p.refresh()
 	err = fn(p)
 	if p.state.Status == statusGone || p.state.equal(p.saved) {
@@ -127,10 +133,15 @@ func isMissing(err error) bool {
 func (e *Engine) load(name string) (*pod, error) {
 	p := &pod{e: e}
 	err := disk.ReadJSON(e.paths.spec(name), &p.record)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, missingPod(name)
+	if err == nil && (p.Spec.Name != name || !isID(p.ID)) {
+		err = fmt.Errorf("%w %s: it is not that of this pod", disk.ErrDamaged, e.paths.spec(name))
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, missingPod(name)
+	case errors.Is(err, disk.ErrDamaged):
+		return e.loadDead(name, err), nil
+	case err != nil:
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
 	}
 	err = disk.ReadJSON(e.paths.state(name), &p.state)
@@ -140,14 +151,20 @@ func (e *Engine) load(name string) (*pod, error) {
 	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
 		p.last = lastRun{} // that it ended counts, not how: a damaged record is not worth a pod
 	}
-	if err != nil || p.state.Boot != bootID() {
-		p.state = e.stateAfterBoot(name, p)
+	switch {
+	case err != nil:
+		p.state, p.lost = e.stateAfterBoot(p), err
+		p.findRun()
+	case p.state.Boot != bootID():
+		p.state = e.stateAfterBoot(p)
+	case p.state.Status == StatusDead: // until somebody put its record right
+		p.state.Status = StatusExited
 	}
 	return p, nil
 }
 
 // stateAfterBoot is the state of a pod of which this boot knows nothing.
-func (e *Engine) stateAfterBoot(name string, p *pod) state {
+func (e *Engine) stateAfterBoot(p *pod) state {
 	s := state{Boot: bootID(), Status: StatusCreated}
 	if !p.last.Started.IsZero() {
 		s.Status = StatusExited
@@ -156,7 +173,7 @@ func (e *Engine) stateAfterBoot(name string, p *pod) state {
 }
 
 func (p *pod) save() error {
-	p.state.Boot = bootID()
+	p.state.Boot, p.state.ID, p.state.Group = bootID(), p.ID, p.Spec.Group
 	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
 		return fmt.Errorf("cannot save the state of pod %q: %w", p.Spec.Name, err)
 	}

@@ -79,7 +79,7 @@ func (p *planner) chooseDependencies(u *unit) {
 func (p *planner) chooseOrphans() {
 	var names []string
 	for _, u := range p.units {
-		if u.model || slices.Contains(p.d.Disabled, u.Name) {
+		if u.model || u.dead || slices.Contains(p.d.Disabled, u.Name) {
 			continue
 		}
 		for _, s := range u.slots {

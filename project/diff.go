@@ -99,6 +99,7 @@ const (
 type unit struct {
 	Service
 	model  bool // the model describes it
+	dead   bool // its pods have lost their records: they are good for nothing but removal
 	policy policy
 	slots  []*slot // by number
 }
@@ -145,9 +146,12 @@ func newPlanner(d Desired, o Observed, opt Options) *planner {
 		p.addUnit(&unit{Service: s, model: true})
 	}
 	var rest []*engine.Pod
+	var dead []*slot
 	for i := range o.Pods {
 		pod := &o.Pods[i]
-		if u := p.byName[serviceOf(pod)]; u != nil && !oneOff(pod) {
+		if pod.Status == engine.StatusDead {
+			dead = append(dead, &slot{old: pod, name: pod.Spec.Name})
+		} else if u := p.byName[serviceOf(pod)]; u != nil && !oneOff(pod) {
 			u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})
 		} else if !oneOff(pod) {
 			rest = append(rest, pod)
@@ -163,6 +167,9 @@ func newPlanner(d Desired, o Observed, opt Options) *planner {
 		}
 	}
 	p.addOneOffs()
+	if len(dead) > 0 {
+		p.units = append(p.units, &unit{dead: true, slots: dead})
+	}
 	for _, u := range p.units {
 		slices.SortStableFunc(u.slots, func(a, b *slot) int { return a.number - b.number })
 	}
@@ -179,7 +186,7 @@ func (p *planner) addOneOffs() {
 	u := &unit{}
 	for i := range p.o.Pods {
 		pod := &p.o.Pods[i]
-		if !oneOff(pod) {
+		if !oneOff(pod) || pod.Status == engine.StatusDead {
 			continue
 		}
 		u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})

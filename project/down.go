@@ -101,7 +101,8 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	chosen := p.pick(opt.Services)
 	for _, u := range p.units {
 		orphan := !u.model && len(d.Services) > 0 && !slices.Contains(d.Disabled, u.Name) || u.Name == ""
-		if !slices.Contains(chosen, u) && !(orphan && opt.RemoveOrphans && len(opt.Services) == 0) {
+		all := len(opt.Services) == 0
+		if !slices.Contains(chosen, u) && !(all && u.dead) && !(all && orphan && opt.RemoveOrphans) {
 			continue
 		}
 		for _, s := range u.slots {

@@ -11,10 +11,15 @@ import (
 
 // planReplicas decides for each replica of u whether it stays, goes, is replaced or made.
 func (p *planner) planReplicas(u *unit) {
-	switch u.policy {
-	case leave:
+	switch {
+	case u.dead:
+		for _, s := range u.slots {
+			s.discard("its record is damaged")
+		}
 		return
-	case drop:
+	case u.policy == leave:
+		return
+	case u.policy == drop:
 		p.dropOrphans(u)
 		return
 	}

@@ -83,7 +83,7 @@ func (w *worker) loop(ctx context.Context, found bool) {
 func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, timer *time.Timer) bool {
 	timer.Stop()
 	switch {
-	case d.Pod.Status == engine.StatusRunning:
+	case d.Pod.Status == engine.StatusRunning, d.Pod.Status == engine.StatusDead: // that one goes on as long as it can
 	case d.Pod.Status == engine.StatusRestarting:
 		// A clock that was set back must not put it off.
 		if wait := time.Until(d.NextStart); wait > 0 && wait <= engine.MaxBackoff {
