@@ -183,8 +183,7 @@ func explainRuntime(msg string) error {
 	msg = strings.TrimSpace(msg)
 	switch {
 	case strings.Contains(msg, "cgroups in hybrid mode not supported"):
-		return fmt.Errorf("crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
-			"mount it as a v1 hierarchy (hugetlb, perf_event; `go tool task setup` does) or use another runtime: %w", errdefs.ErrFailedPrecondition)
+		return hybridCgroups("hugetlb, perf_event")
 	case strings.Contains(msg, "executable file") && strings.Contains(msg, "not found"), strings.Contains(msg, "No such file or directory") && strings.Contains(msg, "executable"):
 		return fmt.Errorf("%w: %s", errdefs.ErrNotFound, msg)
 	case msg == "":
@@ -204,32 +203,3 @@ func socketPair() (parent, child *os.File, err error) {
 	}
 	return os.NewFile(uintptr(fds[0]), "parent"), os.NewFile(uintptr(fds[1]), "child"), nil
 }
-
-// helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
-func helperEnv() []string { return []string{"PATH=" + searchPath} }
-
-// searchPath holds where distributions put conmon and the runtimes; the caller's PATH may lack the sbin folders.
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"
-
-// lookupBinary finds a program on the caller's PATH, then where distributions put it.
-func lookupBinary(name string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
-		return filepath.Abs(path)
-	}
-	if !strings.Contains(name, "/") {
-		for dir := range strings.SplitSeq(searchPath, ":") {
-			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-				return path, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("cannot find the program %q that containers need (on Debian: apt-get install %s): %w", name, filepath.Base(name), errdefs.ErrFailedPrecondition)
-}
-
-// runtimePath finds the OCI runtime of a pod.
-func (e *Engine) runtimePath(name string) (string, error) {
-	return lookupBinary(or(name, e.cfg.Runtime))
-}
-
-// helper is the path of one of podc's own helper binaries.
-func (e *Engine) helper(name string) string { return filepath.Join(e.cfg.Helpers, name) }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +72,25 @@ func TestOnlyPidsOfProcessesAreSignalled(t *testing.T) {
 	for _, p := range []process{{}, {Pid: -1}, {Pid: 0, Start: 1}} {
 		if err := p.signal(unix.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
 			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+func TestHybridCgroupsThatCrunRefusesAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := checkHybrid(dir); err != nil {
+		t.Errorf("no unified hierarchy: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "unified"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for content, refused := range map[string]bool{"\n": false, "hugetlb misc\n": true} {
+		if err := os.WriteFile(filepath.Join(dir, "unified", "cgroup.controllers"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := checkHybrid(dir)
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "hugetlb, misc") {
+			t.Errorf("with controllers %q: %v", content, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Engine is what planning and applying need of an engine: the local one, a remote one, or the fake of engine/enginetest.
-// Every method but CheckPorts and Snapshot may be repeated: what is so already is no error, except that a name can be taken
+// Every method but the checks and Snapshot may be repeated: what is so already is no error, except that a name can be taken
 // only once.
 type Engine interface {
 	// Snapshot returns the pods of group and every network and volume of the root.
@@ -35,6 +35,8 @@ type Engine interface {
 	Tidy(ctx context.Context, group string) error
 	// CheckPorts fails with every claim that cannot be met, and names who holds the port.
 	CheckPorts(ctx context.Context, claims []netstack.PortClaim) error
+	// CheckPrograms fails with everything that the host lacks for pods of these runtimes, "" meaning the default.
+	CheckPrograms(ctx context.Context, runtimes []string) error
 }
 
 // Action is one verb and its operands. Every kind of step is one small type in this file; no other place lists them.

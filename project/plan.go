@@ -3,6 +3,7 @@ package project
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"podc.example/podc/netstack"
@@ -50,6 +51,21 @@ func (p Plan) Destructive() []Step {
 		}
 	}
 	return steps
+}
+
+// runtimes lists the runtimes of pods that will be made, each once; "" if others are started: theirs was there before.
+func (p Plan) runtimes() []string {
+	var names []string
+	for _, s := range p.Steps {
+		switch do := s.Do.(type) {
+		case CreatePod:
+			names = append(names, do.Spec.Container.Runtime)
+		case StartPod:
+			names = append(names, "")
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Empty reports whether there is nothing to do.

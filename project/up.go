@@ -89,10 +89,22 @@ func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string)
 		return o, Plan{}, err
 	}
 	plan, err := Diff(d, o, opt)
-	if err == nil && len(plan.Claims) > 0 {
-		err = deps.Engine.CheckPorts(ctx, plan.Claims)
+	if err == nil {
+		err = deps.checkHost(ctx, plan)
 	}
 	return o, plan, err
+}
+
+// checkHost refuses a plan for which the host lacks a port or a program.
+func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
+	var errs []error
+	if len(plan.Claims) > 0 {
+		errs = append(errs, deps.Engine.CheckPorts(ctx, plan.Claims))
+	}
+	if runtimes := plan.runtimes(); len(runtimes) > 0 {
+		errs = append(errs, deps.Engine.CheckPrograms(ctx, runtimes))
+	}
+	return errors.Join(errs...)
 }
 
 func (deps Deps) observe(ctx context.Context, name string, images map[string]engine.Image) (Observed, error) {

@@ -71,6 +71,9 @@ func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func
 		return err
 	}
 	p, err := plan(d, o, opt)
+	if err == nil {
+		err = deps.checkHost(ctx, p)
+	}
 	if err != nil {
 		return err
 	}

@@ -184,6 +184,9 @@ func (f *Fake) Supervise(context.Context, string) error { return nil }
 // Tidy implements project.Engine: nothing dies half-way in memory.
 func (f *Fake) Tidy(context.Context, string) error { return nil }
 
+// CheckPrograms implements project.Engine: here nothing is missing.
+func (f *Fake) CheckPrograms(context.Context, []string) error { return nil }
+
 // CheckPorts implements project.Engine.
 func (f *Fake) CheckPorts(_ context.Context, claims []netstack.PortClaim) error {
 	f.mu.Lock()

@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+// CheckPrograms fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
+// default), podc's own helper, and cgroups that the runtime takes. It is for before anything is made.
+func (e *Engine) CheckPrograms(_ context.Context, runtimes []string) error {
+	_, err := lookupBinary("conmon")
+	errs := []error{err}
+	if _, err := os.Stat(e.helper("podc-monitor")); err != nil {
+		errs = append(errs, fmt.Errorf("cannot find podc's helper beside podc (build it with: go tool task build): %w", err))
+	}
+	var paths []string
+	for _, name := range runtimes {
+		path, err := e.runtimePath(name)
+		if errs = append(errs, err); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	if slices.ContainsFunc(paths, func(p string) bool { return filepath.Base(p) == "crun" }) {
+		errs = append(errs, checkHybrid("/sys/fs/cgroup"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkHybrid refuses what crun refuses: a v2 hierarchy beside those of v1 that holds a controller.
+func checkHybrid(cgroups string) error {
+	b, _ := os.ReadFile(filepath.Join(cgroups, "unified", "cgroup.controllers"))
+	if held := strings.Fields(string(b)); len(held) > 0 {
+		return hybridCgroups(strings.Join(held, ", "))
+	}
+	return nil
+}
+
+func hybridCgroups(controllers string) error {
+	return fmt.Errorf("crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
+		"mount it as a v1 hierarchy (%s; `go tool task setup` does) or use another runtime: %w", controllers, errdefs.ErrFailedPrecondition)
+}
+
+// helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
+func helperEnv() []string { return []string{"PATH=" + searchPath} }
+
+// searchPath holds where distributions put conmon and the runtimes; the caller's PATH may lack the sbin folders.
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"
+
+// lookupBinary finds a program on the caller's PATH, then where distributions put it.
+func lookupBinary(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return filepath.Abs(path)
+	}
+	if !strings.Contains(name, "/") {
+		for dir := range strings.SplitSeq(searchPath, ":") {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("cannot find the program %q that containers need (on Debian: apt-get install %s): %w", name, filepath.Base(name), errdefs.ErrFailedPrecondition)
+}
+
+// runtimePath finds the OCI runtime of a pod.
+func (e *Engine) runtimePath(name string) (string, error) {
+	return lookupBinary(or(name, e.cfg.Runtime))
+}
+
+// helper is the path of one of podc's own helper binaries.
+func (e *Engine) helper(name string) string { return filepath.Join(e.cfg.Helpers, name) }
