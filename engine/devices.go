@@ -5,27 +5,42 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
-// devices resolves the device nodes of the spec; a folder stands for the nodes in it. Privileged pods get all of /dev.
-func (p *pod) devices() ([]specs.LinuxDevice, error) {
+// devices lists the devices that a pod may use. Privileged pods get all of /dev.
+func (p *pod) devices() ([]Device, []specs.LinuxDevice, error) {
 	list := p.Spec.Container.Devices
 	if p.Spec.Container.Privileged {
-		list = append(slices.Clone(list), hostDevices()...)
+		list = append(slices.Clone(list), devicesIn("/dev", Device{Container: "/dev"})...)
 	}
-	var devices []specs.LinuxDevice
+	return deviceNodes(list)
+}
+
+// deviceNodes resolves devices to nodes, one each. A folder stands for the nodes in it, as docker has it: so the first answer
+// may be longer than list.
+func deviceNodes(list []Device) (full []Device, nodes []specs.LinuxDevice, err error) {
 	for _, d := range list {
-		dev, err := deviceNode(d.Host, or(d.Container, d.Host))
-		if err != nil {
-			return nil, err
+		d.Container = or(d.Container, d.Host)
+		found := []Device{d}
+		if fi, err := os.Stat(d.Host); err == nil && fi.IsDir() {
+			if found = devicesIn(d.Host, d); len(found) == 0 {
+				return nil, nil, fmt.Errorf("cannot use %s as a device: it is a folder with no device in it: %w", d.Host, errdefs.ErrInvalidArgument)
+			}
 		}
-		devices = append(devices, dev)
+		for _, d := range found {
+			node, err := deviceNode(d.Host, d.Container)
+			if err != nil {
+				return nil, nil, err
+			}
+			full, nodes = append(full, d), append(nodes, node)
+		}
 	}
-	return devices, nil
+	return full, nodes, nil
 }
 
 func deviceNode(host, target string) (specs.LinuxDevice, error) {
@@ -48,16 +63,17 @@ func deviceNode(host, target string) (specs.LinuxDevice, error) {
 	return d, nil
 }
 
-func hostDevices() []Device {
+// devicesIn lists the nodes below a folder of the host, placed below the folder that as names, with its permissions.
+func devicesIn(folder string, as Device) []Device {
 	var list []Device
-	filepath.WalkDir("/dev", func(path string, d os.DirEntry, err error) error {
+	filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
 		switch {
-		case err != nil, path == "/dev":
+		case err != nil, path == folder:
 			return nil
 		case d.IsDir() && slices.Contains([]string{"pts", "shm", "mqueue", "fd"}, d.Name()):
 			return filepath.SkipDir
 		case d.Type()&os.ModeDevice != 0 && path != "/dev/console":
-			list = append(list, Device{Host: path, Container: path})
+			list = append(list, Device{path, as.Container + strings.TrimPrefix(path, folder), as.Permissions})
 		}
 		return nil
 	})

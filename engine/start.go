@@ -219,7 +219,7 @@ func (p *pod) configure(hostname string) (run, error) {
 	if c.Files, err = ownFiles(e.paths.files(name), root, spec.Files); err != nil {
 		return run{}, err
 	}
-	if c.Devices, err = p.devices(); err != nil {
+	if c.Spec.Devices, c.Devices, err = p.devices(); err != nil {
 		return run{}, err
 	}
 	if c.Seccomp, err = seccompProfile(spec.SecurityOpt); err != nil {

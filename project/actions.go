@@ -37,6 +37,8 @@ type Engine interface {
 	CheckPorts(ctx context.Context, claims []netstack.PortClaim) error
 	// CheckPrograms fails with everything that the host lacks for pods of these runtimes, "" meaning the default.
 	CheckPrograms(ctx context.Context, runtimes []string) error
+	// CheckPods fails with everything that pods ask for and the host cannot give.
+	CheckPods(ctx context.Context, pods []engine.PodSpec) error
 }
 
 // Action is one verb and its operands. Every kind of step is one small type in this file; no other place lists them.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 )
 
@@ -66,6 +67,17 @@ func (p Plan) runtimes() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// made lists the pods that will be made.
+func (p Plan) made() []engine.PodSpec {
+	var pods []engine.PodSpec
+	for _, s := range p.Steps {
+		if do, ok := s.Do.(CreatePod); ok {
+			pods = append(pods, do.Spec)
+		}
+	}
+	return pods
 }
 
 // Empty reports whether there is nothing to do.

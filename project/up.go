@@ -95,7 +95,7 @@ func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string)
 	return o, plan, err
 }
 
-// checkHost refuses a plan for which the host lacks a port or a program.
+// checkHost refuses a plan for which the host lacks a port, a program or anything else that pods ask for.
 func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
 	var errs []error
 	if len(plan.Claims) > 0 {
@@ -103,6 +103,9 @@ func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
 	}
 	if runtimes := plan.runtimes(); len(runtimes) > 0 {
 		errs = append(errs, deps.Engine.CheckPrograms(ctx, runtimes))
+	}
+	if pods := plan.made(); len(pods) > 0 {
+		errs = append(errs, deps.Engine.CheckPods(ctx, pods))
 	}
 	return errors.Join(errs...)
 }

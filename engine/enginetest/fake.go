@@ -187,6 +187,9 @@ func (f *Fake) Tidy(context.Context, string) error { return nil }
 // CheckPrograms implements project.Engine: here nothing is missing.
 func (f *Fake) CheckPrograms(context.Context, []string) error { return nil }
 
+// CheckPods implements project.Engine: here everything is possible.
+func (f *Fake) CheckPods(context.Context, []engine.PodSpec) error { return nil }
+
 // CheckPorts implements project.Engine.
 func (f *Fake) CheckPorts(_ context.Context, claims []netstack.PortClaim) error {
 	f.mu.Lock()

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+// CheckPods fails with everything that the specs ask for and this host cannot give: sources of binds, devices, capabilities,
+// limits, seccomp profiles, settings of the kernel. It is for before anything is made; a start finds the same again.
+func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
+	var errs []error
+	for _, p := range pods {
+		errs = append(errs, podError("create", p.Name, checkPossible(p)))
+	}
+	return errors.Join(errs...)
+}
+
+func checkPossible(p PodSpec) error {
+	errs := []error{checkSysctls(p)}
+	for _, m := range p.Container.Mounts {
+		if m.Type == MountBind && !m.CreateSource {
+			errs = append(errs, bindSource(m))
+		}
+	}
+	c := container{Spec: p.Container, Host: thisHost()}
+	var err error
+	c.Spec.Devices, c.Devices, err = deviceNodes(p.Container.Devices)
+	errs = append(errs, err)
+	_, err = seccompProfile(p.Container.SecurityOpt)
+	errs = append(errs, err)
+	_, err = c.resources()
+	errs = append(errs, err)
+	_, err = c.rlimits()
+	errs = append(errs, err)
+	_, err = c.caps()
+	return errors.Join(append(errs, err)...)
+}
+
+// ipcSysctls are the settings that each ipc namespace has of its own, beside fs.mqueue.*.
+var ipcSysctls = []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"}
+
+// checkSysctls refuses settings that would be the host's, or that its kernel does not have.
+func checkSysctls(p PodSpec) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(p.Container.Sysctls)) {
+		network := strings.HasPrefix(name, "net.")
+		switch {
+		case network && p.Network.Mode == NetworkHost:
+			errs = append(errs, fmt.Errorf("sysctl %s would be set for the host's network: %w", name, errdefs.ErrInvalidArgument))
+		case !network && !strings.HasPrefix(name, "fs.mqueue.") && !slices.Contains(ipcSysctls, name):
+			errs = append(errs, fmt.Errorf("sysctl %s would be set for the whole host: a container has its own only of net.*, fs.mqueue.* and the limits of System V IPC: %w", name, errdefs.ErrInvalidArgument))
+		case network && perInterface(name):
+		default:
+			if _, err := os.Stat("/proc/sys/" + strings.ReplaceAll(name, ".", "/")); errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("sysctl %s is not one of this kernel: %w", name, errdefs.ErrInvalidArgument))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// perInterface reports whether a setting is one of an interface, which the host need not have.
+func perInterface(name string) bool {
+	return strings.Contains(name, ".conf.") || strings.Contains(name, ".neigh.")
+}
