@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"os"
 	"os/exec"
 	"sort"
 	"time"
@@ -26,29 +26,25 @@ func median(samples []sample) sample {
 
 // timed runs a command and measures it with all descendants that were waited for.
 func timed(cmd *exec.Cmd) (sample, error) {
-	stderr := &tail{}
-	cmd.Stdout, cmd.Stderr = io.Discard, stderr
+	// A file, not a pipe: what the command leaves running would keep a pipe open.
+	stderr, err := os.CreateTemp("", "podc-bench-*")
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.Remove(stderr.Name())
+	defer stderr.Close()
+	cmd.Stderr = stderr
 	start := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	s := sample{wall: time.Since(start)}
 	if cmd.ProcessState != nil {
 		s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	if err != nil {
-		err = fmt.Errorf("%q: %w: %s", cmd.Args, err, stderr.b)
+		said, _ := os.ReadFile(stderr.Name())
+		err = fmt.Errorf("%q: %w: %s", cmd.Args, err, said)
 	}
 	return s, err
-}
-
-// tail keeps the end of what is written to it.
-type tail struct{ b []byte }
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if len(t.b) > 2000 {
-		t.b = t.b[len(t.b)-2000:]
-	}
-	return len(p), nil
 }
 
 // parallel runs do for 0..n-1, eight at once, and measures the whole.
