@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -89,7 +90,8 @@ func (b *builder) archive(image string, r recipe) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(b.dir, image+"-"+parts.key()+".tar")
-	if _, err := os.Stat(path); err == nil {
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err == nil { // its use counts, see forget
 		return path, nil
 	}
 	img, err := b.assemble(r, parts)
@@ -99,21 +101,24 @@ func (b *builder) archive(image string, r recipe) (string, error) {
 	if err := writeArchive(path, Ref(image), img); err != nil {
 		return "", err
 	}
-	return path, b.forget(image, path)
+	return path, b.forget(image)
 }
 
-// forget removes older archives of the image.
-func (b *builder) forget(image, keep string) error {
-	old, err := filepath.Glob(filepath.Join(b.dir, image+"-*.tar"))
+// unused is how long an archive is kept after its last use. Another working tree may have made it from other sources.
+const unused = 48 * time.Hour
+
+// forget removes the archives of the image that are not used any more.
+func (b *builder) forget(image string) error {
+	archives, err := filepath.Glob(filepath.Join(b.dir, image+"-*.tar"))
 	if err != nil {
 		return err
 	}
-	for _, path := range old {
-		if path != keep {
-			err = os.Remove(path)
+	for _, path := range archives {
+		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > unused {
+			os.Remove(path)
 		}
 	}
-	return err
+	return nil
 }
 
 func writeArchive(path, ref string, img v1.Image) error {
