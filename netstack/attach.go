@@ -141,7 +141,7 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec re
 		return rec, 0, err
 	}
 	defer unlock()
-	publisher, err = s.readyNetworks(a)
+	publisher, err = s.readyNetworks(ctx, a)
 	if err != nil {
 		return rec, 0, err
 	}
@@ -174,7 +174,7 @@ func notPublished(a Attachment) string {
 
 // readyNetworks makes sure that the networks of a exist and stand on the host. It returns the first endpoint that can
 // publish ports, or -1.
-func (s *Stack) readyNetworks(a Attachment) (publisher int, err error) {
+func (s *Stack) readyNetworks(ctx context.Context, a Attachment) (publisher int, err error) {
 	publisher = -1
 	for i, e := range a.Endpoints {
 		n, err := s.Network(e.Network)
@@ -184,7 +184,7 @@ func (s *Stack) readyNetworks(a Attachment) (publisher int, err error) {
 		if n.Bridge == "" { // another plugin's
 			continue
 		}
-		if err := s.ensureNetwork(n); err != nil {
+		if err := s.readyNetwork(ctx, n); err != nil {
 			return 0, err
 		}
 		if publisher < 0 && !n.Internal {

@@ -14,32 +14,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// bridgeStands reports whether the interface of n is a bridge, is up and has its address. The link is nil if there is none.
+func bridgeStands(n Network) (link netlink.Link, stands bool) {
+	link, err := netlink.LinkByName(n.Bridge)
+	if err != nil {
+		return nil, false
+	}
+	return link, link.Type() == "bridge" && link.Attrs().Flags&net.FlagUp != 0 && hasAddr(link, bridgeAddr(n))
+}
+
+func bridgeAddr(n Network) *net.IPNet {
+	return ipNet(netip.PrefixFrom(n.Subnets[0].Gateway, n.Subnets[0].CIDR.Bits()))
+}
+
 // ensureBridge makes the bridge of n, with its address, where it is missing or half made. The net lock is held.
 func ensureBridge(n Network) error {
 	fail := func(err error) error { return fmt.Errorf("cannot make bridge %s: %w", n.Bridge, err) }
+	link, stands := bridgeStands(n)
+	if stands {
+		return nil
+	}
+	if link != nil && link.Type() != "bridge" {
+		return fail(fmt.Errorf("the interface exists and is a %s", link.Type()))
+	}
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fail(err)
 	}
 	defer h.Close()
-	sub := n.Subnets[0]
-	addr := ipNet(netip.PrefixFrom(sub.Gateway, sub.CIDR.Bits()))
-	link, err := h.LinkByName(n.Bridge)
-	if err == nil {
-		if link.Type() != "bridge" {
-			return fail(fmt.Errorf("the interface exists and is a %s", link.Type()))
+	if link == nil {
+		if link, err = makeBridge(h, n); err != nil {
+			return fail(err)
 		}
-		if link.Attrs().Flags&net.FlagUp != 0 && hasAddr(h, link, addr) {
-			return nil
-		}
-	} else if link, err = makeBridge(h, n); err != nil {
-		return fail(err)
 	}
 	if err := bridgeSysctls(n); err != nil {
 		return fail(err)
 	}
-	if err := h.AddrReplace(link, &netlink.Addr{IPNet: addr}); err != nil {
-		return fail(fmt.Errorf("address %s: %w", addr, err))
+	if err := h.AddrReplace(link, &netlink.Addr{IPNet: bridgeAddr(n)}); err != nil {
+		return fail(fmt.Errorf("address %s: %w", bridgeAddr(n), err))
 	}
 	if err := h.LinkSetUp(link); err != nil {
 		return fail(err)
@@ -78,8 +90,8 @@ func bridgeSysctls(n Network) error {
 		setSysctl("ipv4/ip_forward", "1", false))
 }
 
-func hasAddr(h *netlink.Handle, l netlink.Link, want *net.IPNet) bool {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(l, netlink.FAMILY_V4) })
+func hasAddr(l netlink.Link, want *net.IPNet) bool {
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V4) })
 	return err == nil && slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == want.String() })
 }
 

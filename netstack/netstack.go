@@ -30,6 +30,8 @@ type Subnet struct {
 	IPRange netip.Prefix `json:"ip_range,omitzero"` // zero: all of CIDR; static addresses may lie outside of it
 	// Reserved maps names to addresses that are never handed out (compose's aux_addresses).
 	Reserved map[string]netip.Addr `json:"reserved,omitempty"`
+	// Chosen says that podc chose CIDR, and may choose anew while nobody is attached.
+	Chosen bool `json:"chosen,omitempty"`
 }
 
 // Endpoint asks for one network of a pod. The order of a pod's endpoints is the order of its interfaces: the first is eth0

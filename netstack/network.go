@@ -195,6 +195,7 @@ func (s *Stack) completeSubnet(n Network, all map[string]Network) (Subnet, error
 		if sub.CIDR, err = chooseSubnet(s.cfg.Pools, used); err != nil {
 			return sub, err
 		}
+		sub.Chosen = true
 	}
 	if !sub.Gateway.IsValid() {
 		sub.Gateway = firstFree(sub)
@@ -237,6 +238,53 @@ func (s *Stack) ensureNetwork(n Network) error {
 		return err
 	}
 	return s.ensureTable(n)
+}
+
+// readyNetwork is ensureNetwork for a network that was made long ago. While it had no bridge, as after a reboot or when its
+// removal was cut short, the host may have come to use its subnet: then it gets another, if the choice was podc's and nobody
+// is attached. The net lock is held.
+func (s *Stack) readyNetwork(ctx context.Context, n Network) error {
+	if _, stands := bridgeStands(n); stands {
+		return s.ensureTable(n)
+	}
+	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "another creation of a network")
+	defer cancel()
+	unlock, err := lockHostNet(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = s.ensureNetwork(n)
+	if errdefs.IsConflict(err) && n.Subnets[0].Chosen {
+		return s.moveNetwork(n, err)
+	}
+	return err
+}
+
+// moveNetwork gives n another subnet, because of conflict. The net lock and the host's are held.
+func (s *Stack) moveNetwork(n Network, conflict error) error {
+	owners, err := s.ownersOn(n.Name)
+	if err != nil || len(owners) > 0 {
+		return errors.Join(conflict, err)
+	}
+	all, err := s.Networks()
+	if err != nil {
+		return err
+	}
+	delete(all, n.Name)
+	n.Subnets = nil
+	sub, err := s.completeSubnet(n, all)
+	if err != nil {
+		return err
+	}
+	n.Subnets = []Subnet{sub}
+	if err := os.RemoveAll(s.leaseDir(n.Name)); err != nil {
+		return err
+	}
+	if err := disk.WriteJSON(s.conflistPath(n.Name), s.conflistOf(n), disk.Durable); err != nil {
+		return err
+	}
+	return errors.Join(ensureBridge(n), s.rebuild())
 }
 
 // dropNetwork removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.

@@ -133,6 +133,34 @@ func TestNetworks(t *testing.T) {
 	l.clean()
 }
 
+// The bridge of a network may be missing for a while, and its subnet then be taken.
+func TestATakenSubnetIsReplacedWhileNobodyHasAnAddress(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	n := l.network(Network{Name: "net"})
+	asked := l.network(Network{Name: "asked", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/24")}}})
+	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}})
+	run(t, "ip", "link", "add", "other", "type", "bridge")
+	for _, n := range []Network{n, asked} {
+		run(t, "ip", "link", "del", n.Bridge)
+		run(t, "ip", "addr", "add", n.Subnets[0].CIDR.String(), "dev", "other")
+	}
+	for _, network := range []string{"net", "asked"} {
+		_, err := l.tryAttach(Attachment{ID: "late-" + network, Endpoints: []Endpoint{{Network: network}}})
+		wantError(t, err, errdefs.ErrConflict, "used by interface other")
+	}
+	must(t, l.Detach(t.Context(), "pod"))
+	again := l.attach(Attachment{ID: "pod", NetNS: pod.NetNS, Endpoints: []Endpoint{{Network: "net"}}})
+	moved, err := l.Network("net")
+	if must(t, err); moved.Subnets[0].CIDR.Overlaps(n.Subnets[0].CIDR) || !moved.Subnets[0].CIDR.Contains(again.Interfaces[0].IPv4.Addr()) {
+		t.Errorf("moved to %+v, attached as %+v", moved.Subnets, again.Interfaces)
+	}
+	run(t, "ip", "link", "del", "other")
+	l.clean()
+}
+
 func TestRefusedNetworks(t *testing.T) {
 	l := Open(Config{RootID: "0a1b2c3d", Data: t.TempDir(), Run: t.TempDir()})
 	for text, n := range map[string]Network{
