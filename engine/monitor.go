@@ -25,8 +25,11 @@ const (
 	// monitorDeadline bounds the start of a monitor and every request to it.
 	monitorDeadline = 10 * time.Second
 	// pingDeadline bounds the question whether there is one. One that lives answers at once.
-	pingDeadline = 3 * time.Second
+	pingDeadline = 2 * time.Second
 )
+
+// errSilent is the error of a monitor that listens and does not answer.
+var errSilent = errors.New("it does not answer")
 
 // MonitorRequest is one line of JSON to a monitor's socket; MonitorReply is its one line of answer.
 type MonitorRequest struct {
@@ -50,26 +53,31 @@ func (e *Engine) EnsureMonitor(ctx context.Context, group string) error {
 	if e.Ping(ctx, group) == nil {
 		return nil
 	}
+	return e.renewMonitor(ctx, group)
+}
+
+// renewMonitor is for a group whose monitor did not answer.
+func (e *Engine) renewMonitor(ctx context.Context, group string) error {
 	dir := e.paths.monitor(group)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	// Many starts at once need one monitor: the first starts it, the others wait here and find it.
-	l, err := disk.LockWait(ctx, filepath.Join(dir, "start"), nil)
+	wait, cancel := disk.WithDeadline(ctx, 3*monitorDeadline, "whoever starts the monitor of "+group)
+	defer cancel()
+	l, err := disk.LockWait(wait, filepath.Join(dir, "start"), nil)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	if e.Ping(ctx, group) == nil {
+	err = e.Ping(ctx, group)
+	if err == nil {
 		return nil
 	}
-	err = e.startMonitor(ctx, group)
-	if err != nil && disk.Held(filepath.Join(dir, "lock")) {
-		// One holds the lock and answers neither us nor the one that we started: it hangs. It has nothing to lose.
+	if errors.Is(err, errSilent) { // it hangs, and has nothing to lose
 		e.killHelpers(group, "monitor")
-		err = e.startMonitor(ctx, group)
 	}
-	if err != nil {
+	if err := e.startMonitor(ctx, group); err != nil {
 		return fmt.Errorf("cannot start the monitor of %q (see %s): %w", group, filepath.Join(dir, "log"), err)
 	}
 	return nil
@@ -161,7 +169,7 @@ func (e *Engine) askMonitor(ctx context.Context, group string, req MonitorReques
 	if req.Op == "ping" {
 		patience = pingDeadline
 	}
-	ctx, cancel := disk.WithDeadline(ctx, patience, "the monitor of "+group)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the monitor of %s hangs: %w", group, errSilent))
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(int(dir.Fd()))+"/sock")

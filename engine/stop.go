@@ -116,7 +116,7 @@ func (e *Engine) finish(ctx context.Context, name string, conmon process) error 
 }
 
 // noteDeadline bounds the wait for conmon to note the end of its container.
-const noteDeadline = 20 * time.Second
+const noteDeadline = 10 * time.Second
 
 // awaitNoted returns when a container whose first process has ended counts as ended: conmon has noted it, or has died. One
 // that hangs is killed, and the exit code stays unknown.

@@ -77,7 +77,7 @@ func (e *Engine) Supervise(ctx context.Context, group string) error {
 	}
 	for _, p := range pods {
 		if p.Status == StatusRunning || p.Status == StatusRestarting {
-			return e.EnsureMonitor(ctx, group)
+			return e.renewMonitor(ctx, group)
 		}
 	}
 	return nil
@@ -175,7 +175,7 @@ func (p *pod) pids() []int {
 	return cgroupPids(p.e.paths.cgroupOf(p.ID))
 }
 
-// Ping returns nil if the group's monitor answers, and an error after three seconds if not.
+// Ping returns nil if the group's monitor answers, and an error after two seconds if not.
 func (e *Engine) Ping(ctx context.Context, group string) error {
 	return e.askMonitor(ctx, group, MonitorRequest{Op: "ping"})
 }

@@ -30,8 +30,8 @@ func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	}
 	lock.Note()
 	if err := deps.Engine.Supervise(ctx, name); err != nil {
-		lock.Unlock()
-		return nil, err
+		// What is asked for may well work all the same, and taking the project down may be the remedy.
+		deps.Report(Event{Kind: Warned, Text: err.Error()})
 	}
 	return lock, nil
 }
