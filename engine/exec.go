@@ -49,15 +49,26 @@ func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) 
 	if err != nil {
 		return nil, nil, err
 	}
-	argv = []string{runtime, "--root", e.paths.runtime(), "exec", "--process", "/proc/self/fd/" + strconv.Itoa(ExecFd)}
+	argv = []string{runtime, "--root", e.paths.runtime()}
+	if opt.Detach {
+		argv = append(argv, "--log", fdPath(ExecErrFd))
+	}
+	argv = append(argv, "exec", "--process", fdPath(ExecFd))
 	if opt.Detach {
 		argv = append(argv, "--detach")
 	}
 	return append(argv, p.ID), file, nil
 }
 
-// ExecFd is the descriptor at which the command of ExecCommand expects its file.
-const ExecFd = 3
+const (
+	// ExecFd is the descriptor at which the command of ExecCommand expects its file.
+	ExecFd = 3
+	// ExecErrFd is the descriptor to which the command tells, with Detach, why it failed. Its standard streams are those of
+	// the process that it leaves behind.
+	ExecErrFd = 4
+)
+
+func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // execProcess is the container's own process with what opt changes.
 func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {

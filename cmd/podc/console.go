@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,10 +26,19 @@ type console struct {
 	exe  string // path of the running podc, beside which its helpers lie
 	// secondSignal takes over what a second signal does: the channel is closed by it, and podc is not ended.
 	secondSignal func() <-chan struct{}
-	// become replaces podc by another program, which finds process open as engine.ExecFd. Without input, its standard input
-	// is empty. It returns only if that fails.
-	become func(argv []string, process *os.File, noInput bool) error
+	// become replaces podc by another program, which finds process open as engine.ExecFd and gets these of podc's streams. It
+	// returns only if that fails.
+	become func(argv []string, process *os.File, pass streams) error
 }
+
+// streams are those that another program gets of podc's.
+type streams int
+
+const (
+	allStreams streams = iota
+	outputOnly
+	noStreams // its errors go to engine.ExecErrFd
+)
 
 // systemConsole is the console of this process.
 func systemConsole() *console {
@@ -49,21 +59,28 @@ func systemConsole() *console {
 	}
 }
 
-func become(argv []string, process *os.File, noInput bool) error {
-	if noInput {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return err
-		}
-		if err := unix.Dup3(int(null.Fd()), 0, 0); err != nil {
-			return err
-		}
-	}
-	if err := keepAt(process, engine.ExecFd); err != nil {
+func become(argv []string, process *os.File, pass streams) error {
+	if err := errors.Join(keepAt(process, engine.ExecFd), withhold(pass)); err != nil {
 		return fmt.Errorf("cannot hand the process over: %w", err)
 	}
 	err := unix.Exec(argv[0], argv, os.Environ())
 	return fmt.Errorf("cannot run %s: %w", argv[0], err)
+}
+
+// withhold puts nothing in the place of streams that are not passed on.
+func withhold(pass streams) error {
+	if pass == allStreams {
+		return nil
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil || pass == outputOnly {
+		return errors.Join(err, unix.Dup3(int(null.Fd()), 0, 0))
+	}
+	err = unix.Dup3(2, engine.ExecErrFd, 0)
+	for fd := 0; fd <= 2 && err == nil; fd++ {
+		err = unix.Dup3(int(null.Fd()), fd, 0)
+	}
+	return err
 }
 
 // keepAt makes f the descriptor fd and keeps it open over an exec.

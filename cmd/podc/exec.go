@@ -91,7 +91,18 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 	if err := checkProgram(pod.Pid, process); err != nil {
 		return err
 	}
-	return s.con.become(argv, process, opt.detach || !opt.interactive)
+	return s.con.become(argv, process, opt.streams())
+}
+
+// streams are those that the command gets. One that is left to itself gets none: it would keep whoever reads them waiting.
+func (opt execOptions) streams() streams {
+	switch {
+	case opt.detach:
+		return noStreams
+	case !opt.interactive:
+		return outputOnly
+	}
+	return allStreams
 }
 
 // replicaOf finds the running container of a service with a number, or with the lowest.
