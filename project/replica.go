@@ -34,8 +34,14 @@ func replicaName(s Service, n int) string {
 	return s.Pod.Name + sep + strconv.Itoa(n)
 }
 
+// replicaLabels are the image's, the service's and podc's own. An image that another project built has that project's labels,
+// which must not pass for this one's.
 func replicaLabels(s Service, n int, img engine.Image) map[string]string {
-	labels := map[string]string{}
+	labels := maps.Clone(img.Config.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.DeleteFunc(labels, func(key, _ string) bool { return strings.HasPrefix(key, "com.docker.compose.") || key == LabelFacets })
 	maps.Copy(labels, s.Pod.Labels)
 	labels[LabelService] = s.Name
 	labels[LabelNumber] = strconv.Itoa(n)

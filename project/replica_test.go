@@ -11,11 +11,13 @@ func TestReplica(t *testing.T) {
 	s := parseWish(t, []byte("service db needs=a:healthy:restart,b:completed,c facets=ports:1 volumes=data:/var/lib/db,:/var")).Services[0]
 	img := engine.Image{ID: "1234"}
 	img.Config.Volumes = []string{"/var/lib/db", "/cache"}
+	img.Config.Labels = map[string]string{LabelProject: "other", LabelOneoff: "True", "from": "image"}
 	spec := Replica(s, 3, img)
 	want := map[string]string{
 		LabelProject: "shop", LabelService: "db", LabelNumber: "3", LabelHash: "h", LabelImage: "sha256:1234",
 		LabelDependsOn: "a:service_healthy:true,b:service_completed_successfully:false,c:service_started:false",
 		LabelFacets:    `{"ports":"1"}`,
+		"from":         "image",
 	}
 	if spec.Name != "shop-db-3" || spec.Container.ImageID != "1234" || !reflect.DeepEqual(spec.Labels, want) {
 		t.Errorf("got %s, %v", spec.Name, spec.Labels)
