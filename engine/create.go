@@ -250,10 +250,13 @@ func (p *pod) removeVolumes(ctx context.Context, goes func(Mount) bool) error {
 // discard makes a folder vanish with one rename; its files, which may be many, go after. Idempotent.
 func (p paths) discard(dir, as string) error {
 	for {
-		if err := os.MkdirAll(p.trash(), 0o700); err != nil {
-			return err
+		err := os.MkdirAll(p.trash(), 0o700)
+		if err == nil {
+			err = os.Rename(dir, filepath.Join(p.trash(), as))
 		}
-		err := os.Rename(dir, filepath.Join(p.trash(), as))
+		if errors.Is(err, unix.ENOSPC) {
+			return os.RemoveAll(dir) // a full disk has no room for a trash
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

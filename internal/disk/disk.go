@@ -3,12 +3,15 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Durability says whether a write must survive a power cut.
@@ -30,8 +33,18 @@ func WriteJSON(path string, v any, d Durability) error {
 	return WriteFile(path, append(b, '\n'), 0o600, d)
 }
 
-// WriteFile replaces path with data in one step: temporary file in the same folder, rename. The parent folder must exist.
-func WriteFile(path string, data []byte, mode fs.FileMode, d Durability) (err error) {
+// WriteFile replaces path with data in one step: temporary file in the same folder, rename. The parent folder must exist. On
+// a full disk a volatile file that is there already is written in place if it has the room: what runs must be stoppable, and
+// removable, with no byte free.
+func WriteFile(path string, data []byte, mode fs.FileMode, d Durability) error {
+	err := replace(path, data, mode, d)
+	if errors.Is(err, unix.ENOSPC) && d == Volatile && overwrite(path, data) == nil {
+		return nil
+	}
+	return err
+}
+
+func replace(path string, data []byte, mode fs.FileMode, d Durability) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -58,6 +71,28 @@ func WriteFile(path string, data []byte, mode fs.FileMode, d Durability) (err er
 		err = SyncDir(filepath.Dir(path))
 	}
 	return err
+}
+
+// overwrite writes into the blocks that a file has. Only for as long as one write takes may readers see a mixture.
+func overwrite(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if int64(len(data)) > st.Blocks*512 {
+		return unix.ENOSPC
+	}
+	// Blanks over the rest, until it is cut off: they mean nothing in JSON.
+	padded := append(data[:len(data):len(data)], bytes.Repeat([]byte{' '}, max(0, int(st.Size)-len(data)))...)
+	if _, err := f.WriteAt(padded, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(data)))
 }
 
 // SyncDir makes renames and creations inside dir durable.
