@@ -326,7 +326,7 @@ func TestReboot(t *testing.T) {
 	must(t, l.gone.remove(old.Interfaces[0].HostIf))
 	must(t, l.gone.remove(n.Bridge))
 	run(t, "nft", "flush", "ruleset")
-	must(t, os.WriteFile(l.runPath("boot_id"), []byte("another boot"), 0o600))
+	must(t, errors.Join(os.Remove(l.runPath("boot_id")), os.Symlink("another-boot", l.runPath("boot_id"))))
 	l.Stack = Open(l.cfg)
 	if all, err := l.Attachments(); err != nil || len(all) != 0 {
 		t.Errorf("after a reboot: %v %v", all, err)

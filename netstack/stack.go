@@ -138,7 +138,12 @@ func (s *Stack) forgetOldBoot() error {
 	if err != nil {
 		return err
 	}
-	return disk.WriteFile(s.runPath("boot_id"), []byte(id), 0o600, disk.Volatile)
+	// A link holds the id in its inode: there is room for it on a full disk, of which removals must be able to make sure too.
+	tmp := s.runPath(".tmp-boot_id")
+	if err := errors.Join(removeFile(tmp), os.Symlink(id, tmp)); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.runPath("boot_id"))
 }
 
 // thisBoot reports whether the run folder belongs to the running kernel.
@@ -150,8 +155,8 @@ func (s *Stack) thisBoot() bool {
 	s.once.Lock()
 	defer s.once.Unlock()
 	if !s.fresh {
-		was, err := os.ReadFile(s.runPath("boot_id"))
-		s.fresh = err == nil && strings.TrimSpace(string(was)) == id
+		was, err := os.Readlink(s.runPath("boot_id"))
+		s.fresh = err == nil && was == id
 	}
 	return s.fresh
 }
