@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNetworkAndVolumeCommands(t *testing.T) {
+	net := subnet24(9)
+	s := newStack(t, `
+services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, networks: [made, own], volumes: ['made:/x']}}
+networks: {made: {external: true, name: by-hand}, own: {labels: {team: shop}}}
+volumes: {made: {external: true, name: by-hand}}
+`)
+	s.load("busybox")
+	s.behaves("a missing external network is refused before anything is made", func(s *stack) {
+		s.podc("volume", "create", "by-hand")
+		contains(s.t, s.fails(1, "up", "-d"), "by-hand", "podc network create")
+		if rows := s.ps(); len(rows) > 0 {
+			s.t.Errorf("made %v", rows)
+		}
+	})
+	s.behaves("networks are made, listed, inspected", func(s *stack) {
+		s.podc("network", "create", "--subnet", net+".0/24", "--gateway", net+".5", "--ip-range", net+".64/26", "--label", "by=hand", "by-hand")
+		s.podc("up", "-d")
+		s.says("a", "ip -o -4 addr | grep -c ' "+net+".\\(6[4-9]\\|[7-9].\\|1[01].\\|12[0-7]\\)/'", "1")
+		contains(s.t, s.podc("network", "ls"), "by-hand", "p_own", "bridge")
+		if out := s.podc("network", "ls", "-q", "-f", "label=by=hand"); out != "by-hand\n" {
+			s.t.Errorf("labelled by hand: %q", out)
+		}
+		if out := s.podc("network", "ls", "-q", "-f", "label=team=shop"); out != "p_own\n" {
+			s.t.Errorf("labelled shop: %q", out)
+		}
+		var found []map[string]any
+		if err := json.Unmarshal([]byte(s.podc("network", "inspect", "by-hand", "p_own")), &found); err != nil || len(found) != 2 {
+			s.t.Fatalf("%v: %v", err, found)
+		}
+		contains(s.t, s.podc("network", "inspect", "by-hand"), net+".0/24", net+".5", "p-a-1")
+	})
+	s.behaves("what is in use, missing or there already is an error", func(s *stack) {
+		contains(s.t, s.fails(1, "network", "create", "by-hand"), "by-hand")
+		contains(s.t, s.fails(1, "network", "create", "--subnet", net+".0/25", "another"), net)
+		contains(s.t, s.fails(1, "network", "rm", "by-hand"), "by-hand", "p-a-1")
+		contains(s.t, s.fails(1, "network", "inspect", "nowhere"), "nowhere")
+		contains(s.t, s.fails(1, "network", "rm", "nowhere"), "nowhere")
+		s.podc("network", "rm", "-f", "nowhere")
+		contains(s.t, s.fails(1, "volume", "inspect", "nowhere"), "nowhere")
+		contains(s.t, s.fails(1, "volume", "rm", "by-hand"), "by-hand", "p-a-1")
+		s.fails(1, "network", "create", "bad/name")
+		s.fails(1, "volume", "create", "../bad")
+		s.fails(1, "network", "nonsense")
+	})
+	s.behaves("external ones outlive the project", func(s *stack) {
+		s.sh("a", "echo kept > /x/kept")
+		s.podc("down", "-v")
+		contains(s.t, s.podc("network", "ls", "-q"), "by-hand")
+		if b, err := os.ReadFile(filepath.Join(s.root, "volumes/by-hand/_data/kept")); err != nil || string(b) != "kept\n" {
+			s.t.Errorf("%v: %q", err, b)
+		}
+		s.podc("network", "rm", "by-hand")
+		s.podc("volume", "rm", "by-hand")
+		if out := s.podc("network", "ls", "-q") + s.podc("volume", "ls", "-q"); out != "" {
+			s.t.Errorf("left are %q", out)
+		}
+	})
+}
+
+func TestSystemCommands(t *testing.T) {
+	s := newStack(t, "services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}}")
+	s.load("busybox")
+	s.podc("up", "-d")
+	s.behaves("info tells the roots and what is used", func(s *stack) {
+		contains(s.t, s.podc("system", "info"), s.root, s.run, "crun", "conmon")
+		var info map[string]any
+		if err := json.Unmarshal([]byte(s.podc("system", "info", "-f", "json")), &info); err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.behaves("check finds what is left over, and repairs it", func(s *stack) {
+		s.podc("system", "check")
+		lost := filepath.Join(s.run, "net", "names", "p_default", strings.Repeat("f", 64)+".json")
+		if err := os.WriteFile(lost, []byte(`{"names":["ghost"],"ipv4":"10.9.9.9"}`), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		if out := s.fails(1, "system", "check"); !strings.Contains(out, strings.Repeat("f", 12)) {
+			s.t.Errorf("it says %s", out)
+		}
+		var problems []map[string]any
+		if err := json.Unmarshal([]byte(s.fails(1, "system", "check", "--format", "json")), &problems); err != nil || len(problems) == 0 {
+			s.t.Errorf("%v: %v", err, problems)
+		}
+		s.podc("system", "check", "--repair")
+		if _, err := os.Stat(lost); err == nil {
+			s.t.Error("the leftover is still there")
+		}
+		s.says("a", "hostname > /dev/null; echo runs", "runs")
+	})
+	s.behaves("plan prints reasons, as text and as JSON", func(s *stack) {
+		s.write("compose.yaml", "services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, environment: {A: '1'}}, b: {image: localhost/podc-busybox, command: sleep 1000}}")
+		contains(s.t, s.podc("plan"), "environment.A", "p-a-1", "p-b-1")
+		contains(s.t, s.podcErr("up", "-d", "--explain", "--dry-run"), "environment.A")
+		for _, step := range s.plan("b") {
+			if strings.Contains(step.ID, "p-a-1") {
+				s.t.Errorf("the plan of b has %v", step)
+			}
+		}
+		s.podc("up", "-d")
+		if steps := s.plan(); len(steps) > 0 {
+			s.t.Errorf("left to do: %v", steps)
+		}
+	})
+	s.behaves("progress is plain, JSON or quiet", func(s *stack) {
+		contains(s.t, s.podcErr("--progress", "plain", "up", "-d", "--force-recreate", "a"), " Container p-a-1 Started\n")
+		for line := range strings.Lines(s.podcErr("--progress", "json", "up", "-d", "--force-recreate", "a")) {
+			var e map[string]any
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				s.t.Errorf("%v: %q", err, line)
+			}
+		}
+		if out := s.podcErr("--progress", "quiet", "up", "-d", "--force-recreate", "a"); out != "" {
+			s.t.Errorf("it says %q", out)
+		}
+		s.fails(1, "--progress", "loud", "ps")
+		contains(s.t, s.fails(1, "--progress", "json", "up", "-d", "nobody"), `"error":true`)
+	})
+}
