@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,6 +66,7 @@ type stack struct {
 	run  string
 	name string
 	env  []string
+	wrap []string // a program that runs podc, and its arguments
 }
 
 // newStack writes compose (and further files, by name) into a fresh folder. At the end of the test the project goes, and
@@ -127,7 +129,8 @@ func archiveOf(t *testing.T, image string) string {
 
 // cmd is podc with the stack's roots, in its folder.
 func (s *stack) cmd(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(*binDir, "podc"), args...)
+	args = append(append(slices.Clone(s.wrap), filepath.Join(*binDir, "podc")), args...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "PODC_ROOT="+s.root, "PODC_RUNROOT="+s.run, "COMPOSE_PROJECT_NAME="+s.name)
 	cmd.Env = append(cmd.Env, s.env...)
