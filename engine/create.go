@@ -230,7 +230,9 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 		return err
 	}
 	p.state.Status = statusGone
-	return errors.Join(p.e.removeRunDir(name), p.e.emptyTrash())
+	err := p.e.removeRunDir(name)
+	p.e.emptyTrash() // what cannot go, Check tells: the pod is gone
+	return err
 }
 
 // removeVolumes removes those of the pod's anonymous volumes that go says go.
@@ -289,7 +291,12 @@ func (e *Engine) emptyTrash() error {
 	}
 	errs := []error{err}
 	for _, t := range entries {
-		errs = append(errs, os.RemoveAll(filepath.Join(e.paths.trash(), t.Name())))
+		dir := filepath.Join(e.paths.trash(), t.Name())
+		err := os.RemoveAll(dir)
+		if errors.Is(err, unix.EBUSY) { // somebody mounted something in it
+			err = errors.Join(unmountBelow(dir), os.RemoveAll(dir))
+		}
+		errs = append(errs, err)
 	}
 	os.Remove(e.paths.trash())
 	return errors.Join(errs...)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,15 +44,26 @@ func (e *Engine) takeInventory() inventory {
 }
 
 // mounts lists what is mounted for pods of this root.
-func (p paths) mounts() []string {
+func (p paths) mounts() []string { return append(mountsBelow(p.pods()), mountsBelow(p.runPods())...) }
+
+// mountsBelow lists the mounts in a folder, the deepest last.
+func mountsBelow(dir string) []string {
 	var list []string
 	b, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[4], p.pods()+"/") || strings.HasPrefix(f[4], p.runPods()+"/")) {
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
 			list = append(list, f[4])
 		}
 	}
 	return list
+}
+
+func unmountBelow(dir string) error {
+	var errs []error
+	for _, m := range slices.Backward(mountsBelow(dir)) {
+		errs = append(errs, unmount(m))
+	}
+	return errors.Join(errs...)
 }
 
 // podOfMount names the pod that a mount of mounts is for.
