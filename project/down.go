@@ -51,22 +51,28 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	// What the monitor and what the images still have to do need not wait for each other.
 	tidied := make(chan error, 1)
 	go func() { tidied <- deps.Engine.Tidy(ctx, d.Name) }()
-	err = deps.afterDown(ctx, d.Name, o, plan, refs)
-	return errors.Join(<-tidied, err)
+	last := removals(plan) == len(o.Pods)
+	err = errors.Join(deps.afterDown(ctx, d.Name, last, refs), <-tidied)
+	if last {
+		deps.forget(d.Name) // and with it the lock: nothing may come after
+	}
+	return err
 }
 
-// afterDown lets go of the project's images once no pod is left, and removes those asked for.
-func (deps Deps) afterDown(ctx context.Context, name string, o Observed, plan Plan, refs []string) error {
-	removed := 0
+func removals(plan Plan) (n int) {
 	for _, s := range plan.Steps {
 		if _, ok := s.Do.(RemovePod); ok {
-			removed++
+			n++
 		}
 	}
+	return n
+}
+
+// afterDown lets go of the project's images if no pod is left, and removes those asked for.
+func (deps Deps) afterDown(ctx context.Context, name string, last bool, refs []string) error {
 	var errs []error
-	if removed == len(o.Pods) {
+	if last {
 		errs = append(errs, deps.Images.Unpin(ctx, name))
-		defer deps.forget(name)
 	}
 	for _, ref := range refs {
 		if err := deps.Images.Remove(ctx, ref); err != nil && !errdefs.IsNotFound(err) {

@@ -55,8 +55,21 @@ func (s *Store) fill(name, source string) error {
 		os.RemoveAll(tmp)
 		return err
 	}
+	if err := syncAll(tmp); err != nil {
+		return err
+	}
 	// In one step, which os.Rename refuses for folders: there is never a moment without the volume.
 	return unix.Rename(tmp, s.Path(name))
+}
+
+// syncAll makes a copy durable before the record says that it was made: the volume is filled only once.
+func syncAll(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
 }
 
 func isEmpty(dir string) (bool, error) {
