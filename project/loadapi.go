@@ -30,6 +30,9 @@ type LoadRequest struct {
 	Compatibility bool `json:"compatibility,omitempty"`
 	// Scale overrides replicas by service (--scale).
 	Scale map[string]int `json:"scale,omitempty"`
+	// Existing asks for no more than what commands about existing containers need: names, services and what they depend on.
+	// Then files and variables that are missing, and ports that collide, are no errors; nor are keys that are not served.
+	Existing bool `json:"existing,omitempty"`
 	// Pull overrides every pull_policy (--pull); empty: as the file says.
 	Pull PullPolicy `json:"pull,omitempty"`
 	// Key makes the digests of values that may be secret; one fixed random key per data root.

@@ -40,7 +40,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	}
 	res, err := translate.Translate(p, translate.Options{
 		Key: req.Key, Version: req.Version, Scale: req.Scale, Pull: req.Pull,
-		Compatibility: req.Compatibility || compatibility(p),
+		Compatibility: req.Compatibility || compatibility(p), Existing: req.Existing,
 	})
 	if err != nil {
 		reply.Error = project.NewLoadError(err, compose.HintOf(err))
@@ -58,6 +58,7 @@ func options(req project.LoadRequest) compose.Options {
 		Files: req.Files, Stdin: req.Stdin, WorkingDir: req.WorkingDir, ProjectDir: req.ProjectDir,
 		ProjectName: req.ProjectName, Profiles: req.Profiles, EnvFiles: req.EnvFiles,
 		Services: req.Services, NoDeps: req.NoDeps, AllResources: req.AllResources,
+		Lenient: req.Existing, NoEnvResolution: req.Existing,
 	}
 }
 

@@ -189,6 +189,32 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// What cannot be brought up can still be looked at and taken down.
+func TestLoadExisting(t *testing.T) {
+	dir := stack(t)
+	yaml := `services:
+  web: {image: nginx, depends_on: [db], ports: ["80:80"], env_file: none.env, scale: 2, gpus: all}
+  db: {image: postgres, ports: ["80:80"], secrets: [pw, key], volumes: ["data:/d"]}
+volumes: {data: {}}
+secrets: {pw: {environment: NOBODY_SETS}, key: {file: none.txt}}
+`
+	if err := os.WriteFile("compose.yaml", []byte(yaml), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	req := project.LoadRequest{WorkingDir: dir, Key: []byte("k")}
+	if reply := ask(t, req); reply.Error == nil {
+		t.Error("it can be brought up")
+	}
+	req.Existing = true
+	reply := ask(t, req)
+	if reply.Error != nil {
+		t.Fatal(reply.Error)
+	}
+	if d := reply.Desired; d.Name != "shop" || len(d.Services) != 2 || len(d.Services[1].DependsOn) != 1 || len(d.Volumes) != 1 {
+		t.Errorf("got %+v", d)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	if code, _, errs := command(t, ""); code != 1 || errs != "podc: podc-compose is called by podc, with load or config\n" {
 		t.Errorf("%d %q", code, errs)

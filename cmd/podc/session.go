@@ -48,6 +48,7 @@ func open(c *cli.Context, con *console) (*session, error) {
 type selection struct {
 	services []string
 	noDeps   bool
+	scale    map[string]int
 }
 
 // wish is a project as its compose file describes it.
@@ -71,6 +72,11 @@ func (s *session) load(ctx context.Context, sel selection, whole bool) (wish, er
 	if err != nil {
 		return wish{}, err
 	}
+	return s.answer(ctx, req, whole)
+}
+
+// answer is load for a question of one's own.
+func (s *session) answer(ctx context.Context, req project.LoadRequest, whole bool) (wish, error) {
 	key, saved, err := s.secretKey()
 	if err != nil {
 		return wish{}, err
@@ -118,7 +124,7 @@ func (s *session) loadRequest(sel selection) (project.LoadRequest, error) {
 	req := project.LoadRequest{
 		Files: s.files, WorkingDir: s.con.dir, ProjectDir: s.projectDir, ProjectName: s.projectName,
 		Profiles: s.profiles, EnvFiles: s.envFiles, AllResources: s.allResources, Compatibility: s.compatibility,
-		Services: sel.services, NoDeps: sel.noDeps, Version: version,
+		Services: sel.services, NoDeps: sel.noDeps, Scale: sel.scale, Version: version,
 	}
 	if s.readsStdin() {
 		b, err := readStdin(s.con, 64<<20)
@@ -213,7 +219,8 @@ type target struct {
 }
 
 // target finds the project. With -p and no file, the labels of what exists are enough. With a file, services that it does not
-// know are an error.
+// know are an error; but what keeps it from being brought up, such as a missing file, does not keep it from being looked at and
+// taken down.
 func (s *session) target(ctx context.Context, services []string) (target, error) {
 	labelled := func(name string) (target, error) {
 		return target{Desired: project.Desired{Name: name}, services: services}, checkProjectName(name)
@@ -221,7 +228,7 @@ func (s *session) target(ctx context.Context, services []string) (target, error)
 	if s.projectName != "" && len(s.files) == 0 {
 		return labelled(s.projectName)
 	}
-	w, err := s.load(ctx, selection{}, false)
+	w, err := s.loadExisting(ctx)
 	if name := s.con.env["COMPOSE_PROJECT_NAME"]; errdefs.IsNotFound(err) && len(s.files) == 0 && name != "" {
 		return labelled(name)
 	}
@@ -234,6 +241,23 @@ func (s *session) target(ctx context.Context, services []string) (target, error)
 		}
 	}
 	return target{Desired: *w.Desired, modelled: true, services: services}, nil
+}
+
+// loadExisting reads the compose project leniently where it cannot be read otherwise.
+func (s *session) loadExisting(ctx context.Context) (wish, error) {
+	req, err := s.loadRequest(selection{})
+	if err != nil {
+		return wish{}, err
+	}
+	w, err := s.answer(ctx, req, false)
+	if !errors.As(err, new(*project.LoadError)) {
+		return w, err
+	}
+	req.Existing = true
+	if lenient, again := s.answer(ctx, req, false); again == nil {
+		return lenient, nil
+	}
+	return wish{}, err
 }
 
 // knows reports whether the compose file has a service, in an active profile or not.

@@ -243,7 +243,7 @@ func (opt upOptions) wanted(s *session) (project.Options, error) {
 }
 
 func (s *session) up(ctx context.Context, opt upOptions) error {
-	sel := selection{opt.services, opt.noDeps}
+	sel := selection{opt.services, opt.noDeps, opt.scale}
 	w, err := s.load(ctx, sel, false)
 	if err != nil {
 		return err

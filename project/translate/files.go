@@ -92,6 +92,9 @@ func numericID(key, id string) error {
 
 // content returns what the file will hold, and puts it beside the result if it has no file of its own.
 func (t *translation) content(r fileRef) ([]byte, error) {
+	if t.opt.Existing {
+		return nil, nil
+	}
 	if r.object.File != "" {
 		b, err := compose.ReadFile(r.object.File, r.limit)
 		if err != nil {

@@ -24,6 +24,7 @@ type Options struct {
 	Scale         map[string]int     // replicas by service
 	Pull          project.PullPolicy // overrides every pull_policy; empty: as the files say
 	Compatibility bool               // "_" rather than "-" between the parts of names
+	Existing      bool               // as in project.LoadRequest
 }
 
 // Result is a translated project.
@@ -54,7 +55,11 @@ func Translate(p *compose.Project, opt Options) (*Result, error) {
 	if opt.Compatibility {
 		t.sep = "_"
 	}
-	if err := compose.Join(t.scale(), t.networks(), t.volumes(), t.services(), t.conflicts()); err != nil {
+	err := compose.Join(t.scale(), t.networks(), t.volumes(), t.services())
+	if !opt.Existing {
+		err = compose.Join(err, t.conflicts())
+	}
+	if err != nil {
 		return nil, p.Located(err)
 	}
 	return t.res, nil
