@@ -302,3 +302,39 @@ networks: {other: {}}
 	}
 	s.podc(p("down", "-v")...)
 }
+
+// A file that cannot be brought up any more, because something it needs is gone, does not keep the project from being looked
+// at and taken down.
+func TestCommandsInSpiteOfTheFile(t *testing.T) {
+	s := newStack(t, `
+services:
+  db: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, secrets: [key, word], env_file: a.env, volumes: ['data:/data']}
+  web: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, depends_on: [db], environment: {A: "${A-}"}}
+volumes: {data: {}}
+secrets: {key: {file: key.txt}, word: {environment: WORD}}
+`, "key.txt", "x", "a.env", "A=1")
+	s.load("busybox")
+	s.env = []string{"COMPOSE_PROJECT_NAME=", "WORD=x"}
+	s.podc("up", "-d")
+	s.env = []string{"COMPOSE_PROJECT_NAME="}
+	for _, name := range []string{"key.txt", "a.env"} {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.fails(1, "up", "-d")
+	if rows := s.ps(); len(rows) != 2 {
+		t.Errorf("ps lists %v", rows)
+	}
+	contains(t, s.fails(1, "ps", "nobody"), "no such service: nobody")
+	s.exec("db", "test", "-e", "/run/secrets/key")
+	s.podc("logs", "db")
+	s.podc("restart", "web")
+	s.podc("stop", "-t", "0")
+	s.podc("start", "web")
+	s.podc("rm", "-s", "-f", "web")
+	s.podc("down", "-v")
+	if v := s.volumes(); len(v) > 0 {
+		t.Errorf("left are %v", v)
+	}
+}
