@@ -197,7 +197,7 @@ func (s *session) secretKey() (key []byte, saved bool, err error) {
 
 // firstKey saves key unless another process was quicker; then that one's counts.
 func (s *session) firstKey(path string, key []byte) ([]byte, bool, error) {
-	mine := fmt.Sprintf("%s.%d", path, os.Getpid())
+	mine := path + "." + rand.Text()
 	defer os.Remove(mine)
 	if err := disk.WriteFile(mine, key, 0o600, disk.Durable); err != nil {
 		return key, false, nil
