@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"go.podman.io/image/v5/signature"
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage/pkg/configfile"
 
 	"podc.example/podc/engine"
 )
@@ -102,7 +102,7 @@ func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReferen
 // does; one that cannot be read is an error, never a reason to accept.
 func (s *Store) policy() (*signature.PolicyContext, error) {
 	p, err := signature.DefaultPolicy(s.sys)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, configfile.ErrConfigFileNotFound) {
 		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil
 	}
 	if err != nil {
