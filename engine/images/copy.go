@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReferen
 // does; one that cannot be read is an error, never a reason to accept.
 func (s *Store) policy() (*signature.PolicyContext, error) {
 	p, err := signature.DefaultPolicy(s.sys)
-	if errors.Is(err, configfile.ErrConfigFileNotFound) {
+	if errors.Is(err, configfile.ErrConfigFileNotFound) || errors.Is(err, fs.ErrNotExist) {
 		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil
 	}
 	if err != nil {
