@@ -56,11 +56,11 @@ func userMount(m Mount, source string) specs.Mount {
 	if m.Type == MountTmpfs {
 		return tmpfsMount(m)
 	}
-	bind := "rbind"
+	options := []string{"rbind", or(m.Propagation, "rprivate")}
 	if m.NonRecursive {
-		bind = "bind"
+		// crun takes the r of the propagation for one of the bind; with nothing mounted below, it means nothing.
+		options = []string{"bind", strings.TrimPrefix(options[1], "r")}
 	}
-	options := []string{bind, or(m.Propagation, "rprivate")}
 	if m.ReadOnly {
 		options = append(options, "ro")
 	}
