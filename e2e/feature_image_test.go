@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -15,7 +16,7 @@ import (
 	"podc.example/podc/internal/testimage"
 )
 
-// imageFile is one file of an image's layer. A name that ends in a slash is a folder.
+// imageFile is one file of an image's layer. A name that ends in a slash is a folder; "name->target" is a link.
 type imageFile struct {
 	name string
 	mode int64
@@ -57,6 +58,9 @@ func layerOf(t *testing.T, files []imageFile) []byte {
 		h := tar.Header{Name: f.name, Mode: f.mode, Uid: f.uid, Gid: f.uid, Size: int64(len(f.body)), Typeflag: tar.TypeReg}
 		if f.name[len(f.name)-1] == '/' {
 			h.Typeflag = tar.TypeDir
+		}
+		if link, target, ok := strings.Cut(f.name, "->"); ok {
+			h.Name, h.Linkname, h.Typeflag = link, target, tar.TypeSymlink
 		}
 		if err := w.WriteHeader(&h); err != nil {
 			t.Fatal(err)
