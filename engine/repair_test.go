@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -175,4 +176,38 @@ func withCancel(t *testing.T) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	return ctx, cancel
+}
+
+// The clock may be set while containers run: it decides neither whether one lives, nor whether its end counts.
+func TestAClockThatWasSetDecidesNothing(t *testing.T) {
+	for name, off := range map[string]time.Duration{"back": time.Hour, "forth": -1000 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			e := plainEngine(t)
+			cmd, proc := running(t)
+			p := put(t, e, "a", StatusRunning)
+			p.Spec.Container.Restart = RestartPolicy{Name: "always"}
+			p.state.Settled, p.state.Init, p.state.Started = false, proc, time.Now().Add(off)
+			if err := errors.Join(p.save(), p.saveRecord()); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := e.Pod("a"); err != nil || v.Status != StatusRunning {
+				t.Fatalf("while it lives: %s, %v", v.Status, err)
+			}
+			cmd.Process.Kill()
+			cmd.Wait()
+			if err := errors.Join(os.MkdirAll(e.paths.exits(), 0o700), os.WriteFile(e.paths.exit(p.ID), []byte("3"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			now, err := e.read("a")
+			if err != nil || now.state.Status != StatusExited || now.last.ExitCode != 3 {
+				t.Fatalf("after its end: %+v, %v", now.state, err)
+			}
+			if !now.endedAlone() || !now.wantsRestart() {
+				t.Error("its restart policy is not applied")
+			}
+			if now.scheduleRestart(); time.Until(now.state.NextStart) > MaxBackoff {
+				t.Errorf("it is due in %s", time.Until(now.state.NextStart))
+			}
+		})
+	}
 }

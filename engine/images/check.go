@@ -24,6 +24,9 @@ func (s *Store) Check(deep, repair bool) (*engine.CheckReply, error) {
 		return &engine.CheckReply{Problems: problems}, nil
 	}
 	errs := s.store.Repair(report, &storage.RepairOptions{})
+	if err := s.clearScratch(); err != nil {
+		errs = append(errs, err)
+	}
 	_, left, err := s.examine(deep)
 	if err != nil {
 		return nil, errors.Join(append(errs, err)...)
@@ -60,7 +63,7 @@ func (s *Store) examine(deep bool) (storage.CheckReport, []engine.Problem, error
 	}
 	slices.SortStableFunc(problems, func(a, b engine.Problem) int { return strings.Compare(a.Kind, b.Kind) })
 	more, err := s.unresolvable(report)
-	return report, append(problems, more...), err
+	return report, slices.Concat(problems, more, s.leftScratch()), err
 }
 
 // unresolvable finds the images that the store thinks whole and podc could not run.

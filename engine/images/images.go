@@ -32,6 +32,7 @@ import (
 	"github.com/containerd/errdefs"
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
 
 	"podc.example/podc/engine"
 )
@@ -59,6 +60,9 @@ type Store struct {
 	rootID string // tells the pins of one podc root from those of another in a shared store
 	sys    *types.SystemContext
 	tmp    string // where archives are unpacked
+	lock   string // held shared by transfers
+	// private says that nobody but podc keeps files in tmp.
+	private bool
 }
 
 // Open opens the store, and makes it where missing. reexec.Init must have been called first thing in main.
@@ -71,12 +75,13 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration of the image store: %w", err)
 	}
-	st, err := storage.GetStore(opts)
+	clearProbes(opts.GraphRoot)
+	st, err := getStore(opts)
 	if err != nil {
 		return nil, openError(opts, err)
 	}
 	sum := sha256.Sum256([]byte(root))
-	s := &Store{store: st, rootID: fmt.Sprintf("%x", sum[:4]), tmp: temporary(c)}
+	s := &Store{store: st, rootID: fmt.Sprintf("%x", sum[:4]), tmp: temporary(c), lock: filepath.Join(c.RunRoot, "images.lock"), private: c.Private}
 	s.sys = systemContext(c, s.tmp)
 	if c.Private {
 		err = os.MkdirAll(s.tmp, 0o700)
@@ -84,17 +89,35 @@ func Open(c Config) (*Store, error) {
 	return s, err
 }
 
+// strayPatience is how long a process that lost its parent may go on writing.
+const strayPatience = 5 * time.Second
+
+// getStore opens the store. That clears away what killed transfers left, which fails while a child of one, which unpacks a
+// layer and tells nobody when it has noticed the death of its parent, still writes there.
+func getStore(opts storage.StoreOptions) (storage.Store, error) {
+	for end := time.Now().Add(strayPatience); ; <-time.After(50 * time.Millisecond) {
+		st, err := storage.GetStore(opts)
+		if !errors.Is(err, unix.ENOTEMPTY) || time.Now().After(end) {
+			return st, err
+		}
+	}
+}
+
+// noHomeMount keeps containers/storage from mounting its folder over itself as long as a process has it open. Whoever makes a
+// root filesystem meanwhile would find the layers in that mount, and the mount gone a moment later.
+const noHomeMount = "overlay.skip_mount_home=true"
+
 func storeOptions(c Config) (storage.StoreOptions, error) {
 	if c.Private {
 		return storage.StoreOptions{
-			GraphRoot:       filepath.Join(c.Root, "storage"),
-			RunRoot:         filepath.Join(c.RunRoot, "storage"),
-			GraphDriverName: "overlay",
+			GraphRoot: filepath.Join(c.Root, "storage"), RunRoot: filepath.Join(c.RunRoot, "storage"),
+			GraphDriverName: "overlay", GraphDriverOptions: []string{noHomeMount},
 		}, nil
 	}
 	opts, err := storage.DefaultStoreOptions()
 	// Pins have to outlive a reboot and to be seen by others, so podc's records are never transient.
 	opts.TransientStore = false
+	opts.GraphDriverOptions = append(opts.GraphDriverOptions, noHomeMount)
 	return opts, err
 }
 

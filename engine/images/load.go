@@ -20,6 +20,11 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 			err = fmt.Errorf("cannot load %s: %w", name, err)
 		}
 	}()
+	release, err := s.transferring()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	progress.say(engine.ImageEvent{ID: name, Status: "Working", Text: "Reading"})
 	archive, err := s.open(ctx, r, name, progress)
 	if err != nil {

@@ -45,6 +45,11 @@ func (s *Store) Pull(ctx context.Context, ref string, policy Policy, progress Pr
 			return sum, err
 		}
 	}
+	release, err := s.transferring()
+	if err != nil {
+		return engine.ImageSummary{}, err
+	}
+	defer release()
 	progress.say(engine.ImageEvent{ID: ref, Status: "Working", Text: "Pulling"})
 	sum, err := s.fetch(ctx, named, ref, progress)
 	if err != nil {

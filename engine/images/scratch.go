@@ -1,0 +1,69 @@
+package images
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
+)
+
+// Transfers write temporary files. One that was killed leaves them; whoever transfers holds a lock shared, so that who gets
+// it alone knows that all of them are left over.
+
+// loadPrefix begins the names of the folders in which archives are laid out, with the id of the podc root.
+func (s *Store) loadPrefix() string { return "podc-load-" + s.rootID + "-" }
+
+// transferring keeps temporary files from being cleared away until release is called; left ones go before.
+func (s *Store) transferring() (release func(), err error) {
+	if err := s.clearScratch(); err != nil {
+		return nil, err
+	}
+	l, err := disk.LockShared(s.lock)
+	if err != nil {
+		return nil, err
+	}
+	return l.Unlock, nil
+}
+
+// clearScratch removes what killed transfers left, unless one is under way.
+func (s *Store) clearScratch() error {
+	l, err := disk.TryLock(s.lock)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	var errs []error
+	for _, path := range s.scratch() {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}
+
+// leftScratch names what killed transfers left.
+func (s *Store) leftScratch() []engine.Problem {
+	l, err := disk.TryLock(s.lock)
+	if err != nil {
+		return nil // a transfer is under way
+	}
+	defer l.Unlock()
+	var problems []engine.Problem
+	for _, path := range s.scratch() {
+		problems = append(problems, engine.Problem{Kind: "file", Object: path, Detail: "left by a transfer that was killed"})
+	}
+	return problems
+}
+
+// scratch lists temporary files: in a private store all that is in their folder, else what bears podc's name.
+func (s *Store) scratch() []string {
+	pattern := s.loadPrefix() + "*"
+	if s.private {
+		pattern = "*"
+	}
+	paths, _ := filepath.Glob(filepath.Join(s.tmp, pattern))
+	return paths
+}
