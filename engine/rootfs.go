@@ -28,14 +28,15 @@ func mountRootfs(layers []string, diff, work, merged string) error {
 			return err
 		}
 	}
-	// A volatile overlay leaves this mark so that nobody trusts it after a crash. podc takes that risk knowingly.
-	if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
-		return err
-	}
 	if err := copyTopMode(layers, diff); err != nil {
 		return err
 	}
 	fd, err := overlayContext(layers, diff, work)
+	// It may also be that a mount on which the layers lay has gone: podman, and others with containers/storage, mount its
+	// folder over itself as long as they have it open.
+	for try := 0; errors.Is(err, unix.EINVAL) && try < 10; try++ {
+		fd, err = overlayContext(layers, diff, work)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot mount the root filesystem: %w", err)
 	}
@@ -49,6 +50,10 @@ func mountRootfs(layers []string, diff, work, merged string) error {
 // overlayContext makes a detached overlay mount. The layers are given one by one (lowerdir+, Linux 6.8), which no page size
 // limits; older kernels take one string of at most a page.
 func overlayContext(layers []string, diff, work string) (int, error) {
+	// A volatile overlay leaves this mark so that nobody trusts it after a crash. podc takes that risk knowingly.
+	if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
+		return -1, err
+	}
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
