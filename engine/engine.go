@@ -71,11 +71,20 @@ func (e *Engine) RootID() string { return e.paths.id }
 
 // rootID derives the id from the data root, so that it is the same in every process and after every reboot.
 func rootID(data string) string {
-	if real, err := filepath.EvalSymlinks(data); err == nil {
-		data = real
-	}
-	sum := sha256.Sum256([]byte(filepath.Clean(data)))
+	sum := sha256.Sum256([]byte(realPath(filepath.Clean(data))))
 	return hex.EncodeToString(sum[:4])
+}
+
+// realPath resolves the links of path, as far as it exists: what it is must not change when it is made.
+func realPath(path string) string {
+	for dir, rest := path, ""; ; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if dir == filepath.Dir(dir) {
+			return path
+		}
+	}
 }
 
 // newID returns the random id of a container, in docker's form.

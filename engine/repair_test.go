@@ -211,3 +211,22 @@ func TestAClockThatWasSetDecidesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A root that does not exist yet has the id that it will have, wherever links lead.
+func TestTheIDOfARootStaysWhenItIsMade(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o700), os.Symlink("real", filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "link", "a", "b")
+	before := rootID(path)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if after, real := rootID(path), rootID(filepath.Join(dir, "real", "a", "b")); before != after || after != real {
+		t.Errorf("%s before, %s after, %s by its real name", before, after, real)
+	}
+}
