@@ -28,7 +28,8 @@ type paths struct {
 }
 
 func newPaths(data, run string) paths {
-	return paths{id: rootID(data), data: filepath.Clean(data), run: filepath.Clean(run)}
+	// Real paths, since that is what the kernel's list of mounts has.
+	return paths{id: rootID(data), data: realPath(filepath.Clean(data)), run: realPath(filepath.Clean(run))}
 }
 
 func (p paths) pods() string               { return filepath.Join(p.data, "pods") }
