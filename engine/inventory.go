@@ -51,12 +51,19 @@ func mountsBelow(dir string) []string {
 	var list []string
 	b, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
-			list = append(list, f[4])
+		f := strings.Fields(line)
+		if len(f) < 5 {
+			continue
+		}
+		if path := unescape.Replace(f[4]); strings.HasPrefix(path, dir+"/") {
+			list = append(list, path)
 		}
 	}
 	return list
 }
+
+// unescape undoes what the kernel writes for the separators of its list of mounts.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 func unmountBelow(dir string) error {
 	var errs []error
