@@ -22,7 +22,7 @@ func (e *Engine) loadDead(name string, damage error) *pod {
 		sum := sha256.Sum256([]byte(name)) // nothing bears it
 		p.state = state{ID: hex.EncodeToString(sum[:])}
 	}
-	p.ID, p.Spec.Name, p.Spec.Group = p.state.ID, name, p.state.Group
+	p.ID, p.Spec.Name, p.Spec.Group, p.Volumes = p.state.ID, name, p.state.Group, p.state.Volumes
 	if p.state.Boot != bootID() {
 		p.state = state{Boot: bootID()}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/containerd/errdefs"
 )
 
 func TestADamagedRecordHarmsOnePod(t *testing.T) {
@@ -14,6 +16,10 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := plainEngine(t)
 			bad, good := put(t, e, "bad", StatusExited), put(t, e, "good", StatusExited)
+			bad.Volumes = map[string]string{"/data": "precious"}
+			if err := bad.save(); err != nil {
+				t.Fatal(err)
+			}
 			if err := os.WriteFile(e.paths.spec("bad"), []byte(damage), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -23,6 +29,9 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 			}
 			if err := e.StartPod(t.Context(), "bad"); err == nil || !strings.Contains(err.Error(), "damaged") {
 				t.Errorf("start: %v", err)
+			}
+			if err := e.RemoveVolume(t.Context(), "precious"); !errdefs.IsFailedPrecondition(err) {
+				t.Errorf("its volume: %v", err)
 			}
 			found, err := e.findings()
 			if err != nil || len(found) != 1 || found[0].Object != "bad" || !found[0].drastic {

@@ -29,9 +29,11 @@ type record struct {
 // state is what a pod does. It lies in RUN; only update writes it, under the pod's lock.
 type state struct {
 	Boot string `json:"boot"` // state of another boot is not believed
-	// ID and Group repeat the record: they are needed to clear away a pod whose record is damaged.
-	ID     string `json:"id"`
-	Group  string `json:"group"`
+	// ID, Group and Volumes repeat the record: they are needed to clear away a pod whose record is damaged, and to keep what it
+	// uses until then.
+	ID      string            `json:"id"`
+	Group   string            `json:"group"`
+	Volumes map[string]string `json:"volumes,omitempty"`
 	Status Status `json:"status"`
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
@@ -173,7 +175,7 @@ func (e *Engine) stateAfterBoot(p *pod) state {
 }
 
 func (p *pod) save() error {
-	p.state.Boot, p.state.ID, p.state.Group = bootID(), p.ID, p.Spec.Group
+	p.state.Boot, p.state.ID, p.state.Group, p.state.Volumes = bootID(), p.ID, p.Spec.Group, p.Volumes
 	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
 		return fmt.Errorf("cannot save the state of pod %q: %w", p.Spec.Name, err)
 	}
