@@ -34,7 +34,7 @@ type state struct {
 	ID      string            `json:"id"`
 	Group   string            `json:"group"`
 	Volumes map[string]string `json:"volumes,omitempty"`
-	Status Status `json:"status"`
+	Status  Status            `json:"status"`
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
 	// Halting says that a stop is under way. Once its process has died nobody knows whether the signal was sent.
