@@ -47,7 +47,7 @@ func (p *pod) settle(ctx context.Context) error {
 	if p.state.Status == StatusRestarting {
 		return p.clearRuntime()
 	}
-	if p.state.Status == StatusExited && p.endedAlone() && p.wantsRestart() {
+	if p.restartsNext() {
 		if err := p.clearRuntime(); err != nil {
 			return err
 		}
@@ -64,6 +64,11 @@ func (p *pod) settle(ctx context.Context) error {
 		return p.e.settleProvider(ctx, p.Spec.Network.Pod)
 	}
 	return nil
+}
+
+// restartsNext reports whether a run has ended, and the pod is to be started again as soon as somebody settles it.
+func (p *pod) restartsNext() bool {
+	return p.state.Status == StatusExited && !p.state.Settled && p.endedAlone() && p.wantsRestart()
 }
 
 // endedAlone tells the end of a run that took place from a start that failed half-way.

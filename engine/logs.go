@@ -270,8 +270,7 @@ func (r *logReader) ended() bool {
 	if r.opt.Stay || p.state.Status == StatusRunning || p.state.Status == StatusRestarting {
 		return false
 	}
-	// Between an end and what follows from it by policy, the pod looks exited.
-	return p.state.Settled || !p.endedAlone() || !p.wantsRestart()
+	return !p.restartsNext()
 }
 
 // maxWaitLine bounds a line shown in an error.

@@ -36,6 +36,23 @@ func TestRestartPolicies(t *testing.T) {
 	}
 }
 
+func TestAnEndThatARestartFollowsIsNoEnd(t *testing.T) {
+	p := &pod{}
+	p.Spec.Container.Restart.Name = "on-failure"
+	p.state = state{Status: StatusRunning, Started: time.Now()}
+	p.ended(lastRun{Started: p.state.Started, Finished: time.Now(), ExitCode: 1, ExitKnown: true})
+	if s := p.view().Status; s != StatusRestarting {
+		t.Errorf("before it is settled, it is %s", s)
+	}
+	if s := p.duty().Pod.Status; s != StatusExited {
+		t.Errorf("to the monitor, which settles it, it is %s", s)
+	}
+	p.state.Settled = true // a stop, say, made it so
+	if s := p.view().Status; s != StatusExited {
+		t.Errorf("settled, it is %s", s)
+	}
+}
+
 func TestBackoffDoublesUpToAMinuteAndForgets(t *testing.T) {
 	p := &pod{}
 	run := func(d time.Duration) time.Duration {

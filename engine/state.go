@@ -256,6 +256,9 @@ func (p *pod) view() Pod {
 	if s.Started.IsZero() {
 		v.Started = l.Started
 	}
+	if p.restartsNext() {
+		v.Status = StatusRestarting
+	}
 	if s.Status == StatusRunning {
 		v.Pid, v.Health, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Probes, s.Halting
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false

@@ -58,6 +58,7 @@ func (e *Engine) Duties(group string) ([]Duty, error) {
 
 func (p *pod) duty() Duty {
 	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck(), init: p.state.Init, conmon: p.state.Conmon}
+	d.Pod.Status = p.state.Status // an end that is to be settled first is no restart yet
 	if p.state.Status == StatusRestarting {
 		d.NextStart = p.state.NextStart
 	}
