@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -155,10 +156,26 @@ func removeCgroupTree(dir string) error {
 	}
 }
 
+// awaitIdle takes the active lock if nobody starts anything. Without a pod nobody is meant to stay: then helpers that are
+// about to end are waited for.
+func (e *Engine) awaitIdle(ctx context.Context) (*disk.Lock, error) {
+	if len(listDir(e.paths.pods())) > 0 {
+		return disk.TryLock(e.paths.activeLock())
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastPatience)
+	defer cancel()
+	for _, pid := range cgroupPids(e.paths.cgroup() + "/helpers") {
+		if err := findProcess(pid).wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return disk.LockWait(ctx, e.paths.activeLock(), nil)
+}
+
 // removeIdleCgroups removes the parent cgroups of this root if no container and no helper is in them. Whoever starts one
 // holds the active lock shared meanwhile, so that the parent does not vanish under it.
-func (e *Engine) removeIdleCgroups() error {
-	l, err := disk.TryLock(e.paths.activeLock())
+func (e *Engine) removeIdleCgroups(ctx context.Context) error {
+	l, err := e.awaitIdle(ctx)
 	if err != nil {
 		return nil // somebody is starting something: not idle
 	}

@@ -56,7 +56,7 @@ func (e *Engine) repair(ctx context.Context, all bool) ([]Problem, error) {
 		}
 		mended = append(mended, f.Problem)
 	}
-	errs = append(errs, e.detachDead(ctx), e.net.GC(ctx, nil), e.removeIdleCgroups())
+	errs = append(errs, e.detachDead(ctx), e.net.GC(ctx, nil), e.removeIdleCgroups(ctx))
 	return mended, errors.Join(errs...)
 }
 

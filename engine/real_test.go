@@ -81,7 +81,7 @@ func realEngine(t *testing.T) *Engine {
 				t.Error(err)
 			}
 		}
-		if err := e.removeIdleCgroups(); err != nil {
+		if err := e.removeIdleCgroups(context.Background()); err != nil {
 			t.Error(err)
 		}
 		left, err := e.Check(ctx)
