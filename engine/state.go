@@ -76,6 +76,8 @@ type pod struct {
 	lost  error // why the state was not found on disk, if it should have been there
 	// ending says that the container has ended and conmon has not noted it yet: the code is still to come.
 	ending bool
+	// unrecorded says that refresh has found the end of the run: it is not on record yet.
+	unrecorded bool
 }
 
 // lockDeadline bounds the wait for a pod's lock. A holder starts or stops the pod, which has deadlines of its own.
@@ -217,7 +219,7 @@ func (p *pod) refresh() {
 // ended notes the end of a run; what follows (restart, or nothing) is settle's business.
 func (p *pod) ended(end lastRun) {
 	end.ByUser = p.state.Stopping
-	p.last = end
+	p.last, p.unrecorded = end, true
 	p.state.Status, p.state.Halting = StatusExited, false
 	p.state.Init = process{}
 	if p.state.Health != HealthNone {

@@ -23,6 +23,8 @@ type Duty struct {
 	Names bool
 	// Settled says that nothing of the last run is left to clear away, and no start is under way.
 	Settled bool
+	// Due says that the run has ended, nobody has put that on record yet, and nobody else was asked to.
+	Due bool
 
 	init, conmon process // of the run under way
 }
@@ -59,6 +61,7 @@ func (e *Engine) Duties(group string) ([]Duty, error) {
 func (p *pod) duty() Duty {
 	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck(), init: p.state.Init, conmon: p.state.Conmon}
 	d.Pod.Status = p.state.Status // an end that is to be settled first is no restart yet
+	d.Due = p.unrecorded && !p.state.Stopping
 	if p.state.Status == StatusRestarting {
 		d.NextStart = p.state.NextStart
 	}

@@ -100,7 +100,7 @@ func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, ti
 		return false
 	case !d.Settled:
 		wait := settleGrace - time.Since(unsettled)
-		if wait > 0 {
+		if wait > 0 && !d.Due { // a run may be over before it was seen
 			timer.Reset(wait)
 			return true
 		}
