@@ -270,9 +270,18 @@ volumes: {data: {}}
 networks: {other: {}}
 `)
 	s.load("busybox")
-	s.podc("up", "-d")
-	if err := os.Rename(filepath.Join(s.dir, "compose.yaml"), filepath.Join(s.dir, "gone")); err != nil {
+	file := filepath.Join(s.dir, "compose.yaml")
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.Remove(file)
+	}
+	if err != nil {
 		t.Fatal(err)
+	}
+	up := s.cmd(t.Context(), "-f", "-", "up", "-d", "--progress", "quiet")
+	up.Stdin = strings.NewReader(string(text))
+	if out, err := up.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
 	}
 	pid := s.pid("p-web-1")
 	p := func(args ...string) []string { return append([]string{"-p", "p"}, args...) }
