@@ -23,6 +23,7 @@ func TestAKilledDownWithVolumesIsFinishedByTheNext(t *testing.T) {
 		{"podc with its helpers", (*stack).killAll},
 	} {
 		t.Run(victim.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStack(t, three, "key.txt", "secret")
 			s.load("busybox")
 			before := census(s)
@@ -209,6 +210,7 @@ func (s *stack) within(d time.Duration, args ...string) {
 
 // A monitor that hangs holds nobody up for longer than its deadlines, and is replaced.
 func TestAHungMonitorIsReplaced(t *testing.T) {
+	t.Parallel() // it is mostly waiting
 	s := newStack(t, supervised)
 	s.load("busybox")
 	s.podc("up", "-d", "--wait")
@@ -232,6 +234,7 @@ func TestAHungMonitorIsReplaced(t *testing.T) {
 
 // A conmon that hangs does not note the end of its container: the stop does without it.
 func TestAHungConmonDoesNotHoldUpAStop(t *testing.T) {
+	t.Parallel() // it is mostly waiting
 	s := newStack(t, web)
 	s.load("busybox")
 	s.podc("up", "-d")
