@@ -77,9 +77,7 @@ func (p *pod) endedAlone() bool {
 }
 
 func (p *pod) saveLast() error {
-	if _, err := os.Stat(filepath.Join(p.e.paths.conmonDir(p.Spec.Name), "oom")); err == nil {
-		p.last.OOMKilled = true
-	}
+	p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory()
 	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -203,7 +204,9 @@ func (p *pod) refresh() {
 	if p.state.Status != StatusRunning {
 		return
 	}
+	oom := p.outOfMemory() // first: it goes after the exit file
 	if end, ok := p.e.readExit(p.ID, p.state.Started); ok {
+		end.OOMKilled = oom
 		p.ended(end)
 		return
 	}
@@ -225,6 +228,12 @@ func (p *pod) ended(end lastRun) {
 	if p.state.Health != HealthNone {
 		p.state.Health = HealthUnhealthy
 	}
+}
+
+// outOfMemory reports whether conmon noted that the kernel killed for want of memory in this run.
+func (p *pod) outOfMemory() bool {
+	_, err := os.Stat(filepath.Join(p.e.paths.conmonDir(p.Spec.Name), "oom"))
+	return err == nil
 }
 
 // readExit reads what conmon noted of the end of a container.
