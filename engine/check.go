@@ -100,7 +100,7 @@ func (e *Engine) Tidy(ctx context.Context, group string) error {
 		err = e.AwaitMonitorEnd(ctx, group)
 	}
 	_, repairErr := e.repair(ctx, false)
-	return errors.Join(err, repairErr)
+	return errors.Join(err, repairErr, e.emptyTrash()) // its folder may be all that is left
 }
 
 // finding is a Problem and the way to mend it; nil if that is for people to decide.
