@@ -150,7 +150,11 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	return a
 }
 
-func (a *attached) say(pod, text string) { a.pods.pods[pod].lines <- text }
+// say has a container write a line, and waits until it has been shown.
+func (a *attached) say(pod, text string) {
+	a.pods.pods[pod].lines <- text
+	synctest.Wait()
+}
 
 func TestAttachedEndsWithItsContainers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
