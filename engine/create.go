@@ -130,7 +130,7 @@ func (p *pod) make(ctx context.Context, files []File) error {
 	if err := p.mount(); err != nil {
 		return err
 	}
-	return p.makeVolumes(ctx)
+	return p.makeVolumes(ctx, false)
 }
 
 func (p *pod) mount() error {
@@ -159,9 +159,16 @@ func (p *pod) volumeMounts() []Mount {
 	return list
 }
 
-// makeVolumes makes the volumes that are not there yet, and fills the empty ones from the image.
-func (p *pod) makeVolumes(ctx context.Context) error {
+// makeVolumes makes the volumes that are not there yet, and fills the empty ones from the image. Before a start those that are
+// there are left alone: by then the root filesystem has mount points that are none of the image's.
+func (p *pod) makeVolumes(ctx context.Context, again bool) error {
 	for _, m := range p.volumeMounts() {
+		if _, err := p.e.volumes.Get(p.Volumes[m.Target]); again && !errdefs.IsNotFound(err) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		v := volumes.Volume{Name: p.Volumes[m.Target], Labels: m.Labels, Anonymous: m.Source == ""}
 		if _, err := p.e.volumes.Create(ctx, v); err != nil {
 			return err
@@ -171,7 +178,7 @@ func (p *pod) makeVolumes(ctx context.Context) error {
 		}
 		source, err := realPathInRoot(p.e.paths.merged(p.Spec.Name), m.Target)
 		if fi, serr := os.Stat(source); err != nil || serr != nil || !fi.IsDir() {
-			source = "" // the image has no folder there: the volume stays as it is
+			continue // the image has no folder there: the volume stays as it is
 		}
 		if err := p.e.volumes.Seed(ctx, v.Name, source); err != nil {
 			return err

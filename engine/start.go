@@ -101,7 +101,7 @@ func (p *pod) launch(ctx context.Context) error {
 	if err := p.mount(); err != nil {
 		return err
 	}
-	if err := p.makeVolumes(ctx); err != nil {
+	if err := p.makeVolumes(ctx, true); err != nil {
 		return err
 	}
 	hostname, err := p.hostname()

@@ -16,9 +16,9 @@ import (
 )
 
 // Seed offers an empty volume the content of the folder source (a path inside a mounted image, already resolved within it):
-// files with their owners, modes, times, links and extended attributes, and owner and mode of the folder itself. It does so
-// at most once in a volume's life, and only while the volume is empty. An empty source is offered as well: nothing is
-// copied, and the volume keeps its first owner.
+// files with their owners, modes, times, links and extended attributes, and owner and mode of the folder itself. It takes
+// content at most once in its life, and only while it is empty. An empty source gives it no more than owner and mode, if it is
+// the first to do so; another may still fill it.
 func (s *Store) Seed(ctx context.Context, name, source string) error {
 	if v, err := s.Get(name); err != nil || v.Seeded {
 		return err
@@ -32,21 +32,40 @@ func (s *Store) Seed(ctx context.Context, name, source string) error {
 	if err != nil || v.Seeded {
 		return err
 	}
-	empty, err := isEmpty(s.Path(name))
+	bare, err := isEmpty(source)
+	if err != nil || bare && v.Owned {
+		return err
+	}
+	fresh, err := s.isFresh(name)
 	if err != nil {
 		return err
 	}
-	if empty && source != "" {
+	if fresh {
 		if err := s.fill(name, source); err != nil {
 			return fmt.Errorf("cannot fill volume %q from the image: %w", name, err)
 		}
 	}
-	v.Seeded = true
+	v.Seeded, v.Owned = !bare || !fresh, true
 	return disk.WriteJSON(s.record(name), v, disk.Durable)
 }
 
-// fill copies beside the volume and swaps the copy in, so that a copy cut short is never taken for the user's data.
+// seed is where content waits, complete, to be moved into a volume.
+func (s *Store) seed(name string) string { return filepath.Join(s.dir, name, ".seeded") }
+
+// isFresh reports whether a volume is empty, or was being filled when somebody died.
+func (s *Store) isFresh(name string) (bool, error) {
+	if _, err := os.Lstat(s.seed(name)); err == nil {
+		return true, nil
+	}
+	return isEmpty(s.Path(name))
+}
+
+// fill copies beside the volume first, so that a copy cut short is never taken for the user's data; then it moves the copy in.
 func (s *Store) fill(name, source string) error {
+	seed := s.seed(name)
+	if _, err := os.Lstat(seed); err == nil {
+		return moveIn(seed, s.Path(name))
+	}
 	tmp := filepath.Join(s.dir, name, ".seed")
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
@@ -58,8 +77,33 @@ func (s *Store) fill(name, source string) error {
 	if err := syncAll(tmp); err != nil {
 		return err
 	}
-	// In one step, which os.Rename refuses for folders: there is never a moment without the volume.
-	return unix.Rename(tmp, s.Path(name))
+	if err := os.Rename(tmp, seed); err != nil {
+		return err
+	}
+	return moveIn(seed, s.Path(name))
+}
+
+// moveIn moves what is in a folder into another, entry by entry: a container may have the other one mounted, so that it must
+// stay what it is. What has come into it meanwhile is not replaced. A move that was cut short can be done again.
+func moveIn(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(from, e.Name()), unix.AT_FDCWD, filepath.Join(to, e.Name()), unix.RENAME_NOREPLACE)
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return &os.LinkError{Op: "rename", Old: e.Name(), New: to, Err: err}
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(from, &st); err != nil {
+		return err
+	}
+	if err := errors.Join(copyMeta(from, to, &st), disk.SyncDir(to)); err != nil {
+		return err
+	}
+	return os.RemoveAll(from)
 }
 
 // syncAll makes a copy durable before the record says that it was made: the volume is filled only once.

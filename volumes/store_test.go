@@ -88,6 +88,64 @@ func TestASeedCutShortIsTakenUpAgain(t *testing.T) {
 	}
 }
 
+func TestAFillingCutShortGoesOn(t *testing.T) {
+	s := Open(t.TempDir())
+	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	source := t.TempDir()
+	for path, text := range map[string]string{s.seed("v") + "/rest": "rest", s.Path("v") + "/moved": "moved", source + "/new": "new"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Seed(t.Context(), "v", source); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(s.Path("v"))
+	if err != nil || len(entries) != 2 || entries[0].Name() != "moved" || entries[1].Name() != "rest" {
+		t.Errorf("the volume has %v, %v", entries, err)
+	}
+	if v, err := s.Get("v"); err != nil || !v.Seeded {
+		t.Errorf("the record says %+v, %v", v, err)
+	}
+}
+
+// Whoever mounts a volume first need not be the one whose image has something for it, and may run by then.
+func TestAVolumeIsFilledByTheFirstThatHasSomething(t *testing.T) {
+	s := Open(t.TempDir())
+	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	mounted, err := os.Open(s.Path("v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mounted.Close()
+	bare, other, full := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := errors.Join(os.Chmod(bare, 0o700), os.Chmod(other, 0o711), os.Chmod(full, 0o750), os.WriteFile(filepath.Join(full, "f"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		source string
+		mode   os.FileMode
+		files  int
+	}{{bare, 0o700, 0}, {other, 0o700, 0}, {full, 0o750, 1}, {bare, 0o750, 1}} {
+		if err := s.Seed(t.Context(), "v", step.source); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := mounted.Stat()
+		entries, rerr := os.ReadDir(s.Path("v"))
+		now, serr := os.Stat(s.Path("v"))
+		if err := errors.Join(err, rerr, serr); err != nil {
+			t.Fatal(err)
+		}
+		if fi.Mode().Perm() != step.mode || len(entries) != step.files || !os.SameFile(fi, now) {
+			t.Errorf("after %+v: mode %o, %v", step, fi.Mode().Perm(), entries)
+		}
+	}
+}
+
 func TestNamesDoNotLeaveTheStore(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "volume.json"), []byte("{}"), 0o600); err != nil {

@@ -12,6 +12,8 @@ type Volume struct {
 	Options   map[string]string `json:"options,omitempty"`
 	Anonymous bool              `json:"anonymous,omitempty"`
 	Created   time.Time         `json:"created"`
-	// Seeded says that the volume has been offered an image's content once, whether or not it took any.
+	// Seeded says that the volume has taken an image's content, or has been found to have some of its own.
 	Seeded bool `json:"seeded,omitempty"`
+	// Owned says that it has taken owner and mode of an image's folder.
+	Owned bool `json:"owned,omitempty"`
 }
