@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -180,8 +181,10 @@ func (p *argParser) long(arg string) error {
 
 // cluster takes "-it", "-eA=1", "-f=x", "-f x", given without the dash.
 func (p *argParser) cluster(arg string) error {
-	for i, r := range arg {
-		name, tail := string(r), arg[i+len(string(r)):]
+	for rest := arg; rest != ""; {
+		_, size := utf8.DecodeRuneInString(rest)
+		name, tail := rest[:size], rest[size:]
+		rest = tail
 		if name == "h" {
 			p.asksHelp = true
 			continue

@@ -144,7 +144,7 @@ func TestArgumentsWarn(t *testing.T) {
 
 // FuzzArguments: whatever is typed, the rewritten line parses, and operands are neither lost nor invented.
 func FuzzArguments(f *testing.F) {
-	for _, s := range []string{"up\x00-d\x00web", "exec\x00-eA=1\x00web\x00ls", "-f\x00x\x00logs\x00-f", "up\x00--\x00-d", "-\x80=é"} {
+	for _, s := range []string{"up\x00-d\x00web", "exec\x00-eA=1\x00web\x00ls", "-f\x00x\x00logs\x00-f", "up\x00--\x00-d", "-\x80=é", "-\xb2"} {
 		f.Add(s)
 	}
 	con, _, _ := testConsole()
