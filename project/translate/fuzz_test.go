@@ -34,7 +34,7 @@ func attempt(t *testing.T, dir string, yaml []byte) []byte {
 		WorkingDir: dir, Files: []string{"-"}, Stdin: yaml, ProjectName: "p", Environment: map[string]string{"PW": "x"},
 	})
 	if err != nil {
-		return []byte(err.Error())
+		return []byte("refused") // of several faults, the loader tells any
 	}
 	res, err := Translate(p, Options{Key: []byte("k")})
 	if err != nil {
