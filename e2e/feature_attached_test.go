@@ -160,10 +160,14 @@ services:
 func TestEndsOfAttachedUp(t *testing.T) {
 	s := newStack(t, `
 services:
-  job: {image: localhost/podc-busybox, command: sh -c 'echo job; exit 0'}
-  other: {image: localhost/podc-busybox, command: sh -c 'sleep 0.2; exit 0'}
-  server: {image: localhost/podc-busybox, command: [sh, -c, 'trap "exit 42" TERM; while :; do sleep 0.05; done'], profiles: [server]}
-  failing: {image: localhost/podc-busybox, command: sh -c 'sleep 0.2; exit 7', profiles: [failing]}
+  job: {image: localhost/podc-busybox, command: sh -c 'echo job; exit 0', depends_on: &ready {server: {condition: service_healthy, required: false}}}
+  other: {image: localhost/podc-busybox, command: sh -c 'sleep 0.2; exit 0', depends_on: *ready}
+  failing: {image: localhost/podc-busybox, command: sh -c 'sleep 0.2; exit 7', profiles: [failing], depends_on: *ready}
+  server: # healthy once it has its trap: until then it cannot be stopped politely
+    image: localhost/podc-busybox
+    command: [sh, -c, 'trap "exit 42" TERM; touch /ready; while :; do sleep 0.05; done']
+    healthcheck: {test: test -e /ready, start_period: 10s, start_interval: 50ms}
+    profiles: [server]
 `)
 	s.load("busybox")
 	s.behaves("it ends when nothing runs any more", func(s *stack) {
