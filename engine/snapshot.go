@@ -96,8 +96,14 @@ func (e *Engine) read(name string) (*pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.refresh()
-	return p, nil
+	if p.refresh(); !p.unrecorded || p.last.ExitKnown {
+		return p, nil
+	}
+	// An end that nobody saw, unless somebody settled it between the look at the state and that at the exit file.
+	if p, err = e.load(name); err == nil {
+		p.refresh()
+	}
+	return p, err
 }
 
 // readAll reads every pod, by name, on all processors: most of a short command's time goes into it.

@@ -201,22 +201,26 @@ func (s state) equal(o state) bool {
 // refresh brings the state in line with the kernel: a run whose exit file exists, or whose processes are gone, has ended.
 // It has no side effect but on p, so it serves readers without the lock as well.
 func (p *pod) refresh() {
-	if p.state.Status != StatusRunning {
-		return
-	}
-	oom := p.outOfMemory() // first: it goes after the exit file
-	if end, ok := p.e.readExit(p.ID, p.state.Started); ok {
-		end.OOMKilled = oom
-		p.ended(end)
-		return
-	}
-	if p.state.Init.life() == living {
+	if p.state.Status != StatusRunning || p.noted() || p.state.Init.life() == living {
 		return
 	}
 	if p.ending = p.state.Conmon.alive(); p.ending {
 		return // the run is not over for us
 	}
-	p.ended(lastRun{Started: p.state.Started, Finished: time.Now(), ExitCode: 255})
+	if !p.noted() { // conmon may have written it since the first look, and ended
+		p.ended(lastRun{Started: p.state.Started, Finished: time.Now(), ExitCode: 255})
+	}
+}
+
+// noted takes the end of the run from what conmon has written, if it has.
+func (p *pod) noted() bool {
+	oom := p.outOfMemory() // first: it goes after the exit file
+	end, ok := p.e.readExit(p.ID, p.state.Started)
+	if ok {
+		end.OOMKilled = oom
+		p.ended(end)
+	}
+	return ok
 }
 
 // ended notes the end of a run; what follows (restart, or nothing) is settle's business.
