@@ -249,16 +249,19 @@ services:
 	s.podc("up", "-d", "hungry", "stubborn", "polite", "ended")
 	s.behaves("memory beyond the limit kills, and that is noted", func(s *stack) {
 		s.ended("hungry", 137)
-		var state struct {
-			OOMKilled bool `json:"oom_killed"`
-		}
-		b, err := os.ReadFile(filepath.Join(s.root, "pods/p-hungry-1/last.json"))
-		if err == nil {
-			err = json.Unmarshal(b, &state)
-		}
-		if err != nil || !state.OOMKilled {
-			s.t.Errorf("the record says %s (%v)", b, err)
-		}
+		eventually(s.t, 5*time.Second, func() error { // the record follows the end
+			var record struct {
+				OOMKilled bool `json:"oom_killed"`
+			}
+			b, err := os.ReadFile(filepath.Join(s.root, "pods/p-hungry-1/last.json"))
+			if err == nil {
+				err = json.Unmarshal(b, &record)
+			}
+			if err == nil && !record.OOMKilled {
+				err = fmt.Errorf("the record says %s", b)
+			}
+			return err
+		})
 		out := s.fails(1, "up", "-d", "fed")
 		contains(s.t, out, `"p-hungry-1"`, "137", "out of memory")
 	})
