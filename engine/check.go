@@ -128,6 +128,9 @@ func (e *Engine) findings() ([]finding, error) {
 	found = append(found, e.strayMounts(inv, pods)...)
 	found = append(found, e.strayProcesses(inv, byID, groups)...)
 	found = append(found, e.strayMonitors(inv, groups)...)
+	if len(pods) == 0 {
+		found = append(found, e.strayParents()...)
+	}
 	for _, t := range inv.trash {
 		found = append(found, finding{Problem: Problem{"file", t, "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
 	}
@@ -297,6 +300,23 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 		add(id, "file", e.paths.exit(id), "exit of a container that is cleared away")
 	}
 	return found
+}
+
+// strayParents finds the root's own cgroups, where there is no pod, nobody in them, and nobody about to be.
+func (e *Engine) strayParents() []finding {
+	for _, m := range cgroupMounts() {
+		parent := filepath.Join(m, e.paths.cgroup())
+		if _, err := os.Stat(parent); err != nil || len(cgroupPids(e.paths.cgroup())) > 0 {
+			continue
+		}
+		l, err := disk.TryLock(e.paths.activeLock())
+		if err != nil {
+			return nil
+		}
+		l.Unlock()
+		return []finding{{Problem: Problem{"cgroup", parent, "of a root without pods"}, mend: e.removeIdleCgroups}}
+	}
+	return nil
 }
 
 // strayMounts finds mounts of pods that are gone or at rest. The root filesystem and the files of one that was created but

@@ -27,9 +27,25 @@ func chainPath(path string, i int) string {
 	return path + "." + strconv.Itoa(i)
 }
 
-// openLogChain opens the files of the chain, newest first; none at all is no error. Rotation moves files towards the end of
-// the chain, the way this goes, so one may be met twice but none is missed; whoever is met twice is kept once.
+// openLogChain opens the files of the chain, newest first; none at all is no error. It begins anew if a rotation was completed
+// meanwhile: after two of them the order would be lost.
 func openLogChain(path string, files int) ([]*logFile, error) {
+	for {
+		chain, err := openLogChainOnce(path, files)
+		if err != nil || len(chain) == 0 {
+			return chain, err
+		}
+		now, err := os.Stat(path)
+		if err != nil || os.SameFile(now, chain[0].info) {
+			return chain, nil
+		}
+		closeLogs(chain)
+	}
+}
+
+// openLogChainOnce is for a chain that one rotation is at work on, at most. That moves files towards the end of the chain, the
+// way this goes, so one may be met twice but none is missed; whoever is met twice is kept once.
+func openLogChainOnce(path string, files int) ([]*logFile, error) {
 	var chain []*logFile
 	missing := 0
 	for i := 0; i < files && missing < 2; i++ {

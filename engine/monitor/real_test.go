@@ -113,6 +113,9 @@ func (s *stack) clean() {
 			s.t.Error(err)
 		}
 	}
+	if err := s.Tidy(ctx, group); err != nil {
+		s.t.Error(err)
+	}
 	left, err := s.Check(ctx)
 	if err != nil || len(left) > 0 {
 		s.t.Errorf("left behind: %+v, %v", left, err)
