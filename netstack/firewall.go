@@ -44,7 +44,7 @@ var (
 type sets struct{ bridges, internal, same, subnets, published, publishedOn *nftables.Set }
 
 func setsOf(t *nftables.Table) sets {
-	return sets{
+	x := sets{
 		bridges:     &nftables.Set{Table: t, Name: "bridges", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
 		internal:    &nftables.Set{Table: t, Name: "internal", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
 		same:        &nftables.Set{Table: t, Name: "same", KeyType: typeLinks},
@@ -52,6 +52,10 @@ func setsOf(t *nftables.Table) sets {
 		published:   &nftables.Set{Table: t, Name: "published", IsMap: true, KeyType: typePort, DataType: typeTarget},
 		publishedOn: &nftables.Set{Table: t, Name: "published_on", IsMap: true, KeyType: typePortOn, DataType: typeTarget},
 	}
+	for i, set := range x.all() {
+		set.ID = uint32(i + 1) // of this transaction; left to the library, it counts in a variable that no lock protects
+	}
+	return x
 }
 
 func (x sets) all() []*nftables.Set {
