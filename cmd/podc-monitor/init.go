@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,7 @@ import (
 // reaps every process that lost its parent, and ends as the command does, by docker's convention 128+n for a signal. The
 // command may run in an image that holds nothing else.
 func initVerb(args []string) error {
-	stayLean()
+	stayLean(200*time.Millisecond, 0)
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}

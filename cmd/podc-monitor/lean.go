@@ -12,15 +12,21 @@ import (
 )
 
 // stayLean trades time, of which a helper has plenty, for memory, of which it has one per group: a small heap, one
-// processor, and once it has started, no page mapped of the program that only the start needed.
-func stayLean() {
+// processor, and after start, the time that its start takes, no page mapped of the program that only the start needed. again,
+// if not 0, is how often that is repeated by a helper that goes on working.
+func stayLean(start, again time.Duration) {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(20)
-	time.AfterFunc(settled, letGo)
+	time.AfterFunc(start, func() {
+		letGo()
+		if again == 0 {
+			return
+		}
+		for range time.Tick(again) {
+			letGo()
+		}
+	})
 }
-
-// settled is when a helper's start is well over.
-const settled = 3 * time.Second
 
 // letGo unmaps what the start has touched: heap that is free, and the program's own pages, which the kernel maps again
 // when they are needed, from the page cache, and around which it has mapped many more than are. Only read-only mappings of

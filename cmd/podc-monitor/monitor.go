@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +27,7 @@ const (
 
 // monitorVerb is the life of a group's monitor.
 func monitorVerb(args []string) error {
-	stayLean()
+	stayLean(time.Second, time.Minute)
 	sealDescriptors()
 	var adopt bool
 	r, args, err := parse("monitor", args, 1, &adopt)
@@ -105,7 +106,7 @@ func startGuardian(r roots, group string) (*os.File, error) {
 
 // guardVerb is the life of a guardian.
 func guardVerb(args []string) error {
-	stayLean()
+	stayLean(200*time.Millisecond, 0)
 	sealDescriptors()
 	r, args, err := parse("guard", args, 1, nil)
 	if err != nil {
