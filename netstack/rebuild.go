@@ -81,13 +81,67 @@ func (s *Stack) Rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.rebuildAll(ctx, networks)
+}
+
+// Heal is Rebuild where it is needed: it returns what was wrong, "" if nothing was. A bridge that nobody is attached to may be
+// missing, since the next attachment makes it.
+func (s *Stack) Heal(ctx context.Context) (fault string, err error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	networks, err := s.Networks()
+	if err != nil {
+		return "", err
+	}
+	if fault, err = s.bridgeFault(networks); err != nil {
+		return "", err
+	}
+	err = s.nft(func(c *nftables.Conn) error {
+		if fault == "" {
+			fault = s.tableFault(c, networks)
+		}
+		return s.syncDockerFor(c, networks)
+	})
+	if err != nil || fault == "" {
+		return "", err
+	}
+	return fault, s.rebuildAll(ctx, networks)
+}
+
+// bridgeFault names a bridge that does not stand although pods are attached to it.
+func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
+	recs, err := s.records()
+	if err != nil {
+		return "", err
+	}
+	seen := map[string]bool{}
+	for _, r := range recs {
+		for _, e := range r.Endpoints {
+			n := networks[e.Network]
+			if n.Bridge == "" || seen[n.Name] {
+				continue
+			}
+			seen[n.Name] = true
+			if _, stands := bridgeStands(n); !stands {
+				return fmt.Sprintf("bridge %s of network %q is missing, down or without its address", n.Bridge, n.Name), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// rebuildAll needs the net lock.
+func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) error {
 	var errs []error
 	for _, n := range networks {
 		if n.isBridge() {
 			errs = append(errs, ensureBridge(n))
 		}
 	}
-	err = s.nft(func(c *nftables.Conn) error {
+	err := s.nft(func(c *nftables.Conn) error {
 		return errors.Join(s.rebuildFor(c, networks), s.syncDockerFor(c, networks))
 	})
 	return errors.Join(append(errs, err, s.replug(ctx, networks))...)

@@ -55,7 +55,7 @@ type Monitor struct {
 	mu      sync.Mutex // protects what follows
 	workers map[string]*worker
 	busy    map[*worker]bool
-	running sync.WaitGroup // workers
+	running sync.WaitGroup // workers, and keepNetwork
 }
 
 // Run is the life of the group's monitor. It ends without an error when nothing of the group runs any more, or when another
@@ -83,6 +83,7 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 	g := &guardian{start: cfg.Guardian, log: cfg.Log}
 	go g.keep(cfg.Adopt)
 	ctx, cancel := context.WithCancel(ctx)
+	m.running.Go(func() { m.keepNetwork(ctx) })
 	start, err := m.supervise(ctx)
 	if err == nil {
 		endInOrder(dir)
