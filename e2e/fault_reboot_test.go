@@ -56,6 +56,22 @@ func (b boot) after(s *stack) *stack {
 // stays, the run root included.
 func (s *stack) powerCut() {
 	s.t.Helper()
+	s.cutProcesses()
+	for thing := range census(s) {
+		kind, name, _ := strings.Cut(thing, " ")
+		switch {
+		case kind == "link" && (name[0] == 'b' || name[0] == 'v'):
+			exec.Command("ip", "link", "del", name).Run() // the other end of a pair may have taken it along
+		case kind == "nft":
+			run(s.t, "nft", append([]string{"delete"}, strings.Fields(name)...)...)
+		}
+	}
+}
+
+// cutProcesses is powerCut but for the host's network: links and rules stay, as when a container that podc itself runs in starts
+// again on the host's network.
+func (s *stack) cutProcesses() {
+	s.t.Helper()
 	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // nobody lives to see another die
 		for _, pid := range s.everything() {
 			syscall.Kill(pid, sig)
@@ -69,16 +85,8 @@ func (s *stack) powerCut() {
 	})
 	var points []string
 	for thing := range census(s) {
-		kind, name, _ := strings.Cut(thing, " ")
-		switch kind {
-		case "mount":
+		if name, is := strings.CutPrefix(thing, "mount "); is {
 			points = append(points, name)
-		case "link":
-			if name[0] == 'b' || name[0] == 'v' {
-				exec.Command("ip", "link", "del", name).Run() // the other end of a pair may have taken it along
-			}
-		case "nft":
-			run(s.t, "nft", append([]string{"delete"}, strings.Fields(name)...)...)
 		}
 	}
 	sort.Sort(sort.Reverse(sort.StringSlice(points)))

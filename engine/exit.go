@@ -78,6 +78,8 @@ func (p *pod) endedAlone() bool {
 
 func (p *pod) saveLast() error {
 	p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory()
+	p.last.ByUser = p.last.ByUser || p.state.Stopping
+	p.last.GaveUp = p.last.GaveUp || !p.wantsRestart()
 	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
 }
 

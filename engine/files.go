@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/containerd/errdefs"
@@ -81,16 +82,17 @@ func writeFiles(dir string, files []File) error {
 	if err != nil {
 		return fmt.Errorf("cannot mount the folder of configs and secrets: %w", err)
 	}
-	for i, f := range files {
+	// The first comes last, and into its place in one step: where it is, all are (hasFiles).
+	for i, f := range slices.Backward(files) {
 		mode := uint32(0o444)
 		if f.Mode != nil {
 			mode = *f.Mode
 		}
 		path := filepath.Join(dir, strconv.Itoa(i))
-		if err := os.WriteFile(path, f.Content, 0o600); err != nil {
+		if err := os.WriteFile(path+".new", f.Content, 0o600); err != nil {
 			return err
 		}
-		if err := unix.Chmod(path, mode&0o7777); err != nil {
+		if err := errors.Join(unix.Chmod(path+".new", mode&0o7777), os.Rename(path+".new", path)); err != nil {
 			return err
 		}
 	}

@@ -222,6 +222,8 @@ type Pod struct {
 	// Halting says, of a running pod, that a stop is under way. If nobody is at it any more it was cut short, and the container
 	// may end at any moment, or never.
 	Halting bool `json:"halting,omitempty"`
+	// Returns says that the pod is at rest, and that its restart policy brings it back when the machine has started.
+	Returns bool `json:"returns,omitempty"`
 	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
 	FilesLost bool `json:"files_lost,omitempty"`
 

@@ -65,6 +65,8 @@ type lastRun struct {
 	OOMKilled bool      `json:"oom_killed,omitempty"`
 	// ByUser is kept for boot: `restart: unless-stopped` does not bring back what a person stopped.
 	ByUser bool `json:"by_user,omitempty"`
+	// GaveUp says that the restart policy had no try left, or no wish for one. It is kept for boot too.
+	GaveUp bool `json:"gave_up,omitempty"`
 }
 
 // pod is one pod in the hands of update: loaded, brought in line with the kernel, and locked.
@@ -279,6 +281,7 @@ func (p *pod) view() Pod {
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 	} else {
 		v.Probes = s.Probes
+		v.Returns = p.returns()
 		v.FilesLost = len(p.Spec.Container.Files) > 0 && !hasFiles(p.e.paths.files(p.Spec.Name))
 	}
 	return v

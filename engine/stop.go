@@ -25,6 +25,9 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 	var grace time.Duration
 	err := e.update(ctx, name, func(p *pod) error {
 		p.state.Stopping = true
+		if err := p.noteStop(); err != nil {
+			return err
+		}
 		if p.state.Status == StatusRestarting {
 			p.state.Status = StatusExited
 		}

@@ -23,6 +23,8 @@ type Engine interface {
 	RemoveVolume(ctx context.Context, name string) error
 	CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error
 	StartPod(ctx context.Context, name string) error
+	// RestoreFiles puts a pod's configs and secrets in place again; contents, by target, are those without a file of their own.
+	RestoreFiles(ctx context.Context, name string, contents map[string][]byte) error
 	// StopPod gives the pod timeout to end, nil meaning its own grace period.
 	StopPod(ctx context.Context, name string, timeout *time.Duration) error
 	KillPod(ctx context.Context, name, signal string) error
@@ -79,6 +81,10 @@ type (
 		Spec  engine.PodSpec
 		Image engine.Image
 	}
+	RestoreFiles struct {
+		Name     string
+		Contents map[string][]byte `json:"-"` // by target; may be secret
+	}
 	StartPod struct{ Name string }
 	StopPod  struct {
 		Name    string
@@ -103,6 +109,7 @@ func (a RemoveNetwork) Words() Words { return Words{"remove", "network", a.Name,
 func (a CreateVolume) Words() Words  { return Words{"create", "volume", a.Volume.Name, ""} }
 func (a RemoveVolume) Words() Words  { return Words{"remove", "volume", a.Name, ""} }
 func (a CreatePod) Words() Words     { return Words{"create", "pod", a.Spec.Name, ""} }
+func (a RestoreFiles) Words() Words  { return Words{"restore", "files of", a.Name, ""} }
 func (a StartPod) Words() Words      { return Words{"start", "pod", a.Name, ""} }
 func (a StopPod) Words() Words       { return Words{"stop", "pod", a.Name, ""} }
 func (a KillPod) Words() Words       { return Words{"kill", "pod", a.Name, ""} }
@@ -121,6 +128,9 @@ func (a CreateVolume) apply(ctx context.Context, e Engine) error {
 func (a RemoveVolume) apply(ctx context.Context, e Engine) error { return e.RemoveVolume(ctx, a.Name) }
 func (a CreatePod) apply(ctx context.Context, e Engine) error {
 	return e.CreatePod(ctx, a.Spec, a.Image)
+}
+func (a RestoreFiles) apply(ctx context.Context, e Engine) error {
+	return e.RestoreFiles(ctx, a.Name, a.Contents)
 }
 func (a StartPod) apply(ctx context.Context, e Engine) error { return e.StartPod(ctx, a.Name) }
 func (a StopPod) apply(ctx context.Context, e Engine) error  { return e.StopPod(ctx, a.Name, a.Timeout) }
@@ -142,6 +152,7 @@ func (RemoveNetwork) limits() limits { return limits{deadline: time.Minute} }
 func (CreateVolume) limits() limits  { return limits{deadline: time.Minute} }
 func (RemoveVolume) limits() limits  { return limits{deadline: 10 * time.Minute} } // deletes data of any size
 func (CreatePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }
+func (RestoreFiles) limits() limits  { return limits{deadline: time.Minute} }
 func (StartPod) limits() limits      { return limits{deadline: 10 * time.Minute, heavy: true} } // may fill volumes
 func (KillPod) limits() limits       { return limits{deadline: time.Minute} }
 func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }

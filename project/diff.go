@@ -115,6 +115,7 @@ type slot struct {
 
 	stop, remove, create, start string
 	kill                        string // signal
+	restore                     *RestoreFiles
 }
 
 // will is the spec of what will be there, or nil.

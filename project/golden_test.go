@@ -104,6 +104,8 @@ func planVerb(t *testing.T, verb string, options []byte, d Desired, o Observed) 
 	case "down":
 		decode(&down)
 		return planDown(d, o, down)
+	case "boot":
+		return planBoot(Desired{Name: d.Name}, o, nil)
 	}
 	decode(&vopt)
 	plans := map[string]func(Desired, Observed, VerbOptions) (Plan, error){

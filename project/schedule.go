@@ -175,6 +175,10 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 		return
 	}
 	after, past := p.needs(u)
+	if s.restore != nil {
+		p.step("configs and secrets lost in a reboot", *s.restore, nil)
+		after = append(after, s.restore.Words().String())
+	}
 	if s.create != "" { // which came after its resources
 		after = append(after, createID(s.name))
 	} else {

@@ -206,6 +206,9 @@ func (l line) pod(service string) engine.Pod {
 	n := l.words[2]
 	p := engine.Pod{Spec: l.spec(), Status: engine.Status(l.get("status", "running")), ExitCode: l.num("code", 0), ExitKnown: true}
 	p.FilesLost, p.Halting = l.has("fileslost"), l.has("halting")
+	if p.Returns = l.has("returns"); p.Returns {
+		p.Spec.Container.Restart.Name = l.get("restart", "always")
+	}
 	p.Spec.Name = l.get("name", "shop-"+service+"-"+n)
 	p.Spec.Labels = map[string]string{LabelProject: "shop", LabelService: service, LabelNumber: n, LabelHash: l.get("hash", "h"), LabelDependsOn: formatDependsOn(l.needs())}
 	if f := l.facets(); f != nil {

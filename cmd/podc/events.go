@@ -82,9 +82,9 @@ func (r *reporter) why(s project.Step) string {
 // The words of docker for what is done.
 var (
 	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
-		"wait": "Waiting"}
-	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed"}
-	kinds = map[string]string{"pod": "Container", "network": "Network", "volume": "Volume"}
+		"wait": "Waiting", "restore": "Restoring"}
+	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored"}
+	kinds = map[string]string{"pod": "Container", "files of": "Files of", "network": "Network", "volume": "Volume"}
 )
 
 func verbOf(e project.Event) string { return e.Step.Do.Words().Verb }

@@ -51,6 +51,17 @@ func (f *Fake) mount(spec engine.PodSpec) map[string]string {
 	return have
 }
 
+// RestoreFiles implements project.Engine.
+func (f *Fake) RestoreFiles(ctx context.Context, name string, _ map[string][]byte) error {
+	return f.do(ctx, "restore files of "+name, func() error {
+		p, err := f.pod(name)
+		if err == nil {
+			p.FilesLost = false
+		}
+		return err
+	})
+}
+
 // StartPod implements project.Engine.
 func (f *Fake) StartPod(ctx context.Context, name string) error {
 	return f.do(ctx, "start pod "+name, func() error {
@@ -80,6 +91,7 @@ func (f *Fake) launch(p *engine.Pod) {
 		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, 1, true
 		return
 	}
+	p.Returns = false
 	p.Status, p.Started, p.Ports, p.Interfaces = engine.StatusRunning, time.Now(), p.Spec.Network.Ports, nil
 	for i, e := range p.Spec.Network.Endpoints {
 		p.Interfaces = append(p.Interfaces, netstack.Interface{Network: e.Network, Name: fmt.Sprint("eth", i)})

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// The unit that is shipped is the one that `podc boot --unit` prints for where packages put podc.
+func TestTheShippedUnitIsThatOfBoot(t *testing.T) {
+	con, out, stderr := testConsole()
+	con.exe = "/usr/bin/podc"
+	if code := run(context.Background(), con, []string{"boot", "--unit"}); code != 0 {
+		t.Fatal(code, stderr)
+	}
+	const file = "../../dist/podc.service"
+	if *update {
+		if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != out.String() {
+		t.Errorf("%s (%v) is not what podc boot --unit prints:\n%s", file, err, out)
+	}
+}
+
+func TestTheUnitIsForThisPodcAndItsRoots(t *testing.T) {
+	con, out, stderr := testConsole()
+	con.exe = "/opt/50% off/podc"
+	if code := run(context.Background(), con, []string{"--root", "/data", "boot", "--unit"}); code != 0 {
+		t.Fatal(code, stderr)
+	}
+	for _, line := range []string{`ExecStart="/opt/50%% off/podc" --root /data boot --progress plain`, "RequiresMountsFor=/data /run/podc"} {
+		if !strings.Contains(out.String(), line+"\n") {
+			t.Errorf("%q is not in\n%s", line, out)
+		}
+	}
+}

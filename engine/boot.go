@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// returns reports whether the start of the machine is to bring the pod back, by the rules that docker has for the start of its
+// daemon: it has run before, and `always` brings it back in any case, `unless-stopped` unless a person ended it, `on-failure`
+// if its last run failed or was cut short and there are tries left. Beyond docker, `on-failure` respects a person's stop too,
+// and what a person stopped since the machine started stays stopped under every policy.
+func (p *pod) returns() bool {
+	if p.last.Started.IsZero() || p.state.Status != StatusExited || p.state.Stopping {
+		return false
+	}
+	switch p.Spec.Container.Restart.Name {
+	case "always":
+		return true
+	case "unless-stopped":
+		return !p.last.ByUser
+	case "on-failure":
+		ranSinceBoot := !p.state.Started.IsZero()
+		return !ranSinceBoot && !p.last.ByUser && !p.last.GaveUp && p.last.ExitCode != 0
+	}
+	return false
+}
+
+// Heal clears away what processes that died, or the machine's last run, have left. It is for before pods are started after a
+// start of the machine; each start finds and clears away what is its own. Idempotent.
+func (e *Engine) Heal(ctx context.Context) error {
+	_, err := e.repair(ctx, false)
+	return errors.Join(err, e.emptyTrash())
+}
+
+// noteStop puts on record in DATA, before the effect, that a person ends the pod: its policy must not bring it back should the
+// machine go down meanwhile.
+func (p *pod) noteStop() error {
+	switch p.Spec.Container.Restart.Name {
+	case "unless-stopped", "on-failure":
+	default:
+		return nil // nobody asks
+	}
+	switch {
+	case p.state.Status == StatusRunning:
+		end := lastRun{Started: p.state.Started, ExitCode: 255, ByUser: true}
+		return disk.WriteJSON(p.e.paths.last(p.Spec.Name), end, disk.Volatile)
+	case p.last.Started.IsZero() || p.last.ByUser:
+		return nil
+	}
+	p.last.ByUser = true
+	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
+}
+
+// RestoreFiles puts the configs and secrets of a pod in place again that a reboot has taken: from their files on the host, and
+// from contents, by target, where they have none. It is an error if one is in neither. A pod that has its files, or runs, is
+// left as it is.
+func (e *Engine) RestoreFiles(ctx context.Context, name string, contents map[string][]byte) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		dir := e.paths.files(name)
+		if len(p.Spec.Container.Files) == 0 || hasFiles(dir) {
+			return nil
+		}
+		files := append([]File(nil), p.Spec.Container.Files...)
+		var missing []string
+		for i, f := range files {
+			content, known := contents[f.Target]
+			if files[i].Content = content; f.Source == "" && !known {
+				missing = append(missing, f.Target)
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("the content of %s is gone since the reboot, and is in no file: %w", strings.Join(missing, ", "), errdefs.ErrFailedPrecondition)
+		}
+		loaded, err := loadFiles(files)
+		if err != nil {
+			return err
+		}
+		return writeFiles(dir, loaded)
+	})
+	return podError("restore the files of", name, err)
+}
