@@ -55,6 +55,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	if err != nil {
 		return podError("create", spec.Name, errors.Join(err, p.remove(ctx, RemoveOptions{})))
 	}
+	p.note("create", nil)
 	return nil
 }
 
@@ -202,7 +203,10 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 		}
 	}
 	err := e.update(ctx, name, func(p *pod) error {
-		if p.state.Status == StatusRunning {
+		switch {
+		case p.paused():
+			return fmt.Errorf("it is paused; unpause and stop it first: %w", errdefs.ErrFailedPrecondition)
+		case p.state.Status == StatusRunning:
 			return fmt.Errorf("it is running; stop it first: %w", errdefs.ErrFailedPrecondition)
 		}
 		return p.remove(ctx, opt)
@@ -237,6 +241,9 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 		return err
 	}
 	p.state.Status = statusGone
+	if !unborn {
+		p.note("destroy", nil)
+	}
 	err := p.e.removeRunDir(name)
 	p.e.emptyTrash() // what cannot go, Check tells: the pod is gone
 	return err

@@ -44,6 +44,7 @@ func (p *pod) findRun() {
 	}
 	s := &p.state
 	s.Status, s.Started, s.Init, s.Conmon = StatusRunning, p.last.Started, init, notedProcess(filepath.Join(dir, "conmon.pid"))
+	s.Paused = freezerOf(p.cgroup()).asked()
 	if p.healthCheck() != nil {
 		s.Health = HealthStarting
 	}

@@ -3,11 +3,9 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"strconv"
 
-	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -34,8 +32,11 @@ func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.state.Status != StatusRunning {
-		return nil, nil, podError("exec in", name, fmt.Errorf("it is %s, not running: %w", p.state.Status, errdefs.ErrFailedPrecondition))
+	switch {
+	case p.state.Status != StatusRunning:
+		return nil, nil, podError("exec in", name, notRunning(p))
+	case p.paused():
+		return nil, nil, podError("exec in", name, errPaused)
 	}
 	proc, err := p.execProcess(opt)
 	if err != nil {

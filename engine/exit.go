@@ -39,7 +39,7 @@ func (p *pod) settle(ctx context.Context) error {
 	}
 	if p.state.Status == StatusExited && !p.last.Finished.IsZero() {
 		// Before the exit file goes: a reader must find the end here or there.
-		if err := errors.Join(p.saveLast(), p.save()); err != nil {
+		if err := p.recordEnd(); err != nil {
 			return err
 		}
 	}
@@ -74,6 +74,21 @@ func (p *pod) restartsNext() bool {
 // endedAlone tells the end of a run that took place from a start that failed half-way.
 func (p *pod) endedAlone() bool {
 	return !p.state.Started.IsZero() && !p.last.Finished.Before(p.state.Started)
+}
+
+// recordEnd puts the end of a run on record, and tells of it the first time.
+func (p *pod) recordEnd() error {
+	if p.unrecorded {
+		if p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory(); p.last.OOMKilled {
+			p.note("oom", nil)
+		}
+		p.note("die", map[string]string{
+			"exitCode":     strconv.Itoa(p.last.ExitCode),
+			"execDuration": strconv.Itoa(int(p.last.Finished.Sub(p.last.Started).Seconds())),
+		})
+		p.unrecorded = false
+	}
+	return errors.Join(p.saveLast(), p.save())
 }
 
 func (p *pod) saveLast() error {
@@ -130,6 +145,7 @@ func (p *pod) killStray() {
 		for _, s := range strays {
 			s.signal(unix.SIGKILL)
 		}
+		freezerOf(p.cgroup()).thaw() // a frozen process does not end
 		for _, s := range strays {
 			s.wait(ctx)
 		}

@@ -12,6 +12,7 @@ import (
 //	networks/<net>.conflist      (package netstack)
 //	volumes/<vol>/               (package volumes)
 //	trash/                       removed pods whose files are not gone yet
+//	events/journal, journal.1    what befell pods
 //
 // RUN is forgotten at a reboot; each state carries the boot's id, since it may lie on disk:
 //
@@ -43,6 +44,7 @@ func (p paths) merged(name string) string  { return filepath.Join(p.bundle(name)
 func (p paths) diff(name string) string    { return filepath.Join(p.bundle(name), "diff") }
 func (p paths) work(name string) string    { return filepath.Join(p.bundle(name), "work") }
 func (p paths) trash() string              { return filepath.Join(p.data, "trash") }
+func (p paths) journal() string            { return filepath.Join(p.data, "events", "journal") }
 func (p paths) volumes() string            { return filepath.Join(p.data, "volumes") }
 func (p paths) runPods() string            { return filepath.Join(p.run, "pods") }
 func (p paths) runPod(name string) string  { return filepath.Join(p.run, "pods", name) }

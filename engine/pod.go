@@ -183,11 +183,15 @@ const (
 	StatusCreating   Status = "creating" // half made: being made by a live process, or left by a dead one
 	StatusCreated    Status = "created"
 	StatusRunning    Status = "running"
+	StatusPaused     Status = "paused"     // running, but for a moment that may be long
 	StatusRestarting Status = "restarting" // exited; the monitor will start it again
 	StatusExited     Status = "exited"
 	StatusRemoving   Status = "removing"
 	StatusDead       Status = "dead" // its record cannot be read: it can only be removed
 )
+
+// Live reports whether there are processes: the pod runs, or is paused.
+func (s Status) Live() bool { return s == StatusRunning || s == StatusPaused }
 
 // Health is the state of a pod's probe.
 type Health string

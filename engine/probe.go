@@ -22,7 +22,7 @@ func (e *Engine) HealthCheckOf(name string) (*HealthCheck, error) {
 
 // RecordProbe notes the outcome of a probe of the run that began at started, and returns the health that follows. Failures
 // within the start period, counted from started, do not count, until a first success ends it. A probe of a run that is over
-// is dropped (errdefs.IsFailedPrecondition).
+// is dropped (errdefs.IsFailedPrecondition), and so is one that a pause got in the way of (errdefs.IsConflict).
 func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time, probe Probe) (Health, error) {
 	var health Health
 	err := e.update(ctx, name, func(p *pod) error {
@@ -30,11 +30,15 @@ func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time
 		if h == nil || p.state.Status != StatusRunning || !p.state.Started.Equal(started) {
 			return errdefs.ErrFailedPrecondition
 		}
+		if p.state.Paused || probe.Start.Before(p.state.Resumed) {
+			return errdefs.ErrConflict
+		}
 		p.state.Probes = append(p.state.Probes, probe)
 		if n := len(p.state.Probes); n > keptProbes {
 			p.state.Probes = p.state.Probes[n-keptProbes:]
 		}
 		inStart := p.state.Health == HealthStarting && probe.Start.Sub(started) < h.StartPeriod
+		was := p.state.Health
 		switch {
 		case probe.ExitCode == 0:
 			p.state.Failing, p.state.Health = 0, HealthHealthy
@@ -45,6 +49,9 @@ func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time
 			}
 		}
 		health = p.state.Health
+		if health != was {
+			p.note("health_status: "+string(health), nil)
+		}
 		return nil
 	})
 	return health, err

@@ -25,6 +25,9 @@ func (e *Engine) StartPod(ctx context.Context, name string) error {
 		}
 		switch p.state.Status {
 		case StatusRunning:
+			if p.paused() {
+				return errPaused
+			}
 			return nil
 		case StatusCreating, StatusRemoving:
 			return fmt.Errorf("it is half made; remove it and create it anew: %w", errdefs.ErrFailedPrecondition)
@@ -35,6 +38,7 @@ func (e *Engine) StartPod(ctx context.Context, name string) error {
 		if err := p.start(ctx); err != nil {
 			return errors.Join(err, p.giveUp(ctx))
 		}
+		p.note("start", nil)
 		return nil
 	})
 	return podError("start", name, err)
@@ -50,6 +54,7 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 		p.state.Restarts++ // one that was cut short by the death of this process is tried again, and does not count
 		switch {
 		case err == nil:
+			p.note("start", nil)
 			return nil
 		case p.wantsRestart():
 			p.scheduleRestart()

@@ -39,9 +39,12 @@ type state struct {
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
 	// Halting says that a stop is under way. Once its process has died nobody knows whether the signal was sent.
-	Halting bool    `json:"halting,omitempty"`
-	Init    process `json:"init,omitzero"`   // the container's first process
-	Conmon  process `json:"conmon,omitzero"` // its conmon
+	Halting bool `json:"halting,omitempty"`
+	// Paused says that the container's cgroup is frozen, or about to be; the kernel knows.
+	Paused  bool      `json:"paused,omitempty"`
+	Resumed time.Time `json:"resumed,omitzero"` // when it last went on after a pause
+	Init    process   `json:"init,omitzero"`    // the container's first process
+	Conmon  process   `json:"conmon,omitzero"`  // its conmon
 	// Settled says that nothing of the last run is left: no network, no namespaces, no runtime state.
 	Settled    bool                 `json:"settled,omitempty"`
 	Started    time.Time            `json:"started,omitzero"`
@@ -106,7 +109,13 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 	}
 	p.refresh()
 	err = fn(p)
-	if p.state.Status == statusGone || p.state.equal(p.saved) {
+	if p.state.Status == statusGone {
+		return err
+	}
+	if p.unrecorded {
+		err = errors.Join(err, p.recordEnd())
+	}
+	if p.state.equal(p.saved) {
 		return err
 	}
 	return errors.Join(err, p.save())
@@ -194,7 +203,7 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.Init == o.Init && s.Conmon == o.Conmon &&
+	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon &&
 		s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
 		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
 		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)
@@ -229,7 +238,7 @@ func (p *pod) noted() bool {
 func (p *pod) ended(end lastRun) {
 	end.ByUser = p.state.Stopping
 	p.last, p.unrecorded = end, true
-	p.state.Status, p.state.Halting = StatusExited, false
+	p.state.Status, p.state.Halting, p.state.Paused = StatusExited, false, false
 	p.state.Init = process{}
 	if p.state.Health != HealthNone {
 		p.state.Health = HealthUnhealthy
@@ -279,6 +288,9 @@ func (p *pod) view() Pod {
 	if s.Status == StatusRunning {
 		v.Pid, v.Health, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Probes, s.Halting
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
+		if p.paused() {
+			v.Status = StatusPaused
+		}
 	} else {
 		v.Probes = s.Probes
 		v.Returns = p.returns()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -44,7 +45,11 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 		if err := p.save(); err != nil { // intent before effect
 			return err
 		}
-		return ignoreDone(init.signal(sig))
+		if err := ignoreDone(init.signal(sig)); err != nil {
+			return err
+		}
+		p.note("kill", signalAttribute(sig))
+		return p.thaw() // what is asked to end must be able to
 	})
 	if err != nil || init == (process{}) {
 		return podError("stop", name, err)
@@ -52,7 +57,15 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 	if err := e.awaitEnd(ctx, init, grace); err != nil {
 		return podError("stop", name, err)
 	}
-	return podError("stop", name, e.finish(ctx, name, conmon))
+	if err := e.finish(ctx, name, conmon); err != nil {
+		return podError("stop", name, err)
+	}
+	e.NoteEvent(name, "stop", nil)
+	return nil
+}
+
+func signalAttribute(sig unix.Signal) map[string]string {
+	return map[string]string{"signal": strconv.Itoa(int(sig))}
 }
 
 func (p *pod) stopWay(timeout *time.Duration) (unix.Signal, time.Duration, error) {
@@ -165,7 +178,8 @@ func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan st
 }
 
 // KillPod sends a signal to the first process of a running pod (errdefs.IsFailedPrecondition if it does not run). It does
-// not wait. A SIGKILL counts as a stop: no restart follows.
+// not wait. A SIGKILL, and the pod's own stop signal, count as a stop: no restart follows, and a paused pod goes on to its end.
+// Other signals reach a paused pod once it is unpaused.
 func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 	s, err := parseSignal(or(sig, "SIGKILL"))
 	if err != nil {
@@ -176,10 +190,18 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 			return fmt.Errorf("it is not running: %w", errdefs.ErrFailedPrecondition)
 		}
 		stop, _, err := p.stopWay(nil)
-		if err == nil && (s == unix.SIGKILL || s == stop) {
+		ends := err == nil && (s == unix.SIGKILL || s == stop)
+		if ends {
 			p.state.Stopping = true
 		}
-		return p.state.Init.signal(s)
+		if err := p.state.Init.signal(s); err != nil {
+			return err
+		}
+		p.note("kill", signalAttribute(s))
+		if ends {
+			return p.thaw()
+		}
+		return nil
 	})
 	return podError("kill", name, err)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -80,7 +79,7 @@ func (e *Engine) Supervise(ctx context.Context, group string) error {
 		return err
 	}
 	for _, p := range pods {
-		if p.Status == StatusRunning || p.Status == StatusRestarting {
+		if p.Status.Live() || p.Status == StatusRestarting {
 			return e.renewMonitor(ctx, group)
 		}
 	}
@@ -173,10 +172,7 @@ func parentOf(pid int) int {
 
 // pids lists the processes of the container.
 func (p *pod) pids() []int {
-	if parent := p.Spec.Container.CgroupParent; parent != "" {
-		return cgroupPids(filepath.Join(parent, p.ID))
-	}
-	return cgroupPids(p.e.paths.cgroupOf(p.ID))
+	return cgroupPids(p.cgroup())
 }
 
 // Ping returns nil if the group's monitor answers, and an error after two seconds if not.

@@ -91,7 +91,7 @@ func (p *pod) meets(until Condition) (met bool, never string) {
 	exited := v.Status == StatusExited || v.Status == StatusCreated && p.state.Error != ""
 	switch until {
 	case Running:
-		return v.Status == StatusRunning, ""
+		return v.Status.Live(), ""
 	case Stopped:
 		return v.Status == StatusExited || v.Status == StatusCreated, ""
 	case Completed:
@@ -99,7 +99,7 @@ func (p *pod) meets(until Condition) (met bool, never string) {
 			return true, ""
 		}
 	case Started:
-		if v.Status == StatusRunning || exited && v.ExitKnown && v.ExitCode == 0 {
+		if v.Status.Live() || exited && v.ExitKnown && v.ExitCode == 0 {
 			return true, ""
 		}
 	case Healthy, Ready:
@@ -109,9 +109,12 @@ func (p *pod) meets(until Condition) (met bool, never string) {
 		if until == Ready && exited && v.ExitKnown && v.ExitCode == 0 {
 			return true, ""
 		}
-		if v.Status == StatusRunning {
+		if v.Status.Live() {
 			if v.Health == HealthUnhealthy {
 				return false, "is unhealthy"
+			}
+			if v.Health == HealthStarting && v.Status == StatusPaused {
+				return false, "is paused and will not become healthy"
 			}
 			return v.Health == HealthHealthy || until == Ready && v.Health == HealthNone, ""
 		}

@@ -28,6 +28,9 @@ type Engine interface {
 	// StopPod gives the pod timeout to end, nil meaning its own grace period.
 	StopPod(ctx context.Context, name string, timeout *time.Duration) error
 	KillPod(ctx context.Context, name, signal string) error
+	// PausePod and UnpausePod refuse what is so already, as errdefs.ErrConflict.
+	PausePod(ctx context.Context, name string) error
+	UnpausePod(ctx context.Context, name string) error
 	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
 	// WaitPod fails as soon as the condition can no longer come true, with an error that shows what the pod said last.
 	WaitPod(ctx context.Context, name string, until engine.Condition) error
@@ -91,8 +94,10 @@ type (
 		Timeout *time.Duration // nil: Grace
 		Grace   time.Duration  // what the pod itself asks for
 	}
-	KillPod   struct{ Name, Signal string }
-	RemovePod struct {
+	KillPod    struct{ Name, Signal string }
+	PausePod   struct{ Name string }
+	UnpausePod struct{ Name string }
+	RemovePod  struct {
 		Name    string
 		Volumes bool // its anonymous volumes too
 		Force   bool // whatever state it was left in
@@ -113,6 +118,8 @@ func (a RestoreFiles) Words() Words  { return Words{"restore", "files of", a.Nam
 func (a StartPod) Words() Words      { return Words{"start", "pod", a.Name, ""} }
 func (a StopPod) Words() Words       { return Words{"stop", "pod", a.Name, ""} }
 func (a KillPod) Words() Words       { return Words{"kill", "pod", a.Name, ""} }
+func (a PausePod) Words() Words      { return Words{"pause", "pod", a.Name, ""} }
+func (a UnpausePod) Words() Words    { return Words{"unpause", "pod", a.Name, ""} }
 func (a RemovePod) Words() Words     { return Words{"remove", "pod", a.Name, ""} }
 func (a WaitPod) Words() Words       { return Words{"wait", "pod", a.Name, string(a.Until)} }
 
@@ -141,6 +148,20 @@ func (a KillPod) apply(ctx context.Context, e Engine) error {
 	}
 	return err
 }
+func (a PausePod) apply(ctx context.Context, e Engine) error {
+	return unlessSo(e.PausePod(ctx, a.Name))
+}
+func (a UnpausePod) apply(ctx context.Context, e Engine) error {
+	return unlessSo(e.UnpausePod(ctx, a.Name))
+}
+
+// unlessSo passes over what somebody else has done since it was planned.
+func unlessSo(err error) error {
+	if errdefs.IsConflict(err) {
+		return nil
+	}
+	return err
+}
 func (a RemovePod) apply(ctx context.Context, e Engine) error {
 	return e.RemovePod(ctx, a.Name, engine.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
 }
@@ -155,6 +176,8 @@ func (CreatePod) limits() limits     { return limits{deadline: 10 * time.Minute,
 func (RestoreFiles) limits() limits  { return limits{deadline: time.Minute} }
 func (StartPod) limits() limits      { return limits{deadline: 10 * time.Minute, heavy: true} } // may fill volumes
 func (KillPod) limits() limits       { return limits{deadline: time.Minute} }
+func (PausePod) limits() limits      { return limits{deadline: time.Minute} }
+func (UnpausePod) limits() limits    { return limits{deadline: time.Minute} }
 func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }
 func (a WaitPod) limits() limits     { return limits{deadline: a.Timeout} }
 

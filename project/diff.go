@@ -55,6 +55,7 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 		p.planReplicas(u)
 		p.planRestarts(u)
 	}
+	p.warnOfPaused()
 	p.checkNames()
 	p.checkHealth()
 	p.checkPorts()
@@ -63,6 +64,17 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 	}
 	p.schedule()
 	return p.plan, nil
+}
+
+// warnOfPaused names the pods that were paused by hand: that is no reason to let them go on.
+func (p *planner) warnOfPaused() {
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if u.policy != leave && s.kept() && s.old.Status == engine.StatusPaused {
+				p.warn("%s is paused and stays so; podc unpause lets it go on", s.old.Spec.Name)
+			}
+		}
+	}
 }
 
 // planner holds the work of one Diff, or of one of its simpler siblings.
@@ -116,6 +128,7 @@ type slot struct {
 	stop, remove, create, start string
 	kill                        string // signal
 	restore                     *RestoreFiles
+	pause, unpause              string
 }
 
 // will is the spec of what will be there, or nil.

@@ -109,7 +109,7 @@ func planVerb(t *testing.T, verb string, options []byte, d Desired, o Observed) 
 	}
 	decode(&vopt)
 	plans := map[string]func(Desired, Observed, VerbOptions) (Plan, error){
-		"stop": planStop, "start": planStart, "restart": planRestart, "kill": planKill, "rm": planRemove}
+		"stop": planStop, "start": planStart, "restart": planRestart, "kill": planKill, "rm": planRemove, "pause": planPause, "unpause": planUnpause}
 	return plans[verb](d, o, vopt)
 }
 

@@ -27,11 +27,11 @@ func Observe(s engine.Snapshot, images map[string]engine.Image) Observed {
 }
 
 func running(p *engine.Pod) bool {
-	return p != nil && (p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting)
+	return p != nil && (p.Status.Live() || p.Status == engine.StatusRestarting)
 }
 
 // halting reports whether p runs although its stop has begun: under the project's lock nobody is at that any more.
-func halting(p *engine.Pod) bool { return p != nil && p.Status == engine.StatusRunning && p.Halting }
+func halting(p *engine.Pod) bool { return p != nil && p.Status.Live() && p.Halting }
 
 const stopCutShort = "its stop was cut short"
 

@@ -65,6 +65,12 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 	if s.kill != "" {
 		p.step("asked for", KillPod{name, s.kill}, nil)
 	}
+	if s.pause != "" {
+		p.step(s.pause, PausePod{name}, nil)
+	}
+	if s.unpause != "" {
+		p.step(s.unpause, UnpausePod{name}, nil)
+	}
 	if s.stop != "" {
 		grace := 10 * time.Second
 		if g := s.old.Spec.Container.StopGrace; g != nil {

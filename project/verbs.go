@@ -48,6 +48,16 @@ func Kill(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return deps.verb(ctx, d, opt, planKill)
 }
 
+// Pause pauses running pods. No pod running is no error.
+func Pause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, planPause)
+}
+
+// Unpause lets paused pods go on. No pod paused is no error.
+func Unpause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
+	return deps.verb(ctx, d, opt, planUnpause)
+}
+
 // Remove removes pods that do not run, after asking, unless opt.Force is given. No such pod is no error.
 func Remove(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return deps.verb(ctx, d, opt, func(d Desired, o Observed, opt VerbOptions) (Plan, error) {
@@ -191,7 +201,7 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		switch {
-		case s.old.Status == engine.StatusRunning:
+		case s.old.Status.Live():
 			s.kill = orKill(opt.Signal)
 		case s.old.Status == engine.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
 			s.stop = "asked for" // no process to signal, but one to come
@@ -206,6 +216,26 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 			}
 		}
 	}
+	return p.finish()
+}
+
+func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{})
+	p.each(opt.Services, func(_ *unit, s *slot) {
+		if s.old.Status == engine.StatusRunning {
+			s.pause = "asked for"
+		}
+	})
+	return p.finish()
+}
+
+func planUnpause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	p := newVerb(d, o, Options{})
+	p.each(opt.Services, func(_ *unit, s *slot) {
+		if s.old.Status == engine.StatusPaused {
+			s.unpause = "asked for"
+		}
+	})
 	return p.finish()
 }
 

@@ -50,11 +50,11 @@ func (p *planner) need(u *unit, d Dependency, dep *unit, s *slot) string {
 func met(pod *engine.Pod, cond engine.Condition) bool {
 	switch cond {
 	case engine.Healthy:
-		return pod.Status == engine.StatusRunning && pod.Health == engine.HealthHealthy
+		return pod.Status.Live() && pod.Health == engine.HealthHealthy
 	case engine.Completed:
 		return completed(pod)
 	case engine.Ready:
-		return pod.Status == engine.StatusRunning && (pod.Health == engine.HealthNone || pod.Health == engine.HealthHealthy) || completed(pod)
+		return pod.Status.Live() && (pod.Health == engine.HealthNone || pod.Health == engine.HealthHealthy) || completed(pod)
 	default:
 		return running(pod) || completed(pod)
 	}

@@ -47,7 +47,7 @@ var commands = []struct {
 	make func(*console) *cli.Command
 }{
 	{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
-	{"kill", killCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"logs", logsCommand}, {"exec", execCommand},
+	{"kill", killCommand}, {"pause", pauseCommand}, {"unpause", unpauseCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"logs", logsCommand}, {"exec", execCommand},
 	{"config", configCommand}, {"plan", planCommand}, {"version", versionCommand}, {"image", imageCommand}, {"load", loadCommand},
 	{"network", networkCommand}, {"volume", volumeCommand}, {"system", systemCommand}, {"boot", bootCommand},
 }

@@ -82,8 +82,9 @@ func (r *reporter) why(s project.Step) string {
 // The words of docker for what is done.
 var (
 	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
-		"wait": "Waiting", "restore": "Restoring"}
-	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored"}
+		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing"}
+	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored",
+		"pause": "Paused", "unpause": "Unpaused"}
 	kinds = map[string]string{"pod": "Container", "files of": "Files of", "network": "Network", "volume": "Volume"}
 )
 

@@ -110,7 +110,7 @@ func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error)
 	var found *engine.Pod
 	for i, p := range pods {
 		n, _ := strconv.Atoi(p.Spec.Labels[project.LabelNumber])
-		if p.Spec.Labels[project.LabelService] != service || isOneOff(p) || p.Status != engine.StatusRunning || index > 0 && n != index {
+		if p.Spec.Labels[project.LabelService] != service || isOneOff(p) || !p.Status.Live() || index > 0 && n != index {
 			continue
 		}
 		if found == nil || n < numberOf(*found) {

@@ -94,7 +94,7 @@ func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
 
 // isUp reports whether a pod counts as running for lists: one between two runs does.
 func isUp(p engine.Pod) bool {
-	return p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting
+	return p.Status.Live() || p.Status == engine.StatusRestarting
 }
 
 func isOneOff(p engine.Pod) bool {

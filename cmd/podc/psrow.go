@@ -164,6 +164,8 @@ func networksOf(p engine.Pod) []string {
 // statusText is docker's sentence: "Up 2 hours (healthy)".
 func statusText(p engine.Pod, now time.Time) string {
 	switch p.Status {
+	case engine.StatusPaused:
+		return "Up " + ago(now.Sub(p.Started)) + " (Paused)"
 	case engine.StatusRunning:
 		s := "Up " + ago(now.Sub(p.Started))
 		switch p.Health {

@@ -66,10 +66,10 @@ func (f *Fake) RestoreFiles(ctx context.Context, name string, _ map[string][]byt
 func (f *Fake) StartPod(ctx context.Context, name string) error {
 	return f.do(ctx, "start pod "+name, func() error {
 		p, err := f.pod(name)
-		if err != nil || p.Status == engine.StatusRunning {
+		if err != nil || p.Status.Live() {
 			return err
 		}
-		if of, ok := f.pods[p.Spec.Network.Pod]; p.Spec.Network.Pod != "" && (!ok || of.Status != engine.StatusRunning) {
+		if of, ok := f.pods[p.Spec.Network.Pod]; p.Spec.Network.Pod != "" && (!ok || !of.Status.Live()) {
 			return fmt.Errorf("cannot start %q: %q, whose network it shares, does not run: %w", name, p.Spec.Network.Pod, errdefs.ErrFailedPrecondition)
 		}
 		for _, e := range p.Spec.Network.Endpoints {
@@ -106,7 +106,7 @@ func (f *Fake) launch(p *engine.Pod) {
 }
 
 func end(p *engine.Pod, code int) {
-	if p.Status == engine.StatusRunning || p.Status == engine.StatusRestarting {
+	if p.Status.Live() || p.Status == engine.StatusRestarting {
 		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
 	}
 	p.Health, p.Interfaces, p.Ports = engine.HealthNone, nil, nil
@@ -130,10 +130,34 @@ func (f *Fake) KillPod(ctx context.Context, name, _ string) error {
 		if err != nil {
 			return err
 		}
-		if p.Status != engine.StatusRunning {
+		if !p.Status.Live() {
 			return fmt.Errorf("cannot kill %q: it is not running: %w", name, errdefs.ErrFailedPrecondition)
 		}
 		end(p, 137)
+		return nil
+	})
+}
+
+// PausePod implements project.Engine.
+func (f *Fake) PausePod(ctx context.Context, name string) error {
+	return f.turn(ctx, "pause", name, engine.StatusRunning, engine.StatusPaused)
+}
+
+// UnpausePod implements project.Engine.
+func (f *Fake) UnpausePod(ctx context.Context, name string) error {
+	return f.turn(ctx, "unpause", name, engine.StatusPaused, engine.StatusRunning)
+}
+
+func (f *Fake) turn(ctx context.Context, verb, name string, from, to engine.Status) error {
+	return f.do(ctx, verb+" pod "+name, func() error {
+		p, err := f.pod(name)
+		if err != nil {
+			return err
+		}
+		if p.Status != from {
+			return fmt.Errorf("cannot %s %q: it is %s: %w", verb, name, p.Status, errdefs.ErrConflict)
+		}
+		p.Status = to
 		return nil
 	})
 }
@@ -145,7 +169,7 @@ func (f *Fake) RemovePod(ctx context.Context, name string, opt engine.RemoveOpti
 		if !ok {
 			return nil
 		}
-		if p.Status == engine.StatusRunning && !opt.Force {
+		if p.Status.Live() && !opt.Force {
 			return fmt.Errorf("cannot remove %q: it is running; stop it first: %w", name, errdefs.ErrFailedPrecondition)
 		}
 		delete(f.pods, name)
@@ -194,7 +218,7 @@ func (f *Fake) look(name string, until engine.Condition) (bool, <-chan struct{},
 }
 
 func meets(p *engine.Pod, until engine.Condition) (met bool, never string) {
-	up := p.Status == engine.StatusRunning
+	up := p.Status.Live()
 	ended := p.Status == engine.StatusExited
 	well := ended && p.ExitKnown && p.ExitCode == 0
 	switch until {

@@ -65,14 +65,20 @@ func (w *worker) probeOnce(ctx context.Context, d engine.Duty, was engine.Health
 		return ctx.Err() != nil || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err)
 	}
 	p, err := w.probe(ctx, d)
-	if gone(err) {
+	switch {
+	case gone(err):
 		return was, true
+	case errdefs.IsConflict(err): // the pod is paused
+		return was, false
 	}
 	if err != nil {
 		p.ExitCode, p.Output = 126, "cannot run the probe: "+err.Error()
 	}
 	now, err = w.m.engine.RecordProbe(ctx, w.name, d.Pod.Started, p)
-	if err != nil && !gone(err) {
+	switch {
+	case errdefs.IsConflict(err):
+		return was, false
+	case err != nil && !gone(err):
 		w.log.Error("cannot record a probe", "err", err)
 		return was, false
 	}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/project"
+)
+
+func pauseCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "pause", Usage: "freeze containers, which keep their memory and connections", ArgsUsage: "[SERVICE...]",
+		Action: with(con, func(s *session, c *cli.Context) error {
+			return s.verbOn(c.Context, "pause", project.VerbOptions{Services: c.Args().Slice()}, project.Pause)
+		}),
+	}
+}
+
+func unpauseCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "unpause", Usage: "let paused containers go on", ArgsUsage: "[SERVICE...]",
+		Action: with(con, func(s *session, c *cli.Context) error {
+			return s.verbOn(c.Context, "unpause", project.VerbOptions{Services: c.Args().Slice()}, project.Unpause)
+		}),
+	}
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroupDir is the folder of a cgroup in the hierarchy that has a controller: that of v1, if the controller is mounted so, else
+// that of v2, which is what unified says. Empty: there is neither.
+func cgroupDir(controller, group string) (dir string, unified bool) {
+	return cgroupDirIn(cgroupMountsByController(), controller, group)
+}
+
+func cgroupDirIn(mounts map[string]string, controller, group string) (dir string, unified bool) {
+	for names, mount := range mounts {
+		if slices.Contains(strings.Split(names, ","), controller) {
+			return filepath.Join(mount, group), false
+		}
+	}
+	if mount := mounts[""]; mount != "" {
+		return filepath.Join(mount, group), true
+	}
+	return "", false
+}
+
+// freezer stops and resumes all processes of a cgroup and of those below it, without their knowing.
+type freezer struct {
+	dir     string
+	unified bool
+}
+
+func freezerOf(group string) freezer {
+	dir, unified := cgroupDir("freezer", group)
+	return freezer{dir, unified}
+}
+
+func (f freezer) write(v1, v2 string) error {
+	name, value := "freezer.state", v1
+	if f.unified {
+		name, value = "cgroup.freeze", v2
+	}
+	return os.WriteFile(filepath.Join(f.dir, name), []byte(value), 0)
+}
+
+// asked reports whether the cgroup is frozen, or on its way to it.
+func (f freezer) asked() bool {
+	if f.unified {
+		b, _ := os.ReadFile(filepath.Join(f.dir, "cgroup.freeze"))
+		return strings.TrimSpace(string(b)) == "1"
+	}
+	b, err := os.ReadFile(filepath.Join(f.dir, "freezer.state"))
+	return err == nil && strings.TrimSpace(string(b)) != "THAWED"
+}
+
+// frozen reports whether nothing in the cgroup runs any more.
+func (f freezer) frozen() bool {
+	if f.unified {
+		b, _ := os.ReadFile(filepath.Join(f.dir, "cgroup.events"))
+		return strings.Contains("\n"+string(b), "\nfrozen 1\n")
+	}
+	b, _ := os.ReadFile(filepath.Join(f.dir, "freezer.state"))
+	return strings.TrimSpace(string(b)) == "FROZEN"
+}
+
+// freezeDeadline bounds a freeze: a process that hangs in the kernel cannot be stopped.
+const freezeDeadline = 10 * time.Second
+
+// freeze returns once nothing in the cgroup runs; if that cannot be had it goes on as before.
+func (f freezer) freeze(ctx context.Context, w *watcher) error {
+	if f.dir == "" {
+		return errors.New("the kernel offers no freezer")
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, freezeDeadline, fmt.Errorf("its processes did not stop within %s: one may hang in the kernel", freezeDeadline))
+	defer cancel()
+	var err error
+	if f.unified {
+		err = f.freezeV2(ctx, w)
+	} else {
+		err = f.freezeV1(ctx)
+	}
+	if err != nil {
+		f.thaw()
+	}
+	return err
+}
+
+// freezeV2 follows the kernel's word.
+func (f freezer) freezeV2(ctx context.Context, w *watcher) error {
+	s, err := w.add(f.dir, unix.IN_MODIFY)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := f.write("", "1"); err != nil {
+		return err
+	}
+	for !f.frozen() {
+		select {
+		case <-s.events:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// freezeV1 asks again and again: v1 tells nobody when it is done, and a process that was forking is missed by the first try.
+func (f freezer) freezeV1(ctx context.Context) error {
+	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
+		if err := f.write("FROZEN", ""); err != nil {
+			return err
+		}
+		if f.frozen() {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// thaw is idempotent; a cgroup that is gone is fine.
+func (f freezer) thaw() error {
+	if f.dir == "" {
+		return nil
+	}
+	err := f.write("THAWED", "0")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// PausePod stops all processes of a running pod without their knowing, and returns once none of them runs. Its probes rest
+// meanwhile. errdefs.IsFailedPrecondition if it does not run, errdefs.IsConflict if it is paused already.
+func (e *Engine) PausePod(ctx context.Context, name string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		switch {
+		case p.state.Status != StatusRunning:
+			return notRunning(p)
+		case p.paused():
+			return fmt.Errorf("it is paused already: %w", errdefs.ErrConflict)
+		}
+		p.state.Paused = true
+		if err := p.save(); err != nil { // intent before effect
+			return err
+		}
+		if err := freezerOf(p.cgroup()).freeze(ctx, &e.watch); err != nil {
+			p.state.Paused = false
+			return err
+		}
+		p.note("pause", nil)
+		return nil
+	})
+	return podError("pause", name, err)
+}
+
+// UnpausePod lets the processes of a paused pod go on. errdefs.IsFailedPrecondition if it does not run, errdefs.IsConflict if
+// it is not paused.
+func (e *Engine) UnpausePod(ctx context.Context, name string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		switch {
+		case p.state.Status != StatusRunning:
+			return notRunning(p)
+		case !p.state.Paused:
+			return fmt.Errorf("it is not paused: %w", errdefs.ErrConflict)
+		}
+		if err := p.thaw(); err != nil {
+			return err
+		}
+		p.note("unpause", nil)
+		return nil
+	})
+	return podError("unpause", name, err)
+}
+
+func notRunning(p *pod) error {
+	return fmt.Errorf("it is %s, not running: %w", p.view().Status, errdefs.ErrFailedPrecondition)
+}
+
+// errPaused refuses what cannot be done with a paused pod.
+var errPaused = fmt.Errorf("it is paused; unpause it first: %w", errdefs.ErrConflict)
+
+// paused reports whether the pod was paused and the kernel agrees: a pause that was cut short before it took effect is none.
+func (p *pod) paused() bool {
+	return p.state.Status == StatusRunning && p.state.Paused && freezerOf(p.cgroup()).asked()
+}
+
+// thaw lets a pod go on that may be paused. Effect before record: one that counts as paused and is not comes to no harm.
+func (p *pod) thaw() error {
+	if !p.state.Paused {
+		return nil
+	}
+	if err := freezerOf(p.cgroup()).thaw(); err != nil {
+		return errors.Join(errors.New("cannot let its processes go on"), err)
+	}
+	p.state.Paused, p.state.Resumed = false, time.Now()
+	return nil
+}
+
+// cgroup is the pod's cgroup below each hierarchy's mount.
+func (p *pod) cgroup() string {
+	if parent := p.Spec.Container.CgroupParent; parent != "" {
+		return filepath.Join(parent, p.ID)
+	}
+	return p.e.paths.cgroupOf(p.ID)
+}

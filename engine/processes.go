@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ProcessInfo is one process of a container, as the host sees it.
+type ProcessInfo struct {
+	Pid, Parent int
+	UID         int    // effective
+	State       string // the kernel's letter: "R", "S", "D", "Z", ...
+	Started     time.Time
+	CPU         time.Duration // used so far, by all of its threads
+	TTY         string        // "pts/0"; empty: none
+	Threads     int
+	Virtual     int64    // bytes of address space
+	Resident    int64    // bytes in memory
+	Name        string   // as the kernel has it, 15 bytes at most
+	Args        []string // empty for a zombie
+}
+
+// clockTicks is the kernel's USER_HZ, which is the same on every architecture that Go runs on.
+const clockTicks = 100
+
+// Processes lists the processes of a running pod's container, the first one first. errdefs.IsFailedPrecondition if the pod
+// does not run.
+func (e *Engine) Processes(name string) ([]ProcessInfo, error) {
+	p, err := e.read(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.state.Status != StatusRunning {
+		return nil, podError("list the processes of", name, notRunning(p))
+	}
+	boot, err := bootTime()
+	if err != nil {
+		return nil, err
+	}
+	var list []ProcessInfo
+	for _, pid := range p.pids() {
+		if info, ok := readProcess(pid, boot); ok { // else it has just ended
+			list = append(list, info)
+		}
+	}
+	return list, nil
+}
+
+// bootTime is when the kernel started, in whole seconds.
+func bootTime() (time.Time, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return time.Time{}, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if s, ok := strings.CutPrefix(line, "btime "); ok {
+			sec, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+			return time.Unix(sec, 0), err
+		}
+	}
+	return time.Time{}, fmt.Errorf("cannot tell when the machine was started: /proc/stat has no btime")
+}
+
+func readProcess(pid int, boot time.Time) (ProcessInfo, bool) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	b, err := os.ReadFile(filepath.Join(dir, "stat"))
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if err != nil || open < 0 || end < open {
+		return ProcessInfo{}, false
+	}
+	f := strings.Fields(string(b[end+1:]))
+	if len(f) < 22 {
+		return ProcessInfo{}, false
+	}
+	number := func(i int) int64 { // field i of proc(5)
+		n, _ := strconv.ParseInt(f[i-3], 10, 64)
+		return n
+	}
+	info := ProcessInfo{
+		Pid: pid, Parent: int(number(4)), State: f[0], Threads: int(number(20)), TTY: ttyName(uint64(number(7))),
+		CPU:     time.Duration(number(14)+number(15)) * time.Second / clockTicks,
+		Started: boot.Add(time.Duration(number(22)) * time.Second / clockTicks),
+		Virtual: number(23), Resident: number(24) * int64(os.Getpagesize()), Name: string(b[open+1 : end]),
+	}
+	if line, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(line) > 0 {
+		info.Args = strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	}
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil {
+		return ProcessInfo{}, false
+	}
+	info.UID = int(st.Uid)
+	return info, true
+}
+
+// ttyName names a terminal by its device number, as far as containers have such.
+func ttyName(dev uint64) string {
+	major, minor := unix.Major(dev), unix.Minor(dev)
+	switch {
+	case dev == 0:
+		return ""
+	case major >= 136 && major <= 143:
+		return fmt.Sprintf("pts/%d", (major-136)<<20+minor)
+	case major == 4 && minor < 64:
+		return fmt.Sprintf("tty%d", minor)
+	case major == 4:
+		return fmt.Sprintf("ttyS%d", minor-64)
+	case major == 5 && minor == 1:
+		return "console"
+	}
+	return fmt.Sprintf("%d:%d", major, minor)
+}
