@@ -62,7 +62,7 @@ func TestBadInput(t *testing.T) {
 		{name: "unknown key in a list", yaml: web + "    ports:\n      - target: 80\n        publish: 1\n", want: `compose.yaml:6: services.web.ports[0].publish: unknown key; did you mean "published"?`},
 		{name: "two unknown keys", yaml: web + "    aaaa: 1\n    healthcheck: {tset: x}\n", want: "compose.yaml:4: services.web.aaaa: unknown key\ncompose.yaml:5: services.web.healthcheck.tset: unknown key; did you mean \"test\"?"},
 		{name: "unknown key behind an anchor", yaml: "x-a: &a\n  imagee: x\nservices:\n  web:\n    <<: *a\n", want: `compose.yaml:2: services.web.imagee: unknown key; did you mean "image"?`},
-		{name: "not served", yaml: web + "    gpus: all\n", want: "compose.yaml:4: services.web.gpus: not served yet by this version of podc", class: errdefs.ErrNotImplemented},
+		{name: "not served", yaml: web + "    gpus: all\n", want: "compose.yaml:4: services.web.gpus: not served: podc knows no drivers of graphics cards; name their device files under devices", class: errdefs.ErrNotImplemented},
 		{name: "two not served", yaml: web + "    pid: host\n    volumes_from: [web]\n", want: "compose.yaml:4: services.web.pid: not served yet by this version of podc\ncompose.yaml:5: services.web.volumes_from: not served yet by this version of podc", class: errdefs.ErrNotImplemented},
 		{name: "update_config", yaml: web + "    deploy: {update_config: {order: start-first}}\n", want: "compose.yaml:4: services.web.deploy.update_config: not served yet by this version of podc", class: errdefs.ErrNotImplemented},
 		{name: "external secret", yaml: web + "    secrets: [s]\nsecrets: {s: {external: true}}\n", want: "compose.yaml:5: secrets.s.external: not served yet by this version of podc", class: errdefs.ErrNotImplemented},

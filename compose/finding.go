@@ -93,6 +93,8 @@ func (l *load) judge(found []finding, active func(service string) bool) error {
 			// Judged with the image beside it.
 		case l.opt.Lenient:
 			l.warnKey(f.key, "not served yet by this version of podc")
+		case f.note != "":
+			refused = append(refused, Problem{Key: f.key, Text: "not served: " + f.note})
 		default:
 			refused = append(refused, Problem{Key: f.key, Text: "not served yet by this version of podc"})
 		}

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"math"
 	"path"
 	"regexp"
@@ -44,14 +45,65 @@ func (c *checker) ranges(key string, s types.ServiceConfig) {
 		c.orZero(key+".cpu_quota", s.CPUQuota, 1000, math.MaxInt64)
 	}
 	c.cpus(key+".cpus", float64(s.CPUS))
-	if s.MemSwapLimit > 0 && s.MemSwapLimit < s.MemLimit {
-		c.fail(key+".memswap_limit", "is smaller than mem_limit, which it includes")
+	c.between(key+".mem_swappiness", int64(s.MemSwappiness), 0, 100)
+	if s.Umask != nil {
+		c.between(key+".umask", int64(*s.Umask), 0, 0o777)
 	}
+	c.memory(key, s)
+	c.blkio(key+".blkio_config", s.BlkioConfig)
 	c.cpuset(key+".cpuset", s.CPUSet)
 	c.deployRanges(key+".deploy", s.Deploy)
 	c.user(key+".user", s.User)
 	c.durations(key, s)
 	c.healthTest(key, s.HealthCheck)
+}
+
+// memory checks limits against each other, as docker does.
+func (c *checker) memory(key string, s types.ServiceConfig) {
+	limit, reserved := s.MemLimit, s.MemReservation
+	if s.Deploy != nil {
+		if l := s.Deploy.Resources.Limits; l != nil && limit == 0 {
+			limit = l.MemoryBytes
+		}
+		if r := s.Deploy.Resources.Reservations; r != nil && reserved == 0 {
+			reserved = r.MemoryBytes
+		}
+	}
+	switch {
+	case s.MemSwapLimit > 0 && limit == 0:
+		c.fail(key+".memswap_limit", "needs a mem_limit, which it includes")
+	case s.MemSwapLimit > 0 && s.MemSwapLimit < limit:
+		c.fail(key+".memswap_limit", "is smaller than mem_limit, which it includes")
+	}
+	if limit > 0 && reserved > limit {
+		c.fail(key+".mem_reservation", "is larger than mem_limit")
+	}
+}
+
+func (c *checker) blkio(key string, b *types.BlkioConfig) {
+	if b == nil {
+		return
+	}
+	c.orZero(key+".weight", int64(b.Weight), 10, 1000)
+	for i, d := range b.WeightDevice {
+		at := fmt.Sprintf("%s.weight_device[%d]", key, i)
+		c.between(at+".weight", int64(d.Weight), 10, 1000)
+		c.devicePath(at, d.Path)
+	}
+	for name, list := range map[string][]types.ThrottleDevice{"device_read_bps": b.DeviceReadBps, "device_read_iops": b.DeviceReadIOps,
+		"device_write_bps": b.DeviceWriteBps, "device_write_iops": b.DeviceWriteIOps} {
+		for i, d := range list {
+			at := fmt.Sprintf("%s.%s[%d]", key, name, i)
+			c.between(at+".rate", int64(d.Rate), 1, math.MaxInt64)
+			c.devicePath(at, d.Path)
+		}
+	}
+}
+
+func (c *checker) devicePath(at, p string) {
+	if !path.IsAbs(p) {
+		c.fail(at+".path", "%q is no path of a device", p)
+	}
 }
 
 func (c *checker) deployRanges(key string, d *types.DeployConfig) {

@@ -65,6 +65,13 @@ services.*.secrets.[].target services.*.secrets.[].uid
 
 services.*.devices services.*.devices.[].permissions services.*.devices.[].source services.*.devices.[].target
 services.*.device_cgroup_rules services.*.ulimits services.*.ulimits.*.hard services.*.ulimits.*.soft
+services.*.blkio_config services.*.blkio_config.weight
+services.*.blkio_config.weight_device services.*.blkio_config.weight_device.[].path services.*.blkio_config.weight_device.[].weight
+services.*.blkio_config.device_read_bps services.*.blkio_config.device_read_bps.[].path services.*.blkio_config.device_read_bps.[].rate
+services.*.blkio_config.device_read_iops services.*.blkio_config.device_read_iops.[].path services.*.blkio_config.device_read_iops.[].rate
+services.*.blkio_config.device_write_bps services.*.blkio_config.device_write_bps.[].path services.*.blkio_config.device_write_bps.[].rate
+services.*.blkio_config.device_write_iops services.*.blkio_config.device_write_iops.[].path services.*.blkio_config.device_write_iops.[].rate
+services.*.mem_swappiness services.*.oom_kill_disable services.*.umask services.*.cgroup
 services.*.cpus services.*.cpuset services.*.cpu_shares services.*.cpu_period services.*.cpu_quota
 services.*.mem_limit services.*.mem_reservation services.*.memswap_limit services.*.pids_limit
 services.*.logging services.*.logging.driver services.*.logging.options
@@ -105,19 +112,26 @@ var ignoredKeys = map[string]string{
 // laterKeys are refused by name until they are served.
 const laterKeys = `
 jobs models
-services.*.blkio_config services.*.cgroup services.*.cpu_rt_period services.*.cpu_rt_runtime services.*.gpus
-services.*.ipc services.*.pid services.*.uts services.*.userns_mode services.*.mem_swappiness
-services.*.oom_kill_disable services.*.storage_opt services.*.umask services.*.use_api_socket services.*.volumes_from
+services.*.ipc services.*.pid services.*.uts services.*.userns_mode services.*.use_api_socket services.*.volumes_from
 services.*.models services.*.provider services.*.pull_refresh_after
 services.*.post_start services.*.pre_start services.*.pre_stop
 services.*.networks.*.driver_opts services.*.networks.*.gw_priority services.*.networks.*.interface_name
 services.*.networks.*.ipv6_address services.*.networks.*.link_local_ips
 services.*.volumes.[].image services.*.volumes.[].volume.subpath
-services.*.deploy.resources.reservations.devices services.*.deploy.rollback_config services.*.deploy.update_config
+services.*.deploy.rollback_config services.*.deploy.update_config
 networks.*.ipam.options volumes.*.driver_opts
 configs.*.external configs.*.template_driver
 secrets.*.external secrets.*.driver secrets.*.driver_opts secrets.*.template_driver
 `
+
+// refusedKeys are those that podc will not serve: each with the reason to refuse it with.
+var refusedKeys = map[string]string{
+	"services.*.cpu_rt_period":                         "processor time for realtime tasks is shared out by the host's own cgroups; set it there, and name one with cgroup_parent",
+	"services.*.cpu_rt_runtime":                        "processor time for realtime tasks is shared out by the host's own cgroups; set it there, and name one with cgroup_parent",
+	"services.*.gpus":                                  "podc knows no drivers of graphics cards; name their device files under devices",
+	"services.*.deploy.resources.reservations.devices": "podc knows no drivers of devices; name device files under devices",
+	"services.*.storage_opt":                           "the file systems of containers have no quota",
+}
 
 // buildKey is special: a build section beside an image that exists already is ignored with a warning; alone it is refused.
 const buildKey = "services.*.build"
@@ -146,6 +160,9 @@ var keyTree = sync.OnceValue(func() *keyNode {
 	}
 	for _, p := range strings.Fields(laterKeys) {
 		root.set(p, later, "")
+	}
+	for p, why := range refusedKeys {
+		root.set(p, later, why)
 	}
 	root.set(buildKey, later, "")
 	root.inherit()

@@ -166,8 +166,8 @@ networks: {low: {}, high: {driver_opts: {com.docker.network.driver.mtu: '1400'}}
 		}
 	})
 	s.behaves("what is not served yet is refused by name", func(s *stack) {
-		for _, key := range []string{"pid: host", "ipc: host", "userns_mode: host", "volumes_from: [x]", "post_start: [{command: x}]", "storage_opt: {size: 1g}", "gpus: all", "blkio_config: {weight: 300}"} {
-			s.write("other.yaml", "services: {a: {image: x, "+key+"}, x: {image: x}}")
+		for _, key := range []string{"use_api_socket: true", "models: [m]", "storage_opt: {size: 1g}", "gpus: all", "cpu_rt_runtime: 1000"} {
+			s.write("other.yaml", "services: {a: {image: x, "+key+"}, x: {image: x}}\nmodels: {m: {model: m}}")
 			name, _, _ := strings.Cut(key, ":")
 			contains(s.t, s.fails(1, "-f", "other.yaml", "up", "-d"), "services.a."+name, "not served")
 		}

@@ -21,7 +21,13 @@ import (
 // Containers live in <parent of the root>/<id> in every hierarchy, made by the runtime. conmon, monitor and guardian live in
 // <parent>/helpers wherever their caller was not in the root cgroup, so that they outlive the caller's own cgroup.
 
-func (p paths) cgroupOf(id string) string { return p.cgroup() + "/" + id }
+// cgroup is that of the pod's container, below each hierarchy's mount.
+func (p *pod) cgroup() string {
+	if parent := p.Spec.Container.CgroupParent; parent != "" {
+		return filepath.Join("/", parent, p.ID)
+	}
+	return p.e.paths.cgroup() + "/" + p.ID
+}
 
 // escapeCgroup moves pid out of the cgroups of this process, into one of the root's own. A CI step, a terminal's scope or an
 // ssh session is ended by killing its cgroup; what podc leaves running must not be in it.
@@ -119,14 +125,68 @@ func cgroupPids(group string) []int {
 	return nil
 }
 
-// removeCgroup removes the cgroups of a container from every hierarchy. The runtime's own delete can leave some behind, for
+// removeCgroup removes a container's cgroup from every hierarchy. The runtime's own delete can leave some behind, for
 // one when it was killed before it noted their path. Idempotent; a group that still has processes stays and is an error.
-func (p paths) removeCgroup(id string) error {
+func removeCgroup(group string) error {
 	var errs []error
 	for _, m := range cgroupMounts() {
-		errs = append(errs, removeCgroupTree(filepath.Join(m, p.cgroupOf(id))))
+		errs = append(errs, removeCgroupTree(filepath.Join(m, group)))
 	}
 	return errors.Join(errs...)
+}
+
+// markCgroup is the extended attribute by which a root knows the parents that it made itself: those of others stay.
+func (p paths) markCgroup() string { return "trusted.podc-" + p.id }
+
+// makeCgroupParent makes the cgroups that cgroup_parent names, where they are missing. It needs the active lock, shared.
+func (p *pod) makeCgroupParent() error {
+	if p.Spec.Container.CgroupParent == "" {
+		return nil
+	}
+	for _, m := range cgroupMounts() {
+		dir := m
+		for part := range strings.SplitSeq(strings.Trim(filepath.Dir(p.cgroup()), "/"), "/") {
+			dir = filepath.Join(dir, part)
+			err := os.Mkdir(dir, 0o755)
+			if errors.Is(err, fs.ErrExist) {
+				continue
+			}
+			if err == nil {
+				err = unix.Setxattr(dir, p.e.paths.markCgroup(), []byte{'1'}, 0)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot make the cgroup %s: %w", dir, err)
+			}
+			copyCpuset(dir)
+		}
+	}
+	return nil
+}
+
+// removeCgroupParent removes what makeCgroupParent made, once nothing is in it any more. Idempotent.
+func (p *pod) removeCgroupParent() error {
+	if p.Spec.Container.CgroupParent == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cgroupPatience)
+	defer cancel()
+	l, err := disk.LockWait(ctx, p.e.paths.activeLock(), nil)
+	if err != nil {
+		return nil // somebody is starting something: the parent is theirs to remove
+	}
+	defer l.Unlock()
+	for _, m := range cgroupMounts() {
+		for group := filepath.Dir(p.cgroup()); group != "/"; group = filepath.Dir(group) {
+			dir := filepath.Join(m, group)
+			if n, err := unix.Getxattr(dir, p.e.paths.markCgroup(), nil); err != nil || n == 0 {
+				break
+			}
+			if unix.Rmdir(dir) != nil {
+				break // it holds others
+			}
+		}
+	}
+	return nil
 }
 
 // cgroupPatience is how long a cgroup may stay busy after its last process was seen to end.

@@ -35,7 +35,7 @@ type run struct {
 	runtime  string // path of the OCI runtime
 	terminal bool
 	stdin    bool
-	logging  bool
+	log      LogConfig
 	ports    []netstack.Port // published; conmon keeps the host's programs off them
 }
 
@@ -123,11 +123,7 @@ func (e *Engine) conmonArgs(r run) []string {
 	for _, a := range []string{"exit", "--root", e.paths.data, "--runroot", e.paths.run, r.name, r.id} {
 		args = append(args, "--exit-command-arg", a)
 	}
-	log := "none"
-	if r.logging {
-		log = "k8s-file:" + e.paths.log(r.name)
-	}
-	args = append(args, "-l", log)
+	args = append(args, e.logArgs(r)...)
 	if r.terminal {
 		args = append(args, "-t")
 	}
@@ -135,6 +131,20 @@ func (e *Engine) conmonArgs(r run) []string {
 		args = append(args, "-i")
 	}
 	return args
+}
+
+// logArgs say where output goes. What the journal gets is kept in files as well: they are what `logs` reads.
+func (e *Engine) logArgs(r run) []string {
+	switch file := "k8s-file:" + e.paths.log(r.name); {
+	case r.log.Driver == logNone:
+		return []string{"-l", "none"}
+	case r.log.Driver == logJournald && r.log.Tag != "":
+		return []string{"-l", file, "-l", "journald", "--log-tag", r.log.Tag}
+	case r.log.Driver == logJournald:
+		return []string{"-l", file, "-l", "journald"}
+	default:
+		return []string{"-l", file}
+	}
 }
 
 // readSyncPipe reads conmon's one line: the pid of the container's process, or why there is none.

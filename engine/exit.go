@@ -115,12 +115,7 @@ func (p *pod) clearRuntime() error {
 // clearNamed removes what bears the container's id; it needs to know no more of the pod.
 func (p *pod) clearNamed() error {
 	pp := p.e.paths
-	errs := []error{pp.removeCgroup(p.ID)}
-	if parent := p.Spec.Container.CgroupParent; parent != "" {
-		for _, m := range cgroupMounts() {
-			errs = append(errs, removeCgroupTree(filepath.Join(m, parent, p.ID)))
-		}
-	}
+	errs := []error{removeCgroup(p.cgroup()), p.removeCgroupParent()}
 	return errors.Join(append(errs, os.RemoveAll(filepath.Join(pp.runtime(), p.ID)), os.RemoveAll(pp.exit(p.ID)))...)
 }
 

@@ -19,6 +19,11 @@ type host struct {
 	// Rlimits are the hard limits of podc, by OCI name: defaults are clamped to them.
 	Rlimits map[string]uint64
 	Thermal []string // further paths to mask: per-CPU thermal throttling counters
+	Lacks   []string // limits that this kernel does not offer, of optionalLimits
+	// AppArmor says that it is on.
+	AppArmor bool
+	// RecursiveReadOnly says that a mount can be made read-only with all that is mounted below it.
+	RecursiveReadOnly bool
 }
 
 // thisHost describes the machine; it is asked once per process.
@@ -30,6 +35,10 @@ var thisHost = sync.OnceValue(func() host {
 			h.Rlimits[name] = l.Max
 		}
 	}
+	h.Lacks = lackedLimits(h.CgroupV2)
+	on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	h.AppArmor = strings.HasPrefix(string(on), "Y")
+	h.RecursiveReadOnly = unix.MountSetattr(-1, "", 0, &unix.MountAttr{}) != unix.ENOSYS
 	h.Thermal, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	return h
 })

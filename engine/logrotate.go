@@ -21,12 +21,15 @@ type logLimits struct {
 }
 
 func (c LogConfig) limits() logLimits {
-	l := logLimits{size: c.MaxSize, files: c.MaxFile}
-	if l.size <= 0 {
-		l.size = 10 << 20
+	l := logLimits{size: 10 << 20, files: 3}
+	if c.Driver == logLocal {
+		l = logLimits{size: 20 << 20, files: 5}
 	}
-	if l.files <= 0 {
-		l.files = 3
+	if c.MaxSize > 0 {
+		l.size = c.MaxSize
+	}
+	if c.MaxFile > 0 {
+		l.files = c.MaxFile
 	}
 	return l
 }

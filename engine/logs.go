@@ -54,8 +54,12 @@ func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func
 	return err
 }
 
-// logNone is the driver that keeps no log.
-const logNone = "none"
+// Drivers that are not like "json-file".
+const (
+	logNone     = "none"
+	logLocal    = "local"
+	logJournald = "journald"
+)
 
 // errLogUntil ends following at the first line written after LogOptions.Until.
 var errLogUntil = errors.New("past the time asked for")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -75,12 +74,4 @@ func (p *pod) thaw() error {
 	}
 	p.state.Paused, p.state.Resumed = false, time.Now()
 	return nil
-}
-
-// cgroup is the pod's cgroup below each hierarchy's mount.
-func (p *pod) cgroup() string {
-	if parent := p.Spec.Container.CgroupParent; parent != "" {
-		return filepath.Join(parent, p.ID)
-	}
-	return p.e.paths.cgroupOf(p.ID)
 }

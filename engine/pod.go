@@ -80,8 +80,10 @@ type ContainerSpec struct {
 	ShmSize      int64             `json:"shm_size,omitempty"` // bytes; 0: 64 MiB
 	Resources    Resources         `json:"resources"`
 	OOMScoreAdj  *int              `json:"oom_score_adj,omitempty"`
-	CgroupParent string            `json:"cgroup_parent,omitempty"`
-	Runtime      string            `json:"runtime,omitempty"` // "crun" (default), "runc", or a path
+	Umask        *uint32           `json:"umask,omitempty"`         // nil: the runtime's, 0022
+	CgroupNS     string            `json:"cgroup_ns,omitempty"`     // "private", "host"; empty: private on cgroups v2, else host
+	CgroupParent string            `json:"cgroup_parent,omitempty"` // below the root of every hierarchy
+	Runtime      string            `json:"runtime,omitempty"`       // "crun" (default), "runc", or a path
 
 	StopSignal string         `json:"stop_signal,omitempty"` // empty: the image's, else SIGTERM
 	StopGrace  *time.Duration `json:"stop_grace,omitempty"`  // nil: 10 s
@@ -142,15 +144,40 @@ type File struct {
 
 // Resources are cgroup limits; zero means unlimited, except Pids.
 type Resources struct {
-	CPUs              float64 `json:"cpus,omitempty"`
-	CPUShares         int64   `json:"cpu_shares,omitempty"`
-	CPUPeriod         int64   `json:"cpu_period,omitempty"` // microseconds
-	CPUQuota          int64   `json:"cpu_quota,omitempty"`  // microseconds
-	Cpuset            string  `json:"cpuset,omitempty"`
-	Memory            int64   `json:"memory,omitempty"` // bytes
-	MemoryReservation int64   `json:"memory_reservation,omitempty"`
-	MemorySwap        int64   `json:"memory_swap,omitempty"` // memory plus swap, docker's memswap_limit
-	Pids              int64   `json:"pids,omitempty"`        // 0: 2048; -1: unlimited
+	CPUs              float64  `json:"cpus,omitempty"`
+	CPUShares         int64    `json:"cpu_shares,omitempty"`
+	CPUPeriod         int64    `json:"cpu_period,omitempty"` // microseconds
+	CPUQuota          int64    `json:"cpu_quota,omitempty"`  // microseconds
+	Cpuset            string   `json:"cpuset,omitempty"`
+	Memory            int64    `json:"memory,omitempty"` // bytes
+	MemoryReservation int64    `json:"memory_reservation,omitempty"`
+	MemorySwap        int64    `json:"memory_swap,omitempty"`      // memory plus swap, docker's memswap_limit; 0: twice Memory, -1: unlimited
+	Swappiness        *int64   `json:"mem_swappiness,omitempty"`   // 0 to 100; cgroups v1 only
+	OOMKillDisable    bool     `json:"oom_kill_disable,omitempty"` // cgroups v1 only
+	BlockIO           *BlockIO `json:"blkio,omitempty"`
+	Pids              int64    `json:"pids,omitempty"` // 0: 2048; -1: unlimited
+}
+
+// BlockIO bounds the traffic with block devices.
+type BlockIO struct {
+	Weight        uint16         `json:"weight,omitempty"` // 10 to 1000
+	WeightDevices []DeviceWeight `json:"weight_devices,omitempty"`
+	ReadBps       []DeviceRate   `json:"read_bps,omitempty"`
+	WriteBps      []DeviceRate   `json:"write_bps,omitempty"`
+	ReadIOps      []DeviceRate   `json:"read_iops,omitempty"`
+	WriteIOps     []DeviceRate   `json:"write_iops,omitempty"`
+}
+
+// DeviceWeight is the weight of one device, named by its path on the host.
+type DeviceWeight struct {
+	Path   string `json:"path"`
+	Weight uint16 `json:"weight"`
+}
+
+// DeviceRate is the most that one device may do in a second.
+type DeviceRate struct {
+	Path string `json:"path"`
+	Rate uint64 `json:"rate"`
 }
 
 // RestartPolicy says what follows an exit that nobody asked for.
@@ -171,9 +198,12 @@ type HealthCheck struct {
 
 // LogConfig says how output is kept.
 type LogConfig struct {
-	Driver  string `json:"driver,omitempty"`   // "" (= "json-file" = "local") or "none"
-	MaxSize int64  `json:"max_size,omitempty"` // bytes per file; 0: 10 MiB
-	MaxFile int    `json:"max_file,omitempty"` // files kept; 0: 3
+	// Driver is "" or "json-file"; "local", with larger defaults; "journald", which has the journal keep the output as well; or
+	// "none". But for the last the output lies in files beside the pod.
+	Driver  string `json:"driver,omitempty"`
+	MaxSize int64  `json:"max_size,omitempty"` // bytes per file; 0: 10 MiB, with local 20 MiB
+	MaxFile int    `json:"max_file,omitempty"` // files kept; 0: 3, with local 5
+	Tag     string `json:"tag,omitempty"`      // of journald's entries
 }
 
 // Status is what a pod is doing. It is derived (saved fact, exit file, process), never merely asserted.

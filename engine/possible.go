@@ -33,6 +33,8 @@ func checkPossible(p PodSpec) error {
 	var err error
 	c.Spec.Devices, c.Devices, err = deviceNodes(p.Container.Devices)
 	errs = append(errs, err)
+	c.BlockIO, err = blockIO(p.Container.Resources.BlockIO, c.Host)
+	errs = append(errs, err, checkLog(p.Container.Log), c.checkSecurity())
 	_, err = seccompProfile(p.Container.SecurityOpt)
 	errs = append(errs, err)
 	_, err = c.resources()
@@ -41,6 +43,26 @@ func checkPossible(p PodSpec) error {
 	errs = append(errs, err)
 	_, err = c.caps()
 	return errors.Join(append(errs, err)...)
+}
+
+// journalSocket is where systemd's journal listens.
+const journalSocket = "/run/systemd/journal/socket"
+
+// checkLog refuses the journal where there is none.
+func checkLog(l LogConfig) error {
+	if _, err := os.Stat(journalSocket); l.Driver == logJournald && err != nil {
+		return fmt.Errorf("the logging driver %q needs systemd's journal, which does not run on this host: %w", logJournald, errdefs.ErrFailedPrecondition)
+	}
+	return nil
+}
+
+// checkSecurity refuses what only a security module could do that is not on.
+func (c container) checkSecurity() error {
+	o, err := parseSecurityOpt(c.Spec.SecurityOpt)
+	if err == nil && o.apparmor != "" && o.apparmor != "unconfined" && !c.Host.AppArmor {
+		err = fmt.Errorf("security option apparmor=%s: AppArmor is not on: %w", o.apparmor, errdefs.ErrFailedPrecondition)
+	}
+	return err
 }
 
 // ipcSysctls are the settings that each ipc namespace has of its own, beside fs.mqueue.*.

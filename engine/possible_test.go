@@ -22,6 +22,9 @@ func TestCheckPods(t *testing.T) {
 		{"capability", func(p *PodSpec) { p.Container.CapAdd = []string{"FLY"} }, `"FLY"`},
 		{"limit", func(p *PodSpec) { p.Container.Ulimits = map[string]Ulimit{"wishes": {}} }, `"wishes"`},
 		{"seccomp profile", func(p *PodSpec) { p.Container.SecurityOpt = []string{"seccomp=/no/such.json"} }, "/no/such.json"},
+		{"no block device", func(p *PodSpec) {
+			p.Container.Resources.BlockIO = &BlockIO{ReadBps: []DeviceRate{{Path: "/dev/null", Rate: 1}}}
+		}, "/dev/null"},
 		{"setting of the host", func(p *PodSpec) { p.Container.Sysctls = map[string]string{"kernel.panic": "1"} }, "the whole host"},
 		{"setting of the host's network", func(p *PodSpec) {
 			p.Network.Mode, p.Container.Sysctls = NetworkHost, map[string]string{"net.core.somaxconn": "1"}

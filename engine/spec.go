@@ -28,6 +28,7 @@ type container struct {
 	Etc        []specs.Mount // /etc/hosts and the like
 	Files      []specs.Mount // configs and secrets
 	Devices    []specs.LinuxDevice
+	BlockIO    *specs.LinuxBlockIO
 	InitBinary string // on the host; used if Spec.Init
 	Seccomp    string // JSON of a profile given by the user
 	Host       host
@@ -81,9 +82,7 @@ func (c container) process() (*specs.Process, error) {
 	for _, g := range c.User.Groups {
 		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
 	}
-	if a := c.Spec.OOMScoreAdj; a != nil {
-		p.OOMScoreAdj = a
-	}
+	p.OOMScoreAdj, p.User.Umask = c.Spec.OOMScoreAdj, c.Spec.Umask
 	return p, nil
 }
 
@@ -143,7 +142,7 @@ func mergeEnv(lists ...[]string) []string {
 
 func (c container) namespaces() []specs.LinuxNamespace {
 	ns := []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}}
-	if c.Host.CgroupV2 && !c.Spec.Privileged {
+	if c.Spec.CgroupNS == "private" || c.Spec.CgroupNS == "" && c.Host.CgroupV2 {
 		ns = append(ns, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	types := map[string]specs.LinuxNamespaceType{"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace}

@@ -19,7 +19,11 @@ const (
 
 func (c container) resources() (*specs.LinuxResources, error) {
 	r := c.Spec.Resources
-	res := &specs.LinuxResources{Pids: pidsLimit(r.Pids), Memory: memoryLimit(r), CPU: cpuLimit(r)}
+	res := &specs.LinuxResources{Pids: pidsLimit(r.Pids), BlockIO: c.BlockIO, CPU: cpuLimit(r)}
+	var err error
+	if res.Memory, err = c.memoryLimit(); err != nil {
+		return nil, err
+	}
 	if c.Spec.Privileged {
 		res.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
 		return res, nil
@@ -40,28 +44,42 @@ func (c container) resources() (*specs.LinuxResources, error) {
 	return res, nil
 }
 
+// pidsLimit is nil for none: crun 1.8.1 cannot say "max".
 func pidsLimit(n int64) *specs.LinuxPids {
-	if n == 0 {
+	switch {
+	case n < 0:
+		return nil
+	case n == 0:
 		n = defaultPids
 	}
 	return &specs.LinuxPids{Limit: &n}
 }
 
-func memoryLimit(r Resources) *specs.LinuxMemory {
-	m := specs.LinuxMemory{}
+func (c container) memoryLimit() (*specs.LinuxMemory, error) {
+	r, m := c.Spec.Resources, specs.LinuxMemory{}
 	if r.Memory > 0 {
 		m.Limit = &r.Memory
 	}
 	if r.MemoryReservation > 0 {
 		m.Reservation = &r.MemoryReservation
 	}
-	if r.MemorySwap != 0 {
+	switch {
+	case r.MemorySwap != 0:
 		m.Swap = &r.MemorySwap
+	case r.Memory > 0 && !slices.Contains(c.Host.Lacks, limitSwap):
+		m.Swap = ptr(2 * r.Memory) // as docker has it
 	}
-	if m == (specs.LinuxMemory{}) {
-		return nil
+	if r.Swappiness != nil {
+		m.Swappiness = ptr(uint64(*r.Swappiness))
 	}
-	return &m
+	if r.OOMKillDisable {
+		m.DisableOOMKiller = ptr(true)
+	}
+	err := c.Host.offers(map[string]bool{limitSwap: r.MemorySwap != 0, limitSwappiness: r.Swappiness != nil, limitOOM: r.OOMKillDisable})
+	if m == (specs.LinuxMemory{}) || err != nil {
+		return nil, err
+	}
+	return &m, nil
 }
 
 func cpuLimit(r Resources) *specs.LinuxCPU {

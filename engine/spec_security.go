@@ -30,9 +30,8 @@ var (
 // securityOptions are the entries of security_opt, understood.
 type securityOptions struct {
 	noNewPrivileges bool
-	seccomp         string // "", "unconfined" or "profile"
+	seccomp         string // "", "unconfined", "builtin", or the path or JSON of a profile
 	apparmor        string
-	label           string
 	unmasked        bool // systempaths=unconfined
 }
 
@@ -49,12 +48,14 @@ func parseSecurityOpt(list []string) (o securityOptions, err error) {
 			o.noNewPrivileges = false
 		case key == "seccomp" && value == "unconfined":
 			o.seccomp = "unconfined"
+		case key == "seccomp" && (value == "builtin" || value == "default"):
+			o.seccomp = "builtin"
 		case key == "seccomp" && value != "":
 			o.seccomp = value
 		case key == "apparmor" && value != "":
 			o.apparmor = value
-		case key == "label" && value == "disable":
-			o.label = ""
+		case key == "label" && value != "":
+			// As in docker, labels mean nothing where SELinux does not label containers, and podc leaves that to the host's policy.
 		case key == "systempaths" && value == "unconfined":
 			o.unmasked = true
 		default:

@@ -79,6 +79,12 @@ func TestSpecRefuses(t *testing.T) {
 		{"limit above podc's own", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"nofile": {Soft: 1, Hard: 30000}} }, "the limit of podc itself is 20000"},
 		{"unknown limit", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"wishes": {Soft: 3, Hard: 3}} }, `ulimit "wishes" is not known`},
 		{"unknown security option", func(c *container) { c.Spec.SecurityOpt = []string{"seccmp=unconfined"} }, `security option "seccmp=unconfined"`},
+		{"swappiness on v2", func(c *container) {
+			c.Host.CgroupV2, c.Host.Lacks, c.Spec.Resources.Swappiness = true, []string{limitSwappiness}, ptr(int64(1))
+		}, "mem_swappiness cannot be set: cgroups v2"},
+		{"swap without accounting", func(c *container) {
+			c.Host.Lacks, c.Spec.Resources.MemorySwap = []string{limitSwap}, 1<<30
+		}, "memswap_limit cannot be set: the kernel"},
 		{"bad device rule", func(c *container) { c.Spec.DeviceRules = []string{"c 1 rwm"} }, `device rule "c 1 rwm" is not valid`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,7 +94,7 @@ func TestSpecRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
-			if !errdefs.IsInvalidArgument(err) && !errdefs.IsPermissionDenied(err) {
+			if !errdefs.IsInvalidArgument(err) && !errdefs.IsPermissionDenied(err) && !errdefs.IsFailedPrecondition(err) {
 				t.Errorf("class of %v", err)
 			}
 		})

@@ -120,6 +120,9 @@ func (p *pod) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.makeCgroupParent(); err != nil {
+		return err
+	}
 	os.Remove(e.paths.exit(p.ID))
 	p.state.Init, p.state.Conmon, err = e.createContainer(ctx, r)
 	if err != nil {
@@ -199,7 +202,7 @@ func (p *pod) configure(hostname string) (run, error) {
 	root := e.paths.merged(name)
 	c := container{
 		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: thisHost(),
-		CgroupPath: or(spec.CgroupParent, e.paths.cgroup()) + "/" + p.ID, InitBinary: e.helper("podc-monitor"),
+		CgroupPath: p.cgroup(), InitBinary: e.helper("podc-monitor"),
 	}
 	runtime, err := e.runtimePath(spec.Runtime)
 	if err != nil {
@@ -227,6 +230,9 @@ func (p *pod) configure(hostname string) (run, error) {
 	if c.Spec.Devices, c.Devices, err = p.devices(); err != nil {
 		return run{}, err
 	}
+	if c.BlockIO, err = blockIO(spec.Resources.BlockIO, c.Host); err != nil {
+		return run{}, err
+	}
 	if c.Seccomp, err = seccompProfile(spec.SecurityOpt); err != nil {
 		return run{}, err
 	}
@@ -234,14 +240,14 @@ func (p *pod) configure(hostname string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, logging: spec.Log.Driver != "none", ports: p.state.Ports}
+	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, log: spec.Log, ports: p.state.Ports}
 	return r, p.writeConfig(s)
 }
 
 // seccompProfile reads the profile that security_opt names, if it names one.
 func seccompProfile(opts []string) (string, error) {
 	o, err := parseSecurityOpt(opts)
-	if err != nil || o.seccomp == "" || o.seccomp == "unconfined" {
+	if err != nil || o.seccomp == "" || o.seccomp == "unconfined" || o.seccomp == "builtin" {
 		return "", err
 	}
 	if strings.HasPrefix(strings.TrimSpace(o.seccomp), "{") {

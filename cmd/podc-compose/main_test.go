@@ -172,7 +172,7 @@ func TestLoad(t *testing.T) {
 func TestLoadErrors(t *testing.T) {
 	dir := stack(t)
 	e := ask(t, project.LoadRequest{WorkingDir: dir}).Error
-	if e == nil || !errors.Is(e, errdefs.ErrNotImplemented) || e.Message != "compose.yaml:4: services.old.gpus: not served yet by this version of podc" {
+	if e == nil || !errors.Is(e, errdefs.ErrNotImplemented) || e.Message != "compose.yaml:4: services.old.gpus: not served: podc knows no drivers of graphics cards; name their device files under devices" {
 		t.Errorf("%+v", e)
 	}
 	e = ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"nobody"}}).Error

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -26,14 +27,27 @@ func container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error
 	c.TTY, c.StdinOpen = s.Tty, s.StdinOpen
 	c.Init = s.Init != nil && *s.Init
 	c.Annotations = s.Annotations
-	c.Runtime, c.CgroupParent = s.Runtime, s.CgroupParent
+	c.Runtime, c.CgroupParent, c.CgroupNS = s.Runtime, s.CgroupParent, s.Cgroup
 	c.Health = health(s.HealthCheck)
 	resources(c, s)
 	if s.StopGracePeriod != nil {
 		grace := time.Duration(*s.StopGracePeriod)
 		c.StopGrace = &grace
 	}
-	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), stopSignal(c, key, s), restart(c, key, s), logging(c, key+".logging", s.Logging))
+	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), cgroupParent(key, s), stopSignal(c, key, s), restart(c, key, s), logging(c, key+".logging", s.Logging))
+}
+
+// cgroupParent checks where the container's cgroup is to lie.
+func cgroupParent(key string, s types.ServiceConfig) error {
+	for part := range strings.SplitSeq(s.CgroupParent, "/") {
+		if part == ".." {
+			return compose.Invalid(key+".cgroup_parent", "%q leads upwards", s.CgroupParent)
+		}
+	}
+	if s.CgroupParent != "" && strings.Trim(s.CgroupParent, "/.") == "" {
+		return compose.Invalid(key+".cgroup_parent", "%q names no cgroup", s.CgroupParent)
+	}
+	return nil
 }
 
 // deployMode accepts services that keep running: replicated, or one for each of one machine.
@@ -139,11 +153,11 @@ func logging(c *engine.ContainerSpec, key string, l *types.LoggingConfig) error 
 		return nil
 	}
 	switch l.Driver {
-	case "", "json-file", "local":
-	case "none":
-		c.Log.Driver = "none"
+	case "", "json-file":
+	case "local", "journald", "none":
+		c.Log.Driver = l.Driver
 	default:
-		return compose.NotServed(key+".driver", fmt.Sprintf("%q", l.Driver), "use json-file, local or none")
+		return compose.NotServed(key+".driver", fmt.Sprintf("%q", l.Driver), "use json-file, local, journald or none")
 	}
 	for _, opt := range slices.Sorted(maps.Keys(l.Options)) {
 		if err := logOption(&c.Log, key+".options."+opt, opt, l.Options[opt]); err != nil {
@@ -153,22 +167,30 @@ func logging(c *engine.ContainerSpec, key string, l *types.LoggingConfig) error 
 	return nil
 }
 
+// logOption serves the options that change something: what docker's `logs --details` shows (labels, env) podc does not keep.
 func logOption(log *engine.LogConfig, key, opt, value string) error {
-	switch opt {
-	case "max-size":
+	files := log.Driver != "none" && log.Driver != "journald"
+	switch {
+	case opt == "mode" && value == "blocking", opt == "compress" && value == "false" && files: // so it is anyway
+	case opt == "tag" && log.Driver == "journald":
+		if strings.Contains(value, "{{") {
+			return compose.NotServed(key, "a template", "write the tag out")
+		}
+		log.Tag = value
+	case opt == "max-size" && files:
 		size, err := units.RAMInBytes(value)
 		if err != nil || size < 4096 {
 			return compose.Invalid(key, "%q is no size of at least 4k", value)
 		}
 		log.MaxSize = size
-	case "max-file":
+	case opt == "max-file" && files:
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > 1000 {
 			return compose.Invalid(key, "%q is no number of files between 1 and 1000", value)
 		}
 		log.MaxFile = n
 	default:
-		return compose.NotServed(key, "", "only max-size and max-file are")
+		return compose.NotServed(key, cmp.Or(log.Driver, "json-file"), "max-size and max-file are for json-file and local, tag for journald")
 	}
 	return nil
 }

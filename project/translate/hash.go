@@ -74,7 +74,7 @@ func (t *translation) facets(pod engine.PodSpec, networkOf string, digests map[s
 		"group_add": c.GroupAdd, "tty": c.TTY, "stdin_open": c.StdinOpen, "init": c.Init, "read_only": c.ReadOnly,
 		"privileged": c.Privileged, "cap_add": c.CapAdd, "cap_drop": c.CapDrop,
 		"security_opt": []any{c.SecurityOpt, digests["security_opt"]}, "devices": c.Devices, "device_cgroup_rules": c.DeviceRules,
-		"shm_size": c.ShmSize, "oom_score_adj": c.OOMScoreAdj, "cgroup_parent": c.CgroupParent, "runtime": c.Runtime,
+		"shm_size": c.ShmSize, "oom_score_adj": c.OOMScoreAdj, "cgroup_parent": c.CgroupParent, "cgroup": c.CgroupNS, "umask": c.Umask, "runtime": c.Runtime,
 		"stop_signal": c.StopSignal, "stop_grace_period": c.StopGrace, "restart": c.Restart, "healthcheck": c.Health,
 		"logging": c.Log, "hostname": pod.Hostname, "domainname": pod.Domainname, "container_name": pod.Name,
 		"network_mode": strings.TrimSuffix(string(n.Mode)+" "+networkOf, " "), "ports": n.Ports, "dns": n.DNS,
@@ -121,7 +121,7 @@ func (t *translation) networkKey(name string) string {
 func resourceFacets(r engine.Resources) map[string]any {
 	return map[string]any{"cpus": r.CPUs, "cpu_shares": r.CPUShares, "cpu_period": r.CPUPeriod, "cpu_quota": r.CPUQuota,
 		"cpuset": r.Cpuset, "mem_limit": r.Memory, "mem_reservation": r.MemoryReservation, "memswap_limit": r.MemorySwap,
-		"pids_limit": r.Pids}
+		"pids_limit": r.Pids, "mem_swappiness": r.Swappiness, "oom_kill_disable": r.OOMKillDisable, "blkio_config": r.BlockIO}
 }
 
 func each[V any](all map[string]any, prefix string, values map[string]V) {

@@ -19,7 +19,12 @@ func resources(c *engine.ContainerSpec, s types.ServiceConfig) {
 	r.CPUShares, r.CPUPeriod, r.CPUQuota, r.Cpuset = s.CPUShares, s.CPUPeriod, s.CPUQuota, s.CPUSet
 	r.Memory, r.MemoryReservation, r.MemorySwap = int64(s.MemLimit), int64(s.MemReservation), int64(s.MemSwapLimit)
 	r.Pids = s.PidsLimit
-	c.ShmSize = int64(s.ShmSize)
+	r.OOMKillDisable = s.OomKillDisable
+	if s.MemSwappiness != 0 {
+		r.Swappiness = ptr(int64(s.MemSwappiness))
+	}
+	r.BlockIO = blockIO(s.BlkioConfig)
+	c.ShmSize, c.Umask = int64(s.ShmSize), s.Umask
 	if s.OomScoreAdj != 0 {
 		adj := int(s.OomScoreAdj)
 		c.OOMScoreAdj = &adj
@@ -35,6 +40,28 @@ func resources(c *engine.ContainerSpec, s types.ServiceConfig) {
 	if v := s.Deploy.Resources.Reservations; v != nil {
 		r.MemoryReservation = cmp.Or(r.MemoryReservation, int64(v.MemoryBytes))
 	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func blockIO(b *types.BlkioConfig) *engine.BlockIO {
+	if b == nil {
+		return nil
+	}
+	out := &engine.BlockIO{Weight: b.Weight, ReadBps: rates(b.DeviceReadBps), WriteBps: rates(b.DeviceWriteBps),
+		ReadIOps: rates(b.DeviceReadIOps), WriteIOps: rates(b.DeviceWriteIOps)}
+	for _, d := range b.WeightDevice {
+		out.WeightDevices = append(out.WeightDevices, engine.DeviceWeight{Path: d.Path, Weight: d.Weight})
+	}
+	return out
+}
+
+func rates(list []types.ThrottleDevice) []engine.DeviceRate {
+	var out []engine.DeviceRate
+	for _, d := range list {
+		out = append(out, engine.DeviceRate{Path: d.Path, Rate: uint64(d.Rate)})
+	}
+	return out
 }
 
 // shortest widens f to the float64 that prints alike: 0.1, not 0.10000000149.
