@@ -131,6 +131,11 @@ require (
 	mvdan.cc/sh/v3 v3.14.1 // indirect
 )
 
+require (
+	github.com/moby/docker-image-spec v1.3.1 // indirect
+	github.com/moby/moby/api v1.56.1 // indirect
+)
+
 tool (
 	github.com/go-task/task/v3/cmd/task
 	honnef.co/go/tools/cmd/staticcheck

@@ -249,6 +249,7 @@ type Pod struct {
 	Error      string               `json:"error,omitempty"`      // why the last start failed
 	Restarts   int                  `json:"restarts,omitempty"`   // by policy, since the last start asked for
 	Health     Health               `json:"health,omitempty"`
+	Failing    int                  `json:"failing,omitempty"` // probes failed in a row
 	Probes     []Probe              `json:"probes,omitempty"` // the last five, oldest first
 	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
 	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
@@ -261,6 +262,7 @@ type Pod struct {
 	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
 	FilesLost bool `json:"files_lost,omitempty"`
 
+	Image   Image    `json:"image,omitzero"`    // as it was resolved when the pod was made
 	Args    []string `json:"args,omitempty"`    // what the container runs: the image's where the spec has none
 	Exposed []string `json:"exposed,omitempty"` // ports that the image says it listens on, "5432/tcp"
 }

@@ -277,7 +277,7 @@ func (p *pod) view() Pod {
 		Status: s.Status, Started: s.Started, Error: s.Error, Restarts: s.Restarts,
 		Finished: l.Finished, ExitCode: l.ExitCode, ExitKnown: l.ExitKnown, OOMKilled: l.OOMKilled,
 		Interfaces: s.Interfaces, Ports: s.Ports, Volumes: p.Volumes,
-		Args: commandOf(p.Spec.Container, p.Image.Config), Exposed: p.Image.Config.ExposedPorts,
+		Image: p.Image, Args: commandOf(p.Spec.Container, p.Image.Config), Exposed: p.Image.Config.ExposedPorts,
 	}
 	if s.Started.IsZero() {
 		v.Started = l.Started
@@ -286,7 +286,7 @@ func (p *pod) view() Pod {
 		v.Status = StatusRestarting
 	}
 	if s.Status == StatusRunning {
-		v.Pid, v.Health, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Probes, s.Halting
+		v.Pid, v.Health, v.Failing, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Failing, s.Probes, s.Halting
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 		if p.paused() {
 			v.Status = StatusPaused

@@ -1,0 +1,137 @@
+package dockerapi
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+)
+
+// What podc gives a container that asks for nothing else.
+const (
+	defaultShm  = 64 << 20
+	defaultPids = 2048
+	logMaxSize  = 10 << 20
+	logMaxFile  = 3
+)
+
+func hostConfigOf(f ContainerFacts) *HostConfig {
+	p, c := f.Pod, f.Pod.Spec.Container
+	h := &HostConfig{
+		LogConfig: logConfigOf(c.Log), NetworkMode: networkMode(p, f.SharedID), PortBindings: bindings(p.Spec.Network.Ports),
+		RestartPolicy: RestartPolicy{firstOf(c.Restart.Name, "no"), c.Restart.MaxRetries}, Annotations: c.Annotations,
+		CapAdd: c.CapAdd, CapDrop: c.CapDrop, DNS: orEmpty(p.Spec.Network.DNS), DNSOptions: orEmpty(p.Spec.Network.DNSOptions),
+		DNSSearch: orEmpty(p.Spec.Network.DNSSearch), ExtraHosts: extraHosts(p.Spec.Network.ExtraHosts), GroupAdd: c.GroupAdd,
+		IpcMode: "private", Links: links(p.Spec.Network.Links), Privileged: c.Privileged, ReadonlyRootfs: c.ReadOnly,
+		SecurityOpt: c.SecurityOpt, ShmSize: c.ShmSize, Sysctls: c.Sysctls, Runtime: firstOf(c.Runtime, "crun"),
+		Resources: resourcesOf(c), MaskedPaths: f.Details.Masked, ReadonlyPaths: f.Details.ReadOnly,
+	}
+	h.Binds, h.Mounts = asked(c.Mounts)
+	if h.ShmSize == 0 {
+		h.ShmSize = defaultShm
+	}
+	if c.OOMScoreAdj != nil {
+		h.OomScoreAdj = *c.OOMScoreAdj
+	}
+	if c.Init {
+		h.Init = &c.Init
+	}
+	return h
+}
+
+func logConfigOf(l engine.LogConfig) LogConfig {
+	out := LogConfig{Type: firstOf(l.Driver, "json-file"), Config: map[string]string{}}
+	if out.Type == "none" {
+		return out
+	}
+	size, files := l.MaxSize, l.MaxFile
+	if size == 0 {
+		size = logMaxSize
+	}
+	if files == 0 {
+		files = logMaxFile
+	}
+	out.Config["max-size"], out.Config["max-file"] = strconv.FormatInt(size, 10), strconv.Itoa(files)
+	return out
+}
+
+// networkMode names the network namespace: that of the host, of another container, or of the first network.
+func networkMode(p engine.Pod, sharedID string) string {
+	n := p.Spec.Network
+	switch {
+	case n.Mode == engine.NetworkHost:
+		return "host"
+	case n.Mode == engine.NetworkPod:
+		return "container:" + firstOf(sharedID, n.Pod)
+	case len(n.Endpoints) == 0:
+		return "none"
+	}
+	return n.Endpoints[0].Network
+}
+
+func resourcesOf(c engine.ContainerSpec) Resources {
+	r := c.Resources
+	out := Resources{
+		CPUShares: r.CPUShares, Memory: r.Memory, NanoCPUs: int64(r.CPUs * 1e9), CgroupParent: c.CgroupParent,
+		CPUPeriod: r.CPUPeriod, CPUQuota: r.CPUQuota, CpusetCpus: r.Cpuset, DeviceCgroupRules: c.DeviceRules,
+		MemoryReservation: r.MemoryReservation, MemorySwap: r.MemorySwap, PidsLimit: &r.Pids, Devices: []DeviceMapping{},
+		Ulimits: []Ulimit{},
+	}
+	if r.Pids == 0 {
+		*out.PidsLimit = defaultPids
+	}
+	for _, d := range c.Devices {
+		out.Devices = append(out.Devices, DeviceMapping{d.Host, d.Container, firstOf(d.Permissions, "rwm")})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
+		out.Ulimits = append(out.Ulimits, Ulimit{name, c.Ulimits[name].Hard, c.Ulimits[name].Soft})
+	}
+	return out
+}
+
+// extraHosts are docker's "name:address" of podc's "name=address".
+func extraHosts(list []string) []string {
+	out := []string{}
+	for _, s := range list {
+		out = append(out, strings.Replace(s, "=", ":", 1))
+	}
+	return out
+}
+
+func links(m map[string]string) []string {
+	var out []string
+	for _, alias := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[alias]+":"+alias)
+	}
+	return out
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// bindings are the ports that were asked for.
+func bindings(ports []netstack.Port) map[string][]PortBinding {
+	m := map[string][]PortBinding{}
+	for _, p := range ports {
+		host := ""
+		switch {
+		case p.HostEnd > p.HostPort:
+			host = fmt.Sprintf("%d-%d", p.HostPort, p.HostEnd)
+		case p.HostPort > 0:
+			host = strconv.Itoa(int(p.HostPort))
+		}
+		key := portKey(p)
+		m[key] = append(m[key], PortBinding{addrText(p.HostIP), host})
+	}
+	return m
+}
+
+func portKey(p netstack.Port) string { return fmt.Sprintf("%d/%s", p.Container, p.Protocol) }

@@ -1,0 +1,154 @@
+package dockerapi
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+)
+
+// ContainerFacts is what the description of a container is made of.
+type ContainerFacts struct {
+	Pod      engine.Pod
+	Details  engine.PodDetails
+	Networks map[string]netstack.Network
+	// SharedID is the id of the container whose network this one uses, if it uses another's.
+	SharedID string
+	// VolumePath is where a volume's data lies on the host.
+	VolumePath func(name string) string
+	// Size is that of the files on disk; nil where nobody asked.
+	Size *Size
+}
+
+// Size is that of a container's files, in bytes.
+type Size struct {
+	Written int64 // by the container
+	All     int64 // the image's included
+}
+
+// InspectContainer describes a container.
+func InspectContainer(f ContainerFacts) Container {
+	p, c := f.Pod, f.Pod.Spec.Container
+	out := Container{
+		ID: p.ID, Created: stamp(p.Created), Args: []string{}, State: stateOf(p), Image: imageID(firstOf(p.Image.ID, c.ImageID)),
+		ResolvConfPath: f.Details.Resolv, HostnamePath: f.Details.Hostname, HostsPath: f.Details.Hosts, LogPath: f.Details.Log,
+		Name: "/" + p.Spec.Name, RestartCount: p.Restarts, Driver: "overlay2", Platform: firstOf(p.Image.Config.OS, "linux"),
+		AppArmorProfile: appArmor(c.SecurityOpt), HostConfig: hostConfigOf(f), Mounts: mountPoints(p, f.VolumePath),
+		Config: configOf(p), NetworkSettings: networkSettingsOf(f),
+		GraphDriver: &DriverData{Name: "overlay2", Data: map[string]string{
+			"ID": p.ID, "LowerDir": strings.Join(p.Image.Layers, ":"), "UpperDir": f.Details.Upper, "WorkDir": f.Details.Work,
+			"MergedDir": f.Details.Merged,
+		}},
+	}
+	if c.Log.Driver == "none" {
+		out.LogPath = ""
+	}
+	if len(p.Args) > 0 {
+		out.Path = p.Args[0]
+		out.Args = append(out.Args, p.Args[1:]...)
+	}
+	if f.Size != nil {
+		out.SizeRw, out.SizeRootFs = &f.Size.Written, &f.Size.All
+	}
+	return out
+}
+
+func appArmor(options []string) string {
+	for _, o := range options {
+		if profile, ok := strings.CutPrefix(strings.Replace(o, ":", "=", 1), "apparmor="); ok {
+			return profile
+		}
+	}
+	return ""
+}
+
+func stateOf(p engine.Pod) *State {
+	status := StatusOf(p)
+	s := &State{
+		Status: status, Paused: status == "paused", Restarting: status == "restarting", Dead: status == "dead",
+		OOMKilled: p.OOMKilled, Pid: p.Pid, ExitCode: p.ExitCode, Error: p.Error, StartedAt: stamp(p.Started), FinishedAt: stamp(p.Finished),
+	}
+	s.Running = status == "running" || s.Paused || s.Restarting // so in docker
+	if p.Health != engine.HealthNone || len(p.Probes) > 0 {
+		s.Health = &Health{Status: firstOf(string(p.Health), "unhealthy"), FailingStreak: p.Failing, Log: []HealthResult{}}
+		for _, probe := range p.Probes {
+			s.Health.Log = append(s.Health.Log, HealthResult{probe.Start, probe.End, probe.ExitCode, probe.Output})
+		}
+	}
+	return s
+}
+
+// StatusOf is the container's status in docker's words.
+func StatusOf(p engine.Pod) string {
+	if p.Status == engine.StatusCreating {
+		return string(engine.StatusCreated)
+	}
+	return string(p.Status)
+}
+
+func configOf(p engine.Pod) *Config {
+	c, img := p.Spec.Container, p.Image.Config
+	out := &Config{
+		Hostname: firstOf(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: firstOf(c.User, img.User),
+		AttachStdout: true, AttachStderr: true, ExposedPorts: set(exposed(p)), Tty: c.TTY, OpenStdin: c.StdinOpen,
+		Env: mergeEnv(img.Env, c.Env), Cmd: c.Command, Entrypoint: c.Entrypoint, Image: c.Image, Volumes: set(img.Volumes),
+		WorkingDir: firstOf(c.WorkingDir, img.WorkingDir), Labels: LabelsOf(p), StopSignal: firstOf(c.StopSignal, img.StopSignal),
+		Healthcheck: healthConfig(c.Health, img.Health),
+	}
+	if len(c.Entrypoint) == 0 && c.Command == nil {
+		out.Cmd = img.Cmd
+	}
+	if c.Entrypoint == nil {
+		out.Entrypoint = img.Entrypoint
+	}
+	if c.StopGrace != nil {
+		seconds := int((*c.StopGrace).Round(time.Second) / time.Second)
+		out.StopTimeout = &seconds
+	}
+	return out
+}
+
+// LabelsOf are the image's labels and the container's own, which win.
+func LabelsOf(p engine.Pod) map[string]string {
+	if len(p.Image.Config.Labels) == 0 {
+		return notNil(p.Spec.Labels)
+	}
+	labels := maps.Clone(p.Image.Config.Labels)
+	maps.Copy(labels, p.Spec.Labels)
+	return labels
+}
+
+// mergeEnv is the image's environment with the container's over it. A variable without a value is one that is taken away.
+func mergeEnv(image, own []string) []string {
+	env := []string{}
+	at := map[string]int{}
+	for _, kv := range slices.Concat(image, own) {
+		k, _, _ := strings.Cut(kv, "=")
+		if i, seen := at[k]; seen {
+			env[i] = kv
+			continue
+		}
+		at[k] = len(env)
+		env = append(env, kv)
+	}
+	return env
+}
+
+// healthConfig is the container's probe where it has one, completed by the image's command.
+func healthConfig(own, image *engine.HealthCheck) *HealthConfig {
+	h := own
+	if h == nil {
+		h = image
+	}
+	if h == nil {
+		return nil
+	}
+	out := &HealthConfig{h.Test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
+	if len(out.Test) == 0 && image != nil {
+		out.Test = image.Test
+	}
+	return out
+}

@@ -1,0 +1,136 @@
+package dockerapi
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+)
+
+// Summary is one container in the answer of GET /containers/json.
+type Summary struct {
+	ID         string `json:"Id"`
+	Names      []string
+	Image      string
+	ImageID    string
+	Command    string
+	Created    int64 // seconds since 1970
+	Ports      []PortSummary
+	SizeRw     int64 `json:",omitempty"`
+	SizeRootFs int64 `json:",omitempty"`
+	Labels     map[string]string
+	State      string
+	Status     string
+	HostConfig struct {
+		NetworkMode string            `json:",omitempty"`
+		Annotations map[string]string `json:",omitempty"`
+	}
+	Health          *HealthSummary `json:",omitempty"`
+	NetworkSettings *NetworkSettingsSummary
+	Mounts          []MountPoint
+}
+
+// HealthSummary is the probe's state without its log.
+type HealthSummary struct {
+	Status        string
+	FailingStreak int
+}
+
+// NetworkSettingsSummary are the networks of a container in a list.
+type NetworkSettingsSummary struct {
+	Networks map[string]*Endpoint
+}
+
+// PortSummary is one port of a container; one without a public port is only exposed.
+type PortSummary struct {
+	IP          string `json:",omitempty"`
+	PrivatePort uint16
+	PublicPort  uint16 `json:",omitempty"`
+	Type        string
+}
+
+// ListContainer describes a container as lists do, at the moment now.
+func ListContainer(f ContainerFacts, now time.Time) Summary {
+	p := f.Pod
+	s := Summary{
+		ID: p.ID, Names: []string{"/" + p.Spec.Name}, Image: p.Spec.Container.Image, ImageID: imageID(firstOf(p.Image.ID, p.Spec.Container.ImageID)),
+		Command: strings.Join(p.Args, " "), Created: p.Created.Unix(), Ports: portSummaries(p), Labels: LabelsOf(p), State: StatusOf(p),
+		Status: StatusText(p, now), NetworkSettings: &NetworkSettingsSummary{endpointsOf(p, f.Networks)},
+		Mounts: mountPoints(p, f.VolumePath), Health: &HealthSummary{firstOf(string(p.Health), "none"), p.Failing},
+	}
+	s.HostConfig.NetworkMode = networkMode(p, f.SharedID)
+	s.HostConfig.Annotations = p.Spec.Container.Annotations
+	if f.Size != nil {
+		s.SizeRw, s.SizeRootFs = f.Size.Written, f.Size.All
+	}
+	return s
+}
+
+func portSummaries(p engine.Pod) []PortSummary {
+	list := []PortSummary{}
+	for _, port := range p.Ports {
+		list = append(list, PortSummary{hostAddress(port), port.Container, port.HostPort, port.Protocol})
+	}
+	for _, key := range exposedOnly(p) {
+		number, protocol, _ := strings.Cut(key, "/")
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			list = append(list, PortSummary{PrivatePort: uint16(n), Type: protocol})
+		}
+	}
+	return list
+}
+
+// exposedOnly are the ports of the image that are not published.
+func exposedOnly(p engine.Pod) []string {
+	return slices.DeleteFunc(slices.Clone(p.Exposed), func(key string) bool {
+		return slices.ContainsFunc(p.Ports, func(port netstack.Port) bool { return key == portKey(port) })
+	})
+}
+
+// PortList is a container's ports for people. Neighbours are shown as a range: "0.0.0.0:8000-8002->80-82/tcp".
+func PortList(p engine.Pod) []string {
+	sorted := slices.Clone(p.Ports)
+	slices.SortFunc(sorted, func(a, b netstack.Port) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Container, b.Container),
+			cmp.Compare(a.HostPort, b.HostPort))
+	})
+	parts := exposedOnly(p)
+	for i := 0; i < len(sorted); {
+		first, n := sorted[i], 1
+		for i+n < len(sorted) && follows(sorted[i+n-1], sorted[i+n]) {
+			n++
+		}
+		last := sorted[i+n-1]
+		parts = append(parts, fmt.Sprintf("%s:%s->%s/%s", bracketed(hostAddress(first)), portRange(first.HostPort, last.HostPort),
+			portRange(first.Container, last.Container), first.Protocol))
+		i += n
+	}
+	return parts
+}
+
+// hostAddress is where a port is published; docker spells out that it is everywhere.
+func hostAddress(p netstack.Port) string { return firstOf(addrText(p.HostIP), "0.0.0.0") }
+
+// bracketed is an address that a port follows.
+func bracketed(address string) string {
+	if strings.Contains(address, ":") {
+		return "[" + address + "]"
+	}
+	return address
+}
+
+func follows(a, b netstack.Port) bool {
+	return a.Protocol == b.Protocol && a.HostIP == b.HostIP && b.Container == a.Container+1 && b.HostPort == a.HostPort+1
+}
+
+func portRange(first, last uint16) string {
+	if first == last {
+		return strconv.Itoa(int(first))
+	}
+	return fmt.Sprintf("%d-%d", first, last)
+}

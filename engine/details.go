@@ -1,0 +1,36 @@
+package engine
+
+import "path/filepath"
+
+// PodDetails is what there is to know of a pod beside Pod, for those who look closely: where its files lie on the host, and what
+// is kept from its container. Paths are given whether or not something is there at the moment.
+type PodDetails struct {
+	Log                     string // the newest file
+	Hosts, Resolv, Hostname string // mounted into the container
+	Merged, Upper, Work     string // the root filesystem's overlay; its lower folders are Pod.Image.Layers
+	NetNS                   string // the pinned network namespace; empty: the host's
+	Masked, ReadOnly        []string
+}
+
+// Details tells the details of pod. It reads nothing.
+func (e *Engine) Details(pod Pod) PodDetails {
+	name, shared := pod.Spec.Name, pod.Spec.Name
+	if pod.Spec.Network.Mode == NetworkPod {
+		shared = pod.Spec.Network.Pod
+	}
+	etc := func(owner, file string) string { return filepath.Join(e.paths.etc(owner), file) }
+	d := PodDetails{
+		Log:   e.paths.log(name),
+		Hosts: etc(shared, "hosts"), Resolv: etc(shared, "resolv.conf"), Hostname: etc(name, "hostname"),
+		Merged: e.paths.merged(name), Upper: e.paths.diff(name), Work: e.paths.work(name),
+		NetNS: e.paths.ns(shared, "net"),
+	}
+	if pod.Spec.Network.Mode == NetworkHost {
+		d.NetNS = ""
+	}
+	opt, _ := parseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made
+	if !pod.Spec.Container.Privileged && !opt.unmasked {
+		d.Masked, d.ReadOnly = maskedPaths, readonlyPaths
+	}
+	return d
+}
