@@ -49,6 +49,8 @@ var imports = []struct {
 		"volumes know folders, no pods"},
 	{"project", true, []string{module + "compose", composeGo, storage, image},
 		"plans are made and run by quick commands; the translation of compose is in project/translate"},
+	{"dockerapi", false, []string{module + "compose", module + "project", module + "engine/images", "github.com/moby/moby", netHTTP},
+		"shapes are made of facts by whoever shows them; moby's own types cost a tenth of a command's start"},
 	{"internal/disk", false, []string{module}, "the one helper package is below all others"},
 	{"internal/testimage", false, []string{module + "engine", module + "project", module + "compose", module + "cmd"},
 		"test images are made without the code under test"},
@@ -77,7 +79,8 @@ var links = []struct {
 	never  []string
 	why    string
 }{
-	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, otel, netHTTP, markdown, "github.com/sirupsen/logrus"},
+	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, otel, netHTTP, markdown, "github.com/sirupsen/logrus", "github.com/moby/moby",
+		"github.com/opencontainers/go-digest"},
 		"ps, logs, exec and a converged up have to start as quickly as a small program"},
 	{"podc-compose", []string{storage, image, buildkit, registry, testPkg}, "it translates compose files and stores nothing"},
 	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg, otel, netHTTP},

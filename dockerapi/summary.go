@@ -59,7 +59,7 @@ func ListContainer(f ContainerFacts, now time.Time) Summary {
 	p := f.Pod
 	s := Summary{
 		ID: p.ID, Names: []string{"/" + p.Spec.Name}, Image: p.Spec.Container.Image, ImageID: imageID(firstOf(p.Image.ID, p.Spec.Container.ImageID)),
-		Command: strings.Join(p.Args, " "), Created: p.Created.Unix(), Ports: portSummaries(p), Labels: LabelsOf(p), State: StatusOf(p),
+		Command: strings.Join(p.Args, " "), Created: p.Created.Unix(), Ports: Ports(p), Labels: LabelsOf(p), State: StatusOf(p),
 		Status: StatusText(p, now), NetworkSettings: &NetworkSettingsSummary{endpointsOf(p, f.Networks)},
 		Mounts: mountPoints(p, f.VolumePath), Health: &HealthSummary{firstOf(string(p.Health), "none"), p.Failing},
 	}
@@ -71,7 +71,8 @@ func ListContainer(f ContainerFacts, now time.Time) Summary {
 	return s
 }
 
-func portSummaries(p engine.Pod) []PortSummary {
+// Ports are a container's ports: the published ones, then those that are only exposed.
+func Ports(p engine.Pod) []PortSummary {
 	list := []PortSummary{}
 	for _, port := range p.Ports {
 		list = append(list, PortSummary{hostAddress(port), port.Container, port.HostPort, port.Protocol})

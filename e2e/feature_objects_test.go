@@ -28,10 +28,10 @@ volumes: {made: {external: true, name: by-hand}}
 		s.podc("up", "-d")
 		s.says("a", "ip -o -4 addr | grep -c ' "+net+".\\(6[4-9]\\|[7-9].\\|1[01].\\|12[0-7]\\)/'", "1")
 		contains(s.t, s.podc("network", "ls"), "by-hand", "p_own", "bridge")
-		if out := s.podc("network", "ls", "-q", "-f", "label=by=hand"); out != "by-hand\n" {
+		if out := s.podc("network", "ls", "--format", "{{.Name}}", "-f", "label=by=hand"); out != "by-hand\n" {
 			s.t.Errorf("labelled by hand: %q", out)
 		}
-		if out := s.podc("network", "ls", "-q", "-f", "label=team=shop"); out != "p_own\n" {
+		if out := s.podc("network", "ls", "--format", "{{.Name}}", "-f", "label=team=shop"); out != "p_own\n" {
 			s.t.Errorf("labelled shop: %q", out)
 		}
 		var found []map[string]any
@@ -56,7 +56,7 @@ volumes: {made: {external: true, name: by-hand}}
 	s.behaves("external ones outlive the project", func(s *stack) {
 		s.sh("a", "echo kept > /x/kept")
 		s.podc("down", "-v")
-		contains(s.t, s.podc("network", "ls", "-q"), "by-hand")
+		contains(s.t, s.podc("network", "ls"), "by-hand")
 		if b, err := os.ReadFile(filepath.Join(s.root, "volumes/by-hand/_data/kept")); err != nil || string(b) != "kept\n" {
 			s.t.Errorf("%v: %q", err, b)
 		}

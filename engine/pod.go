@@ -250,7 +250,7 @@ type Pod struct {
 	Restarts   int                  `json:"restarts,omitempty"`   // by policy, since the last start asked for
 	Health     Health               `json:"health,omitempty"`
 	Failing    int                  `json:"failing,omitempty"` // probes failed in a row
-	Probes     []Probe              `json:"probes,omitempty"` // the last five, oldest first
+	Probes     []Probe              `json:"probes,omitempty"`  // the last five, oldest first
 	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
 	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
 	Volumes    map[string]string    `json:"volumes,omitempty"` // target -> volume name, anonymous ones included

@@ -171,3 +171,11 @@ func (s *Store) Strays() ([]string, error) {
 	}
 	return strays, nil
 }
+
+// Size is how much room the data of a volume takes on disk, in bytes.
+func (s *Store) Size(ctx context.Context, name string) (int64, error) {
+	if _, err := s.Get(name); err != nil {
+		return 0, err
+	}
+	return disk.Usage(ctx, s.Path(name))
+}

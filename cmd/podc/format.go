@@ -4,42 +4,38 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"text/tabwriter"
-	"text/template"
 )
+
+// This file and template.go print for every command that lists or inspects: tables, JSON, and Go templates, docker's way.
 
 // column is one column of a list: its header, and the field of a row that fills it.
 type column struct{ header, field string }
 
-// layout is how a list of one kind of thing is printed.
+// layout is how a list of one kind of thing is printed. A row is a struct whose fields are named as in docker's JSON.
 type layout struct {
-	columns []column // of the table
-	headers map[string]string
-}
-
-// fields is a row: its values by field, as JSON and templates name them.
-type fields interface {
-	// field returns the text of one field.
-	field(name string) string
+	columns []column          // of the table
+	headers map[string]string // of the fields that are no columns, for "table TEMPLATE"
 }
 
 // printList prints rows as docker prints its lists: a table, JSON (one object a line, unless asArray), or a Go template,
 // with headers if it begins with "table ".
-func printList[R fields](w io.Writer, format string, l layout, rows []R, asArray bool) error {
+func printList[R any](w io.Writer, format string, l layout, rows []R, asArray bool) error {
 	switch {
 	case format == "" || format == "table":
 		return printTable(w, l, rows)
+	case format == "raw":
+		return usage("--format raw is not available: use json, or a template")
 	case format == "json" && asArray:
 		if rows == nil {
 			rows = []R{}
 		}
-		return json.NewEncoder(w).Encode(rows)
+		return encodeJSON(w, rows, "")
 	case format == "json":
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
 		for _, r := range rows {
-			if err := enc.Encode(r); err != nil {
+			if err := encodeJSON(w, r, ""); err != nil {
 				return err
 			}
 		}
@@ -48,7 +44,14 @@ func printList[R fields](w io.Writer, format string, l layout, rows []R, asArray
 	return printTemplate(w, format, l, rows)
 }
 
-func printTable[R fields](w io.Writer, l layout, rows []R) error {
+func encodeJSON(w io.Writer, v any, indent string) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	return enc.Encode(v)
+}
+
+func printTable[R any](w io.Writer, l layout, rows []R) error {
 	tw := newTable(w)
 	var cells []string
 	for _, c := range l.columns {
@@ -57,8 +60,9 @@ func printTable[R fields](w io.Writer, l layout, rows []R) error {
 	fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	for _, r := range rows {
 		cells = cells[:0]
+		v := reflect.ValueOf(r)
 		for _, c := range l.columns {
-			cells = append(cells, printable(oneLine(r.field(c.field))))
+			cells = append(cells, printable(oneLine(fmt.Sprint(v.FieldByName(c.field)))))
 		}
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
@@ -67,104 +71,22 @@ func printTable[R fields](w io.Writer, l layout, rows []R) error {
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 10, 1, 3, ' ', 0) }
 
-// printTemplate prints rows by a Go template.
-func printTemplate[R fields](w io.Writer, format string, l layout, rows []R) error {
-	body, asTable := strings.CutPrefix(format, "table ")
-	t, err := parseTemplate(body)
+// printInspect prints details as an indented JSON array, or each by a template.
+func printInspect[T any](con *console, format string, list []T) error {
+	if format == "" || format == "json" {
+		if list == nil {
+			list = []T{}
+		}
+		return encodeJSON(con.out, list, "    ")
+	}
+	t, err := parseTemplate(format)
 	if err != nil {
 		return err
 	}
-	out := io.Writer(w)
-	if asTable {
-		tw := newTable(w)
-		defer tw.Flush()
-		out = tw
-		if err := render(out, t, l.headerRow()); err != nil {
-			return err
-		}
-	}
-	for _, r := range rows {
-		if err := render(out, t, r); err != nil {
+	for _, item := range list {
+		if err := renderDetails(con.out, t, item); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func parseTemplate(format string) (*template.Template, error) {
-	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(strings.TrimSpace(format))
-	t, err := template.New("format").Funcs(templateFuncs).Parse(format)
-	if err != nil {
-		return nil, usage("cannot read --format: %v", err)
-	}
-	return t, nil
-}
-
-func render(w io.Writer, t *template.Template, data any) error {
-	if err := t.Execute(w, data); err != nil {
-		return usage("cannot apply --format: %v", err)
-	}
-	_, err := fmt.Fprintln(w)
-	return err
-}
-
-// headings stands in for a row in the line of headers of a "table" template: every field is its header.
-type headings map[string]string
-
-// Label is the header of {{.Label "key"}}, docker's way.
-func (headings) Label(key string) string {
-	if i := strings.LastIndexByte(key, '.'); i >= 0 {
-		key = key[i+1:]
-	}
-	return strings.ReplaceAll(key, "-", " ")
-}
-
-func (l layout) headerRow() headings {
-	h := headings{}
-	for _, c := range l.columns {
-		h[c.field] = c.header
-	}
-	for field, header := range l.headers {
-		h[field] = header
-	}
-	return h
-}
-
-// templateFuncs are docker's functions for --format. None of them runs anything or touches files.
-var templateFuncs = template.FuncMap{
-	"json": func(v any) (string, error) {
-		var b strings.Builder
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		err := enc.Encode(v)
-		return strings.TrimSuffix(b.String(), "\n"), err
-	},
-	"split": strings.Split,
-	"join":  func(parts []string, sep string) string { return strings.Join(parts, sep) },
-	"lower": strings.ToLower,
-	"upper": strings.ToUpper,
-	"title": func(s string) string {
-		if s == "" {
-			return s
-		}
-		return strings.ToUpper(s[:1]) + s[1:]
-	},
-	"pad": func(s string, before, after int) string {
-		return strings.Repeat(" ", clampPad(before)) + s + strings.Repeat(" ", clampPad(after))
-	},
-	"truncate": func(s string, n int) string {
-		if n < 0 {
-			return s
-		}
-		return clipBytes(s, n)
-	},
-	"println": fmt.Sprintln,
-}
-
-// clampPad keeps a template from asking for more space than any line has.
-func clampPad(n int) int { return min(max(n, 0), 1000) }
-
-func clipBytes(s string, n int) string {
-	r := []rune(s)
-	return string(r[:min(n, len(r))])
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
 )
 
@@ -89,24 +90,6 @@ type imageRow struct {
 	UsedBy       string
 }
 
-func (r imageRow) field(name string) string {
-	switch name {
-	case "CreatedSince":
-		return r.CreatedSince
-	case "Digest":
-		return r.Digest
-	case "ID":
-		return r.ID
-	case "Repository":
-		return r.Repository
-	case "Size":
-		return r.Size
-	case "Tag":
-		return r.Tag
-	}
-	return ""
-}
-
 func imageLayout(digests bool) layout {
 	l := layout{headers: map[string]string{"CreatedAt": "CREATED AT", "Digest": "DIGEST", "UsedBy": "USED BY"}}
 	l.columns = []column{{"REPOSITORY", "Repository"}, {"TAG", "Tag"}}
@@ -126,13 +109,13 @@ func imageRows(images []engine.ImageSummary, match string, full bool, now time.T
 			names = []string{""}
 		}
 		for _, name := range names {
-			repo, tag := splitName(familiar(name))
+			repo, tag := dockerapi.SplitName(dockerapi.Familiar(name))
 			if !matches(match, repo, tag) {
 				continue
 			}
 			row := imageRow{
-				CreatedAt: img.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), CreatedSince: since(img.Created, now),
-				Digest: firstOf(img.Digest, "<none>"), ID: shortID(img.ID), Repository: firstOf(repo, "<none>"),
+				CreatedAt: img.Created.Local().Format(dockerTime), CreatedSince: dockerapi.Since(img.Created, now),
+				Digest: firstOf(img.Digest, "<none>"), ID: dockerapi.ShortID(img.ID), Repository: firstOf(repo, "<none>"),
 				Size: size(img.Size), Tag: firstOf(tag, "<none>"), UsedBy: strings.Join(img.UsedBy, ","),
 			}
 			if full {
@@ -145,32 +128,12 @@ func imageRows(images []engine.ImageSummary, match string, full bool, now time.T
 }
 
 func matches(pattern, repo, tag string) bool {
-	wantRepo, wantTag := splitName(pattern)
+	wantRepo, wantTag := dockerapi.SplitName(pattern)
 	if pattern == "" {
 		return true
 	}
 	ok, err := path.Match(wantRepo, repo)
 	return (ok || err != nil && wantRepo == repo) && (wantTag == "" || wantTag == tag)
-}
-
-// familiar shortens a normalised name as docker does: docker.io and its library go without saying.
-func familiar(name string) string {
-	if short, ok := strings.CutPrefix(name, "docker.io/library/"); ok {
-		return short
-	}
-	return strings.TrimPrefix(name, "docker.io/")
-}
-
-// splitName parts name and tag. A digest stays with the name.
-func splitName(name string) (repo, tag string) {
-	if strings.Contains(name, "@") {
-		return name, ""
-	}
-	i := strings.LastIndexByte(name, ':')
-	if i < 0 || strings.Contains(name[i:], "/") {
-		return name, ""
-	}
-	return name[:i], name[i+1:]
 }
 
 func printDistinct(con *console, rows []imageRow) error {
@@ -207,7 +170,7 @@ func (s *session) removeImages(ctx context.Context, force bool, refs []string) e
 		return err
 	}
 	for _, name := range reply.Untagged {
-		fmt.Fprintf(s.con.out, "Untagged: %s\n", printable(familiar(name)))
+		fmt.Fprintf(s.con.out, "Untagged: %s\n", printable(dockerapi.Familiar(name)))
 	}
 	for _, id := range reply.Deleted {
 		fmt.Fprintf(s.con.out, "Deleted: sha256:%s\n", id)

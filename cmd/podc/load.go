@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
 )
 
@@ -50,7 +51,7 @@ func (s *session) loadImages(ctx context.Context, file string, quiet bool) error
 			fmt.Fprintf(s.con.out, "Loaded image ID: sha256:%s\n", img.ID)
 		}
 		for _, name := range img.Names {
-			fmt.Fprintf(s.con.out, "Loaded image: %s\n", printable(familiar(name)))
+			fmt.Fprintf(s.con.out, "Loaded image: %s\n", printable(dockerapi.Familiar(name)))
 		}
 	}
 	return nil

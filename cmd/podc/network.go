@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -21,7 +19,7 @@ func networkCommand(con *console) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "ls", Aliases: []string{"list"}, Usage: "list networks",
-				Flags:  listFlags(),
+				Flags:  listFlags("name, id, driver, label, scope, type, dangling"),
 				Action: with(con, (*session).listNetworks),
 			},
 			{
@@ -33,6 +31,11 @@ func networkCommand(con *console) *cli.Command {
 				Name: "rm", Aliases: []string{"remove"}, Usage: "remove networks", ArgsUsage: "NETWORK...",
 				Flags:  []cli.Flag{toggle("force", "do not mind networks that do not exist", "f")},
 				Action: with(con, (*session).removeNetworks),
+			},
+			{
+				Name: "prune", Usage: "remove networks that no container uses",
+				Flags:  pruneFlags("label, label!, until"),
+				Action: with(con, (*session).pruneNetworks),
 			},
 			{
 				Name: "create", Usage: "create a network", ArgsUsage: "NETWORK",
@@ -52,144 +55,20 @@ func networkCommand(con *console) *cli.Command {
 	}
 }
 
-// listFlags are those of every list of things that have names and labels.
-func listFlags() []cli.Flag {
-	return []cli.Flag{
-		list("filter", "only those for which `KEY=VALUE` holds: name, label or driver; repeatable", "f"),
-		text("format", "table, json or a Go template (`FORMAT`)"),
-		hidden(toggle("no-trunc", "")),
-		toggle("quiet", "only names", "q"),
-	}
-}
-
-// filter is one --filter of a list.
-type filter struct{ key, value string }
-
-func filtersOf(c *cli.Context) ([]filter, error) {
-	var list []filter
-	for _, f := range c.StringSlice("filter") {
-		key, value, ok := strings.Cut(f, "=")
-		if !ok || !slices.Contains([]string{"name", "label", "driver"}, key) {
-			return nil, usage("unknown --filter %q: want name=, label= or driver=", f)
-		}
-		list = append(list, filter{key, value})
-	}
-	return list, nil
-}
-
-// match reports whether every filter holds. Names match in part, as in docker.
-func match(filters []filter, name, driver string, labels map[string]string) bool {
-	for _, f := range filters {
-		ok := true
-		switch f.key {
-		case "name":
-			ok = strings.Contains(name, f.value)
-		case "driver":
-			ok = driver == f.value
-		case "label":
-			key, value, hasValue := strings.Cut(f.value, "=")
-			got, has := labels[key]
-			ok = has && (!hasValue || got == value)
-		}
-		if !ok {
-			return false
-		}
-	}
-	return true
-}
-
-// networkRow is one network of a list, with docker's keys.
-type networkRow struct {
-	CreatedAt string
-	Driver    string
-	ID        string
-	IPv4      string
-	IPv6      string
-	Internal  string
-	Labels    string
-	Name      string
-	Scope     string
-	Subnets   string
-
-	labels map[string]string
-}
-
-var networkLayout = layout{
-	columns: []column{{"NAME", "Name"}, {"DRIVER", "Driver"}, {"SCOPE", "Scope"}, {"SUBNETS", "Subnets"}},
-	headers: map[string]string{"ID": "NETWORK ID", "IPv4": "IPV4", "IPv6": "IPV6", "Internal": "INTERNAL", "Labels": "LABELS",
-		"CreatedAt": "CREATED AT"},
-}
-
-// Label is {{.Label "key"}} of templates.
-func (r networkRow) Label(key string) string { return r.labels[key] }
-
-func (r networkRow) field(name string) string {
-	switch name {
-	case "Name":
-		return r.Name
-	case "Driver":
-		return r.Driver
-	case "Scope":
-		return r.Scope
-	case "Subnets":
-		return r.Subnets
-	}
-	return ""
-}
-
-func networkRowOf(n netstack.Network) networkRow {
-	var subnets []string
-	for _, sub := range n.Subnets {
-		subnets = append(subnets, sub.CIDR.String())
-	}
-	return networkRow{
-		CreatedAt: n.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), Driver: firstOf(n.Driver, "bridge"), ID: n.Name,
-		IPv4: "true", IPv6: "false", Internal: fmt.Sprint(n.Internal), Labels: joinedLabels(n.Labels), Name: n.Name,
-		Scope: "local", Subnets: strings.Join(subnets, ","), labels: n.Labels,
-	}
-}
-
-func (s *session) listNetworks(c *cli.Context) error {
-	filters, err := filtersOf(c)
-	if err != nil {
-		return err
-	}
-	all, err := s.engine.Network().Networks()
-	if err != nil {
-		return err
-	}
-	rows := []networkRow{}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		row := networkRowOf(all[name])
-		if !match(filters, name, row.Driver, all[name].Labels) {
-			continue
-		}
-		if c.Bool("quiet") {
-			fmt.Fprintln(s.con.out, name)
-			continue
-		}
-		rows = append(rows, row)
-	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	return printList(s.con.out, c.String("format"), networkLayout, rows, false)
-}
-
 func (s *session) removeNetworks(c *cli.Context) error {
 	if err := needArgs(c, 1); err != nil {
 		return err
 	}
-	return forEach(c, func(ctx context.Context, name string) error {
-		_, err := s.engine.Network().Network(name)
+	return forEach(c, func(ctx context.Context, arg string) error {
+		n, err := s.network(arg)
 		if errdefs.IsNotFound(err) && c.Bool("force") {
 			return nil
 		}
 		if err == nil {
-			err = s.engine.RemoveNetwork(ctx, name)
+			err = s.engine.RemoveNetwork(ctx, n.Name)
 		}
 		if err == nil {
-			fmt.Fprintln(s.con.out, name)
+			fmt.Fprintln(s.con.out, arg)
 		}
 		return err
 	})

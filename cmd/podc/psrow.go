@@ -1,17 +1,14 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 )
 
@@ -62,50 +59,30 @@ var psLayout = layout{
 // Label is {{.Label "key"}} of templates.
 func (r psRow) Label(key string) string { return r.labels[key] }
 
-func (r psRow) field(name string) string {
-	switch name {
-	case "Name":
-		return r.Name
-	case "Image":
-		return r.Image
-	case "Command":
-		return r.Command
-	case "Service":
-		return r.Service
-	case "RunningFor":
-		return r.RunningFor
-	case "Status":
-		return r.Status
-	case "Ports":
-		return r.Ports
-	}
-	return ""
-}
-
 // psRowOf describes a pod as docker would. Unless full is set, ids and commands are cut.
 func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
-	labels := p.Spec.Labels
+	labels := dockerapi.LabelsOf(p)
 	row := psRow{
 		Command:      quotedCommand(p, full),
-		CreatedAt:    p.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
+		CreatedAt:    p.Created.Local().Format(dockerTime),
 		ExitCode:     p.ExitCode,
 		Health:       string(p.Health),
-		ID:           shortID(p.ID),
+		ID:           dockerapi.ShortID(p.ID),
 		Image:        p.Spec.Container.Image,
 		Labels:       joinedLabels(labels),
 		LocalVolumes: strconv.Itoa(len(p.Volumes)),
-		Mounts:       strings.Join(mountSources(p), ","),
+		Mounts:       strings.Join(mounts(p, full), ","),
 		Name:         p.Spec.Name,
 		Names:        p.Spec.Name,
 		Networks:     strings.Join(networksOf(p), ","),
-		Ports:        strings.Join(append(exposedOnly(p), portList(p.Ports)...), ", "),
+		Ports:        strings.Join(dockerapi.PortList(p), ", "),
 		Project:      labels[project.LabelProject],
-		Publishers:   append(publishers(p.Ports), exposedPublishers(p)...),
-		RunningFor:   since(p.Created, now),
+		Publishers:   publishers(p),
+		RunningFor:   dockerapi.Since(p.Created, now),
 		Service:      labels[project.LabelService],
 		Size:         "0B",
-		State:        string(p.Status),
-		Status:       statusText(p, now),
+		State:        dockerapi.StatusOf(p),
+		Status:       dockerapi.StatusText(p, now),
 		labels:       labels,
 		fullID:       p.ID,
 	}
@@ -136,15 +113,12 @@ func joinedLabels(labels map[string]string) string {
 	return strings.Join(kv, ",")
 }
 
-func mountSources(p engine.Pod) []string {
-	var sources []string
-	for _, m := range p.Spec.Container.Mounts {
-		source := m.Source
-		if m.Type == engine.MountVolume && source == "" {
-			source = p.Volumes[m.Target]
-		}
-		if m.Type != engine.MountTmpfs && source != "" {
-			sources = append(sources, source)
+// mounts are the volumes and host paths of a container. Unless full is set, long ones are cut as docker does.
+func mounts(p engine.Pod, full bool) []string {
+	sources := dockerapi.MountSources(p)
+	for i := range sources {
+		if !full {
+			sources[i] = clip(sources[i], 15)
 		}
 	}
 	return sources
@@ -161,102 +135,11 @@ func networksOf(p engine.Pod) []string {
 	return names
 }
 
-// statusText is docker's sentence: "Up 2 hours (healthy)".
-func statusText(p engine.Pod, now time.Time) string {
-	switch p.Status {
-	case engine.StatusPaused:
-		return "Up " + ago(now.Sub(p.Started)) + " (Paused)"
-	case engine.StatusRunning:
-		s := "Up " + ago(now.Sub(p.Started))
-		switch p.Health {
-		case engine.HealthStarting:
-			s += " (health: starting)"
-		case engine.HealthHealthy, engine.HealthUnhealthy:
-			s += " (" + string(p.Health) + ")"
-		}
-		return s
-	case engine.StatusRestarting:
-		return fmt.Sprintf("Restarting (%d) %s", p.ExitCode, since(p.Finished, now))
-	case engine.StatusExited:
-		code := strconv.Itoa(p.ExitCode)
-		if !p.ExitKnown {
-			code = "?"
-		}
-		return strings.TrimSpace(fmt.Sprintf("Exited (%s) %s", code, since(p.Finished, now)))
-	case engine.StatusRemoving:
-		return "Removal In Progress"
-	case engine.StatusCreated, engine.StatusCreating:
-		return "Created"
-	}
-	return string(p.Status)
-}
-
-func hostAddress(a netip.Addr) string {
-	switch {
-	case !a.IsValid():
-		return "0.0.0.0"
-	case a.Is6():
-		return "[" + a.String() + "]"
-	}
-	return a.String()
-}
-
-func publishers(ports []netstack.Port) []publisher {
+// publishers are the ports of a container, the published ones first.
+func publishers(p engine.Pod) []publisher {
 	list := []publisher{}
-	for _, p := range ports {
-		list = append(list, publisher{strings.Trim(hostAddress(p.HostIP), "[]"), int(p.Container), int(p.HostPort), p.Protocol})
+	for _, port := range dockerapi.Ports(p) {
+		list = append(list, publisher{port.IP, int(port.PrivatePort), int(port.PublicPort), port.Type})
 	}
 	return list
-}
-
-// portList is docker's short form; neighbouring ports are shown as a range: "0.0.0.0:8000-8002->80-82/tcp".
-func portList(ports []netstack.Port) []string {
-	sorted := slices.Clone(ports)
-	slices.SortFunc(sorted, func(a, b netstack.Port) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Container, b.Container),
-			cmp.Compare(a.HostPort, b.HostPort))
-	})
-	var parts []string
-	for i := 0; i < len(sorted); {
-		first, n := sorted[i], 1
-		for i+n < len(sorted) && follows(sorted[i+n-1], sorted[i+n]) {
-			n++
-		}
-		last := sorted[i+n-1]
-		parts = append(parts, fmt.Sprintf("%s:%s->%s/%s", hostAddress(first.HostIP), portRange(first.HostPort, last.HostPort),
-			portRange(first.Container, last.Container), first.Protocol))
-		i += n
-	}
-	return parts
-}
-
-// exposedOnly are the ports of the image that are not published.
-func exposedOnly(p engine.Pod) []string {
-	return slices.DeleteFunc(slices.Clone(p.Exposed), func(exposed string) bool {
-		return slices.ContainsFunc(p.Ports, func(port netstack.Port) bool {
-			return exposed == fmt.Sprintf("%d/%s", port.Container, port.Protocol)
-		})
-	})
-}
-
-func exposedPublishers(p engine.Pod) []publisher {
-	var list []publisher
-	for _, exposed := range exposedOnly(p) {
-		number, protocol, _ := strings.Cut(exposed, "/")
-		if n, err := strconv.Atoi(number); err == nil {
-			list = append(list, publisher{TargetPort: n, Protocol: protocol})
-		}
-	}
-	return list
-}
-
-func follows(a, b netstack.Port) bool {
-	return a.Protocol == b.Protocol && a.HostIP == b.HostIP && b.Container == a.Container+1 && b.HostPort == a.HostPort+1
-}
-
-func portRange(first, last uint16) string {
-	if first == last {
-		return strconv.Itoa(int(first))
-	}
-	return fmt.Sprintf("%d-%d", first, last)
 }

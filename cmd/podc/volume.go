@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
@@ -20,7 +16,7 @@ func volumeCommand(con *console) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "ls", Aliases: []string{"list"}, Usage: "list volumes",
-				Flags:  listFlags(),
+				Flags:  listFlags("name, label, driver, dangling"),
 				Action: with(con, (*session).listVolumes),
 			},
 			{
@@ -34,6 +30,11 @@ func volumeCommand(con *console) *cli.Command {
 				Action: with(con, (*session).removeVolumes),
 			},
 			{
+				Name: "prune", Usage: "remove anonymous volumes that no container uses",
+				Flags:  pruneFlags("label, label!, all", toggle("all", "named volumes too", "a")),
+				Action: with(con, (*session).pruneVolumes),
+			},
+			{
 				Name: "create", Usage: "create a volume", ArgsUsage: "[VOLUME]",
 				Flags: []cli.Flag{
 					text("driver", "only \"local\" (`DRIVER`)", "d"),
@@ -45,104 +46,6 @@ func volumeCommand(con *console) *cli.Command {
 			},
 		},
 	}
-}
-
-// volumeRow is one volume of a list, with docker's keys.
-type volumeRow struct {
-	Availability string
-	Driver       string
-	Group        string
-	Labels       string
-	Links        string
-	Mountpoint   string
-	Name         string
-	Scope        string
-	Size         string
-	Status       string
-
-	labels map[string]string
-}
-
-var volumeLayout = layout{
-	columns: []column{{"DRIVER", "Driver"}, {"VOLUME NAME", "Name"}},
-	headers: map[string]string{"Labels": "LABELS", "Links": "LINKS", "Mountpoint": "MOUNTPOINT", "Scope": "SCOPE", "Size": "SIZE",
-		"Status": "STATUS", "Availability": "AVAILABILITY", "Group": "GROUP"},
-}
-
-// Label is {{.Label "key"}} of templates.
-func (r volumeRow) Label(key string) string { return r.labels[key] }
-
-func (r volumeRow) field(name string) string {
-	switch name {
-	case "Driver":
-		return r.Driver
-	case "Name":
-		return r.Name
-	}
-	return ""
-}
-
-func (s *session) volumeRowOf(v volumes.Volume) volumeRow {
-	return volumeRow{
-		Availability: "N/A", Driver: firstOf(v.Driver, "local"), Group: "N/A", Labels: joinedLabels(v.Labels), Links: "N/A",
-		Mountpoint: s.engine.Volumes().Path(v.Name), Name: v.Name, Scope: "local", Size: "N/A", Status: "N/A", labels: v.Labels,
-	}
-}
-
-func (s *session) listVolumes(c *cli.Context) error {
-	filters, err := filtersOf(c)
-	if err != nil {
-		return err
-	}
-	all, err := s.engine.Volumes().List()
-	if err != nil {
-		return err
-	}
-	rows := []volumeRow{}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		row := s.volumeRowOf(all[name])
-		if !match(filters, name, row.Driver, all[name].Labels) {
-			continue
-		}
-		if c.Bool("quiet") {
-			fmt.Fprintln(s.con.out, name)
-			continue
-		}
-		rows = append(rows, row)
-	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	return printList(s.con.out, c.String("format"), volumeLayout, rows, false)
-}
-
-// volumeInspect has docker's shape.
-type volumeInspect struct {
-	CreatedAt  time.Time
-	Driver     string
-	Labels     map[string]string
-	Mountpoint string
-	Name       string
-	Options    map[string]string
-	Scope      string
-}
-
-func (s *session) inspectVolumes(c *cli.Context) error {
-	if err := needArgs(c, 1); err != nil {
-		return err
-	}
-	var found []volumeInspect
-	var errs []error
-	for _, name := range c.Args().Slice() {
-		v, err := s.engine.Volumes().Get(name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		found = append(found, volumeInspect{v.Created, firstOf(v.Driver, "local"), v.Labels, s.engine.Volumes().Path(v.Name), v.Name,
-			v.Options, "local"})
-	}
-	return errors.Join(printInspect(s.con, c.String("format"), found), errors.Join(errs...))
 }
 
 func (s *session) removeVolumes(c *cli.Context) error {
