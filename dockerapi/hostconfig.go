@@ -37,6 +37,7 @@ type HostConfig struct {
 	ShmSize         int64             // bytes
 	Sysctls         map[string]string `json:",omitempty"`
 	Runtime         string            `json:",omitempty"`
+	Umask           *uint32           `json:",omitempty"`
 
 	Isolation string // of Windows
 

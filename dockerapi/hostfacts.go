@@ -15,8 +15,6 @@ import (
 const (
 	defaultShm  = 64 << 20
 	defaultPids = 2048
-	logMaxSize  = 10 << 20
-	logMaxFile  = 3
 )
 
 func hostConfigOf(f ContainerFacts) *HostConfig {
@@ -28,7 +26,7 @@ func hostConfigOf(f ContainerFacts) *HostConfig {
 		DNSSearch: orEmpty(p.Spec.Network.DNSSearch), ExtraHosts: extraHosts(p.Spec.Network.ExtraHosts), GroupAdd: c.GroupAdd,
 		IpcMode: "private", Links: links(p.Spec.Network.Links), Privileged: c.Privileged, ReadonlyRootfs: c.ReadOnly,
 		SecurityOpt: c.SecurityOpt, ShmSize: c.ShmSize, Sysctls: c.Sysctls, Runtime: firstOf(c.Runtime, "crun"),
-		Resources: resourcesOf(c), MaskedPaths: f.Details.Masked, ReadonlyPaths: f.Details.ReadOnly,
+		CgroupnsMode: c.CgroupNS, Umask: c.Umask, Resources: resourcesOf(c), MaskedPaths: f.Details.Masked, ReadonlyPaths: f.Details.ReadOnly,
 	}
 	h.Binds, h.Mounts = asked(c.Mounts)
 	if h.ShmSize == 0 {
@@ -48,12 +46,18 @@ func logConfigOf(l engine.LogConfig) LogConfig {
 	if out.Type == "none" {
 		return out
 	}
-	size, files := l.MaxSize, l.MaxFile
-	if size == 0 {
-		size = logMaxSize
+	size, files := int64(10<<20), 3
+	if out.Type == "local" {
+		size, files = 20<<20, 5
 	}
-	if files == 0 {
-		files = logMaxFile
+	if l.MaxSize != 0 {
+		size = l.MaxSize
+	}
+	if l.MaxFile != 0 {
+		files = l.MaxFile
+	}
+	if l.Tag != "" {
+		out.Config["tag"] = l.Tag
 	}
 	out.Config["max-size"], out.Config["max-file"] = strconv.FormatInt(size, 10), strconv.Itoa(files)
 	return out
@@ -79,7 +83,18 @@ func resourcesOf(c engine.ContainerSpec) Resources {
 		CPUShares: r.CPUShares, Memory: r.Memory, NanoCPUs: int64(r.CPUs * 1e9), CgroupParent: c.CgroupParent,
 		CPUPeriod: r.CPUPeriod, CPUQuota: r.CPUQuota, CpusetCpus: r.Cpuset, DeviceCgroupRules: c.DeviceRules,
 		MemoryReservation: r.MemoryReservation, MemorySwap: r.MemorySwap, PidsLimit: &r.Pids, Devices: []DeviceMapping{},
-		Ulimits: []Ulimit{},
+		Ulimits: []Ulimit{}, MemorySwappiness: r.Swappiness,
+	}
+	if r.OOMKillDisable {
+		out.OomKillDisable = &r.OOMKillDisable
+	}
+	if b := r.BlockIO; b != nil {
+		out.BlkioWeight = b.Weight
+		for _, d := range b.WeightDevices {
+			out.BlkioWeightDevice = append(out.BlkioWeightDevice, WeightDevice(d))
+		}
+		out.BlkioDeviceReadBps, out.BlkioDeviceWriteBps = throttles(b.ReadBps), throttles(b.WriteBps)
+		out.BlkioDeviceReadIOps, out.BlkioDeviceWriteIOps = throttles(b.ReadIOps), throttles(b.WriteIOps)
 	}
 	if r.Pids == 0 {
 		*out.PidsLimit = defaultPids
@@ -89,6 +104,14 @@ func resourcesOf(c engine.ContainerSpec) Resources {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
 		out.Ulimits = append(out.Ulimits, Ulimit{name, c.Ulimits[name].Hard, c.Ulimits[name].Soft})
+	}
+	return out
+}
+
+func throttles(list []engine.DeviceRate) []ThrottleDevice {
+	var out []ThrottleDevice
+	for _, d := range list {
+		out = append(out, ThrottleDevice(d))
 	}
 	return out
 }
