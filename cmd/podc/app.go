@@ -49,7 +49,7 @@ var commands = []struct {
 	{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
 	{"kill", killCommand}, {"pause", pauseCommand}, {"unpause", unpauseCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"logs", logsCommand}, {"exec", execCommand},
 	{"config", configCommand}, {"plan", planCommand}, {"version", versionCommand}, {"image", imageCommand}, {"load", loadCommand},
-	{"network", networkCommand}, {"volume", volumeCommand}, {"system", systemCommand}, {"boot", bootCommand}, {"doctor", doctorCommand},
+	{"ls", lsCommand}, {"images", imagesCommand}, {"volumes", volumesCommand}, {"network", networkCommand}, {"volume", volumeCommand}, {"system", systemCommand}, {"boot", bootCommand}, {"doctor", doctorCommand},
 }
 
 // commandsFor builds the commands that args can be about: those whose names occur in it. Building all of them, as help needs,

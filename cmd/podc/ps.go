@@ -124,5 +124,5 @@ func printPods(con *console, pods []engine.Pod, opt psOptions, now time.Time) er
 	for _, p := range pods {
 		rows = append(rows, psRowOf(p, now, opt.full))
 	}
-	return printList(con.out, opt.format, psLayout, rows, false)
+	return printList(con.out, pretty(opt.format), psLayoutOf(rows), rows, false)
 }

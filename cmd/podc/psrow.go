@@ -37,7 +37,6 @@ type psRow struct {
 	Status       string
 
 	labels map[string]string
-	fullID string
 }
 
 // publisher is one port of a container; PublishedPort is 0 for one that is only exposed.
@@ -56,6 +55,15 @@ var psLayout = layout{
 		"Networks": "NETWORKS", "Project": "PROJECT", "Publishers": "PUBLISHERS", "Size": "SIZE", "State": "STATE"},
 }
 
+// psLayoutOf has a column of engines where one is named.
+func psLayoutOf(rows []psRow) layout {
+	l := psLayout
+	if slices.ContainsFunc(rows, func(r psRow) bool { return r.Engine != "" }) {
+		l.columns = append(slices.Clone(l.columns), column{"ENGINE", "Engine"})
+	}
+	return l
+}
+
 // Label is {{.Label "key"}} of templates.
 func (r psRow) Label(key string) string { return r.labels[key] }
 
@@ -64,6 +72,7 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 	labels := dockerapi.LabelsOf(p)
 	row := psRow{
 		Command:      quotedCommand(p, full),
+		Engine:       labels["com.docker.compose.engine"],
 		CreatedAt:    p.Created.Local().Format(dockerTime),
 		ExitCode:     p.ExitCode,
 		Health:       string(p.Health),
@@ -84,7 +93,6 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 		State:        dockerapi.StatusOf(p),
 		Status:       dockerapi.StatusText(p, now),
 		labels:       labels,
-		fullID:       p.ID,
 	}
 	if full {
 		row.ID = p.ID

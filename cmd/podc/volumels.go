@@ -69,7 +69,7 @@ func (s *session) printVolumes(c *cli.Context, found []volumes.Volume) error {
 	if c.Bool("quiet") {
 		return nil
 	}
-	return printList(s.con.out, c.String("format"), volumeLayout, rows, false)
+	return printList(s.con.out, pretty(c.String("format")), volumeLayout, rows, false)
 }
 
 // filteredVolumes are the volumes for which f holds, by name. Names match by a regular expression.

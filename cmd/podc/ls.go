@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/dockerapi"
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+func lsCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "ls", Usage: "list projects",
+		Flags: []cli.Flag{
+			toggle("all", "projects of which nothing runs too", "a"),
+			list("filter", "only projects for which `name=REGEX` holds"),
+			text("format", "table, json or a Go template (`FORMAT`)"),
+			toggle("quiet", "only names", "q"),
+		},
+		Action: with(con, (*session).listProjects),
+	}
+}
+
+// projectRow is one project, with docker's keys.
+type projectRow struct {
+	Name        string
+	Status      string
+	ConfigFiles string
+}
+
+var projectLayout = layout{columns: []column{{"NAME", "Name"}, {"STATUS", "Status"}, {"CONFIG FILES", "ConfigFiles"}}}
+
+func (s *session) listProjects(c *cli.Context) error {
+	f, err := filtersOf(c, "name")
+	if err != nil {
+		return err
+	}
+	named, err := f.matches("name")
+	if err != nil {
+		return err
+	}
+	pods, err := s.engine.Pods("")
+	if err != nil {
+		return err
+	}
+	rows := slices.DeleteFunc(projectRows(pods, c.Bool("all")), func(r projectRow) bool { return !named(r.Name) })
+	if c.Bool("quiet") {
+		for _, r := range rows {
+			fmt.Fprintln(s.con.out, r.Name)
+		}
+		return nil
+	}
+	return printList(s.con.out, pretty(c.String("format")), projectLayout, rows, true)
+}
+
+// pretty takes docker compose's other word for the table.
+func pretty(format string) string {
+	if format == "pretty" {
+		return "table"
+	}
+	return format
+}
+
+// projectRows sums up the projects that pods belong to, by name. Unless all is set, one of which nothing runs is left out.
+func projectRows(pods []engine.Pod, all bool) []projectRow {
+	byName := map[string][]engine.Pod{}
+	for _, p := range pods {
+		if name := p.Spec.Labels[project.LabelProject]; name != "" && !isOneOff(p) {
+			byName[name] = append(byName[name], p)
+		}
+	}
+	rows := []projectRow{}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		members := byName[name]
+		if all || slices.ContainsFunc(members, isUp) {
+			rows = append(rows, projectRow{name, combinedStatus(members), configFiles(members)})
+		}
+	}
+	return rows
+}
+
+// combinedStatus counts pods by what they do: "exited(1), running(2)".
+func combinedStatus(pods []engine.Pod) string {
+	counts := map[string]int{}
+	for _, p := range pods {
+		counts[dockerapi.StatusOf(p)]++
+	}
+	var parts []string
+	for _, status := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s(%d)", status, counts[status]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// configFiles are the files that the pods were made from, each once.
+func configFiles(pods []engine.Pod) string {
+	var files []string
+	for _, p := range pods {
+		for file := range strings.SplitSeq(p.Spec.Labels[project.LabelConfigFiles], ",") {
+			if file != "" && !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	if len(files) == 0 {
+		return "N/A"
+	}
+	return strings.Join(files, ",")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/dockerapi"
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+func imagesCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "images", Usage: "list the images of a project's containers", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{
+			text("format", "table, json or a Go template (`FORMAT`)"),
+			toggle("quiet", "only ids", "q"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			pods, err := s.podsOf(c.Context, c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			if c.Bool("quiet") {
+				printDistinctImages(con, pods)
+				return nil
+			}
+			return printImages(con, pretty(c.String("format")), pods, time.Now())
+		}),
+	}
+}
+
+// podsOf are the pods of the project, or of some of its services.
+func (s *session) podsOf(ctx context.Context, services []string) ([]engine.Pod, error) {
+	t, err := s.target(ctx, services)
+	if err != nil {
+		return nil, err
+	}
+	return s.podsOfServices(t.Name, services)
+}
+
+func (s *session) podsOfServices(name string, services []string) ([]engine.Pod, error) {
+	pods, err := s.engine.Pods(name)
+	return slices.DeleteFunc(pods, func(p engine.Pod) bool {
+		return len(services) > 0 && !slices.Contains(services, p.Spec.Labels[project.LabelService])
+	}), err
+}
+
+// usedImage is the image of a container as JSON has it.
+type usedImage struct {
+	ID            string
+	ContainerName string
+	Repository    string
+	Tag           string
+	Platform      string
+	Size          int64 // bytes
+	Created       time.Time
+	LastTagTime   time.Time
+}
+
+// usedImageRow is the same for people.
+type usedImageRow struct {
+	ContainerName, Repository, Tag, Platform, ID, Size, Created string
+}
+
+var usedImageLayout = layout{columns: []column{{"CONTAINER", "ContainerName"}, {"REPOSITORY", "Repository"}, {"TAG", "Tag"},
+	{"PLATFORM", "Platform"}, {"IMAGE ID", "ID"}, {"SIZE", "Size"}, {"CREATED", "Created"}}}
+
+func usedImageOf(p engine.Pod) usedImage {
+	img := p.Image
+	name := p.Spec.Container.Image
+	if len(img.Names) > 0 {
+		name = img.Names[0]
+	}
+	repo, tag := dockerapi.SplitName(dockerapi.Familiar(name))
+	return usedImage{
+		ID: "sha256:" + firstOf(img.ID, p.Spec.Container.ImageID), ContainerName: p.Spec.Name, Repository: firstOf(repo, "<none>"),
+		Tag: firstOf(tag, "<none>"), Platform: firstOf(img.Config.OS, "linux") + "/" + img.Config.Architecture, Size: img.Size,
+		Created: img.Created,
+	}
+}
+
+func printImages(con *console, format string, pods []engine.Pod, now time.Time) error {
+	list := []usedImage{}
+	var rows []usedImageRow
+	for _, p := range pods {
+		i := usedImageOf(p)
+		list = append(list, i)
+		rows = append(rows, usedImageRow{i.ContainerName, i.Repository, i.Tag, i.Platform, dockerapi.ShortID(i.ID), size(i.Size),
+			dockerapi.Since(i.Created, now)})
+	}
+	if format == "json" {
+		return printList(con.out, format, usedImageLayout, list, true)
+	}
+	return printList(con.out, format, usedImageLayout, rows, true)
+}
+
+func printDistinctImages(con *console, pods []engine.Pod) {
+	seen := map[string]bool{}
+	for _, p := range pods {
+		if id := firstOf(p.Image.ID, p.Spec.Container.ImageID); !seen[id] {
+			fmt.Fprintln(con.out, id)
+			seen[id] = true
+		}
+	}
+}
