@@ -107,7 +107,7 @@ func PortList(p engine.Pod) []string {
 			n++
 		}
 		last := sorted[i+n-1]
-		parts = append(parts, fmt.Sprintf("%s:%s->%s/%s", bracketed(hostAddress(first)), portRange(first.HostPort, last.HostPort),
+		parts = append(parts, fmt.Sprintf("%s:%s->%s/%s", HostAddress(first), portRange(first.HostPort, last.HostPort),
 			portRange(first.Container, last.Container), first.Protocol))
 		i += n
 	}
@@ -117,12 +117,12 @@ func PortList(p engine.Pod) []string {
 // hostAddress is where a port is published; docker spells out that it is everywhere.
 func hostAddress(p netstack.Port) string { return firstOf(addrText(p.HostIP), "0.0.0.0") }
 
-// bracketed is an address that a port follows.
-func bracketed(address string) string {
-	if strings.Contains(address, ":") {
-		return "[" + address + "]"
+// HostAddress is where a port is published, in the form that a port's number follows: "0.0.0.0", "[::1]".
+func HostAddress(p netstack.Port) string {
+	if a := hostAddress(p); strings.Contains(a, ":") {
+		return "[" + a + "]"
 	}
-	return address
+	return hostAddress(p)
 }
 
 func follows(a, b netstack.Port) bool {

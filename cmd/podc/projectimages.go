@@ -21,7 +21,7 @@ func imagesCommand(con *console) *cli.Command {
 			toggle("quiet", "only ids", "q"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			pods, err := s.podsOf(c.Context, c.Args().Slice())
+			pods, err := s.servicePods(c.Context, c.Args().Slice())
 			if err != nil {
 				return err
 			}
@@ -34,8 +34,8 @@ func imagesCommand(con *console) *cli.Command {
 	}
 }
 
-// podsOf are the pods of the project, or of some of its services.
-func (s *session) podsOf(ctx context.Context, services []string) ([]engine.Pod, error) {
+// servicePods are the pods of the project, or of some of its services.
+func (s *session) servicePods(ctx context.Context, services []string) ([]engine.Pod, error) {
 	t, err := s.target(ctx, services)
 	if err != nil {
 		return nil, err
