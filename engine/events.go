@@ -43,23 +43,20 @@ type EventOptions struct {
 // journalLimit is the size in bytes at which the journal is begun anew; the one before is kept until the next time.
 const journalLimit = 4 << 20
 
-// NoteEvent notes what befell a pod outside of the engine, such as an exec or an attach. Like all of the journal it is a
-// courtesy: nothing fails because of it.
-func (e *Engine) NoteEvent(name, action string, attributes map[string]string) {
-	if p, err := e.read(name); err == nil {
-		p.note(action, attributes)
-	}
-}
-
-// note writes an event of p, with attributes beside those that every event has.
-func (p *pod) note(action string, attributes map[string]string) {
+// NoteEvent notes what befell a pod outside of the engine, such as an exec or an attach, with attributes beside those that
+// every event has. Like all of the journal it is a courtesy: nothing fails because of it.
+func (e *Engine) NoteEvent(p Pod, action string, attributes map[string]string) {
 	all := maps.Clone(p.Spec.Labels)
 	if all == nil {
 		all = map[string]string{}
 	}
 	all["image"], all["name"] = p.Spec.Container.Image, p.Spec.Name
 	maps.Copy(all, attributes)
-	p.e.journal(Event{Time: time.Now(), Type: "container", Action: action, Pod: p.Spec.Name, ID: p.ID, Group: p.Spec.Group, Attributes: all})
+	e.journal(Event{Time: time.Now(), Type: "container", Action: action, Pod: p.Spec.Name, ID: p.ID, Group: p.Spec.Group, Attributes: all})
+}
+
+func (p *pod) note(action string, attributes map[string]string) {
+	p.e.NoteEvent(Pod{Spec: p.Spec, ID: p.ID}, action, attributes)
 }
 
 // journal appends an event. A full disk, or a root that is gone, is no reason to fail.

@@ -24,6 +24,7 @@ const (
 func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duration) error {
 	var init, conmon process
 	var grace time.Duration
+	var stopped *pod
 	err := e.update(ctx, name, func(p *pod) error {
 		p.state.Stopping = true
 		if err := p.noteStop(); err != nil {
@@ -35,7 +36,7 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 		if p.state.Status != StatusRunning {
 			return p.settle(ctx)
 		}
-		init, conmon = p.state.Init, p.state.Conmon
+		stopped, init, conmon = p, p.state.Init, p.state.Conmon
 		var sig unix.Signal
 		var err error
 		if sig, grace, err = p.stopWay(timeout); err != nil {
@@ -60,7 +61,7 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 	if err := e.finish(ctx, name, conmon); err != nil {
 		return podError("stop", name, err)
 	}
-	e.NoteEvent(name, "stop", nil)
+	stopped.note("stop", nil)
 	return nil
 }
 

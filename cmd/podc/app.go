@@ -47,7 +47,9 @@ var commands = []struct {
 	make func(*console) *cli.Command
 }{
 	{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
-	{"kill", killCommand}, {"pause", pauseCommand}, {"unpause", unpauseCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"logs", logsCommand}, {"exec", execCommand},
+	{"kill", killCommand}, {"pause", pauseCommand}, {"unpause", unpauseCommand}, {"rm", rmCommand},
+	{"wait", waitCommand}, {"ps", psCommand}, {"logs", logsCommand}, {"exec", execCommand}, {"top", topCommand}, {"stats", statsCommand},
+	{"events", eventsCommand}, {"port", portCommand},
 	{"config", configCommand}, {"plan", planCommand}, {"version", versionCommand}, {"image", imageCommand}, {"load", loadCommand},
 	{"ls", lsCommand}, {"images", imagesCommand}, {"volumes", volumesCommand}, {"network", networkCommand}, {"volume", volumeCommand}, {"system", systemCommand}, {"boot", bootCommand}, {"doctor", doctorCommand},
 }

@@ -1,166 +1,92 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
-// reporter turns what package project reports into progress.
-type reporter struct {
-	progress
-	explain bool // say why each step is taken
-	quiet   bool // leave pulls out
-	// planned, if not nil, hears of the plan before it is run, and stepped of the steps that begin and end.
-	planned func(project.Plan)
-	stepped func(project.Event)
-	skipped map[string]bool // what was said to be skipped
-	// dry, if not nil, gets the plan of a dry run, in which no step counts.
-	dry func(project.Plan)
+// eventsOptions are the flags of `events`.
+type eventsOptions struct {
+	services []string
+	asJSON   bool
+	read     engine.EventOptions
 }
 
-func (r *reporter) report(e project.Event) {
-	if r.stepped != nil && e.Step != nil {
-		r.stepped(e)
-	}
-	switch {
-	case e.Kind == project.Planned && r.dry != nil:
-		r.dry(*e.Plan)
-	case e.Kind == project.Planned && r.planned != nil:
-		r.planned(*e.Plan)
-	case e.Step != nil && r.dry == nil:
-		r.step(e)
-	case e.Image != "" && (!r.quiet || e.Err != nil):
-		r.show(pullEvent(e))
-	}
-	switch e.Kind {
-	case project.LockAwaited:
-		r.say(e.Text)
-	case project.Warned:
-		r.say("warning: " + e.Text)
-	}
-}
-
-// step shows the beginning or the end of a step.
-func (r *reporter) step(e project.Event) {
-	switch e.Kind {
-	case project.StepBegan:
-		r.show(stepEvent(*e.Step, working, begun[verbOf(e)], r.why(*e.Step)))
-	case project.StepSkipped:
-		r.skip(stepEvent(*e.Step, warning, "Skipped", strings.TrimPrefix(e.Err.Error(), "skipped: ")))
-	case project.StepEnded:
-		if e.Err != nil {
-			r.show(stepEvent(*e.Step, failed, "Error", oneLine(e.Err.Error())))
-			return
-		}
-		r.show(stepEvent(*e.Step, done, endText(*e.Step), r.why(*e.Step)))
-	case project.Warned:
-		r.show(stepEvent(*e.Step, warning, "Error", oneLine(e.Err.Error())))
-	}
-}
-
-// skip says that something is skipped, with the first reason: the further steps of a container follow from it.
-func (r *reporter) skip(e event) {
-	if r.skipped[e.ID] {
-		return
-	}
-	if r.skipped == nil {
-		r.skipped = map[string]bool{}
-	}
-	r.skipped[e.ID] = true
-	r.show(e)
-}
-
-func (r *reporter) why(s project.Step) string {
-	if !r.explain || s.Why == "" {
-		return ""
-	}
-	return "(" + s.Why + ")"
-}
-
-// The words of docker for what is done.
-var (
-	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
-		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing"}
-	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored",
-		"pause": "Paused", "unpause": "Unpaused"}
-	kinds = map[string]string{"pod": "Container", "files of": "Files of", "network": "Network", "volume": "Volume"}
-)
-
-func verbOf(e project.Event) string { return e.Step.Do.Words().Verb }
-
-func endText(s project.Step) string {
-	w := s.Do.Words()
-	if w.Verb != "wait" {
-		return ended[w.Verb]
-	}
-	switch engine.Condition(w.Until) {
-	case engine.Healthy, engine.Ready:
-		return "Healthy"
-	case engine.Completed, engine.Stopped:
-		return "Exited"
-	}
-	return "Running"
-}
-
-func stepEvent(s project.Step, status, text, details string) event {
-	w := s.Do.Words()
-	return event{ImageEvent: engine.ImageEvent{ID: kinds[w.Kind] + " " + w.Name, Status: status, Text: text, Details: details}}
-}
-
-// pullEvent describes the state of an image, or of a layer of it.
-func pullEvent(e project.Event) event {
-	id := "Image " + e.Image
-	if e.Kind == project.PullMoved && e.Progress.ParentID != "" {
-		layer := e.Progress
-		layer.ParentID = id
-		return event{ImageEvent: layer}
-	}
-	ev := engine.ImageEvent{ID: id, Status: working, Text: "Pulling", Details: e.Progress.Details}
-	switch {
-	case e.Err != nil:
-		ev.Status, ev.Text, ev.Details = failed, "Error", oneLine(e.Err.Error())
-	case e.Kind == project.PullEnded:
-		ev.Status, ev.Text = done, "Pulled"
-	}
-	return event{ImageEvent: ev}
-}
-
-// showPlan renders a plan that will not be carried out, each step with its reason.
-func showPlan(p progress, plan project.Plan) {
-	for _, pull := range plan.Pulls {
-		p.show(event{true, engine.ImageEvent{ID: "Image " + pull.Ref, Status: done, Text: "Pulled", Details: "(" + pull.Why + ")"}})
-	}
-	for _, s := range plan.Steps {
-		e := stepEvent(s, done, endText(s), "("+s.Why+")")
-		e.DryRun = true
-		p.show(e)
-	}
-	if plan.Empty() {
-		p.say(" DRY-RUN MODE - nothing to do")
-	}
-}
-
-// showUnchanged mentions the containers that a plan leaves as they are: up leaves alone only what runs.
-func showUnchanged(p progress, d *project.Desired, opt project.Options, plan project.Plan) {
-	if opt.NoStart {
-		return
-	}
-	touched := map[string]bool{}
-	for _, s := range plan.Steps {
-		touched[s.Do.Words().Name] = true
-	}
-	for _, svc := range d.Services {
-		n, scaled := opt.Scale[svc.Name]
-		if !scaled {
-			n = svc.Replicas
-		}
-		for i := range n {
-			name := project.Replica(svc, i+1, engine.Image{}).Name
-			if !touched[name] {
-				p.show(event{ImageEvent: engine.ImageEvent{ID: "Container " + name, Status: done, Text: "Running"}})
+func eventsCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "events", Usage: "show what befalls containers, as it happens", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{
+			toggle("json", "one JSON object a line"),
+			text("since", "begin with what happened after `TIME`: RFC 3339, seconds since 1970, or relative (42m)"),
+			text("until", "end at `TIME`"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			opt := eventsOptions{services: c.Args().Slice(), asJSON: c.Bool("json")}
+			now := time.Now()
+			var err error
+			if opt.read.Since, err = parseTime("since", c.String("since"), now); err != nil {
+				return err
 			}
-		}
+			if opt.read.Until, err = parseTime("until", c.String("until"), now); err != nil {
+				return err
+			}
+			opt.read.Follow = opt.read.Until.IsZero() || opt.read.Until.After(now)
+			return s.events(c.Context, opt)
+		}),
 	}
+}
+
+func (s *session) events(ctx context.Context, opt eventsOptions) error {
+	t, err := s.target(ctx, opt.services)
+	if err != nil {
+		return err
+	}
+	opt.read.Group = t.Name
+	if !opt.read.Follow && opt.read.Since.IsZero() {
+		opt.read.Since = time.Unix(0, 1) // all that led up to until
+	}
+	return s.engine.Events(ctx, opt.read, func(ev engine.Event) error {
+		service := ev.Attributes[project.LabelService]
+		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || strings.EqualFold(ev.Attributes[project.LabelOneoff], "true") {
+			return nil
+		}
+		return printEvent(s.con, ev, opt.asJSON)
+	})
+}
+
+// printEvent prints an event as docker compose does: labels that are not the user's own are left out.
+func printEvent(con *console, ev engine.Event, asJSON bool) error {
+	attributes := maps.Clone(ev.Attributes)
+	maps.DeleteFunc(attributes, func(k, _ string) bool {
+		return strings.HasPrefix(k, "com.docker.compose.") || strings.HasPrefix(k, "io.podc.")
+	})
+	if asJSON {
+		enc := json.NewEncoder(con.out)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(struct {
+			Time       time.Time         `json:"time"`
+			Type       string            `json:"type"`
+			Service    string            `json:"service"`
+			ID         string            `json:"id"`
+			Action     string            `json:"action"`
+			Attributes map[string]string `json:"attributes"`
+		}{ev.Time, ev.Type, ev.Attributes[project.LabelService], ev.ID, ev.Action, attributes})
+	}
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(attributes)) {
+		list = append(list, k+"="+attributes[k])
+	}
+	_, err := fmt.Fprintf(con.out, "%s %s %s %s (%s)\n", ev.Time.Local().Format("2006-01-02 15:04:05.000000"), ev.Type,
+		printable(ev.Action), ev.ID, oneLine(printable(strings.Join(list, ", "))))
+	return err
 }

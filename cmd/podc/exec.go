@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strconv"
 	"strings"
@@ -91,6 +92,10 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 	if err := checkProgram(pod.Pid, process); err != nil {
 		return err
 	}
+	// How it ends is not noted: nothing of podc will be there to see it.
+	what, id := strings.Join(opt.command, " "), map[string]string{"execID": rand.Text()}
+	s.engine.NoteEvent(pod, "exec_create: "+what, id)
+	s.engine.NoteEvent(pod, "exec_start: "+what, id)
 	return s.con.become(argv, process, opt.streams())
 }
 

@@ -19,3 +19,15 @@ func size(n int64) string {
 	s := fmt.Sprintf("%.3g", f)
 	return s + units[unit]
 }
+
+// binarySize is a number of bytes for people, in powers of 1024 with up to four digits, as docker prints memory: "12.3MiB".
+func binarySize(n int64) string {
+	f, unit := float64(n), 0
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	for f >= 1024 && unit < len(units)-1 {
+		f /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.4g", f) + units[unit]
+}
+

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+)
+
+func portCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "port", Usage: "print the host address of a published port", ArgsUsage: "SERVICE PRIVATE_PORT[/PROTOCOL]",
+		Flags: []cli.Flag{
+			number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
+			textOr("protocol", "tcp", "`PROTOCOL`: tcp, udp or sctp"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 2); err != nil {
+				return err
+			}
+			return s.port(c.Context, c.Args().First(), c.Args().Get(1), strings.ToLower(c.String("protocol")), c.Int("index"))
+		}),
+	}
+}
+
+func (s *session) port(ctx context.Context, service, private, protocol string, index int) error {
+	digits, named, found := strings.Cut(private, "/")
+	if found {
+		protocol = strings.ToLower(named)
+	}
+	number, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || number == 0 {
+		return usage("invalid port %q: want a number from 1 to 65535", private)
+	}
+	t, err := s.target(ctx, []string{service})
+	if err != nil {
+		return err
+	}
+	pods, err := s.engine.Pods(t.Name)
+	if err != nil {
+		return err
+	}
+	pod, err := replicaOf(pods, service, index)
+	if err != nil {
+		return err
+	}
+	return printPort(s.con, pod, uint16(number), protocol)
+}
+
+// printPort prints where the port of a container is reached from outside: docker compose prints the first place only.
+func printPort(con *console, pod engine.Pod, private uint16, protocol string) error {
+	var published []string
+	for _, p := range pod.Ports {
+		if p.Container == private && p.Protocol == protocol {
+			address := "0.0.0.0"
+			if p.HostIP.IsValid() {
+				address = p.HostIP.String()
+			}
+			fmt.Fprintln(con.out, net.JoinHostPort(address, strconv.Itoa(int(p.HostPort))))
+			return nil
+		}
+		published = append(published, fmt.Sprintf("%d/%s", p.Container, p.Protocol))
+	}
+	has := "it publishes nothing"
+	if len(published) > 0 {
+		has = "it publishes " + strings.Join(published, ", ")
+	}
+	return fmt.Errorf("no port %d/%s is published by %q: %s%w", private, protocol, pod.Spec.Name, has, silent{errdefs.ErrNotFound})
+}

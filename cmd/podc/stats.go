@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/dockerapi"
+	"podc.example/podc/engine"
+)
+
+// statsOptions are the flags of `stats`.
+type statsOptions struct {
+	all    bool // stopped containers too
+	format string
+	once   bool
+	full   bool // whole ids
+}
+
+const (
+	// statsEvery is how far apart the lines of a stream are; what they tell is an average of that time.
+	statsEvery = time.Second
+	// statsGlance is over how long a single look measures.
+	statsGlance = 500 * time.Millisecond
+)
+
+func statsCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "stats", Usage: "show what containers use", ArgsUsage: "[SERVICE]",
+		Flags: []cli.Flag{
+			toggle("all", "stopped containers too", "a"),
+			text("format", "table, json or a Go template (`FORMAT`)"),
+			toggle("no-stream", "look once"),
+			toggle("no-trunc", "do not shorten"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if c.NArg() > 1 {
+				return usage("stats takes one service at most")
+			}
+			t, err := s.target(c.Context, c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			opt := statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
+			return s.stats(c.Context, opt, func() ([]engine.Pod, error) {
+				return s.chosen(t, true, func(p engine.Pod) bool { return opt.all || isLive(p) })
+			})
+		}),
+	}
+}
+
+// stats shows the usage of the pods that list finds, again and again: those that appear meanwhile too.
+func (s *session) stats(ctx context.Context, opt statsOptions, list func() ([]engine.Pod, error)) error {
+	if err := checkFormat(opt.format); err != nil {
+		return err
+	}
+	every := statsEvery
+	if opt.once {
+		every = statsGlance
+	}
+	before := map[string]engine.Usage{}
+	if _, err := s.sample(list, before); err != nil {
+		return err
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		now := map[string]engine.Usage{}
+		pods, err := s.sample(list, now)
+		if err != nil {
+			return err
+		}
+		rows := make([]statsRow, 0, len(pods))
+		for _, p := range pods {
+			rows = append(rows, statsRowOf(p, before[p.ID], now[p.ID], opt.full))
+		}
+		if s.con.outTTY && !opt.once && opt.format != "json" {
+			fmt.Fprint(s.con.out, "\x1b[H\x1b[2J")
+		}
+		if err := printList(s.con.out, opt.format, statsLayout, rows, false); err != nil || opt.once {
+			return err
+		}
+		before = now
+	}
+}
+
+// checkFormat refuses a template that cannot be read before anything is measured.
+func checkFormat(format string) error {
+	if format == "" || format == "table" || format == "json" {
+		return nil
+	}
+	_, err := parseTemplate(format)
+	return err
+}
+
+// sample reads the usage of all pods; those that do not run have none.
+func (s *session) sample(list func() ([]engine.Pod, error), into map[string]engine.Usage) ([]engine.Pod, error) {
+	pods, err := list()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pods {
+		if !isLive(p) {
+			continue
+		}
+		u, err := s.engine.Usage(p.Spec.Name)
+		if errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) { // it has ended meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		into[p.ID] = u
+	}
+	return pods, nil
+}
+
+// statsRow is one container as `stats` shows it: docker's keys.
+type statsRow struct {
+	BlockIO   string
+	CPUPerc   string
+	Container string
+	ID        string
+	MemPerc   string
+	MemUsage  string
+	Name      string
+	NetIO     string
+	PIDs      string
+}
+
+var statsLayout = layout{
+	columns: []column{{"CONTAINER ID", "ID"}, {"NAME", "Name"}, {"CPU %", "CPUPerc"}, {"MEM USAGE / LIMIT", "MemUsage"}, {"MEM %", "MemPerc"},
+		{"NET I/O", "NetIO"}, {"BLOCK I/O", "BlockIO"}, {"PIDS", "PIDs"}},
+	headers: map[string]string{"Container": "CONTAINER"},
+}
+
+func (r statsRow) field(name string) string {
+	switch name {
+	case "ID":
+		return r.ID
+	case "Name":
+		return r.Name
+	case "CPUPerc":
+		return r.CPUPerc
+	case "MemUsage":
+		return r.MemUsage
+	case "MemPerc":
+		return r.MemPerc
+	case "NetIO":
+		return r.NetIO
+	case "BlockIO":
+		return r.BlockIO
+	case "PIDs":
+		return r.PIDs
+	}
+	return ""
+}
+
+// statsRowOf describes what a container used between two looks. Without a look before it is taken to have done nothing so far.
+func statsRowOf(p engine.Pod, before, now engine.Usage, full bool) statsRow {
+	row := statsRow{Container: p.ID, ID: p.ID, Name: p.Spec.Name}
+	if !full {
+		row.Container, row.ID = dockerapi.ShortID(p.ID), dockerapi.ShortID(p.ID)
+	}
+	cpu, memory := 0.0, 0.0
+	if elapsed := now.Read.Sub(before.Read); !before.Read.IsZero() && elapsed > 0 {
+		cpu = max(0, 100*float64(now.CPU-before.CPU)/float64(elapsed))
+	}
+	used := now.Memory - now.Cache
+	if now.MemoryLimit > 0 {
+		memory = 100 * float64(used) / float64(now.MemoryLimit)
+	}
+	var rx, tx int64
+	for _, n := range now.Networks {
+		rx, tx = rx+n.RxBytes, tx+n.TxBytes
+	}
+	row.CPUPerc, row.MemPerc = fmt.Sprintf("%.2f%%", cpu), fmt.Sprintf("%.2f%%", memory)
+	row.MemUsage = binarySize(used) + " / " + binarySize(now.MemoryLimit)
+	row.NetIO, row.BlockIO = size(rx)+" / "+size(tx), size(now.BlockRead)+" / "+size(now.BlockWrite)
+	row.PIDs = fmt.Sprint(now.Pids)
+	return row
+}

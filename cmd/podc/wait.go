@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+func waitCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "wait", Usage: "wait until the containers of services end, and exit with the first code that is not 0", ArgsUsage: "SERVICE [SERVICE...]",
+		Flags: []cli.Flag{toggle("down-project", "take the project down when the first container ends")},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 1); err != nil {
+				return err
+			}
+			return s.wait(c.Context, c.Args().Slice(), c.Bool("down-project"))
+		}),
+	}
+}
+
+func (s *session) wait(ctx context.Context, services []string, down bool) error {
+	t, err := s.target(ctx, services)
+	if err != nil {
+		return err
+	}
+	pods, err := s.chosen(t, true, func(p engine.Pod) bool { return !p.Started.IsZero() })
+	if err != nil {
+		return err
+	}
+	if len(pods) == 0 {
+		return fmt.Errorf("%wno container of these services was ever started", silent{errdefs.ErrNotFound})
+	}
+	code, err := s.awaitEnds(ctx, pods, down)
+	if err == nil && down {
+		err = s.takeDown(ctx, t.Desired)
+	}
+	if err == nil && code != 0 {
+		err = exitCode(code)
+	}
+	return err
+}
+
+// awaitEnds tells of each container as it ends, and returns the first code that is not 0; with first it returns at the first
+// end.
+func (s *session) awaitEnds(ctx context.Context, pods []engine.Pod, first bool) (int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type end struct {
+		pod engine.Pod
+		err error
+	}
+	ends := make(chan end, len(pods))
+	for _, p := range pods {
+		go func() {
+			err := s.engine.WaitPod(ctx, p.Spec.Name, engine.Stopped)
+			now, readErr := s.engine.Pod(p.Spec.Name)
+			if err == nil {
+				err = readErr
+			}
+			ends <- end{now, err}
+		}()
+	}
+	code := 0
+	for range pods {
+		e := <-ends
+		switch {
+		case errdefs.IsNotFound(e.err): // removed while it ran: nobody knows how it ended
+			continue
+		case e.err != nil:
+			return 0, e.err
+		}
+		fmt.Fprintf(s.con.out, "container %q exited with status code %d\n", e.pod.ID, e.pod.ExitCode)
+		if code == 0 {
+			code = e.pod.ExitCode
+		}
+		if first {
+			break
+		}
+	}
+	return code, nil
+}
+
+// takeDown removes the containers and networks of a project.
+func (s *session) takeDown(ctx context.Context, d project.Desired) error {
+	o := s.operate("down")
+	defer o.close()
+	return o.run(ctx, func(ctx context.Context) error { return project.Down(ctx, o.deps(), d, project.DownOptions{}) })
+}
