@@ -184,12 +184,12 @@ func halfMade(p *pod) bool {
 	return p.state.Status == StatusCreating || p.state.Status == StatusRemoving
 }
 
-// brokenPods are those that a dead process left half made, half started or half removed.
+// brokenPods are those that a dead process left half made, half started, half removed, or to be removed.
 func (e *Engine) brokenPods(pods []*pod) []finding {
 	var found []finding
 	for _, p := range pods {
 		name := p.Spec.Name
-		if !halfMade(p) && !unsettled(p) || disk.Held(e.paths.podLock(name)) {
+		if !halfMade(p) && !unsettled(p) && !e.leftOver(p) || disk.Held(e.paths.podLock(name)) {
 			continue
 		}
 		// Somebody may have finished it since it was read, and let go of the lock. One that is still the same was nobody's at
@@ -201,14 +201,24 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 			found = append(found, finding{Problem: Problem{"pod", name, "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
 				return p.remove(ctx, RemoveOptions{})
 			})})
+		case e.leftOver(p) && e.leftOver(now):
+			found = append(found, finding{Problem: Problem{"pod", name, "was to go with its end"}, mend: e.refreshed(name)})
 		case unsettled(p) && unsettled(now) && len(e.sharers(name)) == 0:
-			found = append(found, finding{Problem: Problem{"pod", name, "ended, but not cleared away"}, mend: func(ctx context.Context) error {
-				_, err := e.Refresh(ctx, name)
-				return err
-			}})
+			found = append(found, finding{Problem: Problem{"pod", name, "ended, but not cleared away"}, mend: e.refreshed(name)})
 		}
 	}
 	return found
+}
+
+// refreshed mends what the next look at a pod does.
+func (e *Engine) refreshed(name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := e.Refresh(ctx, name)
+		if isMissing(err) {
+			return nil
+		}
+		return err
+	}
 }
 
 // damagedPods are those with a file that cannot be read.
@@ -228,10 +238,7 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 				return p.remove(ctx, RemoveOptions{})
 			}), true)
 		case errors.Is(p.lost, disk.ErrDamaged):
-			add(p, p.lost.Error(), func(ctx context.Context) error {
-				_, err := e.Refresh(ctx, name)
-				return err
-			}, false)
+			add(p, p.lost.Error(), e.refreshed(name), false)
 		}
 	}
 	return found

@@ -35,8 +35,10 @@ type run struct {
 	runtime  string // path of the OCI runtime
 	terminal bool
 	stdin    bool
-	log      LogConfig
-	ports    []netstack.Port // published; conmon keeps the host's programs off them
+	// stdinOnce ends the standard input with the first stream that is attached to it.
+	stdinOnce bool
+	log       LogConfig
+	ports     []netstack.Port // published; conmon keeps the host's programs off them
 }
 
 // createContainer starts conmon, which has the runtime create the container, and returns both processes. The container's
@@ -129,6 +131,9 @@ func (e *Engine) conmonArgs(r run) []string {
 	}
 	if r.stdin {
 		args = append(args, "-i")
+		if !r.stdinOnce {
+			args = append(args, "--leave-stdin-open")
+		}
 	}
 	return args
 }

@@ -23,7 +23,7 @@ func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
 		if p.ID != id || p.state.Status == StatusRunning || p.state.Status == StatusCreating {
 			return nil
 		}
-		return p.settle(ctx)
+		return p.retire(ctx)
 	})
 	if isMissing(err) {
 		return nil
@@ -240,7 +240,7 @@ func (e *Engine) settleProvider(ctx context.Context, name string) error {
 		if p.state.Status == StatusRunning || p.state.Status == StatusRestarting {
 			return nil
 		}
-		return p.settle(ctx)
+		return p.retire(ctx)
 	})
 	if isMissing(err) {
 		return nil

@@ -16,7 +16,7 @@ import (
 //
 // RUN is forgotten at a reboot; each state carries the boot's id, since it may lie on disk:
 //
-//	pods/<name>/lock, state.json, ns/{net,ipc,uts}, etc/{hosts,resolv.conf,hostname}, files/ (tmpfs of configs and secrets)
+//	pods/<name>/lock, attended, state.json, ns/{net,ipc,uts}, etc/{hosts,resolv.conf,hostname}, files/ (tmpfs of configs and secrets)
 //	exits/<id>                   written by conmon
 //	runtime/                     the OCI runtime's own state
 //	net/                         (package netstack)
@@ -49,7 +49,10 @@ func (p paths) volumes() string            { return filepath.Join(p.data, "volum
 func (p paths) runPods() string            { return filepath.Join(p.run, "pods") }
 func (p paths) runPod(name string) string  { return filepath.Join(p.run, "pods", name) }
 func (p paths) podLock(name string) string { return filepath.Join(p.runPod(name), "lock") }
-func (p paths) state(name string) string   { return filepath.Join(p.runPod(name), "state.json") }
+func (p paths) attended(name string) string {
+	return filepath.Join(p.runPod(name), "attended")
+}
+func (p paths) state(name string) string { return filepath.Join(p.runPod(name), "state.json") }
 func (p paths) ns(name, kind string) string {
 	return filepath.Join(p.runPod(name), "ns", kind)
 }

@@ -22,6 +22,9 @@ type PodSpec struct {
 	Hostname   string `json:"hostname,omitempty"` // empty: the first 12 digits of the container's id, or the name of the shared network's pod or host
 	Domainname string `json:"domainname,omitempty"`
 
+	// AutoRemove removes the pod with its anonymous volumes when its run has ended, unless somebody attends it (see Attend).
+	AutoRemove bool `json:"auto_remove,omitempty"`
+
 	Network   PodNetwork    `json:"network"`
 	Container ContainerSpec `json:"container"`
 }
@@ -63,7 +66,8 @@ type ContainerSpec struct {
 	GroupAdd   []string `json:"group_add,omitempty"`
 	TTY        bool     `json:"tty,omitempty"`
 	StdinOpen  bool     `json:"stdin_open,omitempty"`
-	Init       bool     `json:"init,omitempty"` // a reaper as PID 1
+	StdinOnce  bool     `json:"stdin_once,omitempty"` // with StdinOpen: its end is that of the first stream attached
+	Init       bool     `json:"init,omitempty"`       // a reaper as PID 1
 
 	ReadOnly     bool              `json:"read_only,omitempty"`
 	Privileged   bool              `json:"privileged,omitempty"`

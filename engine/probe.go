@@ -62,7 +62,7 @@ func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time
 func (e *Engine) Refresh(ctx context.Context, name string) (Pod, error) {
 	var v Pod
 	err := e.update(ctx, name, func(p *pod) error {
-		err := p.settle(ctx)
+		err := p.retire(ctx)
 		v = p.view()
 		return err
 	})

@@ -15,7 +15,10 @@ import (
 
 // StartPod starts a pod: namespaces, network, names, conmon, the container. It returns when the container's process runs.
 // A pod that runs already is left as it is.
-func (e *Engine) StartPod(ctx context.Context, name string) error {
+func (e *Engine) StartPod(ctx context.Context, name string) error { return e.startPod(ctx, name, nil) }
+
+// startPod calls created, unless it is nil, once the container exists and before its process runs.
+func (e *Engine) startPod(ctx context.Context, name string, created func() error) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		if p.ending {
 			if err := e.awaitNoted(ctx, name, p.state.Conmon); err != nil {
@@ -35,7 +38,7 @@ func (e *Engine) StartPod(ctx context.Context, name string) error {
 			return fmt.Errorf("it can only be removed and created anew: %s: %w", p.state.Error, errdefs.ErrFailedPrecondition)
 		}
 		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
-		if err := p.start(ctx); err != nil {
+		if err := p.start(ctx, created); err != nil {
 			return errors.Join(err, p.giveUp(ctx))
 		}
 		p.note("start", nil)
@@ -50,7 +53,7 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 		if p.state.Status != StatusRestarting {
 			return nil
 		}
-		err := p.start(ctx)
+		err := p.start(ctx, nil)
 		p.state.Restarts++ // one that was cut short by the death of this process is tried again, and does not count
 		switch {
 		case err == nil:
@@ -75,7 +78,7 @@ func (p *pod) giveUp(ctx context.Context) error {
 
 // start needs the pod's lock. A pod that restarts keeps that status until it runs, so that the restart outlives the death of
 // the process that does it. On failure the state says why, and the caller decides what follows.
-func (p *pod) start(ctx context.Context) error {
+func (p *pod) start(ctx context.Context, created func() error) error {
 	// Leftovers of an earlier run, or of a start whose process died, would get in the way.
 	if err := p.settle(ctx); err != nil {
 		return err
@@ -91,14 +94,14 @@ func (p *pod) start(ctx context.Context) error {
 	if err := p.save(); err != nil { // intent before effect
 		return err
 	}
-	err = p.launch(ctx)
+	err = p.launch(ctx, created)
 	if err != nil {
 		p.state.Error = err.Error()
 	}
 	return err
 }
 
-func (p *pod) launch(ctx context.Context) error {
+func (p *pod) launch(ctx context.Context, created func() error) error {
 	e, name := p.e, p.Spec.Name
 	if err := e.EnsureMonitor(ctx, p.Spec.Group); err != nil {
 		return err
@@ -127,6 +130,11 @@ func (p *pod) launch(ctx context.Context) error {
 	p.state.Init, p.state.Conmon, err = e.createContainer(ctx, r)
 	if err != nil {
 		return err
+	}
+	if created != nil {
+		if err := created(); err != nil {
+			return err
+		}
 	}
 	started := time.Now() // before the fact: a container may end before its start is reported
 	if err := e.startContainer(ctx, r); err != nil {
@@ -240,7 +248,7 @@ func (p *pod) configure(hostname string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, log: spec.Log, ports: p.state.Ports}
+	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports}
 	return r, p.writeConfig(s)
 }
 

@@ -34,7 +34,7 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 			p.state.Status = StatusExited
 		}
 		if p.state.Status != StatusRunning {
-			return p.settle(ctx)
+			return p.retire(ctx)
 		}
 		stopped, init, conmon = p, p.state.Init, p.state.Conmon
 		var sig unix.Signal
@@ -125,7 +125,7 @@ func (e *Engine) finish(ctx context.Context, name string, conmon process) error 
 	if err := e.awaitNoted(ctx, name, conmon); err != nil {
 		return err
 	}
-	err := e.update(ctx, name, func(p *pod) error { return p.settle(ctx) })
+	err := e.update(ctx, name, func(p *pod) error { return p.retire(ctx) })
 	if isMissing(err) {
 		return nil
 	}

@@ -20,6 +20,8 @@ func (p *planner) checkNames() {
 			owner[s.name] = u
 			switch {
 			case !taken:
+			case u.fresh:
+				p.fail(errdefs.ErrConflict, "cannot create %s: a pod of that name exists", s.name)
 			case !other.model || !u.model:
 				p.fail(errdefs.ErrConflict, "cannot create %s: a pod that is not in the compose file has that name; --remove-orphans removes it", s.name)
 			default:

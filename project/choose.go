@@ -24,8 +24,10 @@ func (p *planner) choose() {
 			p.chooseDependencies(p.byName[name])
 		}
 	}
+	p.chooseUnborn()
 	p.chooseOrphans()
 	p.chooseScale()
+	p.addNew(p.opt.OneOff)
 }
 
 // chooseNamed returns the services named by the user, after checking that the model has them.
@@ -39,6 +41,17 @@ func (p *planner) chooseNamed() []string {
 		return nil
 	}
 	return p.opt.Services
+}
+
+// chooseUnborn drops one-offs that were to go with their end, and whose maker died before their start.
+func (p *planner) chooseUnborn() {
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if u.Name == "" && s.old.Spec.AutoRemove && s.old.Status == engine.StatusCreated {
+				s.discard("left over")
+			}
+		}
+	}
 }
 
 func (p *planner) mainPolicy() policy {
@@ -83,7 +96,7 @@ func (p *planner) chooseOrphans() {
 			continue
 		}
 		for _, s := range u.slots {
-			if u.Name != "" || p.orphanOneOff(s.old) {
+			if u.Name != "" || p.orphanOneOff(s.old) && s.remove == "" {
 				names = append(names, s.old.Spec.Name)
 			}
 		}

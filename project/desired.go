@@ -93,6 +93,7 @@ const (
 	LabelConfigFiles = "com.docker.compose.project.config_files"
 	LabelEnvFile     = "com.docker.compose.project.environment_file"
 	LabelOneoff      = "com.docker.compose.oneoff"
+	LabelSlug        = "com.docker.compose.slug"
 	LabelNumber      = "com.docker.compose.container-number"
 	LabelHash        = "com.docker.compose.config-hash"
 	LabelImage       = "com.docker.compose.image"

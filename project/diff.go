@@ -28,6 +28,7 @@ type Options struct {
 	RemoveOrphans  bool
 	IgnoreOrphans  bool // neither remove nor mention them
 	NoStart        bool
+	OneOff         *OneOff        // is made beside; its service is named in Services, and not planned itself
 	KeepVolumes    bool           // keep a volume whose configuration changed, with a warning, rather than plan its loss
 	KeepCompleted  bool           // do not run a one-shot again that completed and did not change
 	Scale          map[string]int // replicas by service
@@ -111,6 +112,7 @@ const (
 type unit struct {
 	Service
 	model  bool // the model describes it
+	fresh  bool // its pod is a one-off that is to be made
 	dead   bool // its pods have lost their records: they are good for nothing but removal
 	policy policy
 	slots  []*slot // by number

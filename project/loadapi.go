@@ -35,10 +35,23 @@ type LoadRequest struct {
 	Existing bool `json:"existing,omitempty"`
 	// Pull overrides every pull_policy (--pull); empty: as the file says.
 	Pull PullPolicy `json:"pull,omitempty"`
+	// Run amends a service before it is translated, for `run`; nil: nothing does.
+	Run *RunRequest `json:"run,omitempty"`
 	// Key makes the digests of values that may be secret; one fixed random key per data root.
 	Key []byte `json:"key"`
 	// Version is podc's, for the version label; it has no part in any hash.
 	Version string `json:"version,omitempty"`
+}
+
+// RunRequest are the flags of `run` that need the compose file's own parsers.
+type RunRequest struct {
+	Service      string   `json:"service"`
+	ServicePorts bool     `json:"service_ports,omitempty"` // keep the service's own ports
+	Ports        []string `json:"ports,omitempty"`         // --publish
+	Volumes      []string `json:"volumes,omitempty"`       // --volume
+	EnvFiles     []string `json:"env_files,omitempty"`     // --env-from-file; relative to WorkingDir
+	// Entrypoint is a command line, split as a shell does, that stands in for the service's entrypoint and command.
+	Entrypoint *string `json:"entrypoint,omitempty"`
 }
 
 // LoadReply is what `podc-compose load` writes to its standard output: one JSON document, holding either Desired or Error.

@@ -45,8 +45,16 @@ func (p *planner) planReplicas(u *unit) {
 		s := &slot{number: next}
 		next++
 		u.slots = append(u.slots, s)
-		p.make(u, s, "missing")
+		p.make(u, s, u.wanting())
 	}
+}
+
+// wanting says why a replica that is not there is made.
+func (u *unit) wanting() string {
+	if u.fresh {
+		return "asked for"
+	}
+	return "missing"
 }
 
 // preferred orders slots by how much they deserve to stay: those that need no replacement first, then the lower numbers.
@@ -96,6 +104,9 @@ func (p *planner) make(u *unit, s *slot, why string) {
 	p.needImage(u)
 	img := p.o.Images[u.Pod.Container.Image]
 	spec := Replica(u.Service, s.number, img)
+	if u.fresh {
+		delete(spec.Labels, LabelNumber) // one-offs are not numbered
+	}
 	if u.NetworkOf != "" {
 		if spec.Network.Pod = p.provider(u); spec.Network.Pod == "" {
 			p.refuse(errdefs.ErrFailedPrecondition, "cannot create %s: it shares the network of service %s, which has no replica", spec.Name, u.NetworkOf)

@@ -215,6 +215,7 @@ func (l line) pod(service string) engine.Pod {
 		b, _ := json.Marshal(f)
 		p.Spec.Labels[LabelFacets] = string(b)
 	}
+	p.Spec.AutoRemove = l.has("autoremove")
 	if l.has("oneoff") {
 		p.Spec.Labels[LabelOneoff] = "True"
 	}

@@ -38,6 +38,12 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 		reply.Error = project.NewLoadError(err, compose.HintOf(err))
 		return reply
 	}
+	undeclared, err := amend(p, req)
+	if err != nil {
+		reply.Error = project.NewLoadError(err, compose.HintOf(err))
+		return reply
+	}
+	reply.Inputs = p.Inputs
 	res, err := translate.Translate(p, translate.Options{
 		Key: req.Key, Version: req.Version, Scale: req.Scale, Pull: req.Pull,
 		Compatibility: req.Compatibility || compatibility(p), Existing: req.Existing,
@@ -47,6 +53,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 		return reply
 	}
 	reply.Desired, reply.Contents = res.Desired, res.Contents
+	reply.Desired.Volumes = slices.DeleteFunc(reply.Desired.Volumes, func(v project.Volume) bool { return slices.Contains(undeclared, v.Key) })
 	reply.Desired.Warnings = append(warned(), reply.Desired.Warnings...)
 	reply.Inputs = slices.Compact(slices.Sorted(slices.Values(append(reply.Inputs, res.Inputs...))))
 	reply.Memo = !slices.Contains(p.ComposeFiles, "-")
@@ -57,7 +64,7 @@ func options(req project.LoadRequest) compose.Options {
 	return compose.Options{
 		Files: req.Files, Stdin: req.Stdin, WorkingDir: req.WorkingDir, ProjectDir: req.ProjectDir,
 		ProjectName: req.ProjectName, Profiles: req.Profiles, EnvFiles: req.EnvFiles,
-		Services: req.Services, NoDeps: req.NoDeps, AllResources: req.AllResources,
+		Services: req.Services, NoDeps: req.NoDeps, AllResources: req.AllResources || req.Run != nil && len(req.Run.Volumes) > 0, // which may be any of the file's
 		Lenient: req.Existing, NoEnvResolution: req.Existing,
 	}
 }

@@ -42,6 +42,7 @@ var renamed = map[string]map[string]rename{
 	"down": {"volume": {to: "volumes"}},
 	"up":   {"y": {to: "yes"}},
 	"exec": {"no-TTY": {to: "no-tty", quiet: true}},
+	"run":  {"no-TTY": {to: "no-tty", quiet: true}, "volumes": {to: "volume", quiet: true}, "labels": {to: "label", quiet: true}},
 }
 
 // aliases are whole commands under another name.

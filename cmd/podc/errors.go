@@ -53,7 +53,7 @@ func (s silent) Unwrap() error { return s.class }
 
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
 var later = []string{"attach", "build", "bridge", "commit", "cp", "create", "export",
-	"publish", "pull", "push", "run", "scale", "watch",
+	"publish", "pull", "push", "scale", "watch",
 	"container", "secret", "diff", "save", "import", "tag", "rmi", "login", "logout", "alpha"}
 
 func unknownCommand(program string, path []string) error {

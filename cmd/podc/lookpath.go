@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit codes of exec when the command could not be run, as shells and docker have them.
+// Exit codes of exec and run when the command could not be run, as shells and docker have them.
 const (
+	exitUnable        = 125
 	exitNotExecutable = 126
 	exitNotFound      = 127
 )

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"podc.example/podc/engine"
+)
+
+// interaction connects podc's own streams with those of a container, until the container ends or the person detaches.
+type interaction struct {
+	con        *console
+	engine     *engine.Engine
+	pod        string
+	stream     *engine.Stream
+	tty        bool // the container has a terminal
+	stdin      bool // the container has a standard input, and gets podc's
+	proxy      bool // signals are passed on
+	detachKeys []byte
+	output     chan error // the end of the output
+}
+
+// signals are those that podc has got since it listens.
+type signals chan os.Signal
+
+// listen begins to collect signals: before the container starts, so that none is lost. Those that would end podc are then for
+// the container.
+func (in *interaction) listen() signals {
+	c := make(signals, 32)
+	signal.Notify(c, syscall.SIGPIPE, syscall.SIGWINCH) // a broken pipe is an error of the output, and no more
+	if in.proxy {
+		signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM)
+		if in.con.secondSignal != nil {
+			in.con.secondSignal()
+		}
+	}
+	return c
+}
+
+func (c signals) stop() { signal.Stop(c) }
+
+// stay passes input, output and signals on. It returns the pod when it has ended, and nil if the person detached.
+func (in *interaction) stay(ctx context.Context, got signals) (*engine.Pod, error) {
+	restore, err := in.raw()
+	if err != nil {
+		return nil, err
+	}
+	defer restore()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in.output = make(chan error, 1)
+	go func() { in.output <- in.stream.Output(in.con.out, in.con.err) }()
+	detached := make(chan struct{})
+	if in.stdin {
+		go in.input(detached)
+	}
+	type end struct {
+		pod engine.Pod
+		err error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		p, err := in.engine.Await(ctx, in.pod)
+		ended <- end{p, err}
+	}()
+	forward := in.forwarder(ctx)
+	output := in.output
+	for {
+		select {
+		case e := <-ended:
+			return &e.pod, e.err
+		case <-detached:
+			return nil, nil
+		case sig := <-got:
+			forward(sig)
+		case err := <-output:
+			in.output <- err // for finish
+			output = nil
+			if err != nil { // nobody wants to hear it any more
+				go in.engine.StopPod(ctx, in.pod, nil)
+			}
+		}
+	}
+}
+
+// finish returns when all output is shown; the pod has been settled, which ends the stream.
+func (in *interaction) finish() {
+	select {
+	case <-in.output:
+	case <-time.After(lastWords):
+	}
+}
+
+// input passes podc's standard input on.
+func (in *interaction) input(detached chan struct{}) {
+	keys := detacher{keys: in.detachKeys}
+	buf := make([]byte, 8<<10)
+	for {
+		n, err := in.con.in.Read(buf)
+		b := buf[:n]
+		if in.tty {
+			var leave bool
+			if b, leave = keys.pass(b); leave {
+				close(detached)
+				return
+			}
+		}
+		if len(b) > 0 {
+			if _, err := in.stream.Write(b); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			in.stream.CloseWrite()
+			return
+		}
+	}
+}
+
+// forwarder passes signals on. A container has its grace period to heed one that asks it to end (an interrupt only when it is
+// repeated: many programs have a use for one), then it is killed; so it is when it is asked a third time.
+func (in *interaction) forwarder(ctx context.Context) func(os.Signal) {
+	asked := 0
+	kill := func() { in.engine.StopPod(ctx, in.pod, new(time.Duration)) }
+	var overdue *time.Timer
+	return func(sig os.Signal) {
+		switch sig {
+		case syscall.SIGPIPE:
+			return
+		case syscall.SIGWINCH:
+			in.resize(in.stream)
+			return
+		case syscall.SIGINT:
+			asked++
+		case syscall.SIGTERM, syscall.SIGHUP:
+			asked = max(asked+1, 2)
+		}
+		if asked > 2 {
+			go kill()
+			return
+		}
+		in.engine.KillPod(ctx, in.pod, unix.SignalName(sig.(syscall.Signal)))
+		if asked == 2 && overdue == nil {
+			overdue = time.AfterFunc(in.grace(), kill)
+		}
+	}
+}
+
+// grace is how long the container may take to end.
+func (in *interaction) grace() time.Duration {
+	if p, err := in.engine.Pod(in.pod); err == nil && p.Spec.Container.StopGrace != nil {
+		return *p.Spec.Container.StopGrace
+	}
+	return 10 * time.Second
+}
+
+// terminal is podc's own terminal.
+func (in *interaction) terminal() *os.File {
+	for _, stream := range []struct {
+		file any
+		tty  bool
+	}{{in.con.in, in.con.inTTY}, {in.con.out, in.con.outTTY}} {
+		if f, ok := stream.file.(*os.File); ok && stream.tty {
+			return f
+		}
+	}
+	return nil
+}
+
+// raw has podc's terminal pass every key on, if the container has one of its own.
+func (in *interaction) raw() (restore func(), err error) {
+	t := in.terminal()
+	if !in.tty || !in.stdin || t == nil || !in.con.inTTY {
+		return func() {}, nil
+	}
+	old, err := term.MakeRaw(int(t.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("cannot prepare the terminal: %w", err)
+	}
+	return func() { term.Restore(int(t.Fd()), old) }, nil
+}
+
+// resize gives the container's terminal the size of podc's.
+func (in *interaction) resize(s *engine.Stream) {
+	t := in.terminal()
+	if !in.tty || t == nil {
+		return
+	}
+	if w, h, err := term.GetSize(int(t.Fd())); err == nil && w > 0 {
+		s.Resize(w, h)
+	}
+}
+
+// errDetachKeys says how detach keys are written.
+var errDetachKeys = errors.New(`want keys such as "a" or "ctrl-p", separated by commas`)

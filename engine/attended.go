@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"podc.example/podc/internal/disk"
+)
+
+// A pod with AutoRemove goes with its run: whoever settles it removes it. Somebody who waits for its end, and wants to see how
+// it ended, holds the pod's lock "attended" meanwhile and removes it himself; if he dies, the lock is free.
+
+// retire settles the pod and removes one that is left over. It needs the pod's lock.
+func (p *pod) retire(ctx context.Context) error {
+	if err := p.settle(ctx); err != nil || !p.outlived() {
+		return err
+	}
+	attended, err := disk.TryLock(p.e.paths.attended(p.Spec.Name))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer attended.Unlock()
+	return p.remove(ctx, RemoveOptions{Volumes: true})
+}
+
+// outlived reports whether the pod is one that goes with its run, and the run is over.
+func (p *pod) outlived() bool {
+	return p.Spec.AutoRemove && p.state.Settled && p.state.Status == StatusExited
+}
+
+// Await returns the pod as it is when its run has ended. It does not settle the pod: that is done by a removal, by Refresh, or by
+// the monitor.
+func (e *Engine) Await(ctx context.Context, name string) (Pod, error) {
+	p, err := e.read(name)
+	if err != nil {
+		return Pod{}, err
+	}
+	if p.state.Status == StatusRunning {
+		if err := p.state.Init.wait(ctx); err != nil {
+			return Pod{}, err
+		}
+		if err := e.awaitNoted(ctx, name, p.state.Conmon); err != nil {
+			return Pod{}, err
+		}
+	}
+	return e.Pod(name)
+}
+
+// leftOver reports whether the pod should have gone with its run, and nobody is at that.
+func (e *Engine) leftOver(p *pod) bool {
+	return p.outlived() && !disk.Held(e.paths.attended(p.Spec.Name))
+}

@@ -1,0 +1,88 @@
+package project
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// OneOff is one more container of a service, beside its replicas: what `run` makes. Zero values leave what the service says.
+type OneOff struct {
+	Service string
+	Pod     string // its name
+	Slug    string // tells it from others, for LabelSlug
+
+	Command    []string // nil: the service's
+	Env        []string // K=V
+	Labels     map[string]string
+	User       string
+	WorkingDir string
+	CapAdd     []string
+	CapDrop    []string
+	TTY        bool
+	Stdin      bool
+	StdinOnce  bool
+	AutoRemove bool
+	UseAliases bool // answers to the names of the service
+}
+
+// of makes the service whose one replica is the one-off, with the dependencies of s or alone.
+func (r OneOff) of(s Service, alone bool) Service {
+	s.FixedName, s.Replicas, s.Facets = true, 1, nil
+	pod := &s.Pod
+	pod.Name, pod.AutoRemove = r.Pod, r.AutoRemove
+	pod.Labels = maps.Clone(pod.Labels)
+	maps.Copy(pod.Labels, r.Labels)
+	pod.Labels[LabelOneoff], pod.Labels[LabelSlug] = "True", r.Slug
+	if alone {
+		s.DependsOn = nil
+		delete(pod.Labels, LabelDependsOn)
+	}
+	c := &pod.Container
+	c.Restart = engine.RestartPolicy{}
+	c.TTY, c.StdinOpen, c.StdinOnce = r.TTY, r.Stdin, r.StdinOnce
+	if r.Command != nil {
+		c.Command = r.Command
+	}
+	c.Env = slices.Concat(c.Env, r.Env)
+	c.User, c.WorkingDir = or(r.User, c.User), or(r.WorkingDir, c.WorkingDir)
+	c.CapAdd, c.CapDrop = slices.Concat(c.CapAdd, r.CapAdd), slices.Concat(c.CapDrop, r.CapDrop)
+	if !r.UseAliases {
+		unname(pod)
+	}
+	return s
+}
+
+// unname takes away what the replicas of a service are known by, fixed addresses included: only one pod can have these.
+func unname(pod *engine.PodSpec) {
+	pod.Network.Endpoints = slices.Clone(pod.Network.Endpoints)
+	for i := range pod.Network.Endpoints {
+		e := &pod.Network.Endpoints[i]
+		e.Aliases, e.MAC, e.IPv4 = nil, "", netip.Addr{}
+	}
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// addNew plans the one-off that the options ask for. The replicas of its service are left alone.
+func (p *planner) addNew(r *OneOff) {
+	if r == nil {
+		return
+	}
+	of := p.byName[r.Service]
+	if of == nil || !of.model {
+		p.fail(errdefs.ErrNotFound, "no such service: %s", r.Service)
+		return
+	}
+	of.policy = leave
+	p.units = append(p.units, &unit{Service: r.of(of.Service, p.opt.NoDeps), model: true, policy: keep, fresh: true})
+}
