@@ -96,6 +96,17 @@ func TestPulls(t *testing.T) {
 		s.onlyChanged(before, "p-web-1", "p-other-1")
 		s.says("web", "echo $GREETING", "two")
 	})
+	s.behaves("pull_policy: always does what --pull always does", func(s *stack) {
+		r.push("shop/web:1", img("three"))
+		s.env = []string{"POLICY=always"}
+		s.podc("up", "-d", "web")
+		s.says("web", "echo $GREETING", "three")
+		asks := r.asks.Load()
+		s.podc("up", "-d", "--pull", "missing", "web")
+		if n := r.asks.Load() - asks; n != 0 {
+			s.t.Errorf("--pull missing asked %d times", n)
+		}
+	})
 	s.behaves("image pull fetches", func(s *stack) {
 		r.push("shop/tool:7", img("tool"))
 		s.podc("image", "pull", r.host+"/shop/tool:7")

@@ -11,8 +11,8 @@ import (
 func TestRefusals(t *testing.T) {
 	const web = "services:\n  web:\n    image: nginx\n"
 	for _, tt := range []struct{ name, yaml, setup, want, hint string }{
-		{name: "pull always", yaml: web + "    pull_policy: always\n", want: `compose.yaml:4: services.web.pull_policy: "always": not served yet by this version of podc`},
-		{name: "--pull always", yaml: web, setup: "pull always", want: `--pull: "always": not served yet by this version of podc`},
+		{name: "pull daily", yaml: web + "    pull_policy: daily\n", want: `compose.yaml:4: services.web.pull_policy: "daily": not served yet by this version of podc`},
+		{name: "--pull daily", yaml: web, setup: "pull daily", want: `--pull: "daily": not served yet by this version of podc`},
 		{name: "pull nonsense", yaml: web + "    pull_policy: sometimes\n", want: "compose.yaml:4: services.web.pull_policy: 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'"},
 		{name: "platform", yaml: web + "    platform: linux/s390x\n", want: "compose.yaml:4: services.web.platform: linux/s390x: not served yet by this version of podc"},
 		{name: "driver", yaml: web + "    networks: [n]\nnetworks: {n: {driver: macvlan}}\n", want: `compose.yaml:5: networks.n.driver: "macvlan": not served yet by this version of podc`},

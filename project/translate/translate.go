@@ -169,6 +169,8 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 		out.Pull = project.PullMissing
 	case types.PullPolicyNever:
 		out.Pull = project.PullNever
+	case types.PullPolicyAlways:
+		out.Pull = project.PullAlways
 	case types.PullPolicyBuild:
 		if s.Build == nil || from == "--pull" {
 			return compose.NotServed(from, policy, "")
@@ -176,9 +178,9 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 		out.Pull = project.PullMissing // the section it refers to was ignored with a warning
 	default:
 		if _, _, err := s.GetPullPolicy(); err != nil && from != "--pull" {
-			return compose.Invalid(from, "%q is none of missing, never", policy)
+			return compose.Invalid(from, "%q is none of always, missing, never", policy)
 		}
-		return compose.NotServed(from, fmt.Sprintf("%q", policy), "use missing or never, and fetch newer images with `podc image pull`")
+		return compose.NotServed(from, fmt.Sprintf("%q", policy), "use always, or missing and `podc image pull`")
 	}
 	return t.platform(key, s)
 }
