@@ -9,6 +9,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -226,6 +227,9 @@ func (l *load) build(model map[string]any, details types.ConfigDetails) (*Projec
 	tp, err := loader.ModelToProject(model, opts, details)
 	if err != nil {
 		return nil, l.loaderError(err)
+	}
+	if convert, _ := strconv.ParseBool(l.env["COMPOSE_CONVERT_WINDOWS_PATHS"]); convert {
+		convertDrives(tp)
 	}
 	if tp, err = l.selected(tp); err != nil {
 		return nil, err

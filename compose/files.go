@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 )
 
@@ -147,6 +148,19 @@ func (l *load) firstOf(dir string, names []string) string {
 		l.warn("%s has %s; using %s", dir, strings.Join(found, " and "), found[0])
 	}
 	return filepath.Join(dir, found[0])
+}
+
+// convertDrives makes folders of the drives in the sources of binds, as COMPOSE_CONVERT_WINDOWS_PATHS asks for: C:\x is /c/x. The
+// loader would do so on Windows only.
+func convertDrives(p *types.Project) {
+	for _, s := range p.Services {
+		for i, v := range s.Volumes {
+			drive, path, _ := strings.Cut(v.Source, ":")
+			if len(drive) == 1 && path != "" && (path[0] == '\\' || path[0] == '/') {
+				s.Volumes[i].Source = "/" + strings.ToLower(drive) + strings.ReplaceAll(path, `\`, "/")
+			}
+		}
+	}
 }
 
 // display shortens path for messages: relative where it lies below the current directory.

@@ -216,7 +216,11 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 			}
 		}
 	}
-	return p.finish()
+	plan, err := p.finish()
+	if err == nil && plan.Empty() {
+		plan.Warnings = append(plan.Warnings, "no container to kill")
+	}
+	return plan, err
 }
 
 func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
@@ -256,7 +260,7 @@ func planRemove(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	})
 	plan, err := p.finish()
 	if err == nil && plan.Empty() {
-		plan.Warnings = append(plan.Warnings, "no stopped pods")
+		plan.Warnings = append(plan.Warnings, "no stopped containers")
 	}
 	return plan, err
 }

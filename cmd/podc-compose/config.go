@@ -66,7 +66,7 @@ func configOptions(f *flagSet, stdin io.Reader) (compose.Options, error) {
 		Files: f.values["file"], ProjectName: f.last("project-name"), ProjectDir: f.last("project-directory"),
 		Profiles: f.values["profile"], EnvFiles: f.values["env-file"], AllResources: f.is("all-resources"), Services: f.services,
 		Lenient:       true,
-		NoInterpolate: f.is("no-interpolate") || f.is("variables"), NoNormalize: f.is("no-normalize"),
+		NoInterpolate: f.is("no-interpolate") || f.is("variables"), NoNormalize: f.is("no-normalize") || f.is("compatibility") || truthy(os.Getenv("COMPOSE_COMPATIBILITY")),
 		NoConsistency: f.is("no-consistency"), NoPathResolution: f.is("no-path-resolution"),
 		NoEnvResolution: f.is("no-env-resolution"),
 	}

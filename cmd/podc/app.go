@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,8 +22,8 @@ const (
 // newApp builds the command tree, as far as args can need it. Each command is made by a constructor in a file of its own.
 func newApp(con *console, args []string) *cli.App {
 	app := &cli.App{
-		Name:                      "podc",
-		HelpName:                  "podc",
+		Name:                      con.program(),
+		HelpName:                  con.program(),
 		Usage:                     "run compose projects, without a daemon",
 		Version:                   version,
 		HideVersion:               true,
@@ -66,6 +67,7 @@ var commands = []struct {
 	{"run", runCommand},
 	{"config", configCommand},
 	{"plan", planCommand},
+	{"viz", vizCommand},
 	{"version", versionCommand},
 	{"image", imageCommand},
 	{"load", loadCommand},
@@ -116,7 +118,7 @@ func globalFlags() []cli.Flag {
 		text("project-directory", "base `DIR` of relative paths"),
 		list("profile", "`PROFILE` to activate, repeatable; \"*\" for all"),
 		list("env-file", "`FILE` with variables for the compose file, repeatable"),
-		number("parallel", -1, "at most `N` pulls at once; -1 for no limit"),
+		number("parallel", 0, "at most `N` pulls at once (default: 4); -1 for no limit"),
 		text("progress", "auto, tty, plain, json or quiet (`STYLE`)"),
 		text("ansi", "never, always or auto (`WHEN`)"),
 		toggle("compatibility", "separate the parts of names by \"_\""),
@@ -140,12 +142,14 @@ func globalFlags() []cli.Flag {
 type globals struct {
 	files, profiles, envFiles []string
 	projectName, projectDir   string
-	parallel                  int
+	pulls                     int // at once; 0: as many as usual
 	progress                  progressStyle
 	ansi                      ansiMode
+	noColor                   bool // NO_COLOR: no colours, whatever else is asked for
 	compatibility             bool
 	allResources              bool
 	dryRun                    bool
+	verbose                   bool // say why each step is taken
 	root, runRoot             string
 }
 
@@ -154,9 +158,9 @@ func globalsOf(c *cli.Context, con *console) (globals, error) {
 	g := globals{
 		files: c.StringSlice("file"), profiles: c.StringSlice("profile"), envFiles: c.StringSlice("env-file"),
 		projectName: c.String("project-name"), projectDir: c.String("project-directory"),
-		parallel:      c.Int("parallel"),
 		compatibility: c.Bool("compatibility") || !c.IsSet("compatibility") && con.isTrue("COMPOSE_COMPATIBILITY"),
 		allResources:  c.Bool("all-resources"), dryRun: c.Bool("dry-run"),
+		verbose: c.Bool("verbose") || c.Bool("debug") || slices.Contains([]string{"debug", "trace"}, c.String("log-level")),
 	}
 	var err error
 	if g.root, err = folder(con, c.String("root"), "PODC_ROOT", defaultRoot); err != nil {
@@ -165,15 +169,30 @@ func globalsOf(c *cli.Context, con *console) (globals, error) {
 	if g.runRoot, err = folder(con, c.String("runroot"), "PODC_RUNROOT", defaultRunRoot); err != nil {
 		return g, err
 	}
-	if v := con.env["COMPOSE_PARALLEL_LIMIT"]; v != "" && !c.IsSet("parallel") {
-		if g.parallel, err = strconv.Atoi(v); err != nil {
-			return g, usage("COMPOSE_PARALLEL_LIMIT is %q: want a whole number", v)
-		}
-	}
-	if g.parallel == 0 || g.parallel < -1 {
-		return g, usage("--parallel is %d: want -1 or more than 0", g.parallel)
+	if g.pulls, err = pullLimit(c, con); err != nil {
+		return g, err
 	}
 	return g, g.readStyle(c, con)
+}
+
+// pullLimit is --parallel or the variable that stands in for it: how many pulls run at once, 0 meaning as many as usual. As in
+// docker, what is not above 0 is no limit.
+func pullLimit(c *cli.Context, con *console) (int, error) {
+	limit := c.Int("parallel")
+	if !c.IsSet("parallel") {
+		v := con.env["COMPOSE_PARALLEL_LIMIT"]
+		if v == "" {
+			return 0, nil
+		}
+		var err error
+		if limit, err = strconv.Atoi(v); err != nil {
+			return 0, usage("COMPOSE_PARALLEL_LIMIT is %q: want a whole number", v)
+		}
+	}
+	if limit <= 0 {
+		return math.MaxInt32, nil
+	}
+	return limit, nil
 }
 
 // folder is the first of a flag, an environment variable and a default that is set, made absolute.
@@ -208,10 +227,8 @@ func (g *globals) readStyle(c *cli.Context, con *console) error {
 	g.ansi = ansiMode(firstOf(c.String("ansi"), con.env["COMPOSE_ANSI"]))
 	if g.ansi == "" {
 		g.ansi = ansiAuto
-		if con.env["NO_COLOR"] != "" {
-			g.ansi = ansiNever
-		}
 	}
+	g.noColor = con.env["NO_COLOR"] != ""
 	if !slices.Contains([]ansiMode{ansiNever, ansiAlways, ansiAuto}, g.ansi) {
 		return usage("unknown --ansi %q: want never, always or auto", g.ansi)
 	}
@@ -242,7 +259,7 @@ func (g *globals) readStyle(c *cli.Context, con *console) error {
 
 // color reports whether a stream may be coloured.
 func (g globals) color(tty bool) bool {
-	return g.ansi == ansiAlways || g.ansi == ansiAuto && tty
+	return !g.noColor && (g.ansi == ansiAlways || g.ansi == ansiAuto && tty)
 }
 
 func firstOf(values ...string) string {

@@ -39,11 +39,19 @@ var renamed = map[string]map[string]rename{
 		"workdir": {to: "project-directory", alone: true},
 		"no-ansi": {to: "ansi", value: "never", alone: true},
 	},
-	"down": {"volume": {to: "volumes"}},
-	"up":   {"y": {to: "yes"}},
-	"exec": {"no-TTY": {to: "no-tty", quiet: true}},
-	"run":  {"no-TTY": {to: "no-tty", quiet: true}, "volumes": {to: "volume", quiet: true}, "labels": {to: "label", quiet: true}},
+	"down":   {"volume": {to: "volumes"}},
+	"up":     {"y": {to: "yes"}},
+	"create": {"y": {to: "yes"}},
+	"exec":   {"no-TTY": {to: "no-tty", quiet: true}},
+	"run": {
+		"no-TTY":  {to: "no-tty", quiet: true},
+		"volumes": {to: "volume", quiet: true},
+		"labels":  {to: "label", quiet: true},
+	},
 }
+
+// trials are the commands that docker also has under "alpha", where they were before.
+var trials = []string{"viz", "scale", "generate", "publish", "watch"}
 
 // aliases are whole commands under another name.
 var aliases = map[string]string{"convert": "config"}
@@ -81,6 +89,7 @@ type argParser struct {
 	local    []string
 	operands []string
 	seen     map[string]bool // "command/flag" in the spelling used, for renames that must stand alone
+	trial    bool            // "alpha" came last
 	asksHelp bool
 	warnings []string
 }
@@ -94,6 +103,7 @@ func (p *argParser) parse() error {
 		case arg == "--" && p.leaf():
 			p.operands = append(p.operands, p.rest...)
 			p.rest = nil
+		case arg == "--" && slices.Contains(p.global, "--dry-run=true"): // alpha dry-run -- up -d
 		case arg == "--":
 			err = p.operandsAfterDashes()
 		case strings.HasPrefix(arg, "--"):
@@ -139,6 +149,20 @@ func (p *argParser) word(w string) error {
 	if len(p.path) == 0 && w == "help" {
 		p.asksHelp = true
 		return nil
+	}
+	if len(p.path) == 0 && w == "alpha" && !p.trial {
+		p.trial = true
+		return nil
+	}
+	if p.trial {
+		p.trial = false
+		if w == "dry-run" {
+			p.global = append(p.global, "--dry-run=true")
+			return nil
+		}
+		if !slices.Contains(trials, w) {
+			return unknownCommand(p.root.Name, []string{"alpha", w})
+		}
 	}
 	if to, ok := aliases[w]; ok && len(p.path) == 0 {
 		w = to
@@ -302,6 +326,9 @@ func (p *argParser) finish() error {
 				return usage("--%s cannot be given together with --%s", old, r.to)
 			}
 		}
+	}
+	if p.trial {
+		return withHint(usage("alpha needs a command"), "it has dry-run, %s", strings.Join(trials, ", "))
 	}
 	if p.asksHelp {
 		p.global, p.local, p.operands = nil, []string{"--help=true"}, nil

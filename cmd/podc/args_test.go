@@ -72,6 +72,12 @@ func TestArguments(t *testing.T) {
 		{"exec web -- ls", "podc exec -- web -- ls"},
 
 		{"convert -q", "podc config --quiet=true"},
+		{"alpha viz --image", "podc viz --image=true"},
+		{"-p x alpha viz", "podc --project-name=x viz"},
+		{"alpha dry-run -- up -d web", "podc --dry-run=true up --detach=true -- web"},
+		{"alpha dry-run up", "podc --dry-run=true up"},
+		{"alpha", "error: alpha needs a command"},
+		{"alpha up", "error: unknown podc command: \"alpha up\""},
 		{"--version", "podc version"},
 		{"-v", "podc version"},
 		{"help", "podc --help=true"},
@@ -168,4 +174,29 @@ func FuzzArguments(f *testing.F) {
 			dashes = dashes || word == "--"
 		}
 	})
+}
+
+func TestCalledAsDockerCompose(t *testing.T) {
+	for _, tt := range []struct{ in, out, err string }{
+		{"version", "Docker Compose version v" + composeVersion + "\n", ""},
+		{"-v", "Docker Compose version v" + composeVersion + "\n", ""},
+		{"version --short", composeVersion + "\n", ""},
+		{"version -f json", `{"version":"v` + composeVersion + `"}` + "\n", ""},
+		{"--verbose -D --log-level debug version --short", composeVersion + "\n", ""},
+		{"-H unix:///x --context c --tls --tlsverify --tlscacert a --tlscert b --tlskey c version --short", composeVersion + "\n",
+			"--host --context --tls --tlsverify --tlscacert --tlscert --tlskey ignored"},
+		{"nonsense", "", `unknown docker command: "compose nonsense"`},
+	} {
+		con, out, stderr := testConsole()
+		con.standalone = true
+		code := run(t.Context(), con, strings.Fields(tt.in))
+		if out.String() != tt.out || !strings.Contains(stderr.String(), tt.err) || (code != 0) != (tt.out == "") {
+			t.Errorf("docker-compose %s: code %d, %q, %q", tt.in, code, out, stderr)
+		}
+	}
+	con, out, _ := testConsole()
+	con.standalone = true
+	if code := run(t.Context(), con, nil); code != 0 || !strings.Contains(out.String(), "docker-compose") || strings.Contains(out.String(), "podc -") {
+		t.Errorf("help: code %d, %q", code, out)
+	}
 }

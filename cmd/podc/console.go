@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,9 @@ type console struct {
 	// Which of the three are terminals.
 	inTTY, outTTY, errTTY bool
 	env                   map[string]string
-	dir                   string // working directory
+	// standalone says that podc was called as docker-compose, and answers as that does.
+	standalone bool
+	dir        string // working directory
 	// size is that of the terminal behind err; zero when there is none.
 	size func() (width, height int)
 	exe  string // path of the running podc, beside which its helpers lie
@@ -48,6 +51,7 @@ func systemConsole() *console {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout), errTTY: isTerminal(os.Stderr),
 		env: environment(os.Environ()), dir: dir, exe: exe,
+		standalone: filepath.Base(os.Args[0]) == standaloneName,
 		size: func() (int, int) {
 			w, h, err := term.GetSize(int(os.Stderr.Fd()))
 			if err != nil {
@@ -57,6 +61,16 @@ func systemConsole() *console {
 		},
 		become: become,
 	}
+}
+
+const standaloneName = "docker-compose"
+
+// program is the name that podc goes by.
+func (c *console) program() string {
+	if c.standalone {
+		return standaloneName
+	}
+	return "podc"
 }
 
 func become(argv []string, process *os.File, pass streams) error {

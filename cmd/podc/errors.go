@@ -54,13 +54,16 @@ func (s silent) Unwrap() error { return s.class }
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
 var later = []string{"attach", "build", "bridge", "commit", "cp", "create", "export",
 	"publish", "pull", "push", "scale", "watch",
-	"container", "secret", "diff", "save", "import", "tag", "rmi", "login", "logout", "alpha"}
+	"container", "secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
 
 func unknownCommand(program string, path []string) error {
 	if len(path) == 1 && slices.Contains(later, path[0]) {
 		return fmt.Errorf("%w\"%s %s\" is not available yet", silent{errdefs.ErrNotImplemented}, program, path[0])
 	}
 	err := usage("unknown %s command: %q", program, strings.Join(path, " "))
+	if program == standaloneName { // in docker's words
+		err = usage("unknown docker command: %q", "compose "+strings.Join(path, " "))
+	}
 	return withHint(err, "see %s --help", strings.Join(append([]string{program}, path[:len(path)-1]...), " "))
 }
 

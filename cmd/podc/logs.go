@@ -38,7 +38,7 @@ func logsCommand(con *console) *cli.Command {
 			toggle("timestamps", "a time before each line", "t"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			opt := logsOptions{services: c.Args().Slice(), index: c.Int("index"), style: s.logStyle(c)}
+			opt := logsOptions{services: c.Args().Slice(), index: c.Int("index")}
 			opt.read.Follow = c.Bool("follow")
 			now := time.Now()
 			var err error
@@ -103,6 +103,7 @@ func (s *session) logs(ctx context.Context, opt logsOptions) error {
 	if err != nil {
 		return err
 	}
+	opt.style = s.logStyle(s.flags) // by now env files have had their say
 	pods := slices.DeleteFunc(all, func(p engine.Pod) bool {
 		service := p.Spec.Labels[project.LabelService]
 		return isOneOff(p) || len(opt.services) > 0 && !slices.Contains(opt.services, service) || opt.index > 0 && numberOf(p) != opt.index

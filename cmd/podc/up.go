@@ -104,7 +104,6 @@ func upOptionsOf(c *cli.Context, s *session) (upOptions, error) {
 			attach: c.StringSlice("attach"), noAttach: c.StringSlice("no-attach"),
 			attachDependencies: c.Bool("attach-dependencies"), abortOnExit: c.Bool("abort-on-container-exit"),
 			abortOnFailure: c.Bool("abort-on-container-failure"), exitCodeFrom: c.String("exit-code-from"),
-			style: s.logStyle(c),
 		},
 	}
 	var err error
@@ -248,6 +247,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 	if err != nil {
 		return err
 	}
+	opt.watch.style = s.logStyle(s.flags) // by now env files have had their say
 	wanted, err := opt.wanted(s)
 	if err == nil {
 		err = opt.watch.check(w.Desired)
@@ -257,7 +257,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 	}
 	o := s.operate("up")
 	defer o.close()
-	o.explain, o.quiet, o.yes = opt.explain, opt.quietPull, opt.yes
+	o.explain, o.quiet, o.yes = opt.explain || s.verbose, opt.quietPull, opt.yes
 	if s.dryRun {
 		return o.dryUp(ctx, w, wanted)
 	}

@@ -19,7 +19,7 @@ type operation struct {
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name)}}
+	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose}}
 }
 
 // deps are what package project works with.
@@ -31,7 +31,7 @@ func (o *operation) deps() project.Deps {
 		RunDir:    o.s.runRoot,
 		Report:    o.report,
 		Confirm:   o.confirm,
-		PullLimit: max(o.s.parallel, 0),
+		PullLimit: o.s.pulls,
 	}
 }
 
