@@ -157,12 +157,14 @@ func (c *checker) exclusive(key string, s types.ServiceConfig) {
 	if s.NetworkMode != "" && len(s.Networks) > 0 {
 		c.fail(key+".network_mode", "excludes `networks`").WithHint("remove one of them")
 	}
-	if of, ok := strings.CutPrefix(s.NetworkMode, types.ServicePrefix); ok {
-		_, exists := c.p.AllServices()[of]
-		if of == s.Name {
-			c.fail(key+".network_mode", "a service cannot share its own network")
-		} else if !exists {
-			c.undefined(key+".network_mode", "service", of, c.p.ServiceNames())
+	for _, shared := range []struct{ name, value string }{{"network_mode", s.NetworkMode}, {"pid", s.Pid}, {"ipc", s.Ipc}, {"uts", s.Uts}} {
+		if of, ok := strings.CutPrefix(shared.value, types.ServicePrefix); ok {
+			c.lender(key+"."+shared.name, s.Name, of, "share its own "+strings.TrimSuffix(shared.name, "_mode"))
+		}
+	}
+	for i, from := range s.VolumesFrom {
+		if of, _, _ := strings.Cut(from, ":"); !strings.HasPrefix(from, types.ContainerPrefix) {
+			c.lender(fmt.Sprintf("%s.volumes_from[%d]", key, i), s.Name, of, "have volumes from itself")
 		}
 	}
 	if s.Deploy == nil {
@@ -175,6 +177,16 @@ func (c *checker) exclusive(key string, s types.ServiceConfig) {
 	}
 	if r := s.Deploy.Resources.Reservations; r != nil {
 		c.twice(key, "mem_reservation", float64(s.MemReservation), "deploy.resources.reservations.memory", float64(r.MemoryBytes))
+	}
+}
+
+// lender checks that the service named is there to borrow from.
+func (c *checker) lender(key, service, of, act string) {
+	_, exists := c.p.AllServices()[of]
+	if of == service {
+		c.fail(key, "a service cannot %s", act)
+	} else if !exists {
+		c.undefined(key, "service", of, c.p.ServiceNames())
 	}
 }
 

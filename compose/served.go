@@ -71,6 +71,7 @@ services.*.blkio_config.device_read_bps services.*.blkio_config.device_read_bps.
 services.*.blkio_config.device_read_iops services.*.blkio_config.device_read_iops.[].path services.*.blkio_config.device_read_iops.[].rate
 services.*.blkio_config.device_write_bps services.*.blkio_config.device_write_bps.[].path services.*.blkio_config.device_write_bps.[].rate
 services.*.blkio_config.device_write_iops services.*.blkio_config.device_write_iops.[].path services.*.blkio_config.device_write_iops.[].rate
+services.*.ipc services.*.pid services.*.uts services.*.userns_mode services.*.volumes_from
 services.*.mem_swappiness services.*.oom_kill_disable services.*.umask services.*.cgroup
 services.*.cpus services.*.cpuset services.*.cpu_shares services.*.cpu_period services.*.cpu_quota
 services.*.mem_limit services.*.mem_reservation services.*.memswap_limit services.*.pids_limit
@@ -112,7 +113,7 @@ var ignoredKeys = map[string]string{
 // laterKeys are refused by name until they are served.
 const laterKeys = `
 jobs models
-services.*.ipc services.*.pid services.*.uts services.*.userns_mode services.*.use_api_socket services.*.volumes_from
+services.*.use_api_socket
 services.*.models services.*.provider services.*.pull_refresh_after
 services.*.post_start services.*.pre_start services.*.pre_stop
 services.*.networks.*.driver_opts services.*.networks.*.gw_priority services.*.networks.*.interface_name

@@ -332,7 +332,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 	owner := map[string]*pod{}
 	for _, p := range pods {
 		name := p.Spec.Name
-		for _, m := range []string{e.paths.files(name), e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts")} {
+		for _, m := range []string{e.paths.files(name), e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts"), e.paths.shm(name)} {
 			owner[m] = p
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -38,6 +39,9 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 		return podError("create", spec.Name, fmt.Errorf("a pod of that name exists: %w", errdefs.ErrAlreadyExists))
 	}
 	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}
+	if p.From, err = e.mountsFrom(spec); err != nil {
+		return podError("create", spec.Name, err)
+	}
 	p.nameVolumes()
 	p.state.Status, p.state.Settled = StatusCreating, true
 	// The intent, with every name that will be made, comes before the first effect, and the state before the record: one
@@ -107,7 +111,7 @@ func (p *pod) saveRecord() error {
 func (p *pod) nameVolumes() {
 	p.Volumes = map[string]string{}
 	covered := map[string]bool{}
-	for _, m := range p.Spec.Container.Mounts {
+	for _, m := range p.mounts() {
 		covered[path.Clean(m.Target)] = true
 		if m.Type == MountVolume {
 			p.Volumes[m.Target] = or(m.Source, newID())
@@ -142,18 +146,18 @@ func (p *pod) mount() error {
 	return checkRootfs(pp.merged(name))
 }
 
-// volumeMounts are the volume mounts of the spec followed by those the image declares.
+// volumeMounts are the volume mounts of the pod followed by those the image declares.
 func (p *pod) volumeMounts() []Mount {
+	list := slices.DeleteFunc(p.mounts(), func(m Mount) bool { return m.Type != MountVolume })
+	return append(list, p.imageVolumes()...)
+}
+
+// imageVolumes are the mounts of volumes that only the image declares.
+func (p *pod) imageVolumes() []Mount {
 	var list []Mount
-	seen := map[string]bool{}
-	for _, m := range p.Spec.Container.Mounts {
-		if m.Type == MountVolume {
-			list = append(list, m)
-			seen[m.Target] = true
-		}
-	}
 	for _, target := range p.Image.Config.Volumes {
-		if p.Volumes[target] != "" && !seen[target] {
+		named := func(m Mount) bool { return m.Type == MountVolume && m.Target == target }
+		if p.Volumes[target] != "" && !slices.ContainsFunc(p.mounts(), named) {
 			list = append(list, Mount{Type: MountVolume, Target: target})
 		}
 	}
@@ -256,6 +260,9 @@ func (p *pod) removeVolumes(ctx context.Context, goes func(Mount) bool) error {
 		if err != nil || !v.Anonymous || !goes(m) {
 			continue
 		}
+		if users, err := p.e.usersOf(v.Name, p.Spec.Name); err != nil || len(users) > 0 {
+			continue // it goes with the last who has it from this pod
+		}
 		if err := p.e.volumes.Remove(ctx, v.Name); err != nil {
 			return err
 		}
@@ -289,7 +296,7 @@ func (e *Engine) removeRunDir(name string) error {
 		return nil
 	}
 	dir := e.paths.runPod(name)
-	err := errors.Join(unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)))
+	err := errors.Join(unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name)))
 	gone := os.RemoveAll(dir)
 	if errors.Is(gone, unix.ENOTEMPTY) {
 		gone = nil // somebody has just taken the lock anew: it is theirs to remove, or to use
@@ -314,21 +321,6 @@ func (e *Engine) emptyTrash() error {
 	}
 	os.Remove(e.paths.trash())
 	return errors.Join(errs...)
-}
-
-// sharers lists the running pods that use the network namespace of name.
-func (e *Engine) sharers(name string) []string {
-	pods, err := e.readAll()
-	if err != nil {
-		return nil
-	}
-	var list []string
-	for _, p := range pods {
-		if p.Spec.Network.Mode == NetworkPod && p.Spec.Network.Pod == name && p.state.Status == StatusRunning {
-			list = append(list, p.Spec.Name)
-		}
-	}
-	return list
 }
 
 // attachment is what the pod asks of the network.

@@ -60,8 +60,10 @@ func (p *pod) settle(ctx context.Context) error {
 		return err
 	}
 	p.state.Settled, p.state.Interfaces = true, nil
-	if p.Spec.Network.Mode == NetworkPod {
-		return p.e.settleProvider(ctx, p.Spec.Network.Pod)
+	for _, of := range p.Spec.lenders() {
+		if err := p.e.settleProvider(ctx, of); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -121,19 +123,23 @@ func (p *pod) clearNamed() error {
 
 // killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a
 // killed conmon leaves the container alone. After a proper end only conmon is left, which is only held here (see
-// dismissExitHandler).
+// dismissExitHandler), and in a pid namespace of others whatever the first process left behind.
 func (p *pod) killStray() {
+	startersOf := p.e.startersOf
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err == nil {
 		if p.state.Conmon.Pid != os.Getppid() {
 			p.state.Conmon.signal(unix.SIGSTOP)
 		}
-		return
+		if p.Spec.PID.Mode == NamespacePrivate {
+			return
+		}
+		startersOf = func(string) []process { return nil }
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
 	defer cancel()
 	// conmon forks the runtime, the runtime the container: once a look finds none of them, nothing is left to fork more.
 	for ctx.Err() == nil {
-		strays := append(p.e.startersOf(p.ID), p.processes()...)
+		strays := append(startersOf(p.ID), p.processes()...)
 		if len(strays) == 0 {
 			return
 		}
@@ -215,11 +221,11 @@ func isConmonOf(cmdline []byte, id string) bool {
 	return false
 }
 
-// clearPod gives back namespaces, network and mounts. While another running pod shares the network, it stays; the last
+// clearPod gives back namespaces, network and mounts. While another running pod shares one of them, all stay; the last
 // sharer's own settle comes back for it.
 func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 	e, name := p.e, p.Spec.Name
-	if p.Spec.Network.Mode == NetworkPrivate && len(e.sharers(name)) > 0 {
+	if len(e.sharers(name)) > 0 {
 		return true, nil
 	}
 	var errs []error
@@ -227,14 +233,14 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 		e.releaseNames(ctx, p.Spec.Group, p.ID) // sockets pin a namespace: the resolver's go first
 		errs = append(errs, e.net.Detach(ctx, p.ID))
 	}
-	errs = append(errs, unpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
+	errs = append(errs, removeFiles(e.paths.shm(name)), unpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
 	if p.state.Status != StatusCreated {
 		errs = append(errs, unmount(e.paths.merged(name)))
 	}
 	return false, errors.Join(append(errs, os.RemoveAll(e.paths.etc(name)))...)
 }
 
-// settleProvider finishes the clean-up of a pod that ended while its network was still in use.
+// settleProvider finishes the clean-up of a pod that ended while its namespaces were still in use.
 func (e *Engine) settleProvider(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		if p.state.Status == StatusRunning || p.state.Status == StatusRestarting {

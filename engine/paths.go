@@ -16,7 +16,8 @@ import (
 //
 // RUN is forgotten at a reboot; each state carries the boot's id, since it may lie on disk:
 //
-//	pods/<name>/lock, attended, state.json, ns/{net,ipc,uts}, etc/{hosts,resolv.conf,hostname}, files/ (tmpfs of configs and secrets)
+//	pods/<name>/lock, attended, state.json, ns/{net,ipc,uts}, etc/{hosts,resolv.conf,hostname}, files/ (tmpfs of configs and secrets),
+//	                             shm/ (tmpfs for others to join)
 //	exits/<id>                   written by conmon
 //	runtime/                     the OCI runtime's own state
 //	net/                         (package netstack)
@@ -58,6 +59,7 @@ func (p paths) ns(name, kind string) string {
 }
 func (p paths) etc(name string) string       { return filepath.Join(p.runPod(name), "etc") }
 func (p paths) files(name string) string     { return filepath.Join(p.runPod(name), "files") }
+func (p paths) shm(name string) string       { return filepath.Join(p.runPod(name), "shm") }
 func (p paths) conmonDir(name string) string { return filepath.Join(p.runPod(name), "conmon") }
 func (p paths) exits() string                { return filepath.Join(p.run, "exits") }
 func (p paths) exit(id string) string        { return filepath.Join(p.run, "exits", id) }

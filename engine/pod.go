@@ -26,6 +26,9 @@ type PodSpec struct {
 	AutoRemove bool `json:"auto_remove,omitempty"`
 
 	Network   PodNetwork    `json:"network"`
+	PID       Namespace     `json:"pid,omitzero"`
+	IPC       Namespace     `json:"ipc,omitzero"`
+	UTS       Namespace     `json:"uts,omitzero"`
 	Container ContainerSpec `json:"container"`
 }
 
@@ -80,6 +83,7 @@ type ContainerSpec struct {
 	Ulimits      map[string]Ulimit `json:"ulimits,omitempty"` // by docker's name: "nofile"
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	Mounts       []Mount           `json:"mounts,omitempty"`
+	VolumesFrom  []VolumesFrom     `json:"volumes_from,omitempty"`
 	Files        []File            `json:"files,omitempty"`
 	ShmSize      int64             `json:"shm_size,omitempty"` // bytes; 0: 64 MiB
 	Resources    Resources         `json:"resources"`

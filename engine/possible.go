@@ -17,7 +17,7 @@ import (
 func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
 	var errs []error
 	for _, p := range pods {
-		errs = append(errs, podError("create", p.Name, checkPossible(p)))
+		errs = append(errs, podError("create", p.Name, errors.Join(checkPossible(p), e.checkBorrowed(p, pods))))
 	}
 	return errors.Join(errs...)
 }
@@ -73,10 +73,13 @@ func checkSysctls(p PodSpec) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.Container.Sysctls)) {
 		network := strings.HasPrefix(name, "net.")
+		ipc := !network && (strings.HasPrefix(name, "fs.mqueue.") || slices.Contains(ipcSysctls, name))
 		switch {
+		case ipc && p.IPC.Mode == NamespaceHost:
+			errs = append(errs, fmt.Errorf("sysctl %s would be set for the host's ipc: %w", name, errdefs.ErrInvalidArgument))
 		case network && p.Network.Mode == NetworkHost:
 			errs = append(errs, fmt.Errorf("sysctl %s would be set for the host's network: %w", name, errdefs.ErrInvalidArgument))
-		case !network && !strings.HasPrefix(name, "fs.mqueue.") && !slices.Contains(ipcSysctls, name):
+		case !network && !ipc:
 			errs = append(errs, fmt.Errorf("sysctl %s would be set for the whole host: a container has its own only of net.*, fs.mqueue.* and the limits of System V IPC: %w", name, errdefs.ErrInvalidArgument))
 		case network && perInterface(name):
 		default:

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,22 +35,26 @@ func (e *Engine) CreateVolume(ctx context.Context, v volumes.Volume) error {
 
 // RemoveVolume deletes a volume and its data, unless a pod uses it (errdefs.IsFailedPrecondition). Idempotent.
 func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
-	pods, err := e.readAll()
+	users, err := e.usersOf(name, "")
 	if err != nil {
 		return err
 	}
-	var users []string
-	for _, p := range pods {
-		for _, v := range p.Volumes {
-			if v == name {
-				users = append(users, p.Spec.Name)
-			}
-		}
-	}
 	if len(users) > 0 {
-		return fmt.Errorf("cannot remove volume %q: it is used by %s (remove them first): %w", name, strings.Join(slices.Compact(users), ", "), errdefs.ErrFailedPrecondition)
+		return fmt.Errorf("cannot remove volume %q: it is used by %s (remove them first): %w", name, strings.Join(users, ", "), errdefs.ErrFailedPrecondition)
 	}
 	return e.volumes.Remove(ctx, name)
+}
+
+// usersOf lists the pods that mount a volume, but for one.
+func (e *Engine) usersOf(volume, but string) ([]string, error) {
+	pods, err := e.readAll()
+	var users []string
+	for _, p := range pods {
+		if p.Spec.Name != but && slices.Contains(slices.Collect(maps.Values(p.Volumes)), volume) {
+			users = append(users, p.Spec.Name)
+		}
+	}
+	return users, err
 }
 
 // CheckPorts fails with every claim that cannot be met, naming who holds the port. It reserves nothing.

@@ -21,7 +21,9 @@ type container struct {
 	Spec       ContainerSpec
 	Image      ImageConfig
 	Rootfs     string
-	Namespaces map[string]string // kind -> path; a kind that is absent is the host's
+	Namespaces map[string]string // kind -> path; a kind that is absent is the host's, or for pid, unless HostPID, a new one
+	HostPID    bool
+	Shm        string // folder of the host for /dev/shm; "": a new tmpfs, "none": none
 	CgroupPath string
 	User       identity
 	Mounts     []specs.Mount // of the user, resolved to host paths
@@ -141,11 +143,14 @@ func mergeEnv(lists ...[]string) []string {
 }
 
 func (c container) namespaces() []specs.LinuxNamespace {
-	ns := []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}}
+	ns := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	if !c.HostPID && c.Namespaces["pid"] == "" {
+		ns = slices.Insert(ns, 0, specs.LinuxNamespace{Type: specs.PIDNamespace})
+	}
 	if c.Spec.CgroupNS == "private" || c.Spec.CgroupNS == "" && c.Host.CgroupV2 {
 		ns = append(ns, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
-	types := map[string]specs.LinuxNamespaceType{"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace}
+	types := map[string]specs.LinuxNamespaceType{"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace, "pid": specs.PIDNamespace}
 	for _, kind := range slices.Sorted(maps.Keys(c.Namespaces)) {
 		ns = append(ns, specs.LinuxNamespace{Type: types[kind], Path: c.Namespaces[kind]})
 	}

@@ -32,23 +32,40 @@ func (c container) mounts() []specs.Mount {
 }
 
 func (c container) systemMounts() []specs.Mount {
-	shm := c.Spec.ShmSize
-	if shm == 0 {
-		shm = 64 << 20
-	}
 	ro := "ro"
 	if c.Spec.Privileged {
 		ro = "rw"
 	}
-	return []specs.Mount{
+	mounts := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(shm, 10)}},
+		c.shm(),
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", ro}},
 		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", ro}},
 	}
+	if c.Shm == "none" {
+		mounts = slices.DeleteFunc(mounts, func(m specs.Mount) bool { return m.Destination == "/dev/shm" })
+	}
+	return mounts
+}
+
+// shm is the mount of /dev/shm, which goes with the ipc namespace.
+func (c container) shm() specs.Mount {
+	if c.Shm != "" {
+		return specs.Mount{Destination: "/dev/shm", Type: "bind", Source: c.Shm, Options: []string{"bind", "rprivate", "nosuid", "noexec", "nodev"}}
+	}
+	size := "size=" + strconv.FormatInt(c.Spec.shmSize(), 10)
+	return specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", size}}
+}
+
+// shmSize is in bytes.
+func (s ContainerSpec) shmSize() int64 {
+	if s.ShmSize == 0 {
+		return 64 << 20
+	}
+	return s.ShmSize
 }
 
 // userMount translates a mount whose source is a host path by now ("" for a tmpfs).

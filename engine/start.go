@@ -160,30 +160,38 @@ func (p *pod) noteStart(name string) error {
 // program that looks itself up finds it.
 func (p *pod) hostname() (string, error) {
 	switch {
+	case p.Spec.UTS.Mode == NamespaceHost:
+		return os.Hostname()
+	case p.Spec.UTS.Mode == NamespacePod:
+		return p.e.hostnameOf(p.Spec.UTS.Pod)
 	case p.Spec.Hostname != "":
 		return p.Spec.Hostname, nil
 	case p.Spec.Network.Mode == NetworkHost:
 		return os.Hostname()
 	case p.Spec.Network.Mode == NetworkPod:
-		shared, err := p.e.read(p.Spec.Network.Pod)
-		if err != nil {
-			return "", err
-		}
-		return or(shared.Spec.Hostname, shared.ID[:12]), nil
+		return p.e.hostnameOf(p.Spec.Network.Pod)
 	}
 	return p.ID[:12], nil
+}
+
+func (e *Engine) hostnameOf(name string) (string, error) {
+	p, err := e.read(name)
+	if err != nil {
+		return "", err
+	}
+	return or(p.Spec.Hostname, p.ID[:12]), nil
 }
 
 // enterNetwork pins the pod's namespaces and joins its networks; a start after a restart finds both in place.
 func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 	e, name := p.e, p.Spec.Name
-	kinds := []string{"ipc", "uts"}
-	switch p.Spec.Network.Mode {
-	case NetworkPrivate:
-		kinds = append(kinds, "net")
-	case NetworkPod:
-		if !isNamespace(e.paths.ns(p.Spec.Network.Pod, "net")) {
-			return fmt.Errorf("it shares the network of %q, which is not running: %w", p.Spec.Network.Pod, errdefs.ErrFailedPrecondition)
+	var kinds []string
+	for kind, owner := range p.namespaceOwners() {
+		switch {
+		case owner == name:
+			kinds = append(kinds, kind)
+		case !isNamespace(e.paths.ns(owner, kind)):
+			return notLent(kind+" namespace", owner)
 		}
 	}
 	path := func(kind string) string { return e.paths.ns(name, kind) }
@@ -219,12 +227,12 @@ func (p *pod) configure(hostname string) (run, error) {
 	if c.User, err = lookupUser(root, or(spec.User, p.Image.Config.User), spec.GroupAdd); err != nil {
 		return run{}, err
 	}
-	c.Namespaces = map[string]string{"ipc": e.paths.ns(name, "ipc"), "uts": e.paths.ns(name, "uts")}
-	switch p.Spec.Network.Mode {
-	case NetworkPrivate:
-		c.Namespaces["net"] = e.paths.ns(name, "net")
-	case NetworkPod:
-		c.Namespaces["net"] = e.paths.ns(p.Spec.Network.Pod, "net")
+	if c.Namespaces, err = p.namespacePaths(); err != nil {
+		return run{}, err
+	}
+	c.HostPID = p.Spec.PID.Mode == NamespaceHost
+	if c.Shm, err = p.mountShm(); err != nil {
+		return run{}, err
 	}
 	if c.Mounts, err = p.userMounts(); err != nil {
 		return run{}, err

@@ -25,6 +25,7 @@ type record struct {
 	Spec    PodSpec           `json:"spec"`
 	Image   Image             `json:"image"`
 	Volumes map[string]string `json:"volumes,omitempty"` // target -> volume
+	From    []Mount           `json:"from,omitempty"`    // what Spec.VolumesFrom came to
 }
 
 // state is what a pod does. It lies in RUN; only update writes it, under the pod's lock.

@@ -61,8 +61,10 @@ func recall(pods []*engine.Pod) []Service {
 		s := services[serviceOf(p)]
 		s.Name = serviceOf(p)
 		s.DependsOn = append(s.DependsOn, parseDependsOn(p.Spec.Labels[LabelDependsOn])...)
-		if p.Spec.Network.Mode == engine.NetworkPod && owner[p.Spec.Network.Pod] != s.Name {
-			s.NetworkOf = cmp.Or(owner[p.Spec.Network.Pod], s.NetworkOf)
+		for _, b := range p.Spec.Borrowed() {
+			if of := owner[b.Of]; of != "" && of != s.Name {
+				s.DependsOn = append(s.DependsOn, Dependency{Service: of, Condition: engine.Started, Restart: b.What != engine.BorrowVolumes, Required: true})
+			}
 		}
 		services[s.Name] = s
 	}
@@ -90,13 +92,4 @@ func recall(pods []*engine.Pod) []Service {
 func unique(deps []Dependency) []Dependency {
 	slices.SortStableFunc(deps, func(a, b Dependency) int { return strings.Compare(a.Service, b.Service) })
 	return slices.CompactFunc(deps, func(a, b Dependency) bool { return a.Service == b.Service })
-}
-
-// dependencies returns what s depends on, the owner of a shared network namespace included.
-func dependencies(s Service) []Dependency {
-	names := func(d Dependency) bool { return d.Service == s.NetworkOf }
-	if s.NetworkOf == "" || slices.ContainsFunc(s.DependsOn, names) {
-		return s.DependsOn
-	}
-	return append(slices.Clip(s.DependsOn), Dependency{Service: s.NetworkOf, Condition: engine.Started, Restart: true, Required: true})
 }

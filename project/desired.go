@@ -62,7 +62,8 @@ type Service struct {
 	Replicas int        `json:"replicas"`
 	Attach   bool       `json:"attach"` // `up` shows its logs
 	// Pod is the template: Name is the base ("shop-web", to which "-N" is added) or, with FixedName, the whole name; ImageID
-	// is empty until images are resolved. Its labels are complete but for number, image and hash (see Replica).
+	// is empty until images are resolved. Where it borrows from a pod of another service, it says LenderPrefix and that service's
+	// name instead of the pod's. Its labels are complete but for number, image and hash (see Replica).
 	Pod       engine.PodSpec `json:"pod"`
 	FixedName bool           `json:"fixed_name,omitempty"` // container_name
 	// Hash is the fingerprint of everything that a running replica got from the compose file, contents of env files,
@@ -72,8 +73,6 @@ type Service struct {
 	// explained. Values that may be secret appear only as keyed digests.
 	Facets    map[string]string `json:"facets,omitempty"`
 	DependsOn []Dependency      `json:"depends_on,omitempty"` // by service name
-	// NetworkOf names the service whose pod's network namespace this one shares ("" if none).
-	NetworkOf string `json:"network_of,omitempty"`
 }
 
 // Dependency is an edge of the service graph.

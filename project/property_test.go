@@ -45,8 +45,8 @@ func randomWish(r *rapid.T, label string) Desired {
 			}
 		}
 		shares := draw(4, "shares")
-		if shares == 0 && i > 0 && d.Services[i-1].Replicas > 0 && d.Services[i-1].NetworkOf == "" {
-			s.NetworkOf, s.Pod.Network.Mode = d.Services[i-1].Name, engine.NetworkPod
+		if shares == 0 && i > 0 && d.Services[i-1].Replicas > 0 && len(d.Services[i-1].lenders()) == 0 {
+			s.Pod.Network.Mode, s.Pod.Network.Pod = engine.NetworkPod, LenderPrefix+d.Services[i-1].Name
 		} else {
 			s.Pod.Network.Endpoints = []netstack.Endpoint{{Network: fmt.Sprint("shop_n", draw(2, "network"))}}
 		}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/containerd/errdefs"
-
 	"podc.example/podc/engine"
 )
 
@@ -107,11 +105,7 @@ func (p *planner) make(u *unit, s *slot, why string) {
 	if u.fresh {
 		delete(spec.Labels, LabelNumber) // one-offs are not numbered
 	}
-	if u.NetworkOf != "" {
-		if spec.Network.Pod = p.provider(u); spec.Network.Pod == "" {
-			p.refuse(errdefs.ErrFailedPrecondition, "cannot create %s: it shares the network of service %s, which has no replica", spec.Name, u.NetworkOf)
-		}
-	}
+	p.nameLenders(u, &spec)
 	if !p.opt.RenewAnon {
 		if s.old != nil {
 			p.inherit(&spec, s.old.Volumes)
@@ -122,27 +116,6 @@ func (p *planner) make(u *unit, s *slot, why string) {
 	if !p.opt.NoStart {
 		s.start = why
 	}
-}
-
-// provider names the pod whose network namespace the pods of u share: the first replica of its service; "" if there is none.
-func (p *planner) provider(u *unit) string {
-	if s := p.providerSlot(u); s != nil {
-		return s.name
-	}
-	return ""
-}
-
-func (p *planner) providerSlot(u *unit) *slot {
-	of := p.byName[u.NetworkOf]
-	if of == nil {
-		return nil
-	}
-	for _, s := range of.slots {
-		if s.name != "" {
-			return s
-		}
-	}
-	return nil
 }
 
 // revive starts a replica that is as it should be but does not run.

@@ -3,8 +3,6 @@ package project
 import (
 	"cmp"
 	"slices"
-
-	"podc.example/podc/engine"
 )
 
 // planRestarts stops and starts those running replicas of u that stay as they are, but cannot stay running while something
@@ -38,34 +36,35 @@ func (p *planner) lostNetwork(s *slot) string {
 	return ""
 }
 
-// lostProvider says what happens to the pod whose network namespace this one shares.
+// lostProvider says what happens to a pod whose namespaces this one shares.
 func (p *planner) lostProvider(s *slot) string {
-	if s.old.Spec.Network.Mode != engine.NetworkPod {
-		return ""
+	for _, b := range namespacesOf(&s.old.Spec) {
+		of := p.slotOf(b.Of)
+		switch {
+		case of == nil || of.stop == "" && of.remove == "" && of.start == "":
+		case of.create != "":
+			return phrase(b) + ", which is recreated"
+		case of.remove != "":
+			return phrase(b) + ", which is removed"
+		case of.start == "":
+			return phrase(b) + ", which is stopped"
+		default:
+			return phrase(b) + ", which is started"
+		}
 	}
-	name := s.old.Spec.Network.Pod
-	of := p.slotOf(name)
-	switch {
-	case of == nil || of.stop == "" && of.remove == "" && of.start == "":
-		return ""
-	case of.create != "":
-		return "shares the network of " + name + ", which is recreated"
-	case of.remove != "":
-		return "shares the network of " + name + ", which is removed"
-	case of.start == "":
-		return "shares the network of " + name + ", which is stopped"
-	default:
-		return "shares the network of " + name + ", which is started"
-	}
+	return ""
 }
 
-// providerRuns reports whether the network namespace that the pod shares, if it does, will be there after this plan.
+// providerRuns reports whether the namespaces that the pod shares will be there after this plan. Those of pods that are none
+// of this project's are taken to be.
 func (p *planner) providerRuns(s *slot) bool {
-	if s.old.Spec.Network.Mode != engine.NetworkPod {
-		return true
+	for _, b := range namespacesOf(&s.old.Spec) {
+		of := p.slotOf(b.Of)
+		if of != nil && of.start == "" && (of.stop != "" || of.remove != "" || !running(of.old)) {
+			return false
+		}
 	}
-	of := p.slotOf(s.old.Spec.Network.Pod)
-	return of != nil && (of.start != "" || of.stop == "" && of.remove == "" && running(of.old))
+	return true
 }
 
 // slotOf finds the slot that holds or held the pod.

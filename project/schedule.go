@@ -56,7 +56,7 @@ func removeID(pod string) string { return Words{"remove", "pod", pod, ""}.String
 func createID(pod string) string { return Words{"create", "pod", pod, ""}.String() }
 func startID(pod string) string  { return Words{"start", "pod", pod, ""}.String() }
 
-// scheduleStop stops and removes the present pod of a slot, after those of its dependents and those that share its network.
+// scheduleStop stops and removes the present pod of a slot, after those of its dependents and those that borrow from it.
 func (p *planner) scheduleStop(u *unit, s *slot) {
 	if s.old == nil {
 		return
@@ -90,7 +90,7 @@ func (p *planner) dependentStops(u *unit, s *slot) []string {
 		depends := func(d Dependency) bool { return d.Service == u.Name && u.Name != "" }
 		all := slices.ContainsFunc(dependencies(other.Service), depends)
 		for _, o := range other.slots {
-			if o.old != nil && (all || o.old.Spec.Network.Pod == s.old.Spec.Name) {
+			if o.old != nil && (all || borrowsFrom(&o.old.Spec, s.old.Spec.Name)) {
 				ids = append(ids, stopID(o))
 			}
 		}
@@ -98,12 +98,12 @@ func (p *planner) dependentStops(u *unit, s *slot) []string {
 	return ids
 }
 
-// sharersOf names a step of every pod that shares the network namespace of the present pod of s.
+// sharersOf names a step of every pod that borrows from the present pod of s.
 func (p *planner) sharersOf(s *slot, id func(*slot) string) []string {
 	var ids []string
 	for _, u := range p.units {
 		for _, o := range u.slots {
-			if s.old != nil && o.old != nil && o.old.Spec.Network.Pod == s.old.Spec.Name {
+			if s.old != nil && o.old != nil && borrowsFrom(&o.old.Spec, s.old.Spec.Name) {
 				ids = append(ids, id(o))
 			}
 		}
@@ -161,6 +161,9 @@ func (p *planner) scheduleCreate(s *slot) {
 	if s.old != nil {
 		after = append(after, removeID(s.old.Spec.Name))
 	}
+	for _, b := range s.spec.Borrowed() {
+		after = append(after, createID(b.Of)) // volumes are looked up there
+	}
 	p.step(s.create, CreatePod{*s.spec, s.image}, after)
 }
 
@@ -191,8 +194,8 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 		after = append(after, stopID(s))
 		after = append(after, p.resourceIDs(s.will())...)
 	}
-	if of := s.will().Network.Pod; of != "" {
-		after = append(after, startID(of))
+	for _, b := range namespacesOf(s.will()) {
+		after = append(after, startID(b.Of))
 	}
 	after = append(after, p.sharersOf(s, stopID)...) // they let go of the old namespace
 	for _, holder := range p.holders(s) {

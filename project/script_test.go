@@ -18,7 +18,7 @@ import (
 //	network NAME [hash=H] [external]
 //	volume NAME [hash=H] [external] [anonymous] [project=P]
 //	service NAME [image=REF] [hash=H] [replicas=N] [networks=A,B] [volumes=V:/target,:/anonymous] [ports=8080:80,...]
-//	        [needs=SERVICE:CONDITION[:restart][:optional],...] [of=SERVICE] [name=FIXED] [pull=POLICY] [health] [facets=K:V,...] [build]
+//	        [needs=SERVICE:CONDITION[:restart][:optional],...] [of=SERVICE] [pid=SERVICE] [from=SERVICE,...] [name=FIXED] [pull=POLICY] [health] [facets=K:V,...] [build]
 //	disabled NAME
 //	pod SERVICE N [status=S] [code=N] [health=H] [image=ID] [name=NAME] and what services have
 //	image REF ID [volumes=/a,/b] [health]
@@ -95,15 +95,13 @@ func parseWish(t *testing.T, text []byte) Desired {
 }
 
 func (l line) service(name string) Service {
-	s := Service{Name: name, Hash: l.get("hash", "h"), Replicas: l.num("replicas", 1), NetworkOf: l.get("of", ""),
+	s := Service{Name: name, Hash: l.get("hash", "h"), Replicas: l.num("replicas", 1),
 		Pull: PullPolicy(l.get("pull", "")), Build: l.has("build"), FixedName: l.has("name"), Facets: l.facets(), DependsOn: l.needs()}
 	s.Pod = l.spec()
 	s.Pod.Name = l.get("name", "shop-"+name)
 	s.Pod.Labels = map[string]string{LabelProject: "shop", LabelService: name}
 	s.Pod.Container.Image = l.get("image", "app")
-	if s.NetworkOf != "" {
-		s.Pod.Network.Mode = engine.NetworkPod
-	}
+	s.Pod.MapBorrowed(func(b engine.Borrowed) string { return LenderPrefix + b.Of })
 	return s
 }
 
@@ -142,6 +140,15 @@ func (l line) needs() []Dependency {
 // spec has what services and pods share.
 func (l line) spec() engine.PodSpec {
 	spec := engine.PodSpec{Group: "shop"}
+	if of := l.get("of", ""); of != "" {
+		spec.Network.Mode, spec.Network.Pod = engine.NetworkPod, of
+	}
+	if of := l.get("pid", ""); of != "" {
+		spec.PID = engine.Namespace{Mode: engine.NamespacePod, Pod: of}
+	}
+	for _, of := range l.list("from") {
+		spec.Container.VolumesFrom = append(spec.Container.VolumesFrom, engine.VolumesFrom{Pod: of})
+	}
 	for _, n := range l.list("networks") {
 		name, ip, _ := strings.Cut(n, "@")
 		e := netstack.Endpoint{Network: name}
@@ -218,9 +225,6 @@ func (l line) pod(service string) engine.Pod {
 	p.Spec.AutoRemove = l.has("autoremove")
 	if l.has("oneoff") {
 		p.Spec.Labels[LabelOneoff] = "True"
-	}
-	if of := l.get("of", ""); of != "" {
-		p.Spec.Network.Mode, p.Spec.Network.Pod = engine.NetworkPod, of
 	}
 	p.Spec.Container.ImageID = l.get("image", "app-id")
 	p.Spec.Container.Image = "app"

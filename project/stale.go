@@ -28,7 +28,7 @@ func (p *planner) stale(u *unit, old *engine.Pod) string {
 		p.imageReason(u.Service, old),
 		nameReason(u.Service, old),
 		p.networkReason(u, old),
-		p.providerReason(u, old),
+		p.lenderReason(u, old),
 		p.volumeReason(u.Service, old),
 	)
 }
@@ -119,24 +119,6 @@ func interfacesOf(pod *engine.Pod) []string {
 		names = append(names, i.Network)
 	}
 	return names
-}
-
-// providerReason compares the owner of a shared network namespace. One that is only restarted asks for a restart, not for a
-// new pod (planRestarts).
-func (p *planner) providerReason(u *unit, old *engine.Pod) string {
-	if u.NetworkOf == "" {
-		return ""
-	}
-	s := p.providerSlot(u)
-	switch {
-	case s == nil:
-		return "no replica of " + u.NetworkOf + " to share the network of" // make fails
-	case s.name != old.Spec.Network.Pod:
-		return "shares the network of " + s.name + " now"
-	case s.create != "":
-		return "shares the network of " + s.name + ", which is recreated"
-	}
-	return ""
 }
 
 func (p *planner) volumeReason(s Service, old *engine.Pod) string {

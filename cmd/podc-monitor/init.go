@@ -23,6 +23,8 @@ func initVerb(args []string) error {
 	if len(args) == 0 {
 		return errors.New("no command")
 	}
+	// In a pid namespace of others it is not the first process, to which orphans go by themselves.
+	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	died := make(chan os.Signal, 1) // one word is enough for any number of deaths, and none gets lost among other signals

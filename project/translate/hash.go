@@ -50,15 +50,14 @@ func (t *translation) fingerprint(s *project.Service, digests map[string]string)
 	pod := s.Pod
 	pod.Labels = userLabels(pod.Labels)
 	s.Hash = digest(struct {
-		Pod       engine.PodSpec
-		NetworkOf string            `json:",omitempty"`
-		Contents  map[string]string `json:",omitempty"`
-	}{pod, s.NetworkOf, digests})
+		Pod      engine.PodSpec
+		Contents map[string]string `json:",omitempty"`
+	}{pod, digests})
 	s.Facets = map[string]string{}
 	if !s.FixedName {
 		pod.Name = ""
 	}
-	for key, value := range t.facets(pod, s.NetworkOf, digests) {
+	for key, value := range t.facets(pod, digests) {
 		if reflect.ValueOf(value).IsZero() {
 			continue
 		}
@@ -67,7 +66,7 @@ func (t *translation) fingerprint(s *project.Service, digests map[string]string)
 }
 
 // facets are the values of a pod by the key of the compose file that they came from.
-func (t *translation) facets(pod engine.PodSpec, networkOf string, digests map[string]string) map[string]any {
+func (t *translation) facets(pod engine.PodSpec, digests map[string]string) map[string]any {
 	c, n := pod.Container, pod.Network
 	all := map[string]any{
 		"image": c.Image, "command": c.Command, "entrypoint": c.Entrypoint, "working_dir": c.WorkingDir, "user": c.User,
@@ -77,8 +76,9 @@ func (t *translation) facets(pod engine.PodSpec, networkOf string, digests map[s
 		"shm_size": c.ShmSize, "oom_score_adj": c.OOMScoreAdj, "cgroup_parent": c.CgroupParent, "cgroup": c.CgroupNS, "umask": c.Umask, "runtime": c.Runtime,
 		"stop_signal": c.StopSignal, "stop_grace_period": c.StopGrace, "restart": c.Restart, "healthcheck": c.Health,
 		"logging": c.Log, "hostname": pod.Hostname, "domainname": pod.Domainname, "container_name": pod.Name,
-		"network_mode": strings.TrimSuffix(string(n.Mode)+" "+networkOf, " "), "ports": n.Ports, "dns": n.DNS,
+		"network_mode": strings.TrimSuffix(string(n.Mode)+" "+n.Pod, " "), "ports": n.Ports, "dns": n.DNS,
 		"dns_search": n.DNSSearch, "dns_opt": n.DNSOptions, "extra_hosts": n.ExtraHosts, "links": n.Links,
+		"pid": pod.PID, "ipc": pod.IPC, "uts": pod.UTS, "volumes_from": c.VolumesFrom,
 	}
 	if len(c.SecurityOpt) == 0 {
 		delete(all, "security_opt")

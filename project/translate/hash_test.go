@@ -125,7 +125,7 @@ func TestSecretsAreKeyed(t *testing.T) {
 func TestEveryFieldHasAFacet(t *testing.T) {
 	tr := &translation{res: &Result{Desired: &project.Desired{}}}
 	base := map[string]any{}
-	for k, v := range tr.facets(engine.PodSpec{}, "", nil) {
+	for k, v := range tr.facets(engine.PodSpec{}, nil) {
 		base[k] = string(encode(v))
 	}
 	skip := map[string]string{
@@ -138,7 +138,7 @@ func TestEveryFieldHasAFacet(t *testing.T) {
 		if skip[field] != "" {
 			return
 		}
-		for k, v := range tr.facets(spec, "", nil) {
+		for k, v := range tr.facets(spec, nil) {
 			if base[k] != string(encode(v)) {
 				return
 			}

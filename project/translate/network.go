@@ -152,9 +152,9 @@ func within(key, text string, cidr netip.Prefix) (netip.Addr, error) {
 func (t *translation) network(out *project.Service, key string, s types.ServiceConfig) error {
 	net := &out.Pod.Network
 	mode := s.NetworkMode
-	switch of, shared := strings.CutPrefix(mode, types.ServicePrefix); {
+	switch of, shared := lenderOf(mode); {
 	case shared:
-		net.Mode, out.NetworkOf = engine.NetworkPod, of
+		net.Mode, net.Pod = engine.NetworkPod, of
 		return sharedNetwork(key, s)
 	case mode == "host":
 		net.Mode = engine.NetworkHost
@@ -179,15 +179,12 @@ func networkMode(key, mode string) error {
 	if mode == "bridge" {
 		return compose.NotServed(key, `"bridge"`, "leave network_mode out: the project then has a network of its own")
 	}
-	if strings.HasPrefix(mode, types.ContainerPrefix) {
-		return compose.NotServed(key, fmt.Sprintf("%q", mode), "use service:NAME for a service of this project")
-	}
-	return compose.Invalid(key, "%q is none of none, host, service:NAME", mode)
+	return compose.Invalid(key, "%q is none of none, host, service:NAME, container:NAME", mode)
 }
 
 // sharedNetwork refuses what belongs to the service whose network is shared.
 func sharedNetwork(key string, s types.ServiceConfig) error {
-	of := strings.TrimPrefix(s.NetworkMode, types.ServicePrefix)
+	kind, of, _ := strings.Cut(s.NetworkMode, ":")
 	for _, k := range []struct {
 		name string
 		set  bool
@@ -197,7 +194,11 @@ func sharedNetwork(key string, s types.ServiceConfig) error {
 		{"mac_address", s.MacAddress != ""},
 	} {
 		if k.set {
-			return compose.Invalid(key+"."+k.name, "has no effect in a network shared with service %q", of).WithHint("move it to services.%s", of)
+			e := compose.Invalid(key+"."+k.name, "has no effect in a network shared with %s %q", kind, of)
+			if kind == "service" {
+				e.WithHint("move it to services.%s", of)
+			}
+			return e
 		}
 	}
 	return nil

@@ -128,6 +128,8 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 	err := compose.Join(
 		t.pull(out, key, s),
 		t.network(out, key, s),
+		t.namespaces(&out.Pod, key, s),
+		volumesFrom(&out.Pod.Container, key+".volumes_from", s.VolumesFrom),
 		container(&out.Pod.Container, key, s),
 		t.security(&out.Pod.Container, key, s, digests),
 		t.mounts(&out.Pod.Container, key, s),

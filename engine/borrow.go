@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// NamespaceMode says where a namespace of a pod comes from, beside that of the network.
+type NamespaceMode string
+
+const (
+	NamespacePrivate   NamespaceMode = ""          // its own
+	NamespaceHost      NamespaceMode = "host"      // the host's
+	NamespacePod       NamespaceMode = "pod"       // that of another pod
+	NamespaceShareable NamespaceMode = "shareable" // ipc only: its own, that others may join, with /dev/shm
+	NamespaceNone      NamespaceMode = "none"      // ipc only: its own, without /dev/shm
+)
+
+// Namespace is a pod's pid, ipc or uts namespace.
+type Namespace struct {
+	Mode NamespaceMode `json:"mode,omitempty"`
+	Pod  string        `json:"pod,omitempty"` // of NamespacePod
+}
+
+// VolumesFrom has a pod mount what another one mounts of volumes and of the host.
+type VolumesFrom struct {
+	Pod      string `json:"pod"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// Kinds of things that a pod can borrow from another one.
+const (
+	BorrowNetwork = "network"
+	BorrowPID     = "pid namespace"
+	BorrowIPC     = "ipc namespace"
+	BorrowUTS     = "uts namespace"
+	BorrowVolumes = "volumes"
+)
+
+// Borrowed is one thing that a pod has of another one.
+type Borrowed struct{ What, Of string }
+
+// Borrowed lists what the pod has of others, in a fixed order.
+func (s PodSpec) Borrowed() []Borrowed {
+	var list []Borrowed
+	s.MapBorrowed(func(b Borrowed) string {
+		list = append(list, b)
+		return b.Of
+	})
+	return list
+}
+
+// MapBorrowed renames the pods that the pod borrows from. It shares no memory that it changed.
+func (s *PodSpec) MapBorrowed(name func(Borrowed) string) {
+	if s.Network.Mode == NetworkPod {
+		s.Network.Pod = name(Borrowed{BorrowNetwork, s.Network.Pod})
+	}
+	for _, n := range []struct {
+		what string
+		of   *Namespace
+	}{{BorrowPID, &s.PID}, {BorrowIPC, &s.IPC}, {BorrowUTS, &s.UTS}} {
+		if n.of.Mode == NamespacePod {
+			n.of.Pod = name(Borrowed{n.what, n.of.Pod})
+		}
+	}
+	s.Container.VolumesFrom = slices.Clone(s.Container.VolumesFrom)
+	for i, v := range s.Container.VolumesFrom {
+		s.Container.VolumesFrom[i].Pod = name(Borrowed{BorrowVolumes, v.Pod})
+	}
+}
+
+// lenders are the pods without which the pod cannot run: those whose namespaces it shares.
+func (s PodSpec) lenders() []string {
+	var names []string
+	for _, b := range s.Borrowed() {
+		if b.What != BorrowVolumes && !slices.Contains(names, b.Of) {
+			names = append(names, b.Of)
+		}
+	}
+	return names
+}
+
+// checkBorrowed refuses to borrow from a pod that is neither here nor among those to be made, or that does not lend.
+func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
+	var errs []error
+	for _, b := range p.Borrowed() {
+		var of PodSpec
+		if i := slices.IndexFunc(made, func(m PodSpec) bool { return m.Name == b.Of }); i >= 0 {
+			of = made[i]
+		} else if have, err := e.read(b.Of); err != nil {
+			errs = append(errs, fmt.Errorf("it uses the %s of pod %q: %w", b.What, b.Of, err))
+			continue
+		} else {
+			of = have.Spec
+		}
+		if b.What == BorrowIPC && of.IPC.Mode != NamespaceShareable {
+			errs = append(errs, fmt.Errorf("it uses the %s of pod %q, which does not lend it (ipc: shareable would): %w", b.What, b.Of, errdefs.ErrFailedPrecondition))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes.
+func (e *Engine) sharers(name string) []string {
+	pods, err := e.readAll()
+	if err != nil {
+		return nil
+	}
+	var list []string
+	for _, p := range pods {
+		lends := func(b Borrowed) bool { return b.Of == name && b.What != BorrowVolumes && b.What != BorrowPID }
+		if p.state.Status == StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
+			list = append(list, p.Spec.Name)
+		}
+	}
+	return list
+}
+
+// namespaceOwners names, by kind, the pods whose pinned namespaces the pod's container lives in; the host's are absent.
+func (p *pod) namespaceOwners() map[string]string {
+	s := p.Spec
+	owners := map[string]string{}
+	switch s.Network.Mode {
+	case NetworkPrivate:
+		owners["net"] = s.Name
+	case NetworkPod:
+		owners["net"] = s.Network.Pod
+	}
+	for kind, n := range map[string]Namespace{"ipc": s.IPC, "uts": s.UTS} {
+		switch n.Mode {
+		case NamespaceHost:
+		case NamespacePod:
+			owners[kind] = n.Pod
+		default:
+			owners[kind] = s.Name
+		}
+	}
+	return owners
+}
+
+// namespacePaths are the namespaces that the runtime has to join, by kind; the host's are absent, and so is a pid namespace of
+// the container's own, which the runtime makes.
+func (p *pod) namespacePaths() (map[string]string, error) {
+	paths := map[string]string{}
+	for kind, owner := range p.namespaceOwners() {
+		paths[kind] = p.e.paths.ns(owner, kind)
+		if !isNamespace(paths[kind]) {
+			return nil, notLent(kind+" namespace", owner)
+		}
+	}
+	if p.Spec.PID.Mode == NamespacePod {
+		of, err := p.e.read(p.Spec.PID.Pod)
+		if err != nil {
+			return nil, err
+		}
+		if of.state.Status != StatusRunning {
+			return nil, notLent("pid namespace", p.Spec.PID.Pod)
+		}
+		paths["pid"] = fmt.Sprintf("/proc/%d/ns/pid", of.state.Init.Pid)
+	}
+	return paths, nil
+}
+
+func notLent(what, owner string) error {
+	return fmt.Errorf("it shares the %s of %q, which is not running: %w", what, owner, errdefs.ErrFailedPrecondition)
+}
+
+// mountShm provides the /dev/shm of a pod whose ipc namespace others may join. It says where the container's is: "" is a new
+// one, "none" none at all.
+func (p *pod) mountShm() (string, error) {
+	switch ipc := p.Spec.IPC; ipc.Mode {
+	case NamespaceNone:
+		return "none", nil
+	case NamespaceHost:
+		return "/dev/shm", nil
+	case NamespacePod:
+		return p.e.paths.shm(ipc.Pod), nil
+	case NamespaceShareable:
+		dir := p.e.paths.shm(p.Spec.Name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", err
+		}
+		if isMountPoint(dir) {
+			return dir, nil
+		}
+		options := "mode=1777,size=" + strconv.FormatInt(p.Spec.Container.shmSize(), 10)
+		if err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
+			return "", fmt.Errorf("cannot mount /dev/shm: %w", err)
+		}
+		return dir, nil
+	}
+	return "", nil
+}
+
+// isMountPoint reports whether something is mounted on the folder.
+func isMountPoint(dir string) bool {
+	var st unix.Statx_t
+	return unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, 0, &st) == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}

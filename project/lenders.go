@@ -1,0 +1,111 @@
+package project
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/engine"
+)
+
+// LenderPrefix begins what a template says instead of the name of a pod that its own pods borrow a namespace or volumes from:
+// it is not known before replicas are planned. No pod is called so.
+const LenderPrefix = "service:"
+
+// lender is a service from whose pod those of another one borrow.
+type lender struct{ what, service string }
+
+func (l lender) namespace() bool { return l.what != engine.BorrowVolumes }
+
+// phrase says what is borrowed from pod.
+func phrase(b engine.Borrowed) string {
+	if b.What == engine.BorrowVolumes {
+		return "uses the volumes of " + b.Of
+	}
+	return "shares the " + b.What + " of " + b.Of
+}
+
+// lenders lists the services that the template of s borrows from.
+func (s Service) lenders() []lender {
+	var list []lender
+	for _, b := range s.Pod.Borrowed() {
+		if name, ok := strings.CutPrefix(b.Of, LenderPrefix); ok {
+			list = append(list, lender{b.What, name})
+		}
+	}
+	return list
+}
+
+// dependencies returns what s depends on, the services that it borrows from included.
+func dependencies(s Service) []Dependency {
+	deps := s.DependsOn
+	for _, l := range s.lenders() {
+		if !slices.ContainsFunc(deps, func(d Dependency) bool { return d.Service == l.service }) {
+			deps = append(slices.Clip(deps), Dependency{Service: l.service, Condition: engine.Started, Restart: l.namespace(), Required: true})
+		}
+	}
+	return deps
+}
+
+// lenderSlot is the slot of the pod that is borrowed from: the first replica of the service; nil if there is none.
+func (p *planner) lenderSlot(service string) *slot {
+	of := p.byName[service]
+	if of == nil {
+		return nil
+	}
+	for _, s := range of.slots {
+		if s.name != "" {
+			return s
+		}
+	}
+	return nil
+}
+
+// nameLenders puts the names of pods into a spec that was made from the template of u.
+func (p *planner) nameLenders(u *unit, spec *engine.PodSpec) {
+	spec.MapBorrowed(func(b engine.Borrowed) string {
+		service, ok := strings.CutPrefix(b.Of, LenderPrefix)
+		if !ok {
+			return b.Of
+		}
+		if s := p.lenderSlot(service); s != nil {
+			return s.name
+		}
+		p.refuse(errdefs.ErrFailedPrecondition, "cannot create %s: it %s, which has no replica", spec.Name, phrase(engine.Borrowed{What: b.What, Of: "service " + service}))
+		return ""
+	})
+}
+
+// lenderReason compares the pods that old borrows from with those that it should. One that is only restarted asks for a
+// restart, not for a new pod (planRestarts).
+func (p *planner) lenderReason(u *unit, old *engine.Pod) string {
+	have := old.Spec.Borrowed()
+	for i, b := range u.Pod.Borrowed() {
+		service, ok := strings.CutPrefix(b.Of, LenderPrefix)
+		if !ok {
+			continue
+		}
+		switch s := p.lenderSlot(service); {
+		case s == nil:
+			return "no replica of " + service + " to share the " + b.What + " of" // make fails
+		case i >= len(have) || have[i].Of != s.name:
+			return phrase(engine.Borrowed{What: b.What, Of: s.name}) + " now"
+		case s.create != "":
+			return phrase(have[i]) + ", which is recreated"
+		case b.What == engine.BorrowVolumes && s.old.Created.After(old.Created): // it looked at another pod of that name
+			return phrase(have[i]) + ", which was recreated"
+		}
+	}
+	return ""
+}
+
+// borrowsFrom reports whether pod borrows something from name.
+func borrowsFrom(spec *engine.PodSpec, name string) bool {
+	return slices.ContainsFunc(spec.Borrowed(), func(b engine.Borrowed) bool { return b.Of == name })
+}
+
+// namespacesOf lists what a pod shares of others that is gone while they do not run.
+func namespacesOf(spec *engine.PodSpec) []engine.Borrowed {
+	return slices.DeleteFunc(spec.Borrowed(), func(b engine.Borrowed) bool { return b.What == engine.BorrowVolumes })
+}
