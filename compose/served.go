@@ -48,6 +48,8 @@ services.*.network_mode services.*.mac_address services.*.expose services.*.extr
 services.*.dns services.*.dns_opt services.*.dns_search
 services.*.networks services.*.networks.*.aliases services.*.networks.*.ipv4_address
 services.*.networks.*.mac_address services.*.networks.*.priority services.*.networks.*.use_service_name_alias
+services.*.networks.*.driver_opts services.*.networks.*.gw_priority services.*.networks.*.interface_name
+services.*.networks.*.ipv6_address services.*.networks.*.link_local_ips
 services.*.ports services.*.ports.[].app_protocol services.*.ports.[].host_ip services.*.ports.[].mode
 services.*.ports.[].name services.*.ports.[].protocol services.*.ports.[].published services.*.ports.[].target
 
@@ -116,8 +118,6 @@ jobs models
 services.*.use_api_socket
 services.*.models services.*.provider services.*.pull_refresh_after
 services.*.post_start services.*.pre_start services.*.pre_stop
-services.*.networks.*.driver_opts services.*.networks.*.gw_priority services.*.networks.*.interface_name
-services.*.networks.*.ipv6_address services.*.networks.*.link_local_ips
 services.*.volumes.[].image services.*.volumes.[].volume.subpath
 services.*.deploy.rollback_config services.*.deploy.update_config
 networks.*.ipam.options volumes.*.driver_opts

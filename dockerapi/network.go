@@ -60,15 +60,15 @@ func InspectNetwork(n netstack.Network, attachments []netstack.Attachment) Netwo
 		IPAM: IPAM{Driver: "default", Options: map[string]string{}, Config: []IPAMConfig{}}, Internal: n.Internal, Attachable: true,
 		Options: notNil(n.Options), Labels: notNil(n.Labels), Containers: map[string]EndpointResource{},
 	}
+	out.EnableIPv4, out.EnableIPv6 = !n.NoIPv4, n.IPv6
 	for _, sub := range n.Subnets {
-		out.EnableIPv4 = out.EnableIPv4 || sub.CIDR.Addr().Is4()
-		out.EnableIPv6 = out.EnableIPv6 || sub.CIDR.Addr().Is6()
 		out.IPAM.Config = append(out.IPAM.Config, ipamConfig(sub))
 	}
 	for _, a := range attachments {
 		for _, i := range a.Interfaces {
 			if i.Network == n.Name {
-				out.Containers[a.ID] = EndpointResource{Name: a.Owner, EndpointID: endpointID(a.ID, n.Name), MacAddress: i.MAC, IPv4Address: prefixText(i.IPv4)}
+				out.Containers[a.ID] = EndpointResource{Name: a.Owner, EndpointID: endpointID(a.ID, n.Name), MacAddress: i.MAC,
+					IPv4Address: prefixText(i.IPv4), IPv6Address: prefixText(i.IPv6)}
 			}
 		}
 	}

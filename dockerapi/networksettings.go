@@ -25,7 +25,7 @@ func published(p engine.Pod) map[string][]PortBinding {
 	for _, key := range exposed(p) {
 		m[key] = nil
 	}
-	for _, port := range p.Ports {
+	for _, port := range netstack.PerFamily(p.Ports) {
 		m[portKey(port)] = append(m[portKey(port)], PortBinding{hostAddress(port), strconv.Itoa(int(port.HostPort))})
 	}
 	return m
@@ -54,8 +54,11 @@ func endpointsOf(p engine.Pod, networks map[string]netstack.Network) map[string]
 	}
 	for _, e := range p.Spec.Network.Endpoints {
 		out := &Endpoint{Aliases: aliases(p, e), MacAddress: e.MAC, Links: links(p.Spec.Network.Links), DNSNames: dnsNames(p, e)}
-		if e.IPv4.IsValid() {
-			out.IPAMConfig = &EndpointIPAM{IPv4Address: e.IPv4.String()}
+		if e.IPv4.IsValid() || e.IPv6.IsValid() || len(e.LinkLocal) > 0 {
+			out.IPAMConfig = &EndpointIPAM{IPv4Address: addrText(e.IPv4), IPv6Address: addrText(e.IPv6)}
+			for _, a := range e.LinkLocal {
+				out.IPAMConfig.LinkLocalIPs = append(out.IPAMConfig.LinkLocalIPs, a.String())
+			}
 		}
 		if n, ok := networks[e.Network]; ok {
 			out.NetworkID = NetworkID(n)
@@ -65,6 +68,8 @@ func endpointsOf(p engine.Pod, networks map[string]netstack.Network) map[string]
 				out.EndpointID = endpointID(p.ID, e.Network)
 				out.Gateway, out.IPAddress, out.MacAddress = addrText(i.Gateway), addrText(i.IPv4.Addr()), i.MAC
 				out.IPPrefixLen = max(i.IPv4.Bits(), 0)
+				out.IPv6Gateway, out.GlobalIPv6Address = addrText(i.Gateway6), addrText(i.IPv6.Addr())
+				out.GlobalIPv6PrefixLen = max(i.IPv6.Bits(), 0)
 			}
 		}
 		m[e.Network] = out

@@ -74,7 +74,7 @@ func ListContainer(f ContainerFacts, now time.Time) Summary {
 // Ports are a container's ports: the published ones, then those that are only exposed.
 func Ports(p engine.Pod) []PortSummary {
 	list := []PortSummary{}
-	for _, port := range p.Ports {
+	for _, port := range netstack.PerFamily(p.Ports) {
 		list = append(list, PortSummary{hostAddress(port), port.Container, port.HostPort, port.Protocol})
 	}
 	for _, key := range exposedOnly(p) {
@@ -95,7 +95,7 @@ func exposedOnly(p engine.Pod) []string {
 
 // PortList is a container's ports for people. Neighbours are shown as a range: "0.0.0.0:8000-8002->80-82/tcp".
 func PortList(p engine.Pod) []string {
-	sorted := slices.Clone(p.Ports)
+	sorted := netstack.PerFamily(p.Ports)
 	slices.SortFunc(sorted, func(a, b netstack.Port) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Container, b.Container),
 			cmp.Compare(a.HostPort, b.HostPort))

@@ -78,8 +78,8 @@ func (p *pod) hosts(hostname string) ([]byte, error) {
 		names = hostname + "." + p.Spec.Domainname + " " + hostname
 	}
 	for _, i := range p.state.Interfaces {
-		if i.IPv4.IsValid() {
-			fmt.Fprintf(&b, "%s\t%s\n", i.IPv4.Addr(), names)
+		for _, a := range i.Addrs() {
+			fmt.Fprintf(&b, "%s\t%s\n", a, names)
 		}
 	}
 	return b.Bytes(), nil

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -43,11 +41,11 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 			return fail(err)
 		}
 	}
-	rec, publisher, err := s.intend(ctx, a, ns)
+	rec, networks, err := s.intend(ctx, a, ns)
 	if err != nil {
 		return fail(err)
 	}
-	if err := s.effect(ctx, &rec, publisher); err != nil {
+	if err := s.effect(ctx, &rec, networks); err != nil {
 		ctx, cancel := disk.WithDeadline(context.WithoutCancel(ctx), undoDeadline, "undoing the attachment")
 		defer cancel()
 		return fail(errors.Join(err, s.Detach(ctx, a.ID)))
@@ -57,25 +55,17 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 
 // check refuses what cannot be served, before anything is made.
 func (a Attachment) check() error {
-	invalid := func(format string, args ...any) error {
-		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(format, args...))
-	}
 	if !validName.MatchString(a.ID) || len(a.ID) > 200 {
-		return invalid("%q is no attachment id", a.ID)
+		return invalidf("%q is no attachment id", a.ID)
 	}
 	var seen []string
 	for _, e := range a.Endpoints {
 		if slices.Contains(seen, e.Network) {
-			return invalid("network %q is named twice", e.Network)
+			return invalidf("network %q is named twice", e.Network)
 		}
 		seen = append(seen, e.Network)
-		if e.MAC != "" {
-			if _, err := net.ParseMAC(e.MAC); err != nil {
-				return invalid("%q is no MAC address", e.MAC)
-			}
-		}
-		if e.IPv4.IsValid() && !e.IPv4.Is4() {
-			return invalid("%s is no IPv4 address", e.IPv4)
+		if err := e.check(); err != nil {
+			return err
 		}
 	}
 	for _, p := range a.Ports {
@@ -85,7 +75,7 @@ func (a Attachment) check() error {
 	}
 	for _, d := range a.DNS {
 		if _, err := netip.ParseAddr(d); err != nil {
-			return invalid("%q is no address of a name server", d)
+			return invalidf("%q is no address of a name server", d)
 		}
 	}
 	return nil
@@ -97,8 +87,6 @@ func (p Port) check() error {
 		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol))
 	case p.Container == 0:
 		return errdefs.ErrInvalidArgument.WithMessage("cannot publish container port 0")
-	case p.HostIP.IsValid() && !p.HostIP.Is4():
-		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("cannot publish port %d on %s: IPv6 is not supported yet", p.Container, p.HostIP))
 	case p.HostEnd != 0 && p.HostEnd < p.HostPort:
 		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("cannot publish port %d: the range %d-%d is reversed", p.Container, p.HostPort, p.HostEnd))
 	}
@@ -115,10 +103,7 @@ func (s *Stack) stands(old record, a Attachment, ns nsIdentity) bool {
 			return false
 		}
 	}
-	equal := func(x, y Endpoint) bool {
-		return x.Network == y.Network && x.IPv4 == y.IPv4 && x.MAC == y.MAC && slices.Equal(x.Aliases, y.Aliases)
-	}
-	return slices.EqualFunc(old.Endpoints, a.Endpoints, equal) && slices.Equal(old.Names, a.Names)
+	return slices.EqualFunc(old.Endpoints, a.Endpoints, Endpoint.satisfies) && slices.Equal(old.Names, a.Names)
 }
 
 // samePorts reports whether the ports of old are an answer to the ports that a asks for.
@@ -129,96 +114,82 @@ func samePorts(old record, a Attachment) bool {
 	return slices.EqualFunc(old.Ports, a.Ports, func(got, want Port) bool {
 		end := max(want.HostPort, want.HostEnd)
 		in := want.HostPort == 0 || want.HostPort <= got.HostPort && got.HostPort <= end
-		return in && got.Container == want.Container && got.Protocol == want.Protocol && got.HostIP == want.HostIP
+		address := !want.HostIP.IsValid() || got.HostIP == want.HostIP
+		return in && address && got.Container == want.Container && got.Protocol == want.Protocol
 	})
 }
 
-// intend chooses the ports and writes the record that makes everything to come findable. publisher is the endpoint that
-// publishes the ports, -1 if none does.
-func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec record, publisher int, err error) {
+// intend chooses the ports and the names of the interfaces, and writes the record that makes everything to come findable. It
+// returns the networks of the endpoints.
+func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec record, networks []Network, err error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
-		return rec, 0, err
+		return rec, nil, err
 	}
 	defer unlock()
-	publisher, err = s.readyNetworks(ctx, a)
-	if err != nil {
-		return rec, 0, err
+	if networks, err = s.readyNetworks(ctx, a.Endpoints); err != nil {
+		return rec, nil, err
 	}
-	rec = record{Attachment: a, NS: ns}
+	rec = record{Attachment: a, NS: ns, Exec: s.cfg.ForceExec}
 	rec.Interfaces, rec.Warnings, rec.DNSPorts = nil, nil, DNSPorts{}
+	rec.Endpoints = slices.Clone(a.Endpoints)
+	if err := nameInterfaces(rec.Endpoints, networks); err != nil {
+		return rec, nil, err
+	}
 	if len(a.Endpoints) > 0 {
 		rec.DNSPorts = pickDNSPorts()
 	}
-	if len(a.Ports) > 0 && publisher < 0 {
-		rec.Ports, rec.Warnings = nil, []string{notPublished(a)}
-	} else if len(a.Ports) > 0 {
+	if len(a.Ports) > 0 {
 		recs, err := s.records()
 		if err != nil {
-			return rec, 0, err
+			return rec, nil, err
 		}
-		if rec.Ports, err = choosePorts(a.Ports, a.Owner, recs); err != nil {
-			return rec, 0, err
+		if rec.Ports, rec.Warnings, err = choosePorts(a, reachOf(rec.Endpoints, networks), recs); err != nil {
+			return rec, nil, err
 		}
 	}
-	return rec, publisher, s.saveRecord(rec)
+	return rec, networks, s.saveRecord(rec)
 }
 
-func notPublished(a Attachment) string {
-	var ports []string
-	for _, p := range a.Ports {
-		ports = append(ports, fmt.Sprintf("%d/%s", p.Container, p.Protocol))
-	}
-	return fmt.Sprintf("ports %s of %q are not published: it is on no bridge network with a way out", strings.Join(ports, ", "), a.Owner)
-}
-
-// readyNetworks makes sure that the networks of a exist and stand on the host. It returns the first endpoint that can
-// publish ports, or -1.
-func (s *Stack) readyNetworks(ctx context.Context, a Attachment) (publisher int, err error) {
-	publisher = -1
-	for i, e := range a.Endpoints {
+// readyNetworks makes sure that the networks of endpoints exist and stand on the host, and returns them.
+func (s *Stack) readyNetworks(ctx context.Context, endpoints []Endpoint) ([]Network, error) {
+	var networks []Network
+	for _, e := range endpoints {
 		n, err := s.Network(e.Network)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
+		networks = append(networks, n)
 		if n.Bridge == "" { // another plugin's
 			continue
 		}
 		if err := s.readyNetwork(ctx, n); err != nil {
-			return 0, err
-		}
-		if publisher < 0 && !n.Internal {
-			publisher = i
+			return nil, err
 		}
 	}
-	return publisher, nil
+	return networks, nil
 }
 
 // effect makes what rec intends and completes it.
-func (s *Stack) effect(ctx context.Context, rec *record, publisher int) error {
+func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) error {
 	if err := inNetNS(rec.NetNS, bringUpLoopback); err != nil {
 		return err
 	}
-	var ifaces []Interface
+	reach := reachOf(rec.Endpoints, networks)
 	for i := range rec.Endpoints {
-		var ports []Port
-		if i == publisher {
-			ports = rec.Ports
-		}
-		iface, err := s.addEndpoint(ctx, *rec, i, ports)
-		if err != nil {
+		if err := s.addEndpoint(ctx, rec, i, networks[i], reach); err != nil {
 			return err
 		}
-		ifaces = append(ifaces, iface)
 	}
-	if publisher >= 0 && len(rec.Ports) > 0 { // the record has got its published ports meanwhile
-		now, err := s.loadRecord(rec.ID)
-		if err != nil {
+	if len(rec.Endpoints) > 0 {
+		if err := inNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
 			return err
 		}
-		*rec = now
 	}
-	rec.Interfaces, rec.Done = ifaces, true
+	if err := s.publish(ctx, rec, networks); err != nil {
+		return err
+	}
+	rec.Done = true
 	if err := s.saveRecord(*rec); err != nil {
 		return err
 	}

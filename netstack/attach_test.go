@@ -206,14 +206,17 @@ func TestKillPoints(t *testing.T) {
 		Endpoints: []Endpoint{{Network: "one"}, {Network: "two"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
 	ns, err := identifyNS(a.NetNS)
 	must(t, err)
+	var networks []Network
 	steps := []func(*record) error{
-		func(r *record) error { _, err := l.addEndpoint(ctx, *r, 0, r.Ports); return err },
-		func(r *record) error { _, err := l.addEndpoint(ctx, *r, 1, nil); return err },
+		func(r *record) error { return l.addEndpoint(ctx, r, 0, networks[0], reachOf(r.Endpoints, networks)) },
+		func(r *record) error { return l.addEndpoint(ctx, r, 1, networks[1], reachOf(r.Endpoints, networks)) },
+		func(r *record) error { return l.publish(ctx, r, networks) },
 		func(r *record) error { return l.writeNames(r.Attachment) },
 	}
 	for n := range len(steps) + 1 {
-		rec, _, err := l.intend(ctx, a, ns)
+		rec, all, err := l.intend(ctx, a, ns)
 		must(t, err)
+		networks = all
 		for _, step := range steps[:n] {
 			must(t, step(&rec))
 		}

@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 
+	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,11 +22,22 @@ func bridgeStands(n Network) (link netlink.Link, stands bool) {
 	if err != nil {
 		return nil, false
 	}
-	return link, link.Type() == "bridge" && link.Attrs().Flags&net.FlagUp != 0 && hasAddr(link, bridgeAddr(n))
+	return link, link.Type() == "bridge" && link.Attrs().Flags&net.FlagUp != 0 && hasAddrs(link, bridgeAddrs(n))
 }
 
-func bridgeAddr(n Network) *net.IPNet {
-	return ipNet(netip.PrefixFrom(n.Subnets[0].Gateway, n.Subnets[0].CIDR.Bits()))
+// bridgeLinkLocal is the address from which a bridge with IPv6 asks for its pods' hardware addresses when it forwards.
+var bridgeLinkLocal = netip.MustParsePrefix("fe80::1/64")
+
+// bridgeAddrs are the addresses of the bridge of n: the gateways of its subnets.
+func bridgeAddrs(n Network) []netip.Prefix {
+	var list []netip.Prefix
+	for _, sub := range n.Subnets {
+		list = append(list, netip.PrefixFrom(sub.Gateway, sub.CIDR.Bits()))
+	}
+	if n.IPv6 {
+		list = append(list, bridgeLinkLocal)
+	}
+	return list
 }
 
 // ensureBridge makes the bridge of n, with its address, where it is missing or half made. The net lock is held.
@@ -50,8 +63,10 @@ func ensureBridge(n Network) error {
 	if err := bridgeSysctls(n); err != nil {
 		return fail(err)
 	}
-	if err := h.AddrReplace(link, &netlink.Addr{IPNet: bridgeAddr(n)}); err != nil {
-		return fail(fmt.Errorf("address %s: %w", bridgeAddr(n), err))
+	for _, a := range bridgeAddrs(n) {
+		if err := h.AddrReplace(link, address(a)); err != nil {
+			return fail(fmt.Errorf("address %s: %w", a, err))
+		}
 	}
 	if err := h.LinkSetUp(link); err != nil {
 		return fail(err)
@@ -65,8 +80,10 @@ func makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
 		return nil, err
 	}
 	// The bridge may be made long after the subnet was chosen: the host may have moved.
-	if err := checkSubnet(n.Subnets[0].CIDR, used); err != nil {
-		return nil, err
+	for _, sub := range n.Subnets {
+		if err := checkSubnet(sub.CIDR, used); err != nil {
+			return nil, err
+		}
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = n.Bridge, n.MTU
@@ -78,21 +95,73 @@ func makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
 	return h.LinkByName(n.Bridge)
 }
 
-// bridgeSysctls lets 127.0.0.1 be translated into the bridge, pods be forwarded, and keeps IPv6 off until podc serves it (no
-// link-local address, no router advertisement taken from a pod).
+// bridgeSysctls lets 127.0.0.1 be translated into the bridge and pods be forwarded. IPv6 is off where the network has none;
+// router advertisements are never taken from a pod.
 func bridgeSysctls(n Network) error {
-	err := setSysctl("ipv6/conf/"+n.Bridge+"/disable_ipv6", "1", true)
+	err := ipv6Sysctls(n.Bridge, n.IPv6)
 	if n.Internal {
 		return err
+	}
+	if n.IPv6 {
+		err = errors.Join(err, forwardIPv6())
 	}
 	return errors.Join(err,
 		setSysctl("ipv4/conf/"+n.Bridge+"/route_localnet", "1", false),
 		setSysctl("ipv4/ip_forward", "1", false))
 }
 
-func hasAddr(l netlink.Link, want *net.IPNet) bool {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V4) })
-	return err == nil && slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == want.String() })
+// ipv6Sysctls makes an interface of the current namespace have IPv6 or none. Addresses are not probed for duplicates before
+// they can be used, which takes the kernel a second or two: podc gives none twice.
+func ipv6Sysctls(ifname string, on bool) error {
+	dir := "ipv6/conf/" + ifname + "/"
+	if !on {
+		return setSysctl(dir+"disable_ipv6", "1", true)
+	}
+	return errors.Join(setSysctl(dir+"accept_dad", "0", false), setSysctl(dir+"accept_ra", "0", false), setSysctl(dir+"disable_ipv6", "0", false))
+}
+
+// forwardIPv6 turns forwarding on. A host that forwards no longer believes router advertisements, from which it may have its own
+// default route: interfaces that did so are told to go on.
+func forwardIPv6() error {
+	now, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
+	if err != nil {
+		return fmt.Errorf("this host has no IPv6: %w", err)
+	}
+	if strings.TrimSpace(string(now)) == "1" {
+		return nil
+	}
+	all, err := listDir("/proc/sys/net/ipv6/conf")
+	if err != nil {
+		return err
+	}
+	for _, ifname := range all {
+		key := "ipv6/conf/" + ifname + "/accept_ra"
+		if b, err := os.ReadFile("/proc/sys/net/" + key); err == nil && strings.TrimSpace(string(b)) == "1" && ifname != "all" {
+			if err := setSysctl(key, "2", true); err != nil {
+				return err
+			}
+		}
+	}
+	return setSysctl("ipv6/conf/all/forwarding", "1", false)
+}
+
+// address is a, usable at once.
+func address(a netip.Prefix) *netlink.Addr {
+	out := &netlink.Addr{IPNet: ipNet(a)}
+	if a.Addr().Is6() {
+		out.Flags = unix.IFA_F_NODAD
+	}
+	return out
+}
+
+func hasAddrs(l netlink.Link, want []netip.Prefix) bool {
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
+	for _, w := range want {
+		if err != nil || !slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == w.String() }) {
+			return false
+		}
+	}
+	return true
 }
 
 func linkExists(name string) bool {
@@ -107,13 +176,13 @@ func (s *Stack) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs) (*
 	if err != nil {
 		return nil, err
 	}
-	addr, gateway, err := s.lease(ctx, conf, args.id, args.ifname, static)
+	leases, err := s.lease(ctx, conf, args.id, args.ifname, static)
 	if err != nil {
 		return nil, err
 	}
 	if mac == nil {
 		// Derived from the address, so that whoever still has it in a neighbour table finds its next holder.
-		mac = macOf(addr.Addr())
+		mac = macOf(leases[0].address.Addr())
 	}
 	hostIf := s.vethName(args.id, args.ifname)
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -124,33 +193,44 @@ func (s *Stack) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs) (*
 	if err := addVeth(h, conf, args, hostIf, mac); err != nil {
 		return nil, err
 	}
-	if err := inNetNS(args.netns, func() error { return configure(conf, args.ifname, addr, gateway) }); err != nil {
+	if err := inNetNS(args.netns, func() error { return configure(args.ifname, leases) }); err != nil {
 		return nil, fmt.Errorf("cannot configure %s: %w", args.ifname, err)
 	}
 	if err := settle(ctx, h, hostIf, conf.Bridge); err != nil {
 		return nil, fmt.Errorf("interface %s does not come up: %w", hostIf, err)
 	}
 	index := 2
-	return &types100.Result{
+	res := &types100.Result{
 		CNIVersion: cniVersion,
 		Interfaces: []*types100.Interface{{Name: conf.Bridge}, {Name: hostIf}, {Name: args.ifname, Mac: mac.String(), Sandbox: args.netns}},
-		IPs:        []*types100.IPConfig{{Interface: &index, Address: *ipNet(addr), Gateway: net.IP(gateway.AsSlice())}},
-	}, nil
-}
-
-// wanted reads the static address and the MAC that the caller asked for.
-func wanted(rc runtimeConf) (ip netip.Addr, mac net.HardwareAddr, err error) {
-	if len(rc.IPs) > 0 {
-		p, perr := netip.ParsePrefix(rc.IPs[0])
-		ip, err = p.Addr(), perr
-		if perr != nil {
-			ip, err = netip.ParseAddr(rc.IPs[0])
+	}
+	for _, l := range leases {
+		gateway := net.IP(l.gateway.AsSlice())
+		res.IPs = append(res.IPs, &types100.IPConfig{Interface: &index, Address: *ipNet(l.address), Gateway: gateway})
+		if conf.IsDefaultGateway { // see setRoutes
+			any := netip.PrefixFrom(l.gateway, 0).Masked()
+			res.Routes = append(res.Routes, &types.Route{Dst: *ipNet(any), GW: gateway})
 		}
 	}
-	if err == nil && rc.Mac != "" {
+	return res, nil
+}
+
+// wanted reads the static addresses and the MAC that the caller asked for.
+func wanted(rc runtimeConf) (ips []netip.Addr, mac net.HardwareAddr, err error) {
+	for _, text := range rc.IPs {
+		p, err := netip.ParsePrefix(text)
+		ip := p.Addr()
+		if err != nil {
+			if ip, err = netip.ParseAddr(text); err != nil {
+				return nil, nil, err
+			}
+		}
+		ips = append(ips, ip)
+	}
+	if rc.Mac != "" {
 		mac, err = net.ParseMAC(rc.Mac)
 	}
-	return ip, mac, err
+	return ips, mac, err
 }
 
 // vethName names the host's end of an interface.
@@ -184,6 +264,11 @@ func addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, hostIf string, ma
 			return fail(fmt.Errorf("hairpin mode: %w", err))
 		}
 	}
+	if conf.PortIsolation {
+		if err := h.LinkSetIsolated(veth, true); err != nil {
+			return fail(fmt.Errorf("isolation: %w", err))
+		}
+	}
 	if err := h.LinkSetUp(veth); err != nil {
 		return fail(err)
 	}
@@ -191,7 +276,7 @@ func addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, hostIf string, ma
 }
 
 // configure runs inside the pod's namespace.
-func configure(conf pluginConf, ifname string, addr netip.Prefix, gateway netip.Addr) error {
+func configure(ifname string, leases []lease) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -201,26 +286,16 @@ func configure(conf pluginConf, ifname string, addr netip.Prefix, gateway netip.
 	if err != nil {
 		return err
 	}
-	if err := setSysctl("ipv6/conf/"+ifname+"/disable_ipv6", "1", true); err != nil {
+	v6 := slices.ContainsFunc(leases, func(l lease) bool { return l.address.Addr().Is6() })
+	if err := ipv6Sysctls(ifname, v6); err != nil {
 		return err
 	}
-	if err := h.AddrAdd(link, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
-		return fmt.Errorf("address %s: %w", addr, err)
+	for _, l := range leases {
+		if err := h.AddrAdd(link, address(l.address)); err != nil {
+			return fmt.Errorf("address %s: %w", l.address, err)
+		}
 	}
-	if err := h.LinkSetUp(link); err != nil {
-		return err
-	}
-	if !conf.IsDefaultGateway {
-		return nil
-	}
-	err = h.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IP(gateway.AsSlice())})
-	if errors.Is(err, os.ErrExist) { // an earlier interface has it
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("default route: %w", err)
-	}
-	return nil
+	return h.LinkSetUp(link)
 }
 
 // bridgeDel answers the plugin bridge's DEL. It needs neither the namespace nor the links to exist.
@@ -231,27 +306,32 @@ func (s *Stack) bridgeDel(ctx context.Context, conf pluginConf, args cniArgs) er
 	if conf.IPAM == nil {
 		return nil
 	}
-	return releaseLease(ctx, s.leaseDir(conf.Name), prevIP(conf), args.id, args.ifname)
+	return releaseLeases(ctx, s.leaseDir(conf.Name), prevIPs(conf), args.id, args.ifname)
 }
 
-// prevIP is the address that an interface got, according to the cached result; zero if that is gone.
-func prevIP(conf pluginConf) netip.Addr {
+// prevIPs are the addresses that an interface got, according to the cached result; none if that is gone.
+func prevIPs(conf pluginConf) []netip.Addr {
 	res, err := types100.NewResult(conf.PrevResult)
 	if err != nil {
-		return netip.Addr{}
+		return nil
 	}
 	r, err := types100.GetResult(res)
-	if err != nil || len(r.IPs) == 0 {
-		return netip.Addr{}
+	if err != nil {
+		return nil
 	}
-	a, _ := netip.AddrFromSlice(r.IPs[0].Address.IP)
-	return a.Unmap()
+	var list []netip.Addr
+	for _, ip := range r.IPs {
+		if a, ok := netip.AddrFromSlice(ip.Address.IP); ok {
+			list = append(list, a.Unmap())
+		}
+	}
+	return list
 }
 
-// macOf makes a locally administered hardware address from an IPv4 address.
+// macOf makes a locally administered hardware address from the last four bytes of an address.
 func macOf(a netip.Addr) net.HardwareAddr {
-	b := a.As4()
-	return net.HardwareAddr{0x02, 0x42, b[0], b[1], b[2], b[3]}
+	b := a.AsSlice()
+	return append(net.HardwareAddr{0x02, 0x42}, b[len(b)-4:]...)
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

@@ -215,7 +215,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 		for a, h := range leases {
 			if h.id == id {
 				errs = append(errs, s.gone.remove(s.vethName(id, h.ifname)),
-					releaseLease(ctx, s.leaseDir(network), a, id, h.ifname), s.dropCached(network, id, h.ifname))
+					releaseLeases(ctx, s.leaseDir(network), []netip.Addr{a}, id, h.ifname), s.dropCached(network, id, h.ifname))
 			}
 		}
 	}
@@ -242,12 +242,14 @@ func (s *Stack) missing(r record, t things) []finding {
 			add("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
 		}
 		dir := s.leaseDir(iface.Network)
-		if _, mine := t.leases[iface.Network]; !mine || !iface.IPv4.IsValid() {
+		if _, mine := t.leases[iface.Network]; !mine || len(iface.Addrs()) == 0 {
 			continue
 		}
-		if h, err := readLease(filepath.Join(dir, iface.IPv4.Addr().String())); err != nil || h != (holder{r.ID, iface.Name}) {
-			add("lease", iface.IPv4.Addr().String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
-				func(context.Context) error { return takeLease(dir, iface.IPv4.Addr(), r.ID, iface.Name) })
+		for _, a := range iface.Addrs() {
+			if h, err := readLease(filepath.Join(dir, a.String())); err != nil || h != (holder{r.ID, iface.Name}) {
+				add("lease", a.String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
+					func(context.Context) error { return takeLease(dir, a, r.ID, iface.Name) })
+			}
 		}
 		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !fileExists(s.nameFile(iface.Network, r.ID)) {
 			add("names", r.ID, fmt.Sprintf("names of %q on network %q are not served", r.Owner, iface.Network),
@@ -280,7 +282,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		for a, h := range leases {
 			if _, ok := known[h.id]; !ok {
 				add("lease", a.String(), fmt.Sprintf("of network %q, held by unknown %s", network, h.id),
-					func(ctx context.Context) error { return releaseLease(ctx, dir, a, h.id, h.ifname) })
+					func(ctx context.Context) error { return releaseLeases(ctx, dir, []netip.Addr{a}, h.id, h.ifname) })
 			}
 		}
 	}
@@ -318,8 +320,8 @@ func (s *Stack) expected(known map[string]record, networks map[string]Network) (
 	links, cached, bridges = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range known {
 		for i, e := range r.Endpoints {
-			links[s.vethName(r.ID, ifName(i))] = true
-			cached[cachedResult(e.Network, r.ID, ifName(i))] = true
+			links[s.vethName(r.ID, r.ifName(i))] = true
+			cached[cachedResult(e.Network, r.ID, r.ifName(i))] = true
 		}
 	}
 	for _, n := range networks {

@@ -69,8 +69,8 @@ func (e *executor) ExecPlugin(ctx context.Context, path string, stdin []byte, en
 		return encodeResult(e.stack.bridgeAdd(ctx, conf, args))
 	case "bridge DEL":
 		return nil, e.stack.bridgeDel(ctx, conf, args)
-	case "portmap ADD":
-		return conf.PrevResult, e.stack.portmapAdd(ctx, conf, args)
+	case "portmap ADD": // see publish
+		return conf.PrevResult, nil
 	case "portmap DEL": // done before, by beginDetach
 		return nil, nil
 	}
@@ -155,9 +155,15 @@ func (l *limited) Write(p []byte) (int, error) {
 // runtimeConf says what one endpoint of r asks of the plugins.
 func runtimeConfOf(r record, i int) *libcni.RuntimeConf {
 	e := r.Endpoints[i]
-	rt := &libcni.RuntimeConf{ContainerID: r.ID, NetNS: r.NetNS, IfName: ifName(i), CapabilityArgs: map[string]any{}}
-	if e.IPv4.IsValid() {
-		rt.CapabilityArgs["ips"] = []string{e.IPv4.String()}
+	rt := &libcni.RuntimeConf{ContainerID: r.ID, NetNS: r.NetNS, IfName: r.ifName(i), CapabilityArgs: map[string]any{}}
+	var ips []string
+	for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
+		if a.IsValid() {
+			ips = append(ips, a.String())
+		}
+	}
+	if len(ips) > 0 {
+		rt.CapabilityArgs["ips"] = ips
 	}
 	if e.MAC != "" {
 		rt.CapabilityArgs["mac"] = e.MAC
@@ -165,38 +171,42 @@ func runtimeConfOf(r record, i int) *libcni.RuntimeConf {
 	return rt
 }
 
-func ifName(i int) string { return fmt.Sprintf("eth%d", i) }
-
-// addEndpoint attaches one endpoint of r, with ports if it is the one that publishes them.
-func (s *Stack) addEndpoint(ctx context.Context, r record, i int, ports []Port) (Interface, error) {
-	network := r.Endpoints[i].Network
-	list, ours, err := s.listOf(network)
+// addEndpoint attaches one endpoint of r and completes r with its interface.
+func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, reach reach) error {
+	list, ours, err := s.listOf(r.Endpoints[i].Network, r.Exec)
 	if err != nil {
-		return Interface{}, err
+		return err
 	}
-	rt := runtimeConfOf(r, i)
-	if len(ports) > 0 {
-		rt.CapabilityArgs["portMappings"] = mappings(ports)
+	rt := runtimeConfOf(*r, i)
+	if !ours && len(r.Ports) > 0 && (i == reach.by(false) || i == reach.by(true)) {
+		rt.CapabilityArgs["portMappings"] = mappings(r.Ports)
 	}
 	res, err := s.cni(ours).AddNetworkList(ctx, list, rt)
 	if err != nil {
-		return Interface{}, err
+		return err
 	}
 	full, err := types100.GetResult(res)
 	if err != nil {
-		return Interface{}, err
+		return err
 	}
-	return interfaceOf(network, rt.IfName, full), nil
+	iface := interfaceOf(n.Name, rt.IfName, full)
+	if !ours && n.Bridge != "" && n.isolated() { // older plugins do not know
+		if err := isolate(iface.HostIf); err != nil {
+			return err
+		}
+	}
+	r.Interfaces, r.Ways = append(r.Interfaces, iface), append(r.Ways, waysOf(full))
+	return nil
 }
 
 // delEndpoint is the inverse of addEndpoint; it also undoes half of it.
 func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
-	network := r.Endpoints[i].Network
-	list, ours, err := s.listOf(network)
+	network, ifname := r.Endpoints[i].Network, r.ifName(i)
+	list, ours, err := s.listOf(network, r.Exec)
 	if err != nil {
 		// The network is gone, by hand: undo what podc's own would have made.
-		return errors.Join(s.gone.remove(s.vethName(r.ID, ifName(i))),
-			releaseLease(ctx, s.leaseDir(network), netip.Addr{}, r.ID, ifName(i)), s.dropCached(network, r.ID, ifName(i)))
+		return errors.Join(s.gone.remove(s.vethName(r.ID, ifname)),
+			releaseLeases(ctx, s.leaseDir(network), nil, r.ID, ifname), s.dropCached(network, r.ID, ifname))
 	}
 	rt := runtimeConfOf(r, i)
 	if !isNetNS(rt.NetNS) {
@@ -205,14 +215,14 @@ func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
 	return s.cni(ours).DelNetworkList(ctx, list, rt)
 }
 
-// listOf returns the list of a network and whether its plugins are answered in this process.
-func (s *Stack) listOf(network string) (list *libcni.NetworkConfigList, ours bool, err error) {
+// listOf returns the list of a network and whether its plugins are answered in this process, which exec forbids.
+func (s *Stack) listOf(network string, exec bool) (list *libcni.NetworkConfigList, ours bool, err error) {
 	list, err = s.loadList(network)
 	if err != nil {
 		return nil, false, err
 	}
 	n, err := readNetwork(s.conflistPath(network))
-	return list, err == nil && n.isBridge() && !s.cfg.ForceExec, nil
+	return list, err == nil && n.isBridge() && !exec, nil
 }
 
 func mappings(ports []Port) []portMapping {
@@ -235,18 +245,45 @@ func interfaceOf(network, ifname string, r *types100.Result) Interface {
 		}
 	}
 	for _, ip := range r.IPs {
-		if p, ok := prefixWithHost(ip.Address); ok && !out.IPv4.IsValid() {
-			out.IPv4 = p
-			if gw, ok := netip.AddrFromSlice(ip.Gateway); ok {
-				out.Gateway = gw.Unmap()
-			}
+		p, ok := prefixWithHost(ip.Address)
+		gateway, _ := netip.AddrFromSlice(ip.Gateway)
+		switch {
+		case !ok:
+		case p.Addr().Is4() && !out.IPv4.IsValid():
+			out.IPv4, out.Gateway = p, gateway.Unmap()
+		case p.Addr().Is6() && !out.IPv6.IsValid():
+			out.IPv6, out.Gateway6 = p, gateway
 		}
 	}
 	return out
 }
 
+// waysOf finds the default routes in a plugin's result.
+func waysOf(r *types100.Result) way {
+	var w way
+	for _, route := range r.Routes {
+		if ones, size := route.Dst.Mask.Size(); ones != 0 || size == 0 {
+			continue
+		}
+		v6 := route.Dst.IP.To4() == nil
+		gateway, _ := netip.AddrFromSlice(route.GW)
+		for _, ip := range r.IPs {
+			if !gateway.IsValid() && (ip.Address.IP.To4() == nil) == v6 {
+				gateway, _ = netip.AddrFromSlice(ip.Gateway)
+			}
+		}
+		if v6 {
+			w.V6 = gateway
+		} else {
+			w.V4 = gateway.Unmap()
+		}
+	}
+	return w
+}
+
 func prefixWithHost(n net.IPNet) (netip.Prefix, bool) {
 	a, ok := netip.AddrFromSlice(n.IP)
-	ones, size := n.Mask.Size()
-	return netip.PrefixFrom(a.Unmap(), ones), ok && size == 32
+	ones, _ := n.Mask.Size()
+	p := netip.PrefixFrom(a.Unmap(), ones)
+	return p, ok && p.IsValid()
 }

@@ -21,10 +21,10 @@ const cniVersion = "1.0.0"
 
 // conflist is the file of a network. Any CNI tool can use it; the key podc holds what only podc needs.
 type conflist struct {
-	CNIVersion string       `json:"cniVersion"`
-	Name       string       `json:"name"`
-	Plugins    []pluginConf `json:"plugins"`
-	Podc       *Network     `json:"podc,omitempty"`
+	CNIVersion string   `json:"cniVersion"`
+	Name       string   `json:"name"`
+	Plugins    []any    `json:"plugins"`
+	Podc       *Network `json:"podc,omitempty"`
 }
 
 // pluginConf is the configuration of one plugin, as in the conflist and, with the last three keys added, as libcni hands it
@@ -37,6 +37,7 @@ type pluginConf struct {
 	IsGateway        bool            `json:"isGateway,omitempty"`
 	IsDefaultGateway bool            `json:"isDefaultGateway,omitempty"`
 	HairpinMode      bool            `json:"hairpinMode,omitempty"`
+	PortIsolation    bool            `json:"portIsolation,omitempty"`
 	Master           string          `json:"master,omitempty"`
 	Mode             string          `json:"mode,omitempty"`
 	MTU              int             `json:"mtu,omitempty"`
@@ -85,24 +86,46 @@ func (n Network) isBridge() bool { return n.Driver == "" || n.Driver == "bridge"
 
 // conflistOf returns the file of n, whose choices have been made.
 func (s *Stack) conflistOf(n Network) conflist {
-	p := pluginConf{Type: "bridge", Bridge: n.Bridge, IsGateway: true, IsDefaultGateway: !n.Internal, HairpinMode: true,
-		MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
-	if !n.isBridge() {
-		p = pluginConf{Type: n.Driver, Master: n.Options["parent"], Mode: n.Options[n.Driver+"_mode"], MTU: n.MTU,
-			Capabilities: map[string]bool{"mac": true, "ips": true}}
-	}
+	p := pluginConf{Type: n.Driver, MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
 	p.IPAM = &ipamConf{Type: "host-local", DataDir: s.runPath("leases")}
 	for _, sub := range n.Subnets {
 		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub))
+		if !n.isBridge() && !n.Internal { // the plugin bridge makes its own
+			p.IPAM.Routes = append(p.IPAM.Routes, ipamRoute{netip.PrefixFrom(sub.CIDR.Addr(), 0).Masked()})
+		}
 	}
-	if !n.isBridge() && !n.Internal { // the plugin bridge makes its own
-		p.IPAM.Routes = []ipamRoute{{netip.MustParsePrefix("0.0.0.0/0")}}
-	}
-	list := conflist{CNIVersion: cniVersion, Name: n.Name, Plugins: []pluginConf{p}, Podc: &n}
-	if n.isBridge() {
-		list.Plugins = append(list.Plugins, pluginConf{Type: "portmap", Capabilities: map[string]bool{"portMappings": true}})
+	list := conflist{CNIVersion: cniVersion, Name: n.Name, Podc: &n}
+	switch n.Driver {
+	case "", "bridge":
+		p.Type, p.Bridge, p.IsGateway, p.IsDefaultGateway = "bridge", n.Bridge, true, !n.Internal
+		p.HairpinMode, p.PortIsolation = true, n.isolated()
+		list.Plugins = []any{p, pluginConf{Type: "portmap", Capabilities: map[string]bool{"portMappings": true}}}
+	case "macvlan", "ipvlan":
+		p.Master, p.Mode = n.Options["parent"], n.Options[n.Driver+"_mode"]
+		list.Plugins = []any{p}
+	default:
+		list.Plugins = []any{withOptions(p, n.Options)}
 	}
 	return list
+}
+
+// withOptions adds the options of a network to the configuration of a plugin that podc knows nothing of, each under its own
+// name: as JSON where it is a number, a list or the like, else as a text.
+func withOptions(p pluginConf, options map[string]string) map[string]any {
+	out := map[string]any{"type": p.Type, "ipam": p.IPAM, "capabilities": p.Capabilities}
+	if p.MTU != 0 {
+		out["mtu"] = p.MTU
+	}
+	for k, v := range options {
+		if k == optionMTU || k == optionPrefix {
+			continue // which podc sees to
+		}
+		out[k] = v
+		if json.Valid([]byte(v)) {
+			out[k] = json.RawMessage(v)
+		}
+	}
+	return out
 }
 
 // ranges cuts what may be handed out of a subnet around its reserved addresses, since host-local knows no exceptions.
@@ -214,6 +237,7 @@ func foreignNetwork(list *libcni.NetworkConfigList) Network {
 		for _, set := range p.IPAM.Ranges {
 			for _, r := range set {
 				n.Subnets = append(n.Subnets, Subnet{CIDR: r.Subnet, Gateway: r.Gateway})
+				n.IPv6 = n.IPv6 || r.Subnet.Addr().Is6()
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -11,18 +12,58 @@ import (
 // The pieces that rules are put together from. Registers 1, 9 and 10 are the first three 32-bit fields of a concatenation
 // (register 1 is 16 bytes wide and covers 8 to 11); 1 and 2 those of two interface names.
 
-func isIPv4() []expr.Any {
+func isFamily(v6 bool) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.NFPROTO_IPV4}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{nfproto(v6)}},
 	}
+}
+
+func nfproto(v6 bool) byte {
+	if v6 {
+		return unix.NFPROTO_IPV6
+	}
+	return unix.NFPROTO_IPV4
+}
+
+// Where addresses lie in the header of a packet.
+func source(v6 bool) *expr.Payload {
+	if v6 {
+		return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 8, Len: 16, DestRegister: 1}
+	}
+	return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4, DestRegister: 1}
+}
+
+func destination(v6 bool) *expr.Payload {
+	if v6 {
+		return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16, DestRegister: 1}
+	}
+	return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4, DestRegister: 1}
 }
 
 // loopback compares the address at offset of the IPv4 header (12 source, 16 destination) with 127.0.0.0/8.
 func loopback(offset uint32, op expr.CmpOp) []expr.Any {
-	return append(isIPv4(),
+	return append(isFamily(false),
 		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 1, DestRegister: 1},
 		&expr.Cmp{Op: op, Register: 1, Data: []byte{127}})
+}
+
+// notToLoopback6 matches packets of IPv6 that are not for ::1.
+func notToLoopback6() []expr.Any {
+	return append(isFamily(true), destination(true), &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: netip.IPv6Loopback().AsSlice()})
+}
+
+// isPing matches questions whether somebody is there.
+func isPing(v6 bool) []expr.Any {
+	proto, kind := byte(unix.IPPROTO_ICMP), byte(8)
+	if v6 {
+		proto, kind = unix.IPPROTO_ICMPV6, 128
+	}
+	return append(isFamily(v6),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1, DestRegister: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}})
 }
 
 func iif(set *nftables.Set) []expr.Any {
@@ -41,9 +82,8 @@ func between(set *nftables.Set) []expr.Any {
 	}
 }
 
-func from(set *nftables.Set) []expr.Any {
-	return append(isIPv4(),
-		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4, DestRegister: 1}, lookup(set, false))
+func from(set *nftables.Set, v6 bool) []expr.Any {
+	return append(isFamily(v6), source(v6), lookup(set, false))
 }
 
 func lookup(set *nftables.Set, not bool) expr.Any {
@@ -58,25 +98,45 @@ func toLocalAddress() []expr.Any {
 	}
 }
 
+// second and third are the 32-bit registers behind an address in register 1.
+func second(v6 bool) uint32 {
+	if v6 {
+		return 12
+	}
+	return 9
+}
+
+func third(v6 bool) uint32 { return second(v6) + 1 }
+
 // dnatAny translates by protocol . port.
-func dnatAny(m *nftables.Set) []expr.Any {
+func dnatAny(m *nftables.Set, v6 bool) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: 9},
 		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 9},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(nfproto(v6)), RegAddrMin: 1, RegProtoMin: second(v6)},
 	}
 }
 
 // dnatOn translates by address . protocol . port.
-func dnatOn(m *nftables.Set) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4, DestRegister: 1},
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 9},
-		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: 10},
+func dnatOn(m *nftables.Set, v6 bool) []expr.Any {
+	return append(addressAndPort(v6),
 		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 9},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(nfproto(v6)), RegAddrMin: 1, RegProtoMin: second(v6)})
+}
+
+// addressAndPort loads address . protocol . port of the destination.
+func addressAndPort(v6 bool) []expr.Any {
+	return []expr.Any{
+		destination(v6),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: second(v6)},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: third(v6)},
 	}
+}
+
+// toOpen matches packets for a set of address . protocol . port.
+func toOpen(set *nftables.Set, v6 bool) []expr.Any {
+	return append(addressAndPort(v6), lookup(set, false))
 }
 
 // ctBits matches connections that have one of the bits in a word of conntrack.

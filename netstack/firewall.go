@@ -19,14 +19,18 @@ import (
 //	bridges       the bridges of this root
 //	internal      those of networks without a way out
 //	same          bridge . bridge: traffic inside one network (bridge-nf-call-iptables sends it through here)
-//	subnets       the ranges of the networks
+//
+// and, for IPv4 and with a 6 at the end for IPv6:
+//
+//	subnets       the ranges of the networks whose published ports are translated
+//	leaving       the ranges of those from which what leaves gets the host's address
+//	routed        the bridges of networks that are reached as they are
 //	published     protocol . port -> pod's address . port, on every address of the host
 //	published_on  address . protocol . port -> the same, for one address
-//
-// The family is inet, so that IPv6 can be added beside it.
+//	open          address . protocol . port of pods on routed networks
 
 // layout names a chain without rules: its presence says that the table was built whole, by this version of the rules.
-const layout = "layout_1"
+const layout = "layout_2"
 
 // table is podc's own table of this root; nothing else is ever changed but what docker.go says.
 func (s *Stack) table() *nftables.Table {
@@ -34,23 +38,46 @@ func (s *Stack) table() *nftables.Table {
 }
 
 var (
-	typePort   = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
-	typePortOn = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
-	typeTarget = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
-	typeLinks  = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)
+	typePort  = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
+	typeLinks = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)
 )
 
 // sets are the sets and maps of a table.
-type sets struct{ bridges, internal, same, subnets, published, publishedOn *nftables.Set }
+type sets struct {
+	bridges, internal, same *nftables.Set
+	v4, v6                  familySets
+}
+
+// familySets are those of one family.
+type familySets struct{ subnets, leaving, routed, published, publishedOn, open *nftables.Set }
+
+func (x *sets) of(v6 bool) *familySets {
+	if v6 {
+		return &x.v6
+	}
+	return &x.v4
+}
 
 func setsOf(t *nftables.Table) sets {
+	links := func(name string) *nftables.Set {
+		return &nftables.Set{Table: t, Name: name, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+	}
+	family := func(addr nftables.SetDatatype, suffix string) familySets {
+		on := nftables.MustConcatSetType(addr, nftables.TypeInetProto, nftables.TypeInetService)
+		target := nftables.MustConcatSetType(addr, nftables.TypeInetService)
+		return familySets{
+			subnets:     &nftables.Set{Table: t, Name: "subnets" + suffix, KeyType: addr, Interval: true},
+			leaving:     &nftables.Set{Table: t, Name: "leaving" + suffix, KeyType: addr, Interval: true},
+			routed:      links("routed" + suffix),
+			published:   &nftables.Set{Table: t, Name: "published" + suffix, IsMap: true, KeyType: typePort, DataType: target},
+			publishedOn: &nftables.Set{Table: t, Name: "published_on" + suffix, IsMap: true, KeyType: on, DataType: target},
+			open:        &nftables.Set{Table: t, Name: "open" + suffix, KeyType: on},
+		}
+	}
 	x := sets{
-		bridges:     &nftables.Set{Table: t, Name: "bridges", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
-		internal:    &nftables.Set{Table: t, Name: "internal", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
-		same:        &nftables.Set{Table: t, Name: "same", KeyType: typeLinks},
-		subnets:     &nftables.Set{Table: t, Name: "subnets", KeyType: nftables.TypeIPAddr, Interval: true},
-		published:   &nftables.Set{Table: t, Name: "published", IsMap: true, KeyType: typePort, DataType: typeTarget},
-		publishedOn: &nftables.Set{Table: t, Name: "published_on", IsMap: true, KeyType: typePortOn, DataType: typeTarget},
+		bridges: links("bridges"), internal: links("internal"),
+		same: &nftables.Set{Table: t, Name: "same", KeyType: typeLinks},
+		v4:   family(nftables.TypeIPAddr, ""), v6: family(nftables.TypeIP6Addr, "6"),
 	}
 	for i, set := range x.all() {
 		set.ID = uint32(i + 1) // of this transaction; left to the library, it counts in a variable that no lock protects
@@ -59,7 +86,11 @@ func setsOf(t *nftables.Table) sets {
 }
 
 func (x sets) all() []*nftables.Set {
-	return []*nftables.Set{x.bridges, x.internal, x.same, x.subnets, x.published, x.publishedOn}
+	list := []*nftables.Set{x.bridges, x.internal, x.same}
+	for _, f := range []familySets{x.v4, x.v6} {
+		list = append(list, f.subnets, f.leaving, f.routed, f.published, f.publishedOn, f.open)
+	}
+	return list
 }
 
 // elements are the contents of a table, by set name.
@@ -73,32 +104,52 @@ func (e elements) add(set *nftables.Set, elems ...nftables.SetElement) {
 func (e elements) addNetwork(x sets, n Network) {
 	name := ifnameKey(n.Bridge)
 	e.add(x.bridges, nftables.SetElement{Key: name})
-	e.add(x.same, nftables.SetElement{Key: slices.Concat(name, name)})
+	if !n.isolated() {
+		e.add(x.same, nftables.SetElement{Key: slices.Concat(name, name)})
+	}
 	if n.Internal {
 		e.add(x.internal, nftables.SetElement{Key: name})
 		return
 	}
 	for _, sub := range n.Subnets {
-		start := sub.CIDR.Masked().Addr().As4()
-		end := lastAddr(sub.CIDR).Next().As4() // the kernel wants the first address beyond
-		e.add(x.subnets, nftables.SetElement{Key: start[:]}, nftables.SetElement{Key: end[:], IntervalEnd: true})
+		v6 := sub.CIDR.Addr().Is6()
+		f := x.of(v6)
+		start := nftables.SetElement{Key: sub.CIDR.Masked().Addr().AsSlice()}
+		// The kernel wants the first address beyond; where there is none, the range has no end.
+		within := []nftables.SetElement{start}
+		if beyond := lastAddr(sub.CIDR).Next(); beyond.IsValid() {
+			within = append(within, nftables.SetElement{Key: beyond.AsSlice(), IntervalEnd: true})
+		}
+		if n.routed(v6) {
+			e.add(f.routed, nftables.SetElement{Key: name})
+		} else {
+			e.add(f.subnets, within...)
+		}
+		if n.masquerades(v6) {
+			e.add(f.leaving, within...)
+		}
 	}
 }
 
 // addPorts adds what the table holds of published ports.
 func (e elements) addPorts(x sets, ports []published) {
 	for _, p := range ports {
-		port := slices.Concat(pad(protoNumber(p.Protocol)), pad(byte(p.HostPort>>8), byte(p.HostPort)))
-		ip := p.IP.As4()
-		target := slices.Concat(ip[:], pad(byte(p.Port>>8), byte(p.Port)))
+		f, proto := x.of(p.IP.Is6()), pad(protoNumber(p.Protocol))
+		if p.Open {
+			e.add(f.open, nftables.SetElement{Key: slices.Concat(p.IP.AsSlice(), proto, portKey(p.Port))})
+			continue
+		}
+		port := slices.Concat(proto, portKey(p.HostPort))
+		target := slices.Concat(p.IP.AsSlice(), portKey(p.Port))
 		if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
-			host := p.HostIP.As4()
-			e.add(x.publishedOn, nftables.SetElement{Key: slices.Concat(host[:], port), Val: target})
+			e.add(f.publishedOn, nftables.SetElement{Key: slices.Concat(p.HostIP.AsSlice(), port), Val: target})
 		} else {
-			e.add(x.published, nftables.SetElement{Key: port, Val: target})
+			e.add(f.published, nftables.SetElement{Key: port, Val: target})
 		}
 	}
 }
+
+func portKey(port uint16) []byte { return pad(byte(port>>8), byte(port)) }
 
 // pad fills a field of a concatenation to a whole register.
 func pad(b ...byte) []byte { return append(b, make([]byte, 4-len(b))...) }
@@ -160,26 +211,35 @@ func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: slices.Concat(parts...)})
 	}
 	publish := c.AddChain(&nftables.Chain{Name: "publish", Table: t})
-	rule(publish, isIPv4(), dnatOn(x.publishedOn))
-	rule(publish, isIPv4(), toLocalAddress(), dnatAny(x.published))
+	for _, v6 := range families {
+		f := x.of(v6)
+		rule(publish, isFamily(v6), dnatOn(f.publishedOn, v6))
+		rule(publish, isFamily(v6), toLocalAddress(), dnatAny(f.published, v6))
+	}
 
 	// The translation of 127.0.0.1 needs route_localnet on the bridges: then nothing but this keeps pods from the host's
 	// loopback services.
 	raw := base("raw", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw)
 	rule(raw, iif(x.bridges), loopback(16, expr.CmpOpEq), verdict(expr.VerdictDrop))
 
-	// A packet for 127.0.0.1 that comes from a wire is forged: it must not reach what is published for this host only.
+	// A packet for 127.0.0.1 that comes from a wire is forged: it must not reach what is published for this host only. The
+	// kernel itself sees to ::1.
 	pre := base("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest)
 	rule(pre, loopback(16, expr.CmpOpNeq), jump("publish"))
+	rule(pre, isFamily(true), jump("publish"))
+	// What is sent to ::1 cannot leave by another interface: see splice.go.
 	out := base("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, *nftables.ChainPriorityNATDest)
-	rule(out, jump("publish"))
+	rule(out, isFamily(false), jump("publish"))
+	rule(out, notToLoopback6(), jump("publish"))
 
 	// Answers must come back through here: for the host's 127.0.0.1, for pods that called a published port (of their own, of
 	// a neighbour on the same bridge), and for all that leaves.
 	post := base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource)
 	rule(post, oif(x.bridges, false), loopback(12, expr.CmpOpEq), masquerade())
-	rule(post, oif(x.bridges, false), from(x.subnets), translated(), masquerade())
-	rule(post, oif(x.bridges, true), from(x.subnets), masquerade())
+	for _, v6 := range families {
+		rule(post, oif(x.bridges, false), from(x.of(v6).subnets, v6), translated(), masquerade())
+		rule(post, oif(x.bridges, true), from(x.of(v6).leaving, v6), masquerade())
+	}
 
 	fwd := base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, *nftables.ChainPriorityFilter)
 	rule(fwd, ongoing(), verdict(expr.VerdictAccept))
@@ -187,6 +247,10 @@ func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
 	rule(fwd, iif(x.internal), verdict(expr.VerdictDrop))
 	rule(fwd, oif(x.internal, false), verdict(expr.VerdictDrop))
 	rule(fwd, oif(x.bridges, false), translated(), verdict(expr.VerdictAccept))
+	for _, v6 := range families {
+		rule(fwd, oif(x.of(v6).routed, false), isPing(v6), verdict(expr.VerdictAccept))
+		rule(fwd, isFamily(v6), toOpen(x.of(v6).open, v6), verdict(expr.VerdictAccept))
+	}
 	rule(fwd, oif(x.bridges, false), verdict(expr.VerdictDrop))
 }
 

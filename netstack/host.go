@@ -14,18 +14,23 @@ import (
 )
 
 // HostGateway is the address under which the host answers the pod of a: what "host-gateway" means in its extra hosts. It is
-// the gateway of the first network that has a way out, else of the first one; false if a has no network at all.
+// the gateway of the first network that has a way out, else of the first one, that of IPv4 where there are two; false if a has
+// no network at all.
 func (s *Stack) HostGateway(a Attachment) (netip.Addr, bool) {
 	var found netip.Addr
 	for _, i := range a.Interfaces {
-		if !i.Gateway.IsValid() {
+		gateway := i.Gateway
+		if !gateway.IsValid() {
+			gateway = i.Gateway6
+		}
+		if !gateway.IsValid() {
 			continue
 		}
 		if n, err := s.Network(i.Network); err == nil && !n.Internal {
-			return i.Gateway, true
+			return gateway, true
 		}
 		if !found.IsValid() {
-			found = i.Gateway
+			found = gateway
 		}
 	}
 	return found, found.IsValid()
@@ -33,7 +38,7 @@ func (s *Stack) HostGateway(a Attachment) (netip.Addr, bool) {
 
 // uplinkMTU returns the MTU of the link that has the default route, or 1500.
 func uplinkMTU() int {
-	routes, err := listRoutes(unix.RT_TABLE_MAIN)
+	routes, err := listRoutes(netlink.FAMILY_ALL, unix.RT_TABLE_MAIN)
 	if err != nil {
 		return 1500
 	}
@@ -59,9 +64,9 @@ func dump[T any](f func() ([]T, error)) (all []T, err error) {
 	return all, err
 }
 
-func listRoutes(table int) ([]netlink.Route, error) {
+func listRoutes(family, table int) ([]netlink.Route, error) {
 	return dump(func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+		return netlink.RouteListFiltered(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
 	})
 }
 

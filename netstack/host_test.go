@@ -110,7 +110,7 @@ func (l *lab) clean() {
 }
 
 // uplink gives the host an interface to a LAN and its default route; it returns the namespace of the LAN's other machine,
-// which is 192.0.2.1 and routes everything to the host.
+// which is 192.0.2.1 and 2001:db8::1, and routes everything to the host.
 func (l *lab) uplink() string {
 	l.t.Helper()
 	lan := l.pin("lan")
@@ -129,8 +129,11 @@ func (l *lab) uplink() string {
 		return errors.Join(netlink.AddrAdd(link, a), netlink.LinkSetUp(link),
 			netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.ParseIP(gw)}))
 	}
-	must(l.t, end("192.0.2.2/24", "192.0.2.1"))
-	must(l.t, inNetNS(lan, func() error { return errors.Join(bringUpLoopback(), end("192.0.2.1/24", "192.0.2.2")) }))
+	both := func(host, peer string) error {
+		return errors.Join(ipv6Sysctls("uplink", true), end("192.0.2."+host+"/24", "192.0.2."+peer), end("2001:db8::"+host+"/64", "2001:db8::"+peer))
+	}
+	must(l.t, both("2", "1"))
+	must(l.t, inNetNS(lan, func() error { return errors.Join(bringUpLoopback(), both("1", "2")) }))
 	return lan
 }
 
@@ -139,7 +142,7 @@ func (l *lab) serve(ns, network, addr, name string) {
 	l.t.Helper()
 	must(l.t, nettest.In(ns, func() error {
 		if network == "udp" {
-			pc, err := net.ListenPacket("udp4", addr)
+			pc, err := net.ListenPacket("udp", addr)
 			if err != nil {
 				return err
 			}
@@ -147,7 +150,7 @@ func (l *lab) serve(ns, network, addr, name string) {
 			go serveUDP(pc, name)
 			return nil
 		}
-		ln, err := net.Listen("tcp4", addr)
+		ln, err := net.Listen("tcp", addr)
 		if err != nil {
 			return err
 		}
@@ -191,7 +194,7 @@ func (l *lab) call(ns, network, addr string, patience time.Duration) (name, seen
 	l.t.Helper()
 	var c net.Conn
 	err := nettest.In(ns, func() (err error) {
-		c, err = net.DialTimeout(network+"4", addr, patience)
+		c, err = net.DialTimeout(network, addr, patience)
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -15,55 +16,88 @@ import (
 )
 
 // Leases are kept as the CNI plugin host-local keeps them, so that it and podc can follow one another: a folder per network
-// with one file per address, which holds the container id, CR LF and the interface name; last_reserved_ip.0 holds where the
-// search goes on; the file lock is locked for every change. Addresses are handed out in a circle, so that one just
-// freed is the last to be used again.
+// with one file per address, which holds the container id, CR LF and the interface name; last_reserved_ip.N holds where the
+// search goes on in the set of ranges N (podc has one per family); the file lock is locked for every change. Addresses are
+// handed out in a circle, so that one just freed is the last to be used again.
 
-const lastReserved = "last_reserved_ip.0"
+func lastReserved(set int) string { return fmt.Sprintf("last_reserved_ip.%d", set) }
 
-// lease takes an address for an interface of an attachment: static if valid, else the next free one.
-func (s *Stack) lease(ctx context.Context, conf pluginConf, id, ifname string, static netip.Addr) (netip.Prefix, netip.Addr, error) {
-	var none netip.Prefix
-	if conf.IPAM == nil || len(conf.IPAM.Ranges) == 0 || len(conf.IPAM.Ranges[0]) == 0 {
-		return none, netip.Addr{}, fmt.Errorf("network %q has no address range", conf.Name)
-	}
-	set := conf.IPAM.Ranges[0]
-	subnet, gateway := set[0].Subnet, set[0].Gateway
-	if static.IsValid() && (!subnet.Contains(static) || static == gateway) {
-		return none, netip.Addr{}, errdefs.ErrInvalidArgument.WithMessage(
-			fmt.Sprintf("address %s cannot be used on network %q, which is %s with gateway %s", static, conf.Name, subnet, gateway))
+// lease is an address that an interface has, with the gateway of its subnet.
+type lease struct {
+	address netip.Prefix
+	gateway netip.Addr
+}
+
+// lease takes an address of each set of ranges for an interface of an attachment: one of static where that has one, else the
+// next free one. When it fails, what it took is left for a release.
+func (s *Stack) lease(ctx context.Context, conf pluginConf, id, ifname string, static []netip.Addr) ([]lease, error) {
+	if conf.IPAM == nil || len(conf.IPAM.Ranges) == 0 {
+		return nil, fmt.Errorf("network %q has no address range", conf.Name)
 	}
 	dir := filepath.Join(conf.IPAM.DataDir, conf.Name)
 	unlock, err := lockLeases(ctx, dir)
 	if err != nil {
-		return none, netip.Addr{}, err
+		return nil, err
 	}
 	defer unlock()
-	var a netip.Addr
-	if static.IsValid() {
-		a, err = static, takeLease(dir, static, id, ifname)
-		if errors.Is(err, os.ErrExist) {
-			err = errdefs.ErrConflict.WithMessage(fmt.Sprintf("address %s on network %q is in use by %s", static, conf.Name, s.leaseOwner(dir, static)))
+	var out []lease
+	for i, set := range conf.IPAM.Ranges {
+		if len(set) == 0 {
+			return nil, fmt.Errorf("network %q has an empty address range", conf.Name)
 		}
-	} else {
-		a, err = nextLease(dir, set, gateway, id, ifname)
-		if errors.Is(err, errFull) {
-			err = errdefs.ErrResourceExhausted.WithMessage(fmt.Sprintf("network %q has no free address left in %s: give it a larger subnet", conf.Name, subnet))
+		subnet, gateway := set[0].Subnet, set[0].Gateway
+		var a netip.Addr
+		for _, want := range static {
+			if want.Is6() == subnet.Addr().Is6() {
+				a = want
+			}
+		}
+		if a, err = s.leaseOf(dir, conf.Name, i, set, a, id, ifname); err != nil {
+			return nil, err
+		}
+		out = append(out, lease{netip.PrefixFrom(a, subnet.Bits()), gateway})
+	}
+	for _, want := range static {
+		if !slices.ContainsFunc(out, func(l lease) bool { return l.address.Addr() == want }) {
+			return nil, invalidf("address %s cannot be used on network %q, which has no subnet of that family", want, conf.Name)
 		}
 	}
-	return netip.PrefixFrom(a, subnet.Bits()), gateway, err
+	return out, nil
+}
+
+// leaseOf takes an address of one set of ranges.
+func (s *Stack) leaseOf(dir, network string, i int, set []ipamRange, static netip.Addr, id, ifname string) (netip.Addr, error) {
+	subnet, gateway := set[0].Subnet, set[0].Gateway
+	if !static.IsValid() {
+		a, err := nextLease(dir, i, set, gateway, id, ifname)
+		if errors.Is(err, errFull) {
+			err = errdefs.ErrResourceExhausted.WithMessage(fmt.Sprintf("network %q has no free address left in %s: give it a larger subnet", network, subnet))
+		}
+		return a, err
+	}
+	if !subnet.Contains(static) || static == gateway {
+		return static, invalidf("address %s cannot be used on network %q, which is %s with gateway %s", static, network, subnet, gateway)
+	}
+	err := takeLease(dir, static, id, ifname)
+	if errors.Is(err, os.ErrExist) {
+		err = errdefs.ErrConflict.WithMessage(fmt.Sprintf("address %s on network %q is in use by %s", static, network, s.leaseOwner(dir, static)))
+	}
+	return static, err
 }
 
 var errFull = errors.New("no free address")
 
 // nextLease takes the first free address after the one handed out last.
-func nextLease(dir string, set []ipamRange, gateway netip.Addr, id, ifname string) (netip.Addr, error) {
-	last := readLast(dir)
+func nextLease(dir string, index int, set []ipamRange, gateway netip.Addr, id, ifname string) (netip.Addr, error) {
+	last := readLast(dir, index)
 	for pass := range 2 { // after the last one, then from the beginning up to it
 		for _, r := range set {
 			for a := r.Start; a.Compare(r.End) <= 0; a = a.Next() {
 				if last.IsValid() && (pass == 0) != last.Less(a) {
-					if pass == 0 && r.Start.Compare(last) <= 0 && last.Less(r.End) {
+					if pass == 1 {
+						break // what follows was tried
+					}
+					if r.Start.Compare(last) <= 0 && last.Less(r.End) {
 						a = last // skip what lies before in one step
 					}
 					continue
@@ -76,7 +110,7 @@ func nextLease(dir string, set []ipamRange, gateway netip.Addr, id, ifname strin
 					continue
 				}
 				if err == nil {
-					err = os.WriteFile(filepath.Join(dir, lastReserved), []byte(a.String()), 0o644)
+					err = os.WriteFile(filepath.Join(dir, lastReserved(index)), []byte(a.String()), 0o644)
 				}
 				return a, err
 			}
@@ -88,8 +122,8 @@ func nextLease(dir string, set []ipamRange, gateway netip.Addr, id, ifname strin
 	return netip.Addr{}, errFull
 }
 
-func readLast(dir string) netip.Addr {
-	b, err := os.ReadFile(filepath.Join(dir, lastReserved))
+func readLast(dir string, index int) netip.Addr {
+	b, err := os.ReadFile(filepath.Join(dir, lastReserved(index)))
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -144,9 +178,9 @@ func (s *Stack) leaseOwner(dir string, a netip.Addr) string {
 	return h.id
 }
 
-// releaseLease frees what an interface holds. known, which may be zero, is where to look first; otherwise every lease of the
-// network is read. Holding nothing is no error.
-func releaseLease(ctx context.Context, dir string, known netip.Addr, id, ifname string) error {
+// releaseLeases frees what an interface holds. known, which may be empty, is where to look first; unless all of it is found,
+// every lease of the network is read. Holding nothing is no error.
+func releaseLeases(ctx context.Context, dir string, known []netip.Addr, id, ifname string) error {
 	if !fileExists(dir) {
 		return nil
 	}
@@ -155,23 +189,26 @@ func releaseLease(ctx context.Context, dir string, known netip.Addr, id, ifname 
 		return err
 	}
 	defer unlock()
-	want := holder{id, ifname}
-	if known.IsValid() {
-		path := filepath.Join(dir, known.String())
+	want, found := holder{id, ifname}, len(known) > 0
+	var errs []error
+	for _, a := range known {
+		path := filepath.Join(dir, a.String())
 		if h, err := readLease(path); err == nil && h == want {
-			return os.Remove(path)
+			errs = append(errs, os.Remove(path))
+		} else {
+			found = false
 		}
+	}
+	if found {
+		return errors.Join(errs...)
 	}
 	leases, err := listLeases(dir)
-	if err != nil {
-		return err
-	}
 	for a, h := range leases {
 		if h == want {
-			return os.Remove(filepath.Join(dir, a.String()))
+			errs = append(errs, removeFile(filepath.Join(dir, a.String())))
 		}
 	}
-	return nil
+	return errors.Join(append(errs, err)...)
 }
 
 // listLeases reads all leases of a network's folder.

@@ -16,7 +16,8 @@ import (
 // a reverse lookup answers.
 type NameRecord struct {
 	Names []string   `json:"names"`
-	IPv4  netip.Addr `json:"ipv4"`
+	IPv4  netip.Addr `json:"ipv4,omitzero"`
+	IPv6  netip.Addr `json:"ipv6,omitzero"`
 }
 
 func (s *Stack) namesDir(network string) string { return filepath.Join(s.NamesDir(), network) }
@@ -29,13 +30,13 @@ func (s *Stack) nameFile(network, id string) string {
 func (s *Stack) writeNames(a Attachment) error {
 	for i, iface := range a.Interfaces {
 		names := cleanNames(a.Names, a.Endpoints[i].Aliases)
-		if len(names) == 0 || !iface.IPv4.IsValid() {
+		if len(names) == 0 || len(iface.Addrs()) == 0 {
 			continue
 		}
 		if err := os.MkdirAll(s.namesDir(iface.Network), 0o700); err != nil {
 			return err
 		}
-		rec := NameRecord{Names: names, IPv4: iface.IPv4.Addr()}
+		rec := NameRecord{Names: names, IPv4: iface.IPv4.Addr(), IPv6: iface.IPv6.Addr()}
 		if err := disk.WriteJSON(s.nameFile(iface.Network, a.ID), rec, disk.Volatile); err != nil {
 			return err
 		}

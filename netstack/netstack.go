@@ -16,7 +16,9 @@ type Network struct {
 	Driver   string            `json:"driver,omitempty"` // "bridge" (the zero value means bridge), or a CNI plugin type
 	Labels   map[string]string `json:"labels,omitempty"`
 	Internal bool              `json:"internal,omitempty"` // no route out, no forwarded DNS
-	Subnets  []Subnet          `json:"subnets,omitempty"`  // empty when asked: one is chosen from the pools
+	IPv6     bool              `json:"ipv6,omitempty"`     // it has IPv6 addresses
+	NoIPv4   bool              `json:"no_ipv4,omitempty"`  // it has no IPv4 addresses
+	Subnets  []Subnet          `json:"subnets,omitempty"`  // at most one per family; what is missing when asked is chosen from the pools
 	Bridge   string            `json:"bridge,omitempty"`   // host interface name; chosen, carries the root's id
 	MTU      int               `json:"mtu,omitempty"`      // 0: the uplink's
 	Options  map[string]string `json:"options,omitempty"`  // driver options, as in compose's driver_opts
@@ -34,22 +36,32 @@ type Subnet struct {
 	Chosen bool `json:"chosen,omitempty"`
 }
 
-// Endpoint asks for one network of a pod. The order of a pod's endpoints is the order of its interfaces: the first is eth0
-// and has the default route.
+// Endpoint asks for one network of a pod. The order of a pod's endpoints is the order of its interfaces. Of those with a way
+// out, the one with the highest GwPriority has the default route, the first among equals; for each family apart.
 type Endpoint struct {
 	Network string     `json:"network"`
 	Aliases []string   `json:"aliases,omitempty"` // names on this network, beside those of Attachment.Names
 	IPv4    netip.Addr `json:"ipv4,omitzero"`     // zero: any free one
+	IPv6    netip.Addr `json:"ipv6,omitzero"`     // zero: any free one, if the network has IPv6
 	MAC     string     `json:"mac,omitempty"`
+
+	LinkLocal  []netip.Addr `json:"link_local,omitempty"` // further addresses, valid on this link only
+	GwPriority int          `json:"gw_priority,omitempty"`
+	// Interface is the name inside the pod; empty: chosen and answered, the network's prefix (eth) and the first free number.
+	Interface string `json:"interface,omitempty"`
+	// Options are docker's driver options of an endpoint: see CheckEndpointOption.
+	Options map[string]string `json:"options,omitempty"`
 }
 
 // Port publishes a container's port on the host.
 type Port struct {
-	HostIP    netip.Addr `json:"host_ip,omitzero"`   // zero: every address of the host
+	HostIP    netip.Addr `json:"host_ip,omitzero"`   // zero: every address of the host, of the families that the pod has
 	HostPort  uint16     `json:"host_port"`          // 0: an ephemeral one, chosen at attach time and reported
 	HostEnd   uint16     `json:"host_end,omitempty"` // last of a range to take the first free port from; 0: none
 	Container uint16     `json:"container"`
 	Protocol  string     `json:"protocol"` // "tcp" or "udp"
+	// Dual is answered: without a HostIP it is published on IPv6 addresses beside those of IPv4.
+	Dual bool `json:"dual,omitempty"`
 }
 
 // Attachment is everything the network does for one namespace. It is what Attach is asked for and, completed, what it
@@ -87,8 +99,42 @@ type Interface struct {
 	HostIf  string       `json:"host_if,omitempty"`
 	MAC     string       `json:"mac,omitempty"`
 	IPv4    netip.Prefix `json:"ipv4,omitzero"`
-	Gateway netip.Addr   `json:"gateway,omitzero"`
+	Gateway netip.Addr   `json:"gateway,omitzero"` // of IPv4
+
+	IPv6     netip.Prefix `json:"ipv6,omitzero"`
+	Gateway6 netip.Addr   `json:"gateway6,omitzero"`
 }
+
+// Addrs lists the addresses of an interface, at most one per family.
+func (i Interface) Addrs() []netip.Addr {
+	var list []netip.Addr
+	for _, p := range []netip.Prefix{i.IPv4, i.IPv6} {
+		if p.IsValid() {
+			list = append(list, p.Addr())
+		}
+	}
+	return list
+}
+
+// has reports whether n has addresses of a family.
+func (n Network) has(v6 bool) bool {
+	if v6 {
+		return n.IPv6
+	}
+	return !n.NoIPv4
+}
+
+// subnet returns the range of a family; false if there is none.
+func (n Network) subnet(v6 bool) (Subnet, bool) {
+	for _, sub := range n.Subnets {
+		if sub.CIDR.IsValid() && sub.CIDR.Addr().Is6() == v6 {
+			return sub, true
+		}
+	}
+	return Subnet{}, false
+}
+
+var families = []bool{false, true} // whether it is IPv6
 
 // Problem is a broken invariant found by Check: something that belongs to this root but to no live attachment or network,
 // or the reverse.

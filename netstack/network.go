@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"regexp"
@@ -19,12 +20,6 @@ import (
 	"podc.example/podc/internal/disk"
 )
 
-// Driver options that are served, by docker's names.
-const (
-	optionMTU    = "com.docker.network.driver.mtu"
-	optionBridge = "com.docker.network.bridge.name"
-)
-
 // validName is what CNI allows as a network name or a container id.
 var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`)
 
@@ -36,6 +31,9 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 		return Network{}, fmt.Errorf("cannot create network %q: %w", n.Name, err)
 	}
 	if err := n.check(); err != nil {
+		return fail(err)
+	}
+	if err := s.checkDriver(n); err != nil {
 		return fail(err)
 	}
 	unlock, err := s.lock(ctx)
@@ -73,57 +71,65 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 	return n, nil
 }
 
+// checkDriver refuses a driver that is not there, and one whose parent interface is not.
+func (s *Stack) checkDriver(n Network) error {
+	if n.isBridge() {
+		return nil
+	}
+	if _, err := (&executor{stack: s}).FindInPath(n.Driver, s.cfg.PluginDirs); err != nil {
+		return errdefs.ErrNotFound.WithMessage(err.Error())
+	}
+	parent := n.Options["parent"]
+	if parent == "" || n.Driver != "macvlan" && n.Driver != "ipvlan" || linkExists(parent) {
+		return nil
+	}
+	return errdefs.ErrNotFound.WithMessage(fmt.Sprintf("this host has no interface %s to be the parent", parent))
+}
+
 // check refuses what cannot be served, before anything is made.
 func (n Network) check() error {
-	invalid := func(format string, args ...any) error {
-		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(format, args...))
-	}
 	if !validName.MatchString(n.Name) {
-		return invalid("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
+		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
 	}
-	if len(n.Subnets) > 1 {
-		return invalid("more than one subnet is not supported yet")
+	if n.NoIPv4 && !n.IPv6 {
+		return invalidf("it has neither IPv4 nor IPv6")
 	}
+	seen := map[bool]bool{}
 	for _, sub := range n.Subnets {
 		if err := sub.check(); err != nil {
 			return err
 		}
-	}
-	known := []string{optionMTU, optionBridge}
-	if !n.isBridge() {
-		known = []string{optionMTU, "parent", n.Driver + "_mode"}
-	}
-	for k := range n.Options {
-		if !slices.Contains(known, k) {
-			return invalid("driver option %q is not supported (supported: %s)", k, strings.Join(known, ", "))
+		v6 := sub.CIDR.IsValid() && sub.CIDR.Addr().Is6()
+		switch {
+		case seen[v6]:
+			return invalidf("more than one subnet of a family is not supported")
+		case v6 && !n.IPv6:
+			return invalidf("subnet %s needs IPv6 to be enabled", sub.CIDR)
+		case !v6 && n.NoIPv4:
+			return invalidf("subnet %s needs IPv4, which is disabled", sub.CIDR)
 		}
+		seen[v6] = true
 	}
-	if v, ok := n.Options[optionMTU]; ok {
-		if mtu, err := strconv.Atoi(v); err != nil || mtu < 68 || mtu > 65535 {
-			return invalid("driver option %s: %q is no MTU between 68 and 65535", optionMTU, v)
+	for _, k := range slices.Sorted(maps.Keys(n.Options)) {
+		if err := CheckOption(n.Driver, k, n.Options[k]); err != nil {
+			return err
 		}
-	}
-	if v, ok := n.Options[optionBridge]; ok && (v == "" || len(v) > 15 || strings.ContainsAny(v, "/: \t\n")) {
-		return invalid("driver option %s: %q is no interface name", optionBridge, v)
 	}
 	return nil
 }
 
 func (sub Subnet) check() error {
 	invalid := func(format string, args ...any) error {
-		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("subnet %s: ", sub.CIDR) + fmt.Sprintf(format, args...))
-	}
-	if sub.CIDR.IsValid() && !sub.CIDR.Addr().Is4() {
-		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("IPv6 subnet %s is not supported yet", sub.CIDR))
+		return invalidf("subnet %s: %s", sub.CIDR, fmt.Sprintf(format, args...))
 	}
 	if !sub.CIDR.IsValid() {
 		if sub.Gateway.IsValid() || sub.IPRange.IsValid() || len(sub.Reserved) > 0 {
-			return errdefs.ErrInvalidArgument.WithMessage("a gateway, ip_range or aux address needs a subnet")
+			return invalidf("a gateway, ip_range or aux address needs a subnet")
 		}
 		return nil
 	}
-	if sub.CIDR.Bits() > 30 {
-		return invalid("too small: a network needs at least a /30")
+	if smallest := sub.CIDR.Addr().BitLen() - 2; sub.CIDR.Bits() > smallest {
+		return invalid("too small: a network needs at least a /%d", smallest)
 	}
 	if sub.Gateway.IsValid() && !sub.CIDR.Contains(sub.Gateway) {
 		return invalid("gateway %s lies outside", sub.Gateway)
@@ -162,16 +168,28 @@ func (s *Stack) complete(n Network, all map[string]Network) (Network, error) {
 			}
 		}
 	}
-	sub, err := s.completeSubnet(n, all)
-	n.Subnets = []Subnet{sub}
-	return n, err
+	return s.completeSubnets(n, all)
 }
 
-func (s *Stack) completeSubnet(n Network, all map[string]Network) (Subnet, error) {
-	var sub Subnet
-	if len(n.Subnets) > 0 {
-		sub = n.Subnets[0]
+// completeSubnets gives n a range for each of its families.
+func (s *Stack) completeSubnets(n Network, all map[string]Network) (Network, error) {
+	var subnets []Subnet
+	for _, v6 := range families {
+		if !n.has(v6) {
+			continue
+		}
+		sub, err := s.completeSubnet(n, v6, all)
+		if err != nil {
+			return n, err
+		}
+		subnets = append(subnets, sub)
 	}
+	n.Subnets = subnets
+	return n, nil
+}
+
+func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network) (Subnet, error) {
+	sub, _ := n.subnet(v6)
 	var used []taken
 	for _, other := range all {
 		for _, o := range other.Subnets {
@@ -192,7 +210,7 @@ func (s *Stack) completeSubnet(n Network, all map[string]Network) (Subnet, error
 		}
 	} else {
 		var err error
-		if sub.CIDR, err = chooseSubnet(s.cfg.Pools, used); err != nil {
+		if sub.CIDR, err = chooseSubnet(s.pools(v6), used); err != nil {
 			return sub, err
 		}
 		sub.Chosen = true
@@ -255,7 +273,7 @@ func (s *Stack) readyNetwork(ctx context.Context, n Network) error {
 	}
 	defer unlock()
 	err = s.ensureNetwork(n)
-	if errdefs.IsConflict(err) && n.Subnets[0].Chosen {
+	if errdefs.IsConflict(err) && slices.ContainsFunc(n.Subnets, func(sub Subnet) bool { return sub.Chosen }) {
 		return s.moveNetwork(n, err)
 	}
 	return err
@@ -272,12 +290,10 @@ func (s *Stack) moveNetwork(n Network, conflict error) error {
 		return err
 	}
 	delete(all, n.Name)
-	n.Subnets = nil
-	sub, err := s.completeSubnet(n, all)
-	if err != nil {
+	n.Subnets = slices.DeleteFunc(slices.Clone(n.Subnets), func(sub Subnet) bool { return sub.Chosen })
+	if n, err = s.completeSubnets(n, all); err != nil {
 		return err
 	}
-	n.Subnets = []Subnet{sub}
 	if err := os.RemoveAll(s.leaseDir(n.Name)); err != nil {
 		return err
 	}

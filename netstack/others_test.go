@@ -165,7 +165,13 @@ func TestRefusedNetworks(t *testing.T) {
 	l := Open(Config{RootID: "0a1b2c3d", Data: t.TempDir(), Run: t.TempDir()})
 	for text, n := range map[string]Network{
 		"name":                 {Name: "../x"},
-		"IPv6":                 {Name: "n", Subnets: []Subnet{{CIDR: prefix("fd00::/64")}}},
+		"IPv6 to be enabled":   {Name: "n", Subnets: []Subnet{{CIDR: prefix("fd00::/64")}}},
+		"neither IPv4 nor":     {Name: "n", NoIPv4: true},
+		"which is disabled":    {Name: "n", NoIPv4: true, IPv6: true, Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24")}}},
+		"at least a /126":      {Name: "n", IPv6: true, Subnets: []Subnet{{CIDR: prefix("fd00::/127")}}},
+		"neither nat nor":      {Name: "n", Options: map[string]string{optionMode6: "nat-unprotected"}},
+		"no IPv4 address":      {Name: "n", Options: map[string]string{optionBinding: "::1"}},
+		"neither true nor":     {Name: "n", Options: map[string]string{optionICC: "perhaps"}},
 		"outside":              {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), Gateway: mustAddr("10.0.1.1")}}},
 		"ip_range":             {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), IPRange: prefix("10.0.0.0/23")}}},
 		"too small":            {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/31")}}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -83,7 +84,7 @@ type claim struct {
 }
 
 func (c claim) meets(ip netip.Addr, port uint16, protocol string) bool {
-	return c.port == port && c.protocol == protocol && overlap(c.ip, ip)
+	return c.port == port && c.protocol == protocol && Overlap(c.ip, ip)
 }
 
 func holders(recs []record) []claim {
@@ -96,20 +97,56 @@ func holders(recs []record) []claim {
 	return out
 }
 
-// choosePorts completes the ports of an attachment: the net lock is held and others' ports are in recs.
-func choosePorts(ports []Port, owner string, recs []record) ([]Port, error) {
+// choosePorts completes the ports of an attachment: the net lock is held and others' ports are in recs. The warnings name ports
+// that cannot be published.
+func choosePorts(a Attachment, r reach, recs []record) (out []Port, warnings []string, err error) {
 	held := holders(recs)
-	out := make([]Port, len(ports))
-	for i, p := range ports {
+	var lost []string
+	for _, p := range a.Ports {
+		p, ok := r.complete(p)
+		if !ok {
+			lost = append(lost, fmt.Sprintf("%d/%s", p.Container, p.Protocol))
+			continue
+		}
 		got, err := choose(p, held, nil)
 		if err != nil {
-			return nil, fmt.Errorf("cannot publish a port of %q: %w", owner, err)
+			return nil, nil, fmt.Errorf("cannot publish a port of %q: %w", a.Owner, err)
 		}
 		p.HostPort, p.HostEnd = got, 0
-		out[i] = p
-		held = append(held, claim{owner, p.HostIP, got, p.Protocol})
+		out = append(out, p)
+		held = append(held, claim{a.Owner, p.HostIP, got, p.Protocol})
 	}
-	return out, nil
+	if len(lost) > 0 {
+		warnings = []string{fmt.Sprintf("ports %s of %q are not published: it is on no bridge network with a way out and addresses of that family",
+			strings.Join(lost, ", "), a.Owner)}
+	}
+	return out, warnings, nil
+}
+
+// PerFamily is ports with each that is published by both families in two, as docker shows them.
+func PerFamily(ports []Port) []Port {
+	var list []Port
+	for _, p := range ports {
+		if !p.Dual {
+			list = append(list, p)
+			continue
+		}
+		for _, ip := range p.hostIPs() {
+			list = append(list, Port{HostIP: ip, HostPort: p.HostPort, Container: p.Container, Protocol: p.Protocol})
+		}
+	}
+	return list
+}
+
+// hostIPs are the addresses of the host that a completed port takes: an unspecified one stands for all of its family.
+func (p Port) hostIPs() []netip.Addr {
+	switch {
+	case p.HostIP.IsValid():
+		return []netip.Addr{p.HostIP}
+	case p.Dual:
+		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	return []netip.Addr{netip.IPv4Unspecified()}
 }
 
 // choose returns the host port for p: the one asked for, the first free one of a range, or an ephemeral one.
@@ -119,7 +156,7 @@ func choose(p Port, held, freed []claim) (uint16, error) {
 	}
 	var first error
 	for port := int(p.HostPort); port <= max(int(p.HostPort), int(p.HostEnd)); port++ {
-		err := available(p.HostIP, uint16(port), p.Protocol, held, freed)
+		err := available(p, uint16(port), held, freed)
 		if err == nil {
 			return uint16(port), nil
 		}
@@ -136,11 +173,12 @@ func choose(p Port, held, freed []claim) (uint16, error) {
 // chooseEphemeral lets the kernel choose, and again if another attachment has that port without a reservation.
 func chooseEphemeral(p Port, held []claim) (uint16, error) {
 	for range 200 {
-		port, err := bindOnce(p.HostIP, 0, p.Protocol)
+		ip := p.hostIPs()[0]
+		port, err := bindOnce(ip, 0, p.Protocol)
 		if err != nil {
-			return 0, bindError(err, p.HostIP, 0, p.Protocol)
+			return 0, bindError(err, ip, 0, p.Protocol)
 		}
-		if heldBy(p.HostIP, port, p.Protocol, held) == nil {
+		if heldBy(p.HostIP, port, p.Protocol, held) == nil && (!p.Dual || available(p, port, nil, nil) == nil) {
 			return port, nil
 		}
 	}
@@ -157,15 +195,19 @@ func heldBy(ip netip.Addr, port uint16, protocol string, held []claim) *claim {
 }
 
 // available says why a port cannot be published, naming who has it.
-func available(ip netip.Addr, port uint16, protocol string, held, freed []claim) error {
-	if h := heldBy(ip, port, protocol, held); h != nil {
-		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("port %s is published by %q", addrPort(ip, port, protocol), h.owner))
+func available(p Port, port uint16, held, freed []claim) error {
+	if h := heldBy(p.HostIP, port, p.Protocol, held); h != nil {
+		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("port %s is published by %q", addrPort(p.HostIP, port, p.Protocol), h.owner))
 	}
-	if heldBy(ip, port, protocol, freed) != nil {
+	if heldBy(p.HostIP, port, p.Protocol, freed) != nil {
 		return nil
 	}
-	_, err := bindOnce(ip, port, protocol)
-	return bindError(err, ip, port, protocol)
+	for _, ip := range p.hostIPs() {
+		if _, err := bindOnce(ip, port, p.Protocol); err != nil {
+			return bindError(err, ip, port, p.Protocol)
+		}
+	}
+	return nil
 }
 
 func bindError(err error, ip netip.Addr, port uint16, protocol string) error {
@@ -196,7 +238,12 @@ func bind(ip netip.Addr, port uint16, protocol string) (fd int, got uint16, err 
 	if protocol == "udp" {
 		kind = unix.SOCK_DGRAM
 	}
-	fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+	family := unix.AF_INET
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(port), Addr: ip4(ip)}
+	if ip.Is6() {
+		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: ip.As16()}
+	}
+	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, 0, err
 	}
@@ -205,9 +252,10 @@ func bind(ip netip.Addr, port uint16, protocol string) (fd int, got uint16, err 
 			unix.Close(fd)
 		}
 	}()
-	sa := &unix.SockaddrInet4{Port: int(port)}
-	if ip.IsValid() {
-		sa.Addr = ip.As4()
+	if ip.Is6() { // beside sockets of IPv4
+		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return fd, 0, err
+		}
 	}
 	err = unix.Bind(fd, sa)
 	if errors.Is(err, unix.EADDRINUSE) && kind == unix.SOCK_STREAM {
@@ -225,22 +273,41 @@ func bind(ip netip.Addr, port uint16, protocol string) (fd int, got uint16, err 
 	if err != nil {
 		return fd, 0, err
 	}
-	return fd, uint16(bound.(*unix.SockaddrInet4).Port), nil
+	switch bound := bound.(type) {
+	case *unix.SockaddrInet4:
+		return fd, uint16(bound.Port), nil
+	case *unix.SockaddrInet6:
+		return fd, uint16(bound.Port), nil
+	}
+	return fd, 0, unix.EAFNOSUPPORT
 }
 
-// Reserve binds the published ports of an attachment (their HostPorts, chosen) in the caller's namespace and returns one
-// socket for each. Whoever inherits them keeps the host's programs off these ports; closing them is all the undoing there is.
+func ip4(ip netip.Addr) [4]byte {
+	if ip.Is4() {
+		return ip.As4()
+	}
+	return [4]byte{}
+}
+
+// Reserve binds the published ports of an attachment (completed) in the caller's namespace and returns one socket for each of
+// their addresses. Whoever inherits them keeps the host's programs off these ports; closing them is all the undoing there is.
+// Those that Splices names listen, so that whoever splices them finds the connections that came before.
 func Reserve(ports []Port) ([]*os.File, error) {
 	var files []*os.File
 	for _, p := range ports {
-		fd, _, err := bind(p.HostIP, p.HostPort, p.Protocol)
-		if err != nil {
-			for _, f := range files {
-				f.Close()
+		for _, ip := range p.hostIPs() {
+			fd, _, err := bind(ip, p.HostPort, p.Protocol)
+			if err == nil && ip.Is6() && p.Protocol == "tcp" {
+				err = unix.Listen(fd, spliceBacklog)
 			}
-			return nil, fmt.Errorf("cannot reserve: %w", bindError(err, p.HostIP, p.HostPort, p.Protocol))
+			if err != nil {
+				for _, f := range files {
+					f.Close()
+				}
+				return nil, fmt.Errorf("cannot reserve: %w", bindError(err, ip, p.HostPort, p.Protocol))
+			}
+			files = append(files, os.NewFile(uintptr(fd), "port "+addrPort(ip, p.HostPort, p.Protocol)))
 		}
-		files = append(files, os.NewFile(uintptr(fd), "port "+addrPort(p.HostIP, p.HostPort, p.Protocol)))
 	}
 	return files, nil
 }

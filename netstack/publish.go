@@ -11,32 +11,112 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// portmapAdd answers the plugin portmap's ADD: the elements go into the record first, so that whoever rebuilds the table from
-// state puts them there too, then into the maps.
-func (s *Stack) portmapAdd(ctx context.Context, conf pluginConf, args cniArgs) error {
-	if len(conf.RuntimeConfig.PortMappings) == 0 {
-		return nil
+// reach says how the ports of a pod can be published: by which of its endpoints, in each family.
+type reach struct {
+	by4, by6 int        // -1: none
+	binding  netip.Addr // of the host, for IPv4 ports that ask for none; zero: every one
+}
+
+func (r reach) by(v6 bool) int {
+	if v6 {
+		return r.by6
 	}
-	ip := prevIP(conf)
-	if !ip.IsValid() {
-		return errors.New("cannot publish ports: the interface has no IPv4 address")
+	return r.by4
+}
+
+// reachOf finds the endpoints by which a pod publishes ports: those that have the default route, among the bridges with a way
+// out.
+func reachOf(endpoints []Endpoint, networks []Network) reach {
+	r := reach{by4: -1, by6: -1}
+	for i, n := range networks {
+		if n.Bridge == "" || n.Internal {
+			continue
+		}
+		better := func(by int) bool { return by < 0 || endpoints[i].GwPriority > endpoints[by].GwPriority }
+		if n.has(false) && better(r.by4) {
+			r.by4, r.binding = i, n.binding()
+		}
+		if n.has(true) && better(r.by6) {
+			r.by6 = i
+		}
+	}
+	return r
+}
+
+// complete says on which addresses of the host a port is published, which was asked for or is by r's nature; false: on none.
+func (r reach) complete(p Port) (Port, bool) {
+	v4, v6 := r.by4 >= 0, r.by6 >= 0
+	p.Dual = false
+	switch {
+	case !v4 && !v6:
+		return p, false
+	case p.HostIP.IsValid(): // an address of IPv6 is spliced to a pod without
+		return p, v4 || p.HostIP.Is6()
+	case v4 && r.binding.IsValid():
+		p.HostIP = r.binding
+	case v4:
+		p.Dual = v6
+	default:
+		p.HostIP = netip.IPv6Unspecified()
+	}
+	return p, true
+}
+
+// publish makes the table hold what follows from the interfaces and ports of rec: the elements go into the record first, so that
+// whoever rebuilds the table from state puts them there too. What rec had published before goes.
+func (s *Stack) publish(ctx context.Context, rec *record, networks []Network) error {
+	if rec.Exec || len(rec.Ports) == 0 && len(rec.Published) == 0 { // the plugin portmap has published
+		return nil
 	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	rec, err := s.loadRecord(args.id)
-	if err != nil {
+	before := rec.Published
+	rec.Published = elementsOf(*rec, networks)
+	if err := s.saveRecord(*rec); err != nil {
 		return err
 	}
-	for _, m := range conf.RuntimeConfig.PortMappings {
-		rec.Published = append(rec.Published, published{HostIP: m.HostIP, HostPort: m.HostPort, Protocol: m.Protocol, IP: ip, Port: m.ContainerPort})
+	if len(before) > 0 {
+		if err := s.changePorts(before, false); err != nil {
+			return err
+		}
 	}
-	if err := s.saveRecord(rec); err != nil {
-		return err
+	if len(rec.Published) == 0 {
+		return nil
 	}
 	return s.changePorts(rec.Published, true)
+}
+
+// elementsOf lists what the table holds of an attachment. An address ::1 is not translated, see splice.go.
+func elementsOf(rec record, networks []Network) []published {
+	var list []published
+	reach := reachOf(rec.Endpoints, networks)
+	for _, v6 := range families {
+		by := reach.by(v6)
+		if by < 0 {
+			continue
+		}
+		ip := rec.Interfaces[by].IPv4.Addr()
+		if v6 {
+			ip = rec.Interfaces[by].IPv6.Addr()
+		}
+		for _, p := range rec.Ports {
+			here := p.HostIP.Is6() == v6 && !(v6 && p.HostIP.IsLoopback())
+			if !p.HostIP.IsValid() {
+				here = !v6 || p.Dual
+			}
+			switch {
+			case !ip.IsValid():
+			case networks[by].routed(v6):
+				list = append(list, published{Protocol: p.Protocol, IP: ip, Port: p.Container, Open: true})
+			case here:
+				list = append(list, published{HostIP: p.HostIP, HostPort: p.HostPort, Protocol: p.Protocol, IP: ip, Port: p.Container})
+			}
+		}
+	}
+	return list
 }
 
 // beginDetach notes in the record that it is about to go, and takes its published ports away: here and not in portmapDel,
@@ -74,17 +154,22 @@ func (s *Stack) changePorts(ports []published, add bool) error {
 // forgetFlows deletes what conntrack remembers about UDP flows to published ports. Such a flow never ends as long as its
 // client keeps sending, and would go on to where it went before the change.
 func forgetFlows(ports []published) error {
-	f := flowFilter{}
-	for _, p := range ports {
-		if p.Protocol == "udp" {
-			f[p.HostPort] = true
+	for _, v6 := range families {
+		f, family := flowFilter{}, netlink.InetFamily(unix.AF_INET)
+		if v6 {
+			family = unix.AF_INET6
 		}
-	}
-	if len(f) == 0 {
-		return nil
-	}
-	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, f); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("cannot flush conntrack: %w", err)
+		for _, p := range ports {
+			if p.Protocol == "udp" && p.IP.Is6() == v6 && !p.Open {
+				f[p.HostPort] = true
+			}
+		}
+		if len(f) == 0 {
+			continue
+		}
+		if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, f); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("cannot flush conntrack: %w", err)
+		}
 	}
 	return nil
 }
@@ -96,7 +181,7 @@ func (f flowFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 	return flow.Forward.Protocol == unix.IPPROTO_UDP && f[flow.Forward.DstPort]
 }
 
-// overlap reports whether two addresses of the host can meet: none means all of them.
-func overlap(a, b netip.Addr) bool {
-	return !a.IsValid() || !b.IsValid() || a.IsUnspecified() || b.IsUnspecified() || a == b
+// Overlap reports whether two addresses of the host can meet: none means all of them, an unspecified one all of its family.
+func Overlap(a, b netip.Addr) bool {
+	return !a.IsValid() || !b.IsValid() || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified() || a == b)
 }

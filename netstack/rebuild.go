@@ -25,7 +25,7 @@ func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
 }
 
 // rulesOf is the number of rules in each chain, see addRules.
-var rulesOf = map[string]int{layout: 0, "publish": 2, "raw": 1, "prerouting": 1, "output": 1, "postrouting": 3, "forward": 6}
+var rulesOf = map[string]int{layout: 0, "publish": 4, "raw": 1, "prerouting": 2, "output": 2, "postrouting": 5, "forward": 10}
 
 // tableFault says what is wrong with the table, "" if nothing is.
 func (s *Stack) tableFault(c *nftables.Conn, networks map[string]Network) string {

@@ -21,9 +21,29 @@ type record struct {
 	// Going says that a Detach has begun: nothing of the attachment is sure to be there any more.
 	Going bool       `json:"going,omitempty"`
 	NS    nsIdentity `json:"ns"`
-	// Published lists the elements of this attachment in the table's maps.
+	// Published lists the elements of this attachment in the table's sets and maps.
 	Published []published `json:"published,omitempty"`
+	// Ways lists, for each interface, the gateways of the default routes that it offers.
+	Ways []way `json:"ways,omitempty"`
+	// Exec says that the plugins of podc's own networks were executed: they must undo what they did.
+	Exec bool `json:"exec,omitempty"`
 }
+
+// way is what an interface offers as default routes; a family's is zero if it offers none.
+type way struct {
+	V4 netip.Addr `json:"v4,omitzero"`
+	V6 netip.Addr `json:"v6,omitzero"`
+}
+
+func (w way) of(v6 bool) netip.Addr {
+	if v6 {
+		return w.V6
+	}
+	return w.V4
+}
+
+// ifName is the name of an interface inside the pod.
+func (r record) ifName(i int) string { return r.Endpoints[i].Interface }
 
 // published is one element of the maps of published ports.
 type published struct {
@@ -32,6 +52,7 @@ type published struct {
 	Protocol string     `json:"protocol"`
 	IP       netip.Addr `json:"ip"` // of the pod
 	Port     uint16     `json:"port"`
+	Open     bool       `json:"open,omitempty"` // only let through to IP, on a routed network: the host's side does not count
 }
 
 // dropRecord ends an attachment, under the net lock: whoever completes the record meanwhile (noteDNSPorts) would bring it back.

@@ -16,7 +16,7 @@ import (
 func socketOwner(ip netip.Addr, port uint16, protocol string) string {
 	for _, file := range []string{protocol, protocol + "6"} {
 		for _, s := range hostSockets("/proc/thread-self/net/" + file) {
-			if s.port != port || !overlap(s.ip, ip) {
+			if s.port != port || !Overlap(s.ip, ip) {
 				continue
 			}
 			if pid, comm := processWith(s.inode); pid != 0 {

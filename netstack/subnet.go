@@ -1,10 +1,12 @@
 package netstack
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -40,7 +42,7 @@ func chooseSubnet(pools []Pool, used []taken) (netip.Prefix, error) {
 
 func firstSubnet(pool Pool) (netip.Prefix, bool) {
 	p := netip.PrefixFrom(pool.Base.Masked().Addr(), pool.Bits)
-	return p, pool.Bits >= pool.Base.Bits() && pool.Bits <= 30
+	return p, pool.Bits >= pool.Base.Bits() && pool.Bits <= pool.Base.Addr().BitLen()-2
 }
 
 func nextSubnet(pool Pool, p netip.Prefix) (netip.Prefix, bool) {
@@ -71,28 +73,66 @@ func checkSubnet(p netip.Prefix, used []taken) error {
 
 // hostRanges lists what this host already reaches: the addresses of its links, its routes and its name servers.
 func hostRanges() ([]taken, error) {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot list addresses: %w", err)
 	}
 	var used []taken
 	for _, a := range addrs {
-		if p, ok := prefixOf(a.IPNet); ok && !a.IP.IsLoopback() {
-			used = append(used, taken{prefix: p, by: "interface " + a.Label})
+		if p, ok := prefixOf(a.IPNet); ok && !a.IP.IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			used = append(used, taken{prefix: p, by: "interface " + linkName(a)})
 		}
 	}
-	routes, err := listRoutes(unix.RT_TABLE_UNSPEC)
+	routes, err := listRoutes(netlink.FAMILY_ALL, unix.RT_TABLE_UNSPEC)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list routes: %w", err)
 	}
 	for _, r := range routes {
 		// Routes to half the internet or more are default routes by another name (VPNs write 0/1 and 128/1).
 		p, ok := prefixOf(r.Dst)
-		if ok && p.Bits() >= 8 && r.Table != unix.RT_TABLE_LOCAL {
+		if ok && p.Bits() >= 8 && r.Table != unix.RT_TABLE_LOCAL && !p.Addr().IsLinkLocalUnicast() {
 			used = append(used, taken{prefix: p, by: "a route of this host", route: true})
 		}
 	}
 	return append(used, resolverRanges("/etc/resolv.conf")...), nil
+}
+
+// linkName names the interface of an address: only those of IPv4 have labels.
+func linkName(a netlink.Addr) string {
+	if a.Label != "" {
+		return a.Label
+	}
+	if l, err := netlink.LinkByIndex(a.LinkIndex); err == nil {
+		return l.Attrs().Name
+	}
+	return strconv.Itoa(a.LinkIndex)
+}
+
+// ulaPool is the range that this root takes its IPv6 subnets from: a /48 of RFC 4193, whose 40 bits follow from the machine and
+// the root, so that networks of different machines can be routed to one another.
+func ulaPool(rootID string) Pool {
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		name, _ := os.Hostname()
+		machine = []byte(name)
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(string(machine)) + " " + rootID))
+	b := [16]byte{0xfd, sum[0], sum[1], sum[2], sum[3], sum[4]}
+	return Pool{Base: netip.PrefixFrom(netip.AddrFrom16(b), 48), Bits: 64}
+}
+
+// pools are the ranges to choose a subnet of a family from.
+func (s *Stack) pools(v6 bool) []Pool {
+	var list []Pool
+	for _, p := range s.cfg.Pools {
+		if p.Base.Addr().Is6() == v6 {
+			list = append(list, p)
+		}
+	}
+	if v6 && len(list) == 0 {
+		list = []Pool{ulaPool(s.cfg.RootID)}
+	}
+	return list
 }
 
 // resolverRanges keeps subnets from hiding a name server that lies behind the default route.
@@ -104,8 +144,9 @@ func resolverRanges(path string) []taken {
 		if len(f) < 2 || f[0] != "nameserver" {
 			continue
 		}
-		if a, err := netip.ParseAddr(f[1]); err == nil && a.Is4() && !a.IsLoopback() {
-			used = append(used, taken{prefix: netip.PrefixFrom(a, 32), by: "a name server of this host"})
+		if a, err := netip.ParseAddr(f[1]); err == nil && !a.IsLoopback() {
+			a = a.WithZone("")
+			used = append(used, taken{prefix: netip.PrefixFrom(a, a.BitLen()), by: "a name server of this host"})
 		}
 	}
 	return used
@@ -116,27 +157,30 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	a, ok := netip.AddrFromSlice(n.IP)
-	ones, size := n.Mask.Size()
-	if !ok || size != 32 {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(a.Unmap(), ones).Masked(), true
+	ones, _ := n.Mask.Size()
+	p := netip.PrefixFrom(a.Unmap(), ones)
+	return p.Masked(), ok && p.IsValid()
 }
 
-// lastAddr is the highest address of an IPv4 prefix.
+// lastAddr is the highest address of a prefix.
 func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 1 << (7 - i%8)
 	}
-	return netip.AddrFrom4(b)
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }
 
-// hostRange returns the first and last address for hosts, without network and broadcast address where there are such.
+// hostRange returns the first and last address for hosts, without the network's (in IPv6, that of any router) and the broadcast
+// address where there are such.
 func hostRange(p netip.Prefix) (first, last netip.Addr) {
 	first, last = p.Masked().Addr(), lastAddr(p)
-	if p.Bits() < 31 {
-		first, last = first.Next(), last.Prev()
+	if p.Bits() < first.BitLen()-1 {
+		first = first.Next()
+		if first.Is4() {
+			last = last.Prev()
+		}
 	}
 	return first, last
 }

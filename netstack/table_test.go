@@ -49,6 +49,13 @@ func TestTable(t *testing.T) {
 	l.network(Network{Name: "front", Subnets: []Subnet{{CIDR: prefix("10.1.0.0/24")}}})
 	l.network(Network{Name: "back", Subnets: []Subnet{{CIDR: prefix("10.1.1.0/24")}}})
 	l.network(Network{Name: "inside", Internal: true, Subnets: []Subnet{{CIDR: prefix("10.1.2.0/24")}}})
+	l.network(Network{Name: "dual", IPv6: true, Subnets: []Subnet{{CIDR: prefix("10.1.3.0/24")}, {CIDR: prefix("fd01::/64")}},
+		Options: map[string]string{optionICC: "false", optionMasquerade: "false"}})
+	l.network(Network{Name: "routed", IPv6: true, NoIPv4: true, Subnets: []Subnet{{CIDR: prefix("fd02::/64")}}, Options: map[string]string{optionMode6: "routed"}})
+	l.attach(Attachment{ID: "both", Endpoints: []Endpoint{{Network: "dual"}}, Ports: []Port{
+		{HostPort: 8081, Container: 80, Protocol: "tcp"}, {HostPort: 8082, Container: 80, Protocol: "tcp", HostIP: mustAddr("::1")},
+	}})
+	l.attach(Attachment{ID: "open", Endpoints: []Endpoint{{Network: "routed"}}, Ports: []Port{{HostPort: 8083, Container: 80, Protocol: "tcp"}}})
 	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}}, Ports: []Port{
 		{HostPort: 8080, Container: 80, Protocol: "tcp"},
 		{HostPort: 5353, Container: 53, Protocol: "udp", HostIP: mustAddr("127.0.0.1")},

@@ -24,18 +24,10 @@ func fixed(p netstack.Port) bool {
 
 // overlaps reports whether a port of a's cannot be held together with one of b's.
 func overlaps(a, b netstack.Port) bool {
-	return a.Protocol == b.Protocol && sameAddress(a.HostIP, b.HostIP) && a.HostPort <= last(b) && b.HostPort <= last(a)
+	return a.Protocol == b.Protocol && netstack.Overlap(a.HostIP, b.HostIP) && a.HostPort <= last(b) && b.HostPort <= last(a)
 }
 
 func last(p netstack.Port) uint16 { return max(p.HostPort, p.HostEnd) }
-
-func sameAddress(a, b netip.Addr) bool {
-	every := func(x netip.Addr) bool { return !x.IsValid() || x.IsUnspecified() }
-	if every(a) || every(b) {
-		return !a.IsValid() || !b.IsValid() || a.Is4() == b.Is4()
-	}
-	return a == b
-}
 
 // wants lists the fixed host ports that a slot will hold; published lists those that its present pod holds.
 func (s *slot) wants() []netstack.Port {
@@ -133,8 +125,10 @@ func (p *planner) addressHolders(e netstack.Endpoint) []*slot {
 	var holders []*slot
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			holds := func(i netstack.Interface) bool { return i.Network == e.Network && i.IPv4.Addr() == e.IPv4 }
-			if s.stop != "" && e.IPv4.IsValid() && slices.ContainsFunc(s.old.Interfaces, holds) {
+			holds := func(i netstack.Interface) bool {
+				return i.Network == e.Network && slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return a == e.IPv4 || a == e.IPv6 })
+			}
+			if s.stop != "" && slices.ContainsFunc(s.old.Interfaces, holds) {
 				holders = append(holders, s)
 			}
 		}

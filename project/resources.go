@@ -99,17 +99,26 @@ func networkChange(old, want netstack.Network) string {
 	}
 	note(driver(old.Driver, "bridge") != driver(want.Driver, "bridge"), "driver")
 	note(old.Internal != want.Internal, "internal")
-	note(len(want.Subnets) > 0 && !sameSubnets(old.Subnets, want.Subnets), "ipam")
+	note(old.IPv6 != want.IPv6, "enable_ipv6")
+	note(old.NoIPv4 != want.NoIPv4, "enable_ipv4")
+	note(!sameSubnets(old.Subnets, want.Subnets), "ipam")
 	note(want.MTU != 0 && old.MTU != want.MTU, "mtu")
 	note(!maps.Equal(old.Options, want.Options), "driver_opts")
 	note(!sameLabels(old.Labels, want.Labels), "labels")
 	return change(changed)
 }
 
-func sameSubnets(a, b []netstack.Subnet) bool {
-	return slices.EqualFunc(a, b, func(a, b netstack.Subnet) bool {
-		return a.CIDR == b.CIDR && (!b.Gateway.IsValid() || a.Gateway == b.Gateway) && a.IPRange == b.IPRange && maps.Equal(a.Reserved, b.Reserved)
-	})
+// sameSubnets reports whether old has what want asks for; what old has beyond was chosen.
+func sameSubnets(old, want []netstack.Subnet) bool {
+	for _, w := range want {
+		same := func(o netstack.Subnet) bool {
+			return o.CIDR == w.CIDR && (!w.Gateway.IsValid() || o.Gateway == w.Gateway) && o.IPRange == w.IPRange && maps.Equal(o.Reserved, w.Reserved)
+		}
+		if !slices.ContainsFunc(old, same) {
+			return false
+		}
+	}
+	return true
 }
 
 func change(what []string) string {

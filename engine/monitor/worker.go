@@ -141,6 +141,11 @@ func (w *worker) follow(ctx context.Context, d engine.Duty) {
 			w.log.Error("cannot watch the container's process", "err", err)
 		}
 	})
+	w.running.Go(func() {
+		if err := w.m.engine.SplicePorts(ctx, d); err != nil && ctx.Err() == nil {
+			w.log.Error("cannot serve published ports by IPv6", "err", err)
+		}
+	})
 	if d.Health != nil {
 		w.running.Go(func() { w.probes(ctx, d) })
 	}

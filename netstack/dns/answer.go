@@ -1,7 +1,9 @@
 package dns
 
 import (
+	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -23,7 +25,7 @@ type view struct {
 // membership is one network of an attachment.
 type membership struct {
 	network string
-	subnet  netip.Prefix
+	subnets []netip.Prefix
 }
 
 func (s *Server) viewOf(a netstack.Attachment) (view, error) {
@@ -38,7 +40,13 @@ func (s *Server) viewOf(a netstack.Attachment) (view, error) {
 		if err := s.names.watch(i.Network); err != nil {
 			return v, err
 		}
-		v.networks = append(v.networks, membership{i.Network, i.IPv4.Masked()})
+		m := membership{network: i.Network}
+		for _, p := range []netip.Prefix{i.IPv4, i.IPv6} {
+			if p.IsValid() {
+				m.subnets = append(m.subnets, p.Masked())
+			}
+		}
+		v.networks = append(v.networks, m)
 	}
 	for alias, target := range a.Links {
 		v.links[canonical(alias)] = canonical(target)
@@ -131,41 +139,45 @@ func (v *view) local(q dns.Question, resp *dns.Msg) bool {
 	if a, ok := reverseAddr(name); ok && q.Qtype == dns.TypePTR {
 		return v.pointer(a, q, resp)
 	}
-	addrs := v.resolve(name, q.Qtype == dns.TypeA)
-	if addrs == nil {
+	addrs, known := v.resolve(name, q.Qtype)
+	if !known {
 		return false
 	}
-	// A name of ours has no other records than these; above all no IPv6 address, which is no error.
-	if q.Qtype == dns.TypeA || q.Qtype == dns.TypeANY {
-		for _, a := range addrs {
+	// A name of ours has no other records than these; that it has none of a family is no error.
+	for _, a := range addrs {
+		switch {
+		case a.Is4() && (q.Qtype == dns.TypeA || q.Qtype == dns.TypeANY):
 			resp.Answer = append(resp.Answer, &dns.A{Hdr: header(q.Name, dns.TypeA), A: a.AsSlice()})
+		case a.Is6() && (q.Qtype == dns.TypeAAAA || q.Qtype == dns.TypeANY):
+			resp.Answer = append(resp.Answer, &dns.AAAA{Hdr: header(q.Name, dns.TypeAAAA), AAAA: a.AsSlice()})
 		}
 	}
 	return true
 }
 
-// resolve looks a name up: links first, then on each network in order, also as "name.network". Nil if nobody has it.
-func (v *view) resolve(name string, inTurn bool) []netip.Addr {
+// resolve looks a name up: links first, then on each network in order, also as "name.network"; false if
+// nobody has it.
+func (v *view) resolve(name string, qtype uint16) ([]netip.Addr, bool) {
 	if target, ok := v.links[name]; ok {
 		name = target
 	}
 	for _, m := range v.networks {
-		if addrs := v.names.lookup(m.network, name, inTurn); addrs != nil {
-			return addrs
+		if addrs, known := v.names.lookup(m.network, name, qtype); known {
+			return addrs, true
 		}
 		if short, ok := strings.CutSuffix(name, "."+canonical(m.network)); ok {
-			if addrs := v.names.lookup(m.network, short, inTurn); addrs != nil {
-				return addrs
+			if addrs, known := v.names.lookup(m.network, short, qtype); known {
+				return addrs, true
 			}
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // pointer answers a reverse lookup. Addresses of the attachment's own networks are known here or nowhere.
 func (v *view) pointer(a netip.Addr, q dns.Question, resp *dns.Msg) bool {
 	for _, m := range v.networks {
-		if !m.subnet.Contains(a) {
+		if !slices.ContainsFunc(m.subnets, func(p netip.Prefix) bool { return p.Contains(a) }) {
 			continue
 		}
 		if name := v.names.reverse(m.network, a); name != "" {
@@ -185,8 +197,11 @@ func header(name string, typ uint16) dns.RR_Header {
 // canonical is how names are compared: lower-case, without the last dot.
 func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// reverseAddr reads "4.3.2.1.in-addr.arpa".
+// reverseAddr reads "4.3.2.1.in-addr.arpa", and the same of IPv6.
 func reverseAddr(name string) (netip.Addr, bool) {
+	if nibbles, ok := strings.CutSuffix(name, ".ip6.arpa"); ok {
+		return reverseAddr6(nibbles)
+	}
 	digits, ok := strings.CutSuffix(name, ".in-addr.arpa")
 	parts := strings.Split(digits, ".")
 	if !ok || len(parts) != 4 {
@@ -194,4 +209,13 @@ func reverseAddr(name string) (netip.Addr, bool) {
 	}
 	a, err := netip.ParseAddr(strings.Join([]string{parts[3], parts[2], parts[1], parts[0]}, "."))
 	return a, err == nil
+}
+
+// reverseAddr6 reads the 32 digits of an address of IPv6, the last one first.
+func reverseAddr6(nibbles string) (netip.Addr, bool) {
+	digits := strings.Split(nibbles, ".")
+	slices.Reverse(digits)
+	var b [16]byte
+	n, err := hex.Decode(b[:], []byte(strings.Join(digits, "")[:min(32, len(nibbles))]))
+	return netip.AddrFrom16(b), err == nil && n == 16 && len(digits) == 32
 }

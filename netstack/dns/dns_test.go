@@ -104,6 +104,8 @@ func text(m *dns.Msg) string {
 		switch rr := rr.(type) {
 		case *dns.A:
 			out = append(out, rr.A.String())
+		case *dns.AAAA:
+			out = append(out, rr.AAAA.String())
 		case *dns.PTR:
 			out = append(out, rr.Ptr)
 		}
@@ -158,6 +160,54 @@ func on(networks ...string) []netstack.Endpoint {
 		out = append(out, netstack.Endpoint{Network: n})
 	}
 	return out
+}
+
+// Names have addresses of both families, each where there is one, and addresses of both lead back to names.
+func TestNames6(t *testing.T) {
+	if !nettest.OnHost(t) {
+		return
+	}
+	l := newLab(t, netstack.Network{Name: "dual", IPv6: true}, netstack.Network{Name: "six", IPv6: true, NoIPv4: true}, netstack.Network{Name: "four"})
+	l.upstream("127.0.0.2:53")
+	l.hostResolvers("127.0.0.2")
+	web := l.attach(netstack.Attachment{ID: "web", Names: []string{"web"}, Endpoints: on("dual", "six", "four")})
+	one := l.attach(netstack.Attachment{ID: "one", Names: []string{"one"}, Endpoints: on("dual")})
+	six := l.attach(netstack.Attachment{ID: "six", Names: []string{"six"}, Endpoints: on("six")})
+	four := l.attach(netstack.Attachment{ID: "four", Names: []string{"four"}, Endpoints: on("four")})
+	ip6 := func(a netstack.Attachment, i int) string { return a.Interfaces[i].IPv6.Addr().String() }
+	reverse := func(address string) string {
+		name, err := dns.ReverseAddr(address)
+		must(t, err)
+		return name
+	}
+	for _, c := range []struct {
+		name string
+		typ  uint16
+		want string
+	}{
+		{"one", dns.TypeA, ip(one, 0)},
+		{"one", dns.TypeAAAA, ip6(one, 0)},
+		{"one", dns.TypeANY, ip(one, 0) + " " + ip6(one, 0)},
+		{"six", dns.TypeA, ""},
+		{"six", dns.TypeAAAA, ip6(six, 0)},
+		{"four", dns.TypeA, ip(four, 0)},
+		{"four", dns.TypeAAAA, ""},
+		{reverse(ip6(one, 0)), dns.TypePTR, "one.dual."},
+		{reverse(ip6(six, 0)), dns.TypePTR, "six.six."},
+		{reverse(ip(four, 0)), dns.TypePTR, "four.four."},
+		{strings.Replace(reverse(ip6(one, 0)), "3.0", "e.e", 1), dns.TypePTR, "NXDOMAIN"},
+		{"1.ip6.arpa", dns.TypePTR, "198.51.100.7"}, // no address: asked outside
+	} {
+		l.expect(web, c.name, c.typ, c.want)
+	}
+	// replicas come in turn, in each family by itself
+	l.attach(netstack.Attachment{ID: "again", Names: []string{"one"}, Endpoints: on("dual")})
+	for _, typ := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		first := text(l.ask(web, "udp4", "one", typ))
+		if second := text(l.ask(web, "udp4", "one", typ)); first == second || len(strings.Fields(second)) != 2 {
+			t.Errorf("%q and then %q", first, second)
+		}
+	}
 }
 
 func TestNames(t *testing.T) {
@@ -402,21 +452,21 @@ func TestNamesAreFresh(t *testing.T) {
 		tmp := filepath.Join(dir, "net", ".tmp-a")
 		must(t, os.WriteFile(tmp, fmt.Appendf(nil, `{"names":["web"],"ipv4":"10.0.%d.%d"}`, i/250, i%250), 0o600))
 		must(t, os.Rename(tmp, file))
-		if got := n.lookup("net", "web", true); len(got) != 1 || got[0] != netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i % 250)}) {
+		if got, _ := n.lookup("net", "web", dns.TypeA); len(got) != 1 || got[0] != netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i % 250)}) {
 			t.Fatalf("round %d: %v", i, got)
 		}
 		must(t, os.Remove(file))
-		if got := n.lookup("net", "web", true); got != nil {
+		if got, _ := n.lookup("net", "web", dns.TypeA); got != nil {
 			t.Fatalf("round %d: still %v", i, got)
 		}
 	}
 	must(t, os.RemoveAll(filepath.Join(dir, "net")))
-	if got := n.lookup("net", "web", true); got != nil {
+	if got, _ := n.lookup("net", "web", dns.TypeA); got != nil {
 		t.Error(got)
 	}
 	must(t, n.watch("net")) // a network of the same name again
 	must(t, os.WriteFile(filepath.Join(dir, "net", "b.json"), []byte(`{"names":["web"],"ipv4":"10.0.0.1"}`), 0o600))
-	if got := n.lookup("net", "web", true); len(got) != 1 {
+	if got, _ := n.lookup("net", "web", dns.TypeA); len(got) != 1 {
 		t.Error(got)
 	}
 }
@@ -426,7 +476,7 @@ func FuzzHandle(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	v := view{names: n, networks: []membership{{"net", netip.MustParsePrefix("10.0.0.0/24")}}, links: map[string]string{}}
+	v := view{names: n, networks: []membership{{"net", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}}, links: map[string]string{}}
 	for _, q := range []string{"web.", "1.0.0.10.in-addr.arpa.", "example.com."} {
 		b, _ := new(dns.Msg).SetQuestion(q, dns.TypePTR).SetEdns0(1232, true).Pack()
 		f.Add(b)

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
@@ -74,27 +76,32 @@ func (n *names) watch(name string) error {
 	return nil
 }
 
-// lookup returns who has a name on a network, in rotating order if inTurn is set.
-func (n *names) lookup(network, name string, inTurn bool) []netip.Addr {
+// lookup returns the addresses of those who have a name on a network, for queries of one family only that family's and in
+// rotating order. known says that somebody has the name.
+func (n *names) lookup(network, name string, qtype uint16) (out []netip.Addr, known bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.drain()
 	net := n.networks[network]
 	if net == nil {
-		return nil
+		return nil, false
 	}
-	var out []netip.Addr
 	for file := range net.byName[name] {
-		out = append(out, net.records[file].IPv4)
+		r := net.records[file]
+		for _, a := range []netip.Addr{r.IPv4, r.IPv6} {
+			if known = true; a.IsValid() && (a.Is4() || qtype != dns.TypeA) && (a.Is6() || qtype != dns.TypeAAAA) {
+				out = append(out, a)
+			}
+		}
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
-	if inTurn && len(out) > 1 {
-		key := network + " " + name
+	if inTurn := qtype == dns.TypeA || qtype == dns.TypeAAAA; inTurn && len(out) > 1 {
+		key := network + " " + name + " " + strconv.Itoa(int(qtype))
 		at := n.turn[key] % len(out)
 		n.turn[key]++
 		out = slices.Concat(out[at:], out[:at])
 	}
-	return out
+	return out, known
 }
 
 // reverse returns the first name of the owner of an address on a network, "" if nobody is.
@@ -104,7 +111,7 @@ func (n *names) reverse(network string, a netip.Addr) string {
 	n.drain()
 	if net := n.networks[network]; net != nil {
 		for _, r := range net.records {
-			if r.IPv4 == a && len(r.Names) > 0 {
+			if (r.IPv4 == a || r.IPv6 == a) && len(r.Names) > 0 {
 				return r.Names[0]
 			}
 		}
@@ -174,7 +181,7 @@ func (net *network) read(dir, file string) {
 	}
 	delete(net.records, file)
 	var r netstack.NameRecord
-	if err := disk.ReadJSON(filepath.Join(dir, file), &r); err != nil || !r.IPv4.IsValid() {
+	if err := disk.ReadJSON(filepath.Join(dir, file), &r); err != nil || !r.IPv4.IsValid() && !r.IPv6.IsValid() {
 		return
 	}
 	net.records[file] = r

@@ -49,7 +49,8 @@ func New(stack *netstack.Stack, log *slog.Logger) (*Server, error) {
 // in its namespace leads to them, so that no query is lost that is asked afterwards. Serving an attachment again, as after
 // its restart, replaces what was.
 func (s *Server) Serve(ctx context.Context, id string) error {
-	s.Stop(id)
+	// The old sockets stay open until the new ones are there, so that a query is always answered: networks of a running pod may
+	// have changed.
 	socks, err := s.stack.ListenDNS(ctx, id)
 	if err != nil {
 		return err

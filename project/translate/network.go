@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
@@ -37,7 +38,12 @@ func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Net
 	}
 	at := "networks." + key
 	out.Spec.Internal = n.Internal
-	err := compose.Join(networkDriver(&out.Spec, at, n), networkFamilies(at, n), subnets(&out.Spec, at+".ipam", n.Ipam))
+	out.Spec.IPv6 = n.EnableIPv6 != nil && *n.EnableIPv6
+	out.Spec.NoIPv4 = n.EnableIPv4 != nil && !*n.EnableIPv4
+	if out.Spec.NoIPv4 && !out.Spec.IPv6 {
+		return out, compose.Invalid(at+".enable_ipv4", "without IPv4 the network needs IPv6").WithHint("add enable_ipv6: true")
+	}
+	err := compose.Join(networkDriver(&out.Spec, at, n), subnets(&out.Spec, at+".ipam", n.Ipam))
 	if err != nil {
 		return out, err
 	}
@@ -47,36 +53,42 @@ func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Net
 	return out, nil
 }
 
+// noDrivers are docker's drivers that are no plugins of CNI.
+var noDrivers = map[string]string{
+	"overlay": "it is for a cluster", "host": "use network_mode: host", "none": "use network_mode: none", "null": "use network_mode: none",
+}
+
 func networkDriver(spec *netstack.Network, at string, n types.NetworkConfig) error {
-	switch n.Driver {
-	case "", "bridge":
-	default:
-		return compose.NotServed(at+".driver", fmt.Sprintf("%q", n.Driver), "leave the driver out for a bridge")
+	if hint, ok := noDrivers[n.Driver]; ok {
+		return compose.NotServed(at+".driver", fmt.Sprintf("%q", n.Driver), hint)
+	}
+	if n.Driver != "bridge" {
+		spec.Driver = n.Driver
 	}
 	for _, opt := range slices.Sorted(maps.Keys(n.DriverOpts)) {
-		value := n.DriverOpts[opt]
+		value, name := n.DriverOpts[opt], opt
+		if opt == "mtu" && spec.Driver == "" {
+			name = mtuOption
+		}
 		key := at + ".driver_opts." + opt
-		if opt != "com.docker.network.driver.mtu" && opt != "mtu" {
+		switch err := netstack.CheckOption(spec.Driver, name, value); {
+		case errdefs.IsNotImplemented(err):
 			return compose.NotServed(key, "", "")
+		case err != nil:
+			return compose.Invalid(key, "%v", err)
+		case name == mtuOption:
+			spec.MTU, _ = strconv.Atoi(value)
+		default:
+			if spec.Options == nil {
+				spec.Options = map[string]string{}
+			}
+			spec.Options[name] = value
 		}
-		mtu, err := strconv.Atoi(value)
-		if err != nil || mtu < 68 || mtu > 65535 {
-			return compose.Invalid(key, "%q is no MTU between 68 and 65535", value)
-		}
-		spec.MTU = mtu
 	}
 	return nil
 }
 
-func networkFamilies(at string, n types.NetworkConfig) error {
-	if n.EnableIPv6 != nil && *n.EnableIPv6 {
-		return compose.NotServed(at+".enable_ipv6", "", "")
-	}
-	if n.EnableIPv4 != nil && !*n.EnableIPv4 {
-		return compose.NotServed(at+".enable_ipv4", "a network without IPv4", "")
-	}
-	return nil
-}
+const mtuOption = "com.docker.network.driver.mtu"
 
 func subnets(spec *netstack.Network, at string, ipam types.IPAMConfig) error {
 	if ipam.Driver != "" && ipam.Driver != "default" && ipam.Driver != "host-local" {
@@ -92,8 +104,18 @@ func subnets(spec *netstack.Network, at string, ipam types.IPAMConfig) error {
 		}
 		spec.Subnets = append(spec.Subnets, s)
 	}
-	if len(spec.Subnets) > 1 {
-		return compose.NotServed(at+".config", "more than one subnet", "")
+	seen := map[bool]bool{}
+	for i, s := range spec.Subnets {
+		v6, key := s.CIDR.Addr().Is6(), fmt.Sprintf("%s.config[%d]", at, i)
+		switch {
+		case seen[v6]:
+			return compose.NotServed(at+".config", "more than one subnet of a family", "")
+		case v6 && !spec.IPv6:
+			return compose.Invalid(key, "an IPv6 subnet needs IPv6").WithHint("add enable_ipv6: true to the network")
+		case !v6 && spec.NoIPv4:
+			return compose.Invalid(key, "an IPv4 subnet needs IPv4, which enable_ipv4 turns off")
+		}
+		seen[v6] = true
 	}
 	return nil
 }
@@ -102,10 +124,7 @@ func subnet(at string, pool *types.IPAMPool) (s netstack.Subnet, err error) {
 	if s.CIDR, err = netip.ParsePrefix(pool.Subnet); err != nil {
 		return s, compose.Invalid(at+".subnet", "%q is no subnet such as 10.5.0.0/24", pool.Subnet)
 	}
-	if !s.CIDR.Addr().Is4() {
-		return s, compose.NotServed(at+".subnet", "IPv6", "")
-	}
-	if s.CIDR.Bits() > 30 {
+	if s.CIDR.Bits() > s.CIDR.Addr().BitLen()-2 {
 		return s, compose.Invalid(at+".subnet", "%s has no room for containers", s.CIDR)
 	}
 	if s.CIDR != s.CIDR.Masked() {
@@ -139,13 +158,20 @@ func subnet(at string, pool *types.IPAMPool) (s netstack.Subnet, err error) {
 // within parses an address that must be one of a subnet's own.
 func within(key, text string, cidr netip.Prefix) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
-	if err != nil || !a.Is4() {
-		return a, compose.Invalid(key, "%q is no IPv4 address", text)
+	if err != nil || a.Is4() != cidr.Addr().Is4() {
+		return a, compose.Invalid(key, "%q is no %s address", text, familyName(cidr.Addr().Is6()))
 	}
 	if !cidr.Contains(a) || a == cidr.Addr() {
 		return a, compose.Invalid(key, "%s is no address of %s", a, cidr)
 	}
 	return a, nil
+}
+
+func familyName(v6 bool) string {
+	if v6 {
+		return "IPv6"
+	}
+	return "IPv4"
 }
 
 // network translates how a service reaches the network.

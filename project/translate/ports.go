@@ -62,13 +62,10 @@ func hostIP(at, text string) (netip.Addr, error) {
 	if err != nil {
 		return ip, compose.Invalid(at, "host address %q is none", text)
 	}
-	if !ip.Is4() {
-		return ip, compose.NotServed(at, "IPv6 address "+text, "publish on an IPv4 address")
+	if ip.Zone() != "" {
+		return ip, compose.NotServed(at, "an address with a zone", "leave the zone out")
 	}
-	if ip.IsUnspecified() {
-		return netip.Addr{}, nil
-	}
-	return ip, nil
+	return ip.Unmap(), nil
 }
 
 // hostPorts parses "", "8080" and "8080-8090"; end is 0 unless it is a range.
@@ -145,7 +142,7 @@ func portConflicts(s project.Service, taken map[string][]claim) error {
 		}
 		at := fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)
 		for _, other := range taken[at] {
-			if other.ip == p.HostIP || !other.ip.IsValid() || !p.HostIP.IsValid() {
+			if netstack.Overlap(other.ip, p.HostIP) {
 				return compose.Invalid(key, "host port %s is published by service %q too", at, other.service)
 			}
 		}
@@ -163,14 +160,16 @@ func portText(p netstack.Port) string {
 
 func addressConflicts(s project.Service, taken map[string][]claim) error {
 	for _, e := range s.Pod.Network.Endpoints {
-		if !e.IPv4.IsValid() {
-			continue
+		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
+			if !a.IsValid() {
+				continue
+			}
+			at := e.Network + " " + a.String()
+			if others := taken[at]; len(others) > 0 {
+				return compose.Invalid("services."+s.Name+".networks", "address %s is that of service %q too", a, others[0].service)
+			}
+			taken[at] = []claim{{service: s.Name}}
 		}
-		at := e.Network + " " + e.IPv4.String()
-		if others := taken[at]; len(others) > 0 {
-			return compose.Invalid("services."+s.Name+".networks", "address %s is that of service %q too", e.IPv4, others[0].service)
-		}
-		taken[at] = []claim{{service: s.Name}}
 	}
 	return nil
 }

@@ -1,0 +1,129 @@
+package netstack
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// finishInside completes the namespace of r, in which the caller is, once all interfaces are there: further addresses, settings
+// of interfaces, and the default routes. It may be repeated.
+func finishInside(r record, networks []Network) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	for i, e := range r.Endpoints {
+		if err := finishEndpoint(h, e, networks[i], r.ifName(i)); err != nil {
+			return fmt.Errorf("network %q: %w", e.Network, err)
+		}
+	}
+	for _, v6 := range families {
+		if err := setRoute(h, r, v6); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Prefix lengths of link-local addresses, as docker has them.
+const (
+	linkLocalBits4 = 16
+	linkLocalBits6 = 64
+)
+
+func finishEndpoint(h *netlink.Handle, e Endpoint, n Network, ifname string) error {
+	if len(e.LinkLocal) > 0 {
+		link, err := h.LinkByName(ifname)
+		if err != nil {
+			return err
+		}
+		for _, a := range e.LinkLocal {
+			bits := linkLocalBits4
+			if a.Is6() {
+				bits = linkLocalBits6
+				if err := ipv6Sysctls(ifname, true); err != nil {
+					return err
+				}
+			}
+			if err := h.AddrReplace(link, address(netip.PrefixFrom(a, bits))); err != nil {
+				return fmt.Errorf("link-local address %s: %w", a, err)
+			}
+		}
+	}
+	if list := e.Options[endpointSysctls]; list != "" {
+		settings, err := parseSysctls(list, ifname)
+		if err != nil {
+			return err
+		}
+		for _, s := range settings {
+			if err := setSysctl(s.key, s.value, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// setRoute makes the default route of a family be the one of the endpoint that comes first, if it is known.
+func setRoute(h *netlink.Handle, r record, v6 bool) error {
+	best := -1
+	for i, w := range r.Ways {
+		if w.of(v6).IsValid() && (best < 0 || r.Endpoints[i].GwPriority > r.Endpoints[best].GwPriority) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	link, err := h.LinkByName(r.ifName(best))
+	if err != nil {
+		return err
+	}
+	want := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IP(r.Ways[best].of(v6).AsSlice())}
+	family := netlink.FAMILY_V4
+	if v6 {
+		family = netlink.FAMILY_V6
+	}
+	routes, err := dump(func() ([]netlink.Route, error) { return h.RouteList(nil, family) })
+	if err != nil {
+		return err
+	}
+	stands := false
+	for _, old := range routes {
+		switch {
+		case old.Dst != nil && old.Dst.IP != nil && !isDefault(old.Dst):
+		case old.LinkIndex == want.LinkIndex && old.Gw.Equal(want.Gw):
+			stands = true
+		default: // that of a plugin, or of an endpoint that came first before
+			if err := h.RouteDel(&old); err != nil && !isGone(err) {
+				return fmt.Errorf("default route by %s: %w", old.Gw, err)
+			}
+		}
+	}
+	if stands {
+		return nil
+	}
+	if err := h.RouteAdd(want); err != nil {
+		return fmt.Errorf("default route by %s: %w", want.Gw, err)
+	}
+	return nil
+}
+
+func isDefault(n *net.IPNet) bool {
+	ones, _ := n.Mask.Size()
+	return ones == 0
+}
+
+// isolate keeps the host's end of an interface from its neighbours on the bridge.
+func isolate(hostIf string) error {
+	link, err := netlink.LinkByName(hostIf)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetIsolated(link, true)
+}

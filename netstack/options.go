@@ -1,0 +1,254 @@
+package netstack
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+// Driver options that are served, by docker's names. Those of bridges:
+const (
+	optionMTU        = "com.docker.network.driver.mtu"
+	optionBridge     = "com.docker.network.bridge.name"
+	optionICC        = "com.docker.network.bridge.enable_icc"
+	optionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	optionBinding    = "com.docker.network.bridge.host_binding_ipv4"
+	optionMode4      = "com.docker.network.bridge.gateway_mode_ipv4"
+	optionMode6      = "com.docker.network.bridge.gateway_mode_ipv6"
+	optionPrefix     = "com.docker.network.container_iface_prefix"
+)
+
+// Options of an endpoint, by docker's names.
+const (
+	endpointSysctls = "com.docker.network.endpoint.sysctls"
+	endpointIfName  = "com.docker.network.endpoint.ifname"
+)
+
+func invalidf(format string, args ...any) error {
+	return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(format, args...))
+}
+
+// checks of the options of bridges.
+var bridgeOptions = map[string]func(value string) error{
+	optionMTU:        checkMTU,
+	optionBridge:     CheckInterfaceName,
+	optionICC:        checkBool,
+	optionMasquerade: checkBool,
+	optionPrefix: func(v string) error {
+		if v == "" || len(v) > 11 {
+			return invalidf("%q is no beginning of an interface's name: want 1 to 11 characters", v)
+		}
+		return CheckInterfaceName(v)
+	},
+	optionBinding: func(v string) error {
+		if a, err := netip.ParseAddr(v); err != nil || !a.Is4() {
+			return invalidf("%q is no IPv4 address", v)
+		}
+		return nil
+	},
+	optionMode4: checkMode,
+	optionMode6: checkMode,
+}
+
+// CheckOption says why a network of driver cannot have a driver option: errdefs.IsNotImplemented for one that is not served,
+// errdefs.IsInvalidArgument for a bad value. Plugins that podc executes get whatever options they are given but for macvlan and
+// ipvlan, whose options are docker's.
+func CheckOption(driver, key, value string) error {
+	known := bridgeOptions
+	switch driver {
+	case "", "bridge":
+	case "macvlan", "ipvlan":
+		known = map[string]func(string) error{"parent": CheckInterfaceName, driver + "_mode": checkAny, optionMTU: checkMTU, optionPrefix: bridgeOptions[optionPrefix]}
+	default:
+		return nil
+	}
+	check, ok := known[key]
+	if !ok {
+		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver option %q is not served (served: %s)", key, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+	}
+	if err := check(value); err != nil {
+		return invalidf("driver option %s: %v", key, err)
+	}
+	return nil
+}
+
+// CheckEndpointOption says why an endpoint cannot have a driver option, as CheckOption does.
+func CheckEndpointOption(key, value string) error {
+	switch key {
+	case endpointIfName:
+		return CheckInterfaceName(value)
+	case endpointSysctls:
+		_, err := parseSysctls(value, "eth0")
+		return err
+	}
+	return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver option %q is not served (served: %s, %s)", key, endpointIfName, endpointSysctls))
+}
+
+func checkAny(string) error { return nil }
+
+func checkBool(v string) error {
+	if _, err := strconv.ParseBool(v); err != nil {
+		return invalidf("%q is neither true nor false", v)
+	}
+	return nil
+}
+
+func checkMTU(v string) error {
+	if mtu, err := strconv.Atoi(v); err != nil || mtu < 68 || mtu > 65535 {
+		return invalidf("%q is no MTU between 68 and 65535", v)
+	}
+	return nil
+}
+
+// CheckInterfaceName holds a name to the kernel's rules.
+func CheckInterfaceName(v string) error {
+	if v == "" || len(v) > 15 || v == "." || v == ".." || v == "lo" || strings.ContainsAny(v, "/: \t\n%") {
+		return invalidf("%q is no interface name: want at most 15 characters without blanks, \"/\", \":\" and \"%%\"", v)
+	}
+	return nil
+}
+
+func checkMode(v string) error {
+	if v != "nat" && v != "routed" {
+		return invalidf("%q is neither nat nor routed", v)
+	}
+	return nil
+}
+
+// sysctl is a kernel setting inside a pod's namespace: the path below /proc/sys/net and its value.
+type sysctl struct{ key, value string }
+
+// parseSysctls reads docker's list "net.ipv4.conf.IFNAME.log_martians=1,..." for an interface. Only settings of the interface
+// itself are taken.
+func parseSysctls(list, ifname string) ([]sysctl, error) {
+	var out []sysctl
+	for _, s := range strings.Split(list, ",") {
+		key, value, ok := strings.Cut(strings.TrimSpace(s), "=")
+		f := strings.Split(key, ".")
+		if !ok || len(f) != 5 || f[0] != "net" || f[1] != "ipv4" && f[1] != "ipv6" && f[1] != "mpls" || f[3] != "IFNAME" ||
+			strings.ContainsRune(key, '/') {
+			return nil, invalidf("%q is no setting of the interface such as net.ipv4.conf.IFNAME.log_martians=1", s)
+		}
+		f[3] = ifname
+		out = append(out, sysctl{strings.Join(f[1:], "/"), value})
+	}
+	return out, nil
+}
+
+func (n Network) boolOption(key string, missing bool) bool {
+	v, err := strconv.ParseBool(n.Options[key])
+	if err != nil {
+		return missing
+	}
+	return v
+}
+
+// isolated reports whether pods of n may not talk to each other.
+func (n Network) isolated() bool { return !n.boolOption(optionICC, true) }
+
+// routed reports whether the addresses of n are reached from outside as they are, rather than translated.
+func (n Network) routed(v6 bool) bool {
+	if v6 {
+		return n.Options[optionMode6] == "routed"
+	}
+	return n.Options[optionMode4] == "routed"
+}
+
+// masquerades reports whether what leaves n has the host's address.
+func (n Network) masquerades(v6 bool) bool {
+	return n.boolOption(optionMasquerade, true) && !n.routed(v6)
+}
+
+// binding is the host's address of published ports that ask for none; zero: all.
+func (n Network) binding() netip.Addr {
+	a, _ := netip.ParseAddr(n.Options[optionBinding])
+	if a.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// ifPrefix is how the names of the pods' interfaces begin.
+func (n Network) ifPrefix() string {
+	if p := n.Options[optionPrefix]; p != "" {
+		return p
+	}
+	return "eth"
+}
+
+// check refuses what cannot be served, before anything is made.
+func (e Endpoint) check() error {
+	if e.MAC != "" {
+		if _, err := net.ParseMAC(e.MAC); err != nil {
+			return invalidf("%q is no MAC address", e.MAC)
+		}
+	}
+	if e.IPv4.IsValid() && !e.IPv4.Is4() {
+		return invalidf("%s is no IPv4 address", e.IPv4)
+	}
+	if e.IPv6.IsValid() && (!e.IPv6.Is6() || e.IPv6.Is4In6()) {
+		return invalidf("%s is no IPv6 address", e.IPv6)
+	}
+	for _, a := range e.LinkLocal {
+		if !a.IsLinkLocalUnicast() {
+			return invalidf("%s is no link-local address: want one of 169.254.0.0/16 or fe80::/10", a)
+		}
+	}
+	if e.Interface != "" {
+		if err := CheckInterfaceName(e.Interface); err != nil {
+			return err
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(e.Options)) {
+		if err := CheckEndpointOption(k, e.Options[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantedName is the interface's name that e asks for, "" if it asks for none.
+func (e Endpoint) wantedName() string {
+	if e.Interface != "" {
+		return e.Interface
+	}
+	return e.Options[endpointIfName]
+}
+
+// satisfies reports whether e, as it was attached, is what want asks for.
+func (e Endpoint) satisfies(want Endpoint) bool {
+	return e.Network == want.Network && e.IPv4 == want.IPv4 && e.IPv6 == want.IPv6 && e.MAC == want.MAC &&
+		e.GwPriority == want.GwPriority && (want.wantedName() == "" || e.Interface == want.wantedName()) &&
+		slices.Equal(e.Aliases, want.Aliases) && slices.Equal(e.LinkLocal, want.LinkLocal) && maps.Equal(e.Options, want.Options)
+}
+
+// nameInterfaces gives every endpoint of a its interface's name: those asked for, else the first free number.
+func nameInterfaces(endpoints []Endpoint, networks []Network) error {
+	taken := map[string]string{}
+	for i := range endpoints {
+		e := &endpoints[i]
+		if e.Interface = e.wantedName(); e.Interface == "" {
+			continue
+		}
+		if other := taken[e.Interface]; other != "" {
+			return invalidf("interface name %s is asked for on networks %q and %q", e.Interface, other, e.Network)
+		}
+		taken[e.Interface] = e.Network
+	}
+	for i := range endpoints {
+		e := &endpoints[i]
+		for n := 0; e.Interface == ""; n++ {
+			name := fmt.Sprintf("%s%d", networks[i].ifPrefix(), n)
+			if taken[name] == "" {
+				e.Interface, taken[name] = name, e.Network
+			}
+		}
+	}
+	return nil
+}
