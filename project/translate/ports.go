@@ -62,9 +62,6 @@ func hostIP(at, text string) (netip.Addr, error) {
 	if err != nil {
 		return ip, compose.Invalid(at, "host address %q is none", text)
 	}
-	if ip.Zone() != "" {
-		return ip, compose.NotServed(at, "an address with a zone", "leave the zone out")
-	}
 	return ip.Unmap(), nil
 }
 

@@ -45,7 +45,6 @@ func TestRefusals(t *testing.T) {
 		{name: "scale of nobody", yaml: web, setup: "scale wbe=2", want: `cannot scale "wbe": no such service`},
 		{name: "target port", yaml: web + "    ports: [{target: 0}]\n", want: "compose.yaml:4: services.web.ports[0]: container port 0 is not between 1 and 65535"},
 		{name: "sctp", yaml: web + "    ports: [\"80:80/sctp\"]\n", want: "compose.yaml:4: services.web.ports[0]: protocol sctp: not served yet by this version of podc"},
-		{name: "port on a zone", yaml: web + "    ports: [{target: 80, host_ip: \"fe80::1%eth0\"}]\n", want: "compose.yaml:4: services.web.ports[0]: an address with a zone: not served yet by this version of podc", hint: "leave the zone out"},
 		{name: "host port twice on IPv6", yaml: web + "    ports: [\"80:80\"]\n  b: {image: x, ports: [\"[::1]:80:8080\"]}\n", want: `compose.yaml:4: services.web.ports: host port 80/tcp is published by service "b" too`},
 		{name: "expose", yaml: web + "    expose: [\"80/foo\"]\n", want: `compose.yaml:4: services.web.expose[0]: protocol "foo" is none of tcp, udp, sctp`},
 		{name: "restart", yaml: web + "    restart: sometimes\n", want: `compose.yaml:4: services.web.restart: "sometimes" is none of no, always, on-failure, unless-stopped`},
