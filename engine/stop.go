@@ -22,6 +22,11 @@ const (
 // StopPod ends a pod: its stop signal, its grace period (or timeout, if given; 0 means SIGKILL at once), then SIGKILL. It
 // returns when the end is on record and cleared away. A pod that does not run is only kept from restarting.
 func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duration) error {
+	return e.StopPodBy(ctx, name, "", timeout)
+}
+
+// StopPodBy is StopPod with another signal than the pod's own, which an empty one stands for.
+func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *time.Duration) error {
 	var init, conmon process
 	var grace time.Duration
 	var stopped *pod
@@ -39,7 +44,7 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 		stopped, init, conmon = p, p.state.Init, p.state.Conmon
 		var sig unix.Signal
 		var err error
-		if sig, grace, err = p.stopWay(timeout); err != nil {
+		if sig, grace, err = p.stopWay(signal, timeout); err != nil {
 			return err
 		}
 		p.state.Halting = true
@@ -69,7 +74,7 @@ func signalAttribute(sig unix.Signal) map[string]string {
 	return map[string]string{"signal": strconv.Itoa(int(sig))}
 }
 
-func (p *pod) stopWay(timeout *time.Duration) (unix.Signal, time.Duration, error) {
+func (p *pod) stopWay(signal string, timeout *time.Duration) (unix.Signal, time.Duration, error) {
 	grace := defaultGrace
 	if g := p.Spec.Container.StopGrace; g != nil {
 		grace = *g
@@ -80,7 +85,7 @@ func (p *pod) stopWay(timeout *time.Duration) (unix.Signal, time.Duration, error
 	if grace == 0 {
 		return unix.SIGKILL, 0, nil
 	}
-	sig, err := parseSignal(or(p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
+	sig, err := parseSignal(or(signal, p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
 	return sig, grace, err
 }
 
@@ -190,7 +195,7 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 		if p.state.Status != StatusRunning {
 			return fmt.Errorf("it is not running: %w", errdefs.ErrFailedPrecondition)
 		}
-		stop, _, err := p.stopWay(nil)
+		stop, _, err := p.stopWay("", nil)
 		ends := err == nil && (s == unix.SIGKILL || s == stop)
 		if ends {
 			p.state.Stopping = true

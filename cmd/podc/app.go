@@ -69,6 +69,7 @@ var commands = []struct {
 	{"plan", planCommand},
 	{"viz", vizCommand},
 	{"version", versionCommand},
+	{"container", containerCommand},
 	{"image", imageCommand},
 	{"load", loadCommand},
 	{"ls", lsCommand},

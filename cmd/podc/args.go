@@ -140,7 +140,7 @@ func (p *argParser) operandsAfterDashes() error {
 func (p *argParser) word(w string) error {
 	if p.leaf() {
 		p.operands = append(p.operands, w)
-		if slices.Contains(stopsAtFirst, p.path[0]) {
+		if slices.Contains(stopsAtFirst, p.path[len(p.path)-1]) {
 			p.operands = append(p.operands, p.rest...)
 			p.rest = nil
 		}

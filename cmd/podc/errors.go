@@ -54,15 +54,28 @@ func (s silent) Unwrap() error { return s.class }
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
 var later = []string{"attach", "build", "bridge", "commit", "cp", "create", "export",
 	"publish", "pull", "push", "scale", "watch",
-	"container", "secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
+	"secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
+
+// never names commands of docker that podc will not have, and why.
+var never = map[string]string{
+	"container rename": "a container's name is where its files lie: create it anew under the other name",
+	"container update": "what a container is does not change: change the compose file and run \"podc up\"",
+}
 
 func unknownCommand(program string, path []string) error {
+	name := strings.Join(path, " ")
+	if why := never[name]; why != "" {
+		return fmt.Errorf("%w\"%s %s\" is not available: %s", silent{errdefs.ErrNotImplemented}, program, name, why)
+	}
+	if path[0] == "container" && len(path) == 2 && slices.Contains(later, path[1]) {
+		return fmt.Errorf("%w\"%s %s\" is not available yet", silent{errdefs.ErrNotImplemented}, program, name)
+	}
 	if len(path) == 1 && slices.Contains(later, path[0]) {
 		return fmt.Errorf("%w\"%s %s\" is not available yet", silent{errdefs.ErrNotImplemented}, program, path[0])
 	}
-	err := usage("unknown %s command: %q", program, strings.Join(path, " "))
+	err := usage("unknown %s command: %q", program, name)
 	if program == standaloneName { // in docker's words
-		err = usage("unknown docker command: %q", "compose "+strings.Join(path, " "))
+		err = usage("unknown docker command: %q", "compose "+name)
 	}
 	return withHint(err, "see %s --help", strings.Join(append([]string{program}, path[:len(path)-1]...), " "))
 }

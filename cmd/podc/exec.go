@@ -81,6 +81,11 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 	if err != nil {
 		return err
 	}
+	return s.execIn(ctx, pod, opt)
+}
+
+// execIn is exec in a container that is known already.
+func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) error {
 	argv, process, err := s.engine.ExecCommand(ctx, pod.Spec.Name, engine.ExecOptions{
 		Args: opt.command, Env: withValues(opt.env, s.con.env), User: opt.user, WorkingDir: opt.workdir,
 		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged,

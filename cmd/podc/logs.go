@@ -39,16 +39,8 @@ func logsCommand(con *console) *cli.Command {
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
 			opt := logsOptions{services: c.Args().Slice(), index: c.Int("index")}
-			opt.read.Follow = c.Bool("follow")
-			now := time.Now()
 			var err error
-			if opt.read.Since, err = parseTime("since", c.String("since"), now); err != nil {
-				return err
-			}
-			if opt.read.Until, err = parseTime("until", c.String("until"), now); err != nil {
-				return err
-			}
-			if opt.read.Tail, err = parseTail(c.String("tail")); err != nil {
+			if opt.read, err = logOptions(c, time.Now()); err != nil {
 				return err
 			}
 			if opt.index != 0 && len(opt.services) != 1 {
@@ -57,6 +49,19 @@ func logsCommand(con *console) *cli.Command {
 			return s.logs(c.Context, opt)
 		}),
 	}
+}
+
+// logOptions reads --follow, --since, --until and --tail.
+func logOptions(c *cli.Context, now time.Time) (opt engine.LogOptions, err error) {
+	opt.Follow = c.Bool("follow")
+	if opt.Since, err = parseTime("since", c.String("since"), now); err != nil {
+		return opt, err
+	}
+	if opt.Until, err = parseTime("until", c.String("until"), now); err != nil {
+		return opt, err
+	}
+	opt.Tail, err = parseTail(c.String("tail"))
+	return opt, err
 }
 
 // parseTail reads --tail; -1 is all.

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+)
+
+// containerCommand has docker's verbs for single containers, of whatever project, by name, id, or the beginning of an id.
+func containerCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "container", Usage: "manage containers by name or id",
+		Subcommands: []*cli.Command{
+			containerListCommand(con), containerInspectCommand(con), containerStartCommand(con), containerStopCommand(con),
+			containerRestartCommand(con), containerKillCommand(con), containerPauseCommand(con), containerUnpauseCommand(con),
+			containerWaitCommand(con), containerRemoveCommand(con), containerPruneCommand(con), containerExecCommand(con),
+			containerLogsCommand(con), containerPortCommand(con),
+		},
+	}
+}
+
+// container finds a container by its name, its id or the beginning of that.
+func (s *session) container(arg string) (engine.Pod, error) {
+	p, err := s.engine.Pod(strings.TrimPrefix(arg, "/"))
+	if errdefs.IsNotFound(err) {
+		err = fmt.Errorf("%wno such container: %s", silent{errdefs.ErrNotFound}, arg)
+	}
+	return p, err
+}
+
+// atOnce is how many containers a command works on at the same time.
+const atOnce = 50
+
+// eachContainer does something with every container named, many at once, prints what docker prints, the argument, and goes on
+// after errors, which it joins.
+func (s *session) eachContainer(c *cli.Context, do func(context.Context, engine.Pod) error) error {
+	if err := needArgs(c, 1); err != nil {
+		return err
+	}
+	args := c.Args().Slice()
+	errs := make([]error, len(args))
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, arg := range args {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			p, err := s.container(arg)
+			if err == nil {
+				err = do(c.Context, p)
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	for i, arg := range args {
+		if errs[i] == nil {
+			fmt.Fprintln(s.con.out, arg)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// refused are flags of docker that podc does not have, and why.
+type refused map[string]string
+
+// flags makes them known, so that they are refused by name.
+func (r refused) flags() []cli.Flag {
+	var flags []cli.Flag
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		name, short, _ := strings.Cut(name, ",")
+		f := text(name, "")
+		if short != "" {
+			f = text(name, "", short)
+		}
+		flags = append(flags, hidden(f))
+	}
+	return flags
+}
+
+// check refuses those that are given.
+func (r refused) check(c *cli.Context) error {
+	for _, key := range slices.Sorted(maps.Keys(r)) {
+		if name, _, _ := strings.Cut(key, ","); c.IsSet(name) {
+			return fmt.Errorf("%w--%s is not available: %s", silent{errdefs.ErrNotImplemented}, name, r[key])
+		}
+	}
+	return nil
+}

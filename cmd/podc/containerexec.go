@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+func containerExecCommand(con *console) *cli.Command {
+	no := refused{"detach-keys": "an exec is left by ending it"}
+	return &cli.Command{
+		Name: "exec", Usage: "run a command in a running container", ArgsUsage: "CONTAINER COMMAND [ARG...]",
+		Flags: append([]cli.Flag{
+			toggle("detach", "do not wait for the command", "d"),
+			list("env", "environment variable, `NAME=VALUE` or NAME, repeatable", "e"),
+			list("env-file", "`FILE` with environment variables, repeatable"),
+			toggle("interactive", "pass the standard input on", "i"),
+			toggle("privileged", "give the command all capabilities"),
+			toggle("tty", "with a terminal", "t"),
+			text("user", "run as `USER[:GROUP]`", "u"),
+			text("workdir", "run in `DIR`", "w"),
+		}, no.flags()...),
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := no.check(c); err != nil {
+				return err
+			}
+			if err := needArgs(c, 2); err != nil {
+				return err
+			}
+			if c.Bool("tty") && c.Bool("interactive") && !con.inTTY {
+				return usage("the standard input is no terminal: --tty cannot be used with --interactive")
+			}
+			env, err := envFiles(con.dir, c.StringSlice("env-file"))
+			if err != nil {
+				return err
+			}
+			p, err := s.container(c.Args().First())
+			if err != nil {
+				return err
+			}
+			return s.execIn(c.Context, p, execOptions{
+				command: c.Args().Tail(), detach: c.Bool("detach"), interactive: c.Bool("interactive"),
+				env: append(env, c.StringSlice("env")...), noTTY: !c.Bool("tty"), privileged: c.Bool("privileged"),
+				user: c.String("user"), workdir: c.String("workdir"),
+			})
+		}),
+	}
+}
+
+// envFiles reads docker's files of variables: NAME=VALUE or NAME a line, taken as they stand; "#" begins a comment.
+func envFiles(dir string, paths []string) ([]string, error) {
+	var env []string
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the variables of --env-file: %w", err)
+		}
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			if line := strings.TrimLeft(lines.Text(), " \t"); line != "" && !strings.HasPrefix(line, "#") {
+				env = append(env, line)
+			}
+		}
+		f.Close()
+		if lines.Err() != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", path, lines.Err())
+		}
+	}
+	return env, nil
+}

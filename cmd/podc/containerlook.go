@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/dockerapi"
+	"podc.example/podc/engine"
+)
+
+func containerInspectCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "inspect", Usage: "show all about containers", ArgsUsage: "CONTAINER...",
+		Flags: []cli.Flag{
+			text("format", "json or a Go template (`FORMAT`)", "f"),
+			toggle("size", "the size of its files too", "s"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 1); err != nil {
+				return err
+			}
+			return inspectEach(con, c, func(arg string) (dockerapi.Container, error) {
+				p, err := s.container(arg)
+				if err != nil {
+					return dockerapi.Container{}, err
+				}
+				facts, err := s.factsOf(p)
+				if err == nil && c.Bool("size") {
+					facts.Size, err = s.sizeOf(c.Context, p)
+				}
+				return dockerapi.InspectContainer(facts), err
+			})
+		}),
+	}
+}
+
+// factsOf gathers what is to be known of a container.
+func (s *session) factsOf(p engine.Pod) (dockerapi.ContainerFacts, error) {
+	facts := dockerapi.ContainerFacts{Pod: p, Details: s.engine.Details(p), VolumePath: s.engine.Volumes().Path}
+	if p.Spec.Network.Mode == engine.NetworkPod {
+		if shared, err := s.engine.Pod(p.Spec.Network.Pod); err == nil {
+			facts.SharedID = shared.ID
+		}
+	}
+	var err error
+	facts.Networks, err = s.engine.Network().Networks()
+	return facts, err
+}
+
+func containerLogsCommand(con *console) *cli.Command {
+	no := refused{"details": "podc keeps no attributes of log lines"}
+	return &cli.Command{
+		Name: "logs", Usage: "show the output of a container", ArgsUsage: "CONTAINER",
+		Flags: append([]cli.Flag{
+			toggle("follow", "go on as output comes", "f"),
+			text("since", "only lines after `TIME`: RFC 3339, seconds since 1970, or relative (42m)"),
+			text("until", "only lines before `TIME`"),
+			textOr("tail", "all", "only the last `N` lines", "n"),
+			toggle("timestamps", "a time before each line", "t"),
+		}, no.flags()...),
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := no.check(c); err != nil {
+				return err
+			}
+			if c.NArg() != 1 {
+				return usage("logs needs one argument: CONTAINER")
+			}
+			read, err := logOptions(c, time.Now())
+			if err != nil {
+				return err
+			}
+			p, err := s.container(c.Args().First())
+			if err != nil {
+				return err
+			}
+			printer := newLogPrinter(con, logStyle{timestamps: c.Bool("timestamps"), color: s.color(con.outTTY)})
+			return printLogs(c.Context, s.engine, []engine.Pod{p}, read, printer.line)
+		}),
+	}
+}
+
+func containerPortCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "port", Usage: "list where a container's ports are published", ArgsUsage: "CONTAINER [PORT[/PROTOCOL]]",
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if c.NArg() < 1 || c.NArg() > 2 {
+				return usage("port needs one or two arguments: %s", c.Command.ArgsUsage)
+			}
+			p, err := s.container(c.Args().First())
+			if err != nil {
+				return err
+			}
+			lines, err := portLines(p, c.Args().Get(1))
+			for _, l := range lines {
+				fmt.Fprintln(con.out, l)
+			}
+			return err
+		}),
+	}
+}
+
+// portLines are where ports are published: all of them, or one, "80" or "80/udp".
+func portLines(p engine.Pod, only string) ([]string, error) {
+	number, protocol, _ := strings.Cut(only, "/")
+	want, err := strconv.ParseUint(firstOf(number, "0"), 10, 16)
+	if err != nil {
+		return nil, usage("invalid port %q: want a number, or NUMBER/PROTOCOL", only)
+	}
+	var lines []string
+	for _, pub := range p.Ports {
+		host := fmt.Sprintf("%s:%d", dockerapi.HostAddress(pub), pub.HostPort)
+		switch {
+		case only == "":
+			lines = append(lines, fmt.Sprintf("%d/%s -> %s", pub.Container, pub.Protocol, host))
+		case uint64(pub.Container) == want && pub.Protocol == firstOf(protocol, "tcp"):
+			lines = append(lines, host)
+		}
+	}
+	if only != "" && len(lines) == 0 {
+		return nil, fmt.Errorf("%wno public port %q is published for %s", silent{errdefs.ErrNotFound}, only, p.Spec.Name)
+	}
+	slices.Sort(lines)
+	return lines, nil
+}
