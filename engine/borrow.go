@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -106,20 +108,27 @@ func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
 	return errors.Join(errs...)
 }
 
-// sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes.
+// sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes. Each has
+// left its name with that pod before it started; a name alone says little.
 func (e *Engine) sharers(name string) []string {
-	pods, err := e.readAll()
-	if err != nil {
-		return nil
-	}
+	lends := func(b Borrowed) bool { return b.Of == name && b.What != BorrowVolumes && b.What != BorrowPID }
 	var list []string
-	for _, p := range pods {
-		lends := func(b Borrowed) bool { return b.Of == name && b.What != BorrowVolumes && b.What != BorrowPID }
-		if p.state.Status == StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
-			list = append(list, p.Spec.Name)
+	for _, sharer := range listDir(e.paths.sharers(name)) {
+		p, err := e.read(sharer)
+		if err == nil && p.state.Status == StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
+			list = append(list, sharer)
 		}
 	}
 	return list
+}
+
+// beSharerOf leaves the pod's name with one whose namespaces it uses.
+func (p *pod) beSharerOf(owner string) error {
+	dir := p.e.paths.sharers(owner)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, p.Spec.Name), nil, 0o600)
 }
 
 // namespaceOwners names, by kind, the pods whose pinned namespaces the pod's container lives in; the host's are absent.

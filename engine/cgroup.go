@@ -110,13 +110,8 @@ func cgroupPids(group string) []int {
 			if err != nil || d.Name() != "cgroup.procs" {
 				return err
 			}
-			b, err := os.ReadFile(path)
-			for f := range strings.FieldsSeq(string(b)) {
-				if pid, err := strconv.Atoi(f); err == nil {
-					pids = append(pids, pid)
-				}
-			}
-			return err
+			pids = append(pids, pidsIn(path)...)
+			return nil
 		})
 		if err == nil {
 			return pids
@@ -125,12 +120,24 @@ func cgroupPids(group string) []int {
 	return nil
 }
 
+// pidsIn reads a list of processes, such as a cgroup.procs; none if there is no such file.
+func pidsIn(path string) []int {
+	b, _ := disk.ReadFile(path)
+	var pids []int
+	for f := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // removeCgroup removes a container's cgroup from every hierarchy. The runtime's own delete can leave some behind, for
-// one when it was killed before it noted their path. Idempotent; a group that still has processes stays and is an error.
+// one when it was killed before it noted their path. Whatever still runs in one is killed: its container is over. Idempotent.
 func removeCgroup(group string) error {
 	var errs []error
 	for _, m := range cgroupMounts() {
-		errs = append(errs, removeCgroupTree(filepath.Join(m, group)))
+		errs = append(errs, removeCgroupTree(filepath.Join(m, group), true))
 	}
 	return errors.Join(errs...)
 }
@@ -193,8 +200,8 @@ func (p *pod) removeCgroupParent() error {
 const cgroupPatience = 5 * time.Second
 
 // removeCgroupTree removes a cgroup and those below it. The kernel lets a task leave its cgroup a little after its end is
-// visible, and tells nobody when, so a busy group is tried again for a while.
-func removeCgroupTree(dir string) error {
+// visible, and tells nobody when, so a busy group is tried again for a while. With kill, what still runs there is killed.
+func removeCgroupTree(dir string, kill bool) error {
 	deadline := time.Now().Add(cgroupPatience)
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := unix.Rmdir(dir)
@@ -204,10 +211,15 @@ func removeCgroupTree(dir string) error {
 		case !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) || time.Now().After(deadline):
 			return fmt.Errorf("cannot remove cgroup %s: %w", dir, err)
 		}
+		if kill {
+			for _, pid := range pidsIn(filepath.Join(dir, "cgroup.procs")) {
+				findProcess(pid).signal(unix.SIGKILL)
+			}
+		}
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
 			if e.IsDir() {
-				if err := removeCgroupTree(filepath.Join(dir, e.Name())); err != nil {
+				if err := removeCgroupTree(filepath.Join(dir, e.Name()), kill); err != nil {
 					return err
 				}
 			}
@@ -248,7 +260,7 @@ func (e *Engine) removeIdleCgroups(ctx context.Context) error {
 		groups, _ := filepath.Glob(filepath.Join(parent, "*", "cgroup.procs"))
 		containers := slices.DeleteFunc(groups, func(g string) bool { return filepath.Dir(g) == helpers })
 		if len(procs) == 0 && len(containers) == 0 {
-			errs = append(errs, removeCgroupTree(parent))
+			errs = append(errs, removeCgroupTree(parent, false))
 		}
 	}
 	return errors.Join(errs...)

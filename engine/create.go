@@ -226,6 +226,10 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 	pp, name := p.e.paths, p.Spec.Name
 	unborn := p.state.Status == StatusCreating
+	if p.unrecorded { // it was halted to be removed: nobody asks any more how it ended
+		p.noteEnd()
+		p.note("stop", nil)
+	}
 	if p.state.Status != StatusRemoving {
 		p.state.Status = StatusRemoving
 		// Without volumes that go too, there is nothing of which a removal cut short could leave one half.
@@ -249,7 +253,7 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 		p.note("destroy", nil)
 	}
 	err := p.e.removeRunDir(name)
-	p.e.emptyTrash() // what cannot go, Check tells: the pod is gone
+	p.e.deleteTrash(p.ID) // what cannot go, Check tells: the pod is gone
 	return err
 }
 
@@ -312,15 +316,20 @@ func (e *Engine) emptyTrash() error {
 	}
 	errs := []error{err}
 	for _, t := range entries {
-		dir := filepath.Join(e.paths.trash(), t.Name())
-		err := os.RemoveAll(dir)
-		if errors.Is(err, unix.EBUSY) { // somebody mounted something in it
-			err = errors.Join(unmountBelow(dir), os.RemoveAll(dir))
-		}
-		errs = append(errs, err)
+		errs = append(errs, e.deleteTrash(t.Name()))
 	}
 	os.Remove(e.paths.trash())
 	return errors.Join(errs...)
+}
+
+// deleteTrash deletes what one removed pod left, and leaves the trash itself to emptyTrash.
+func (e *Engine) deleteTrash(name string) error {
+	dir := filepath.Join(e.paths.trash(), name)
+	err := os.RemoveAll(dir)
+	if errors.Is(err, unix.EBUSY) { // somebody mounted something in it
+		err = errors.Join(unmountBelow(dir), os.RemoveAll(dir))
+	}
+	return err
 }
 
 // attachment is what the pod asks of the network.

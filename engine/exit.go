@@ -81,16 +81,21 @@ func (p *pod) endedAlone() bool {
 // recordEnd puts the end of a run on record, and tells of it the first time.
 func (p *pod) recordEnd() error {
 	if p.unrecorded {
-		if p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory(); p.last.OOMKilled {
-			p.note("oom", nil)
-		}
-		p.note("die", map[string]string{
-			"exitCode":     strconv.Itoa(p.last.ExitCode),
-			"execDuration": strconv.Itoa(int(p.last.Finished.Sub(p.last.Started).Seconds())),
-		})
-		p.unrecorded = false
+		p.noteEnd()
 	}
 	return errors.Join(p.saveLast(), p.save())
+}
+
+// noteEnd tells of the end of a run.
+func (p *pod) noteEnd() {
+	if p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory(); p.last.OOMKilled {
+		p.note("oom", nil)
+	}
+	p.note("die", map[string]string{
+		"exitCode":     strconv.Itoa(p.last.ExitCode),
+		"execDuration": strconv.Itoa(int(p.last.Finished.Sub(p.last.Started).Seconds())),
+	})
+	p.unrecorded = false
 }
 
 func (p *pod) saveLast() error {

@@ -17,7 +17,7 @@ import (
 // RUN is forgotten at a reboot; each state carries the boot's id, since it may lie on disk:
 //
 //	pods/<name>/lock, attended, state.json, ns/{net,ipc,uts}, etc/{hosts,resolv.conf,hostname}, files/ (tmpfs of configs and secrets),
-//	                             shm/ (tmpfs for others to join)
+//	                             shm/ (tmpfs for others to join), sharers/ (names of pods that share namespaces of this one)
 //	exits/<id>                   written by conmon
 //	runtime/                     the OCI runtime's own state
 //	net/                         (package netstack)
@@ -57,6 +57,7 @@ func (p paths) state(name string) string { return filepath.Join(p.runPod(name), 
 func (p paths) ns(name, kind string) string {
 	return filepath.Join(p.runPod(name), "ns", kind)
 }
+func (p paths) sharers(name string) string   { return filepath.Join(p.runPod(name), "sharers") }
 func (p paths) etc(name string) string       { return filepath.Join(p.runPod(name), "etc") }
 func (p paths) files(name string) string     { return filepath.Join(p.runPod(name), "files") }
 func (p paths) shm(name string) string       { return filepath.Join(p.runPod(name), "shm") }

@@ -193,6 +193,11 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 		case !isNamespace(e.paths.ns(owner, kind)):
 			return notLent(kind+" namespace", owner)
 		}
+		if owner != name {
+			if err := p.beSharerOf(owner); err != nil {
+				return err
+			}
+		}
 	}
 	path := func(kind string) string { return e.paths.ns(name, kind) }
 	if err := pinNamespaces(path, kinds, hostname, p.Spec.Domainname); err != nil {

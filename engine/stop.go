@@ -27,10 +27,34 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 
 // StopPodBy is StopPod with another signal than the pod's own, which an empty one stands for.
 func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *time.Duration) error {
+	ran, err := e.halt(ctx, name, signal, timeout)
+	if err == nil {
+		err = e.update(ctx, name, func(p *pod) error {
+			err := p.retire(ctx)
+			if ran && err == nil && p.state.Status != statusGone {
+				p.note("stop", nil)
+			}
+			return err
+		})
+		if isMissing(err) && ran {
+			return nil
+		}
+	}
+	return podError("stop", name, err)
+}
+
+// HaltPod is StopPod for a pod that is removed next: it returns when the container has ended, and leaves the rest to the
+// removal. Should that not follow, the exit handler does it.
+func (e *Engine) HaltPod(ctx context.Context, name string, timeout *time.Duration) error {
+	_, err := e.halt(ctx, name, "", timeout)
+	return podError("stop", name, err)
+}
+
+// halt ends a pod and returns when its end is noted; ran tells whether it was running.
+func (e *Engine) halt(ctx context.Context, name, signal string, timeout *time.Duration) (ran bool, err error) {
 	var init, conmon process
 	var grace time.Duration
-	var stopped *pod
-	err := e.update(ctx, name, func(p *pod) error {
+	err = e.update(ctx, name, func(p *pod) error {
 		p.state.Stopping = true
 		if err := p.noteStop(); err != nil {
 			return err
@@ -39,9 +63,9 @@ func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *ti
 			p.state.Status = StatusExited
 		}
 		if p.state.Status != StatusRunning {
-			return p.retire(ctx)
+			return nil
 		}
-		stopped, init, conmon = p, p.state.Init, p.state.Conmon
+		init, conmon = p.state.Init, p.state.Conmon
 		var sig unix.Signal
 		var err error
 		if sig, grace, err = p.stopWay(signal, timeout); err != nil {
@@ -58,16 +82,12 @@ func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *ti
 		return p.thaw() // what is asked to end must be able to
 	})
 	if err != nil || init == (process{}) {
-		return podError("stop", name, err)
+		return false, err
 	}
 	if err := e.awaitEnd(ctx, init, grace); err != nil {
-		return podError("stop", name, err)
+		return true, err
 	}
-	if err := e.finish(ctx, name, conmon); err != nil {
-		return podError("stop", name, err)
-	}
-	stopped.note("stop", nil)
-	return nil
+	return true, e.awaitNoted(ctx, name, conmon)
 }
 
 func signalAttribute(sig unix.Signal) map[string]string {
@@ -123,18 +143,6 @@ func (e *Engine) awaitEnd(ctx context.Context, init process, grace time.Duration
 	hard, cancel := context.WithTimeoutCause(ctx, killDeadline, fmt.Errorf("process %d did not end %s after SIGKILL: it may hang in the kernel", init.Pid, killDeadline))
 	defer cancel()
 	return init.wait(hard)
-}
-
-// finish waits until the end of the container is noted, and settles the pod unless the exit handler was quicker.
-func (e *Engine) finish(ctx context.Context, name string, conmon process) error {
-	if err := e.awaitNoted(ctx, name, conmon); err != nil {
-		return err
-	}
-	err := e.update(ctx, name, func(p *pod) error { return p.retire(ctx) })
-	if isMissing(err) {
-		return nil
-	}
-	return err
 }
 
 // noteDeadline bounds the wait for conmon to note the end of its container.

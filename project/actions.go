@@ -27,6 +27,8 @@ type Engine interface {
 	RestoreFiles(ctx context.Context, name string, contents map[string][]byte) error
 	// StopPod gives the pod timeout to end, nil meaning its own grace period.
 	StopPod(ctx context.Context, name string, timeout *time.Duration) error
+	// HaltPod is StopPod for a pod that is removed next: what a stop clears away may be left to that.
+	HaltPod(ctx context.Context, name string, timeout *time.Duration) error
 	KillPod(ctx context.Context, name, signal string) error
 	// PausePod and UnpausePod refuse what is so already, as errdefs.ErrConflict.
 	PausePod(ctx context.Context, name string) error
@@ -93,6 +95,7 @@ type (
 		Name    string
 		Timeout *time.Duration // nil: Grace
 		Grace   time.Duration  // what the pod itself asks for
+		Halt    bool           // its removal follows
 	}
 	KillPod    struct{ Name, Signal string }
 	PausePod   struct{ Name string }
@@ -140,7 +143,12 @@ func (a RestoreFiles) apply(ctx context.Context, e Engine) error {
 	return e.RestoreFiles(ctx, a.Name, a.Contents)
 }
 func (a StartPod) apply(ctx context.Context, e Engine) error { return e.StartPod(ctx, a.Name) }
-func (a StopPod) apply(ctx context.Context, e Engine) error  { return e.StopPod(ctx, a.Name, a.Timeout) }
+func (a StopPod) apply(ctx context.Context, e Engine) error {
+	if a.Halt {
+		return e.HaltPod(ctx, a.Name, a.Timeout)
+	}
+	return e.StopPod(ctx, a.Name, a.Timeout)
+}
 func (a KillPod) apply(ctx context.Context, e Engine) error {
 	err := e.KillPod(ctx, a.Name, a.Signal)
 	if errdefs.IsFailedPrecondition(err) { // it ended since it was seen running
@@ -178,7 +186,7 @@ func (StartPod) limits() limits      { return limits{deadline: 10 * time.Minute,
 func (KillPod) limits() limits       { return limits{deadline: time.Minute} }
 func (PausePod) limits() limits      { return limits{deadline: time.Minute} }
 func (UnpausePod) limits() limits    { return limits{deadline: time.Minute} }
-func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }
+func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute} } // waits more than it works
 func (a WaitPod) limits() limits     { return limits{deadline: a.Timeout} }
 
 // forever bounds the waits that a person asked to be unbounded, such as a stop without a time limit.

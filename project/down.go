@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -45,14 +46,16 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	if plan.Empty() && len(refs) == 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no resource found to remove for project %q", d.Name))
 	}
-	if err := deps.run(ctx, plan); err != nil {
+	last := removals(plan) == len(o.Pods)
+	unpinned := func() error { return nil }
+	if last {
+		// Networks take a while to go, images too: neither waits for the other.
+		deps.Report, unpinned = deps.unpinAfter(ctx, d.Name, removals(plan))
+	}
+	if err := errors.Join(deps.run(ctx, plan), unpinned()); err != nil {
 		return err
 	}
-	// What the monitor and what the images still have to do need not wait for each other.
-	tidied := make(chan error, 1)
-	go func() { tidied <- deps.Engine.Tidy(ctx, d.Name) }()
-	last := removals(plan) == len(o.Pods)
-	err = errors.Join(deps.afterDown(ctx, d.Name, last, refs), <-tidied)
+	err = errors.Join(deps.removeImages(ctx, refs), deps.Engine.Tidy(ctx, d.Name))
 	if last {
 		deps.forget(d.Name) // and with it the lock: nothing may come after
 	}
@@ -61,19 +64,40 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 
 func removals(plan Plan) (n int) {
 	for _, s := range plan.Steps {
-		if _, ok := s.Do.(RemovePod); ok {
+		if isRemoval(s) {
 			n++
 		}
 	}
 	return n
 }
 
-// afterDown lets go of the project's images if no pod is left, and removes those asked for.
-func (deps Deps) afterDown(ctx context.Context, name string, last bool, refs []string) error {
-	var errs []error
-	if last {
-		errs = append(errs, deps.Images.Unpin(ctx, name))
+func isRemoval(s Step) bool {
+	_, ok := s.Do.(RemovePod)
+	return ok
+}
+
+// unpinAfter lets go of the project's images as soon as as many pods are removed: report has to be told, and wait returns the
+// error once nothing more is to come.
+func (deps Deps) unpinAfter(ctx context.Context, name string, pods int) (report func(Event), wait func() error) {
+	var err error
+	var wg sync.WaitGroup
+	unpin := func() { wg.Go(func() { err = deps.Images.Unpin(ctx, name) }) }
+	if pods == 0 {
+		unpin()
 	}
+	report = func(e Event) {
+		if e.Kind == StepEnded && e.Err == nil && isRemoval(*e.Step) {
+			if pods--; pods == 0 {
+				unpin()
+			}
+		}
+		deps.Report(e)
+	}
+	return report, func() error { wg.Wait(); return err }
+}
+
+func (deps Deps) removeImages(ctx context.Context, refs []string) error {
+	var errs []error
 	for _, ref := range refs {
 		if err := deps.Images.Remove(ctx, ref); err != nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("cannot remove image %q: %w", ref, err))

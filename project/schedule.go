@@ -76,7 +76,7 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
 		}
-		p.step(s.stop, StopPod{name, p.opt.Timeout, grace}, p.dependentStops(u, s))
+		p.step(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != ""}, p.dependentStops(u, s))
 	}
 	if s.remove != "" {
 		after := append(p.sharersOf(s, func(o *slot) string { return removeID(o.old.Spec.Name) }), stopID(s), Words{"kill", "pod", name, ""}.String())

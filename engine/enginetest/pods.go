@@ -123,6 +123,11 @@ func (f *Fake) StopPod(ctx context.Context, name string, _ *time.Duration) error
 	})
 }
 
+// HaltPod implements project.Engine.
+func (f *Fake) HaltPod(ctx context.Context, name string, timeout *time.Duration) error {
+	return f.StopPod(ctx, name, timeout)
+}
+
 // KillPod implements project.Engine. Every signal ends the container.
 func (f *Fake) KillPod(ctx context.Context, name, _ string) error {
 	return f.do(ctx, "kill pod "+name, func() error {

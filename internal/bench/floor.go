@@ -15,46 +15,34 @@ import (
 // The floor of up and down is what the runtime alone takes for containers of the same configuration, seccomp included, each
 // with namespaces of its own: whatever podc takes more is what it adds.
 
-// floor measures crun run, then crun kill and delete, of size bare containers, eight at once.
-func (b *bench) floor(size int) (up, down sample, err error) {
-	bundles, err := b.bareBundles(size)
-	if err != nil {
-		return up, down, err
-	}
+// floor measures crun run, then crun kill and delete, of one bare container for each bundle, eight at once.
+func (b *bench) floor(bundles []string) (up, down sample, err error) {
 	state := filepath.Join(b.dir, "crun")
 	crun := func(args ...string) (sample, error) {
 		return timed(exec.Command("crun", append([]string{"--root", state}, args...)...))
 	}
-	var ups, downs []sample
-	for range b.n {
-		s, err := parallel(size, func(i int) (sample, error) {
-			return crun("run", "--detach", "--bundle", bundles[i], fmt.Sprint("bare", i))
-		})
-		if err != nil {
-			return up, down, err
-		}
-		ups = append(ups, s)
-		s, err = parallel(size, func(i int) (sample, error) {
-			name := fmt.Sprint("bare", i)
-			kill, err := crun("kill", name, "KILL")
-			if err != nil {
-				return kill, err
-			}
-			// delete refuses while the process is on its way out.
-			for {
-				del, err := crun("delete", name)
-				if err == nil || !strings.Contains(err.Error(), "stopped") {
-					return sample{cpu: kill.cpu + del.cpu}, err
-				}
-				<-time.After(time.Millisecond)
-			}
-		})
-		if err != nil {
-			return up, down, err
-		}
-		downs = append(downs, s)
+	up, err = parallel(len(bundles), func(i int) (sample, error) {
+		return crun("run", "--detach", "--bundle", bundles[i], fmt.Sprint("bare", i))
+	})
+	if err != nil {
+		return up, down, err
 	}
-	return median(ups), median(downs), nil
+	down, err = parallel(len(bundles), func(i int) (sample, error) {
+		name := fmt.Sprint("bare", i)
+		kill, err := crun("kill", name, "KILL")
+		if err != nil {
+			return kill, err
+		}
+		// delete refuses while the process is on its way out.
+		for {
+			del, err := crun("delete", name)
+			if err == nil || !strings.Contains(err.Error(), "stopped") {
+				return sample{cpu: kill.cpu + del.cpu}, err
+			}
+			<-time.After(time.Millisecond)
+		}
+	})
+	return up, down, err
 }
 
 // bareBundles derives bundles from the configuration that podc itself made for a service of the same kind.
