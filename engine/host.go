@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // host is what spec generation must know of the machine. It is data, so that specs can be golden-tested anywhere.
@@ -69,7 +70,7 @@ func boundingCaps() []string {
 
 // cgroupMounts lists the root folder of every mounted cgroup hierarchy: one on v2, about a dozen on v1 and hybrid hosts.
 func cgroupMounts() []string {
-	b, err := os.ReadFile("/proc/self/mounts")
+	b, err := disk.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // process names a process beyond doubt: pids are reused, a pid with its start time within one boot is not.
@@ -54,7 +56,7 @@ func (p process) life() life {
 const pfExiting = 0x4
 
 func procStat(pid int) (start uint64, l life) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := disk.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, gone
 	}
@@ -123,7 +125,7 @@ func (p process) freeze() bool {
 	}
 	// A stop is told to the parent only, and takes microseconds.
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/stat")
+		b, err := disk.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/stat")
 		if i := bytes.LastIndexByte(b, ')'); err != nil || i < 0 || i+2 >= len(b) || b[i+2] == 'Z' || b[i+2] == 'X' {
 			return false
 		} else if b[i+2] == 'T' {

@@ -255,7 +255,7 @@ func (p *pod) outOfMemory() bool {
 // readExit reads what conmon noted of the end of a container.
 func (e *Engine) readExit(id string, started time.Time) (lastRun, bool) {
 	path := e.paths.exit(id)
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path)
 	if err != nil || len(b) == 0 {
 		return lastRun{}, false
 	}

@@ -111,7 +111,7 @@ var ErrDamaged = errors.New("damaged state file")
 // ReadJSON decodes path into v. A missing file is an error for which errors.Is(err, fs.ErrNotExist) holds; one that does
 // not decode satisfies errors.Is(err, ErrDamaged).
 func ReadJSON(path string, v any) error {
-	b, err := os.ReadFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return err
 	}
