@@ -60,6 +60,9 @@ func TestEachEndOfARestartingPodIsToldOnce(t *testing.T) {
 	spec.Container.Restart = RestartPolicy{Name: "on-failure", MaxRetries: 2}
 	mustRun(t, e, spec, img)
 	outcome(t, e, "p")
+	if _, err := e.Refresh(t.Context(), "p"); err != nil { // an end shows before it is on record
+		t.Fatal(err)
+	}
 	want := []string{"create", "start", "die exitCode=4", "start", "die exitCode=4", "start", "die exitCode=4"}
 	if got := eventsOf(t, e, "p"); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
