@@ -157,6 +157,44 @@ services:
 	})
 }
 
+func TestMenuOfAttachedUp(t *testing.T) {
+	s := newStack(t, talkers)
+	s.load("busybox")
+	s.behaves("d leaves the containers running", func(s *stack) {
+		up := s.onTerminal("up")
+		up.shows("d detach")
+		up.types("\nwd")
+		up.shows("not available yet")
+		up.shows("the containers run on")
+		up.ends(0)
+		if r := s.ps()["p-web-1"]; r.State != "running" {
+			s.t.Errorf("web is %s", r.State)
+		}
+	})
+	s.behaves("Ctrl-C is an interrupt", func(s *stack) {
+		up := s.onTerminal("up", "--menu")
+		up.shows("d detach")
+		up.types("\x03")
+		up.shows("Gracefully")
+		up.ends(130)
+	})
+	s.behaves("without it keys mean nothing", func(s *stack) {
+		for _, begin := range []func() *session{
+			func() *session { return s.onTerminal("up", "--menu=false") },
+			func() *session { return s.with("COMPOSE_MENU=false").onTerminal("up") },
+		} {
+			up := begin()
+			up.shows("web begins")
+			up.types("d\x03")
+			up.shows("Gracefully")
+			up.ends(130)
+			if strings.Contains(up.shown(), "d detach") {
+				s.t.Errorf("it shows %s", up.shown())
+			}
+		}
+	})
+}
+
 func TestEndsOfAttachedUp(t *testing.T) {
 	s := newStack(t, `
 services:

@@ -58,15 +58,20 @@ func Unpause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return deps.verb(ctx, d, opt, planUnpause)
 }
 
-// Remove removes pods that do not run, after asking, unless opt.Force is given. No such pod is no error.
+// Remove removes pods that do not run, after asking, unless opt.Force is given. No such pod is no error. With the last pod goes
+// what ran for all of them.
 func Remove(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, func(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+	err := deps.verb(ctx, d, opt, func(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 		plan, err := planRemove(d, o, opt)
 		if err == nil && !opt.Force && len(plan.Steps) > 0 && (deps.Confirm == nil || !deps.Confirm(plan.Steps)) {
 			return Plan{}, nil
 		}
 		return plan, err
 	})
+	if ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, deps.Engine.Tidy(ctx, d.Name))
 }
 
 func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func(Desired, Observed, VerbOptions) (Plan, error)) error {

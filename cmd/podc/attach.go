@@ -47,6 +47,8 @@ type attachment struct {
 	opt     attachOptions
 	timeout *time.Duration
 	printer *logPrinter
+	// keyboard, if not nil, gives the keys that are pressed.
+	keyboard *keyboard
 	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
 	halt func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error
 
@@ -113,6 +115,7 @@ func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.
 	if err != nil {
 		return err
 	}
+	defer a.openMenu()()
 	return a.watch(ctx)
 }
 
@@ -142,10 +145,20 @@ func (a *attachment) count(n int) {
 // watch stays until every container has ended, one ends everything, or a signal comes.
 func (a *attachment) watch(ctx context.Context) error {
 	var seen []ending
+	var keys <-chan byte
+	if a.keyboard != nil {
+		keys = a.keyboard.keys
+	}
 	for a.waiting() {
 		select {
 		case <-ctx.Done():
 			return a.interrupted(seen)
+		case key, ok := <-keys:
+			if !ok {
+				keys = nil
+			} else if a.pressed(key) {
+				return nil
+			}
 		case e := <-a.ends:
 			a.count(-1)
 			seen = append(seen, e)

@@ -328,3 +328,48 @@ func TestMergeLogs(t *testing.T) {
 		t.Errorf("interleaved %s", s)
 	}
 }
+
+func TestKeysOfAnAttachedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, suspended, restored := make(chan byte), 0, 0
+		a := attach(t, attachOptions{menu: true})
+		a.o.s.con.keyboard = func() (*keyboard, error) {
+			return &keyboard{keys, func() { suspended++ }, func() { restored++ }}, nil
+		}
+		shut := a.openMenu()
+		result := make(chan error)
+		go func() { result <- a.watch(context.Background()) }()
+		for _, key := range []byte{'\n', 'x', keySuspend, 'w', 'd'} {
+			keys <- key
+			synctest.Wait()
+		}
+		if err := <-result; err != nil || len(a.halts) > 0 {
+			t.Errorf("%v; stopped %v", err, a.halts)
+		}
+		shut()
+		if suspended != 1 || restored != 1 {
+			t.Errorf("suspended %d times, restored %d times", suspended, restored)
+		}
+		if out := a.out(); !strings.HasSuffix(out, "\n\n") || !strings.Contains(a.stderr(), "not available yet") || !strings.Contains(a.stderr(), "detached") {
+			t.Errorf("%q %q", out, a.stderr())
+		}
+	})
+}
+
+// A terminal that goes is no reason to go.
+func TestAnAttachedUpOutlivesItsKeyboard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := make(chan byte)
+		a := attach(t, attachOptions{menu: true})
+		a.o.s.con.keyboard = func() (*keyboard, error) { return &keyboard{keys, nil, func() {}}, nil }
+		defer a.openMenu()()
+		result := make(chan error)
+		go func() { result <- a.watch(context.Background()) }()
+		close(keys)
+		synctest.Wait()
+		a.pods.endAll(0)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}

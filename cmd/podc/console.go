@@ -27,6 +27,8 @@ type console struct {
 	// size is that of the terminal behind err; zero when there is none.
 	size func() (width, height int)
 	exe  string // path of the running podc, beside which its helpers lie
+	// keyboard opens the terminal behind in for single keys.
+	keyboard func() (*keyboard, error)
 	// secondSignal takes over what a second signal does: the channel is closed by it, and podc is not ended.
 	secondSignal func() <-chan struct{}
 	// become replaces podc by another program, which finds process open as engine.ExecFd and gets these of podc's streams. It
@@ -59,7 +61,8 @@ func systemConsole() *console {
 			}
 			return w, h
 		},
-		become: become,
+		become:   become,
+		keyboard: func() (*keyboard, error) { return openKeyboard(os.Stdin) },
 	}
 }
 

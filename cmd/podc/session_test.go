@@ -249,7 +249,7 @@ func TestHelp(t *testing.T) {
 		t.Errorf("code %d: %s", code, out)
 	}
 	out.Reset()
-	if code := runPodc(t, con, "help up"); code != 0 || !strings.Contains(out.String(), "--force-recreate") || strings.Contains(out.String(), "--menu") {
+	if code := runPodc(t, con, "help up"); code != 0 || !strings.Contains(out.String(), "--force-recreate") || strings.Contains(out.String(), "--watch") {
 		t.Errorf("code %d: %s", code, out)
 	}
 }

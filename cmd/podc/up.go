@@ -40,6 +40,7 @@ type attachOptions struct {
 	abortOnExit        bool
 	abortOnFailure     bool
 	exitCodeFrom       string
+	menu               bool // listen to the keyboard
 	style              logStyle
 }
 
@@ -74,7 +75,7 @@ func upCommand(con *console) *cli.Command {
 			toggle("wait", "return once everything is running or healthy"),
 			number("wait-timeout", 0, "wait at most `SECONDS`"),
 			hidden(toggle("watch", "", "w")),
-			hidden(toggle("menu", "")),
+			toggle("menu", "listen to the keyboard while attached to a terminal (default: true)"),
 			toggle("yes", "answer every question with yes", "y"),
 			toggle("explain", "say why each step is taken"),
 		},
@@ -113,7 +114,7 @@ func upOptionsOf(c *cli.Context, s *session) (upOptions, error) {
 	if opt.scale, err = scales(c.StringSlice("scale")); err != nil {
 		return opt, err
 	}
-	if err := notServed(c, "build", "watch", "menu"); err != nil {
+	if err := notServed(c, "build", "watch"); err != nil {
 		return opt, err
 	}
 	if opt.watch.exitCodeFrom != "" && !opt.watch.abortOnFailure {
@@ -247,7 +248,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 	if err != nil {
 		return err
 	}
-	opt.watch.style = s.logStyle(s.flags) // by now env files have had their say
+	opt.watch.style, opt.watch.menu = s.logStyle(s.flags), s.wantsMenu() // by now env files have had their say
 	wanted, err := opt.wanted(s)
 	if err == nil {
 		err = opt.watch.check(w.Desired)

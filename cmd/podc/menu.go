@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The keyboard menu of an attached `up`: single keys, while the output of containers goes on.
+
+// keyboard is the terminal behind the standard input, giving each key as it is pressed. Ctrl-C stays a signal.
+type keyboard struct {
+	keys    <-chan byte // closed when the terminal goes
+	suspend func()      // stops podc as Ctrl-Z does, and returns when it goes on
+	restore func()      // makes the terminal what it was
+}
+
+const (
+	keyDetach  = 'd'
+	keyWatch   = 'w'
+	keySuspend = 'Z' - '@'
+	keyEnter   = '\n'
+	menuText   = "  d detach   Ctrl-C stop   Ctrl-Z suspend"
+)
+
+// wantsMenu reports whether an attached `up` listens to the keyboard: on a terminal, unless --menu or COMPOSE_MENU says no.
+func (s *session) wantsMenu() bool {
+	if !s.con.inTTY || !s.con.outTTY || s.con.keyboard == nil {
+		return false
+	}
+	if s.flags.IsSet("menu") {
+		return s.flags.Bool("menu")
+	}
+	return s.con.env["COMPOSE_MENU"] == "" || s.con.isTrue("COMPOSE_MENU")
+}
+
+// openMenu begins to listen; a terminal that cannot be asked for keys, as in the background, is no reason to fail.
+func (a *attachment) openMenu() (shut func()) {
+	if !a.opt.menu {
+		return func() {}
+	}
+	k, err := a.o.s.con.keyboard()
+	if err != nil {
+		return func() {}
+	}
+	a.keyboard = k
+	fmt.Fprintln(a.o.s.con.err, menuText)
+	return k.restore
+}
+
+// pressed does what a key asks for, and reports whether `up` ends without stopping anything.
+func (a *attachment) pressed(key byte) (detach bool) {
+	con := a.o.s.con
+	switch key {
+	case keyDetach:
+		fmt.Fprintln(con.err, "detached; the containers run on")
+		return true
+	case keyWatch:
+		fmt.Fprintln(con.err, "watching files is not available yet")
+	case keySuspend:
+		a.keyboard.suspend()
+	case keyEnter:
+		fmt.Fprintln(con.out)
+	}
+	return false
+}
+
+// openKeyboard has a terminal give single keys without showing them. It is an error if podc is not in its foreground, where
+// touching it would stop podc.
+func openKeyboard(f *os.File) (*keyboard, error) {
+	fd := int(f.Fd())
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, err
+	}
+	if group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err != nil || group != unix.Getpgrp() {
+		return nil, errors.Join(err, errors.New("podc is in the background"))
+	}
+	single := *before
+	single.Lflag &^= unix.ICANON | unix.ECHO
+	single.Cc[unix.VMIN], single.Cc[unix.VTIME], single.Cc[unix.VSUSP] = 1, 0, 0 // Ctrl-Z comes as a key: the terminal has to be restored first
+	set := func(t *unix.Termios) func() { return func() { unix.IoctlSetTermios(fd, unix.TCSETS, t) } }
+	begin, restore := set(&single), set(before)
+	begin()
+	keys := make(chan byte)
+	go func() {
+		defer close(keys)
+		var b [1]byte
+		for {
+			if n, err := f.Read(b[:]); n == 0 || err != nil {
+				return
+			}
+			keys <- b[0]
+		}
+	}()
+	suspend := func() {
+		restore()
+		unix.Kill(0, syscall.SIGSTOP) // the whole job, as the terminal would
+		begin()
+	}
+	return &keyboard{keys, suspend, restore}, nil
+}
