@@ -163,11 +163,21 @@ func (p *planner) dropNetworks(all bool) {
 		switch {
 		case !all && len(gone) == 0:
 		case len(stay) > 0:
-			p.warn("network %s is kept: %s %s attached to it", name, strings.Join(stay, ", "), isAre(stay))
+			p.warn("network %s is kept: %s %s attached to it%s", name, strings.Join(stay, ", "), isAre(stay), p.orphanHint(all))
 		default:
 			p.networks[name] = &fate{remove: "down"}
 		}
 	}
+}
+
+// orphanHint says how what keeps a network can be made to go as well.
+func (p *planner) orphanHint(all bool) string {
+	for _, u := range p.units {
+		if all && !u.model && slices.ContainsFunc(u.slots, func(s *slot) bool { return s.remove == "" }) {
+			return "; --remove-orphans removes pods that are not in the compose file"
+		}
+	}
+	return ""
 }
 
 func isAre(names []string) string {

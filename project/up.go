@@ -65,18 +65,6 @@ func PlanUp(ctx context.Context, deps Deps, d Desired, opt Options) (Plan, error
 	return plan, err
 }
 
-// Scale sets numbers of replicas; opt says the rest, as for Up. Services that scale does not name are left alone, but for
-// what the named ones depend on.
-func Scale(ctx context.Context, deps Deps, d Desired, scale map[string]int, opt Options) error {
-	opt.Scale = scale
-	opt.Services = nil
-	for name := range scale {
-		opt.Services = append(opt.Services, name)
-	}
-	slices.Sort(opt.Services)
-	return Up(ctx, deps, d, opt)
-}
-
 // plan observes and diffs, and asks whether the ports that the plan needs are free. The images are pinned for group, unless
 // it is empty.
 func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string) (Observed, Plan, error) {

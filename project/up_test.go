@@ -281,8 +281,8 @@ func TestScale(t *testing.T) {
 	w := newWorld(t)
 	d := parseWish(t, []byte("service db\nservice web needs=db"))
 	must(t, Up(t.Context(), w.Deps, d, Options{}))
-	must(t, Scale(t.Context(), w.Deps, d, map[string]int{"web": 3}, Options{NoDeps: true}))
-	must(t, Scale(t.Context(), w.Deps, d, map[string]int{"web": 1, "db": 0}, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, Options{Services: []string{"web"}, Scale: map[string]int{"web": 3}, NoDeps: true}))
+	must(t, Up(t.Context(), w.Deps, d, Options{Services: []string{"db", "web"}, Scale: map[string]int{"web": 1, "db": 0}}))
 	s, _ := w.fake.Snapshot(t.Context(), "shop")
 	if len(s.Pods) != 1 || s.Pods[0].Spec.Name != "shop-web-1" {
 		t.Errorf("left %v", s.Pods)

@@ -48,6 +48,7 @@ var commands = []struct {
 	make func(*console) *cli.Command
 }{
 	{"up", upCommand},
+	{"create", createCommand},
 	{"down", downCommand},
 	{"start", startCommand},
 	{"stop", stopCommand},
@@ -56,6 +57,7 @@ var commands = []struct {
 	{"pause", pauseCommand},
 	{"unpause", unpauseCommand},
 	{"rm", rmCommand},
+	{"scale", scaleCommand},
 	{"wait", waitCommand},
 	{"ps", psCommand},
 	{"logs", logsCommand},
@@ -65,6 +67,7 @@ var commands = []struct {
 	{"events", eventsCommand},
 	{"port", portCommand},
 	{"run", runCommand},
+	{"attach", attachCommand},
 	{"config", configCommand},
 	{"plan", planCommand},
 	{"viz", vizCommand},

@@ -2,274 +2,90 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"sync"
-	"time"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/project"
+	"github.com/urfave/cli/v2"
 )
 
-// check refuses services that are not part of what is brought up.
-func (a attachOptions) check(d *project.Desired) error {
-	for _, name := range slices.Concat(a.attach, a.noAttach, nonEmpty(a.exitCodeFrom)) {
-		if serviceOf(d, name) == nil {
-			return noSuchService(name)
-		}
-	}
-	return nil
+// attachCommandOptions are the flags of `attach`.
+type attachCommandOptions struct {
+	service    string
+	index      int // 0: the lowest number
+	noStdin    bool
+	sigProxy   bool
+	detachKeys []byte
 }
 
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
+func attachCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "attach", Usage: "connect the terminal with a running container", ArgsUsage: "SERVICE",
+		Flags: []cli.Flag{
+			text("detach-keys", "`KEYS` that leave the container running (default: ctrl-p,ctrl-q)"),
+			number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
+			toggle("no-stdin", "do not pass the standard input on"),
+			toggleOn("sig-proxy", "pass signals on (--sig-proxy=false: they end podc)"),
+		},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := needArgs(c, 1); err != nil {
+				return err
+			}
+			if c.NArg() > 1 {
+				return usage("attach takes one service")
+			}
+			keys, err := detachKeys(c.String("detach-keys"))
+			if err != nil {
+				return usage("%v", err)
+			}
+			return s.attach(c.Context, attachCommandOptions{
+				service: c.Args().First(), index: c.Int("index"), noStdin: c.Bool("no-stdin"), sigProxy: c.Bool("sig-proxy"), detachKeys: keys,
+			})
+		}),
 	}
-	return []string{s}
 }
 
-// podReader is what an attached `up` needs to see of containers.
-type podReader interface {
-	logSource
-	Pods(group string) ([]engine.Pod, error)
-	Pod(name string) (engine.Pod, error)
-	WaitPod(ctx context.Context, name string, until engine.Condition) error
-}
-
-// attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
-type attachment struct {
-	o       *operation
-	engine  podReader
-	project string
-	members map[string]bool // services that are brought up
-	shown   map[string]bool // those whose output is shown
-	opt     attachOptions
-	timeout *time.Duration
-	printer *logPrinter
-	// keyboard, if not nil, gives the keys that are pressed.
-	keyboard *keyboard
-	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
-	halt func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error
-
-	live     context.Context // of the readers: it outlives an interrupt
-	ends     chan ending
-	mu       sync.Mutex // protects what follows
-	display  progress   // where lines must be put aside
-	began    map[string]time.Time
-	followed map[string]bool
-	alive    int // containers whose end is still to come
-}
-
-// ending is how a container ended.
-type ending struct {
-	service string
-	code    int
-}
-
-func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment {
-	a := &attachment{
-		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout, members: map[string]bool{}, shown: map[string]bool{},
-		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
-		began: map[string]time.Time{}, followed: map[string]bool{},
-	}
-	a.halt = func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error {
-		return o.halt(ctx, project.Desired{Name: d.Name}, kill, opt, use)
-	}
-	for _, svc := range d.Services {
-		a.members[svc.Name] = true
-		a.shown[svc.Name] = a.shows(svc, opt.services)
-	}
-	return a
-}
-
-// shows decides whether the output of a service is shown.
-func (a *attachment) shows(svc project.Service, named []string) bool {
-	switch {
-	case slices.Contains(a.opt.noAttach, svc.Name):
-		return false
-	case len(a.opt.attach) > 0:
-		return slices.Contains(a.opt.attach, svc.Name)
-	case len(named) > 0 && !a.opt.attachDependencies && !slices.Contains(named, svc.Name):
-		return false
-	}
-	return svc.Attach
-}
-
-// up brings the project up and stays until its containers have ended, one of them ends everything, or a signal comes.
-func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.Options) error {
-	live, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	a.live = live
-	a.o.planned = func(p project.Plan) {
-		showUnchanged(a.o, w.Desired, opt, p)
-		a.onPlan(p)
-	}
-	a.o.stepped = a.onStep
-	err := a.o.converge(ctx, w, sel, opt)
-	a.o.close()
-	a.use(quietProgress{})
-	if interrupted(ctx) {
-		return a.interrupted(nil)
-	}
+// attach connects podc's streams with those of a container until it ends, whose exit code is then podc's, or the person leaves.
+func (s *session) attach(ctx context.Context, opt attachCommandOptions) error {
+	t, err := s.target(ctx, []string{opt.service})
 	if err != nil {
 		return err
 	}
-	defer a.openMenu()()
-	return a.watch(ctx)
-}
-
-func interrupted(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errInterrupted) }
-
-// use changes the display that lines must be kept clear of.
-func (a *attachment) use(p progress) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.display = p
-}
-
-// waiting reports whether the end of any container is still to come.
-func (a *attachment) waiting() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.alive > 0
-}
-
-// count notes that a container lives, or has ended.
-func (a *attachment) count(n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.alive += n
-}
-
-// watch stays until every container has ended, one ends everything, or a signal comes.
-func (a *attachment) watch(ctx context.Context) error {
-	var seen []ending
-	var keys <-chan byte
-	if a.keyboard != nil {
-		keys = a.keyboard.keys
-	}
-	for a.waiting() {
-		select {
-		case <-ctx.Done():
-			return a.interrupted(seen)
-		case key, ok := <-keys:
-			if !ok {
-				keys = nil
-			} else if a.pressed(key) {
-				return nil
-			}
-		case e := <-a.ends:
-			a.count(-1)
-			seen = append(seen, e)
-			if a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0 {
-				return a.abort(ctx, seen)
-			}
-		}
-	}
-	return a.result(seen, 0)
-}
-
-// result is the exit code of `up`: that of the service asked for, else code.
-func (a *attachment) result(seen []ending, code int) error {
-	if a.opt.exitCodeFrom != "" {
-		i := slices.IndexFunc(seen, func(e ending) bool { return e.service == a.opt.exitCodeFrom })
-		if i < 0 {
-			return fmt.Errorf("the exit code of service %q is not known: it did not end", a.opt.exitCodeFrom)
-		}
-		code = seen[i].code
-	}
-	if code == 0 {
-		return nil
-	}
-	return exitCode(code)
-}
-
-// abort stops everything because a container has ended, the last of those seen.
-func (a *attachment) abort(ctx context.Context, seen []ending) error {
-	code := seen[len(seen)-1].code
-	fmt.Fprintln(a.o.s.con.err, "Aborting on container exit...")
-	seen, err := a.stopAll(ctx, seen, nil)
-	if interrupted(ctx) {
-		return a.interrupted(seen)
-	}
+	pods, err := s.engine.Pods(t.Name)
 	if err != nil {
 		return err
 	}
-	return a.result(seen, code)
+	pod, err := replicaOf(pods, opt.service, opt.index)
+	if err != nil {
+		return err
+	}
+	spec := pod.Spec.Container
+	in := &interaction{
+		con: s.con, engine: s.engine, pod: pod.Spec.Name, tty: spec.TTY, stdin: (spec.StdinOpen || spec.TTY) && !opt.noStdin,
+		proxy: opt.sigProxy, detachKeys: opt.detachKeys,
+	}
+	signals := in.listen()
+	defer signals.stop()
+	if in.stream, err = s.engine.Attach(ctx, pod.Spec.Name); err != nil {
+		return err
+	}
+	defer in.stream.Close()
+	in.redraw()
+	if opt.sigProxy {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ended, err := in.stay(ctx, signals)
+	if err != nil || ended == nil {
+		return err
+	}
+	if _, err := s.engine.Refresh(context.WithoutCancel(ctx), pod.Spec.Name); err != nil {
+		return err
+	}
+	in.finish()
+	return endOf(*ended)
 }
 
-// interrupted stops everything because of a signal; another one kills.
-func (a *attachment) interrupted(seen []ending) error {
-	fmt.Fprintln(a.o.s.con.err, "Gracefully stopping... (press Ctrl+C again to force)")
-	if _, err := a.stopAll(context.WithoutCancel(a.live), seen, a.o.s.con.secondSignal()); err != nil {
-		report(a.o.s.con.err, err, a.o.s.progress == progressJSON)
+// redraw has a program that fills its terminal draw it anew, which it does when the size changes.
+func (in *interaction) redraw() {
+	if w, h, ok := in.size(); ok {
+		in.stream.Resize(w, h+1)
+		in.stream.Resize(w, h)
 	}
-	return exitCode(exitInterrupted)
-}
-
-// lastWords bounds the wait for what containers wrote before they were stopped.
-const lastWords = 10 * time.Second
-
-// stopAll stops what this up brought up, dependents first, or kills it once again closes. It returns the endings seen, those
-// that the stop brought about included.
-func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan struct{}) ([]ending, error) {
-	soft, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stopping, killed := make(chan error, 1), make(chan error, 1)
-	stopped := stopping
-	opt := a.haltOptions()
-	go func() { stopping <- a.halt(soft, false, opt, a.use) }()
-	var err error
-	var late <-chan time.Time
-	for pending := true; pending || a.waiting(); {
-		select {
-		case e := <-a.ends:
-			a.count(-1)
-			seen = append(seen, e)
-		case err = <-stopped:
-			pending = false
-			late = time.After(lastWords)
-		case <-again:
-			again = nil
-			if !pending {
-				continue
-			}
-			stopped = nil // what comes of it is of no interest any more
-			cancel(errors.New("killed instead"))
-			go func() {
-				<-stopping
-				killed <- a.halt(ctx, true, opt, a.use)
-			}()
-		case err = <-killed:
-			pending = false
-			late = time.After(lastWords)
-		case <-late:
-			return seen, err
-		}
-	}
-	return seen, err
-}
-
-// haltOptions name what this up brought up: only that is stopped or killed.
-func (a *attachment) haltOptions() project.VerbOptions {
-	opt := project.VerbOptions{Timeout: a.timeout}
-	for name := range a.members {
-		opt.Services = append(opt.Services, name)
-	}
-	slices.Sort(opt.Services)
-	return opt
-}
-
-// halt runs Stop or Kill with a display of its own. Labels are enough for it.
-func (o *operation) halt(ctx context.Context, d project.Desired, kill bool, opt project.VerbOptions, use func(progress)) error {
-	name, run := "stop", project.Stop
-	if kill {
-		name, run = "kill", project.Kill
-	}
-	h := o.s.operate(name)
-	use(h)
-	defer use(quietProgress{})
-	defer h.close()
-	return run(ctx, h.deps(), d, opt)
 }

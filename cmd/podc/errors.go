@@ -52,8 +52,8 @@ func (silent) Error() string   { return "" }
 func (s silent) Unwrap() error { return s.class }
 
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
-var later = []string{"attach", "build", "bridge", "commit", "cp", "create", "export",
-	"publish", "pull", "push", "scale", "watch",
+var later = []string{"build", "bridge", "commit", "cp", "export",
+	"publish", "pull", "push", "watch",
 	"secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
 
 // never names commands of docker that podc will not have, and why.

@@ -115,15 +115,20 @@ func (opt execOptions) streams() streams {
 	return allStreams
 }
 
-// replicaOf finds the running container of a service with a number, or with the lowest.
+// replicaOf finds the running container of a service with a number, or with the lowest. One-offs, which have none, come last.
 func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error) {
 	var found *engine.Pod
+	before := func(p, q engine.Pod) bool {
+		if isOneOff(p) != isOneOff(q) {
+			return isOneOff(q)
+		}
+		return numberOf(p) < numberOf(q)
+	}
 	for i, p := range pods {
-		n, _ := strconv.Atoi(p.Spec.Labels[project.LabelNumber])
-		if p.Spec.Labels[project.LabelService] != service || isOneOff(p) || !p.Status.Live() || index > 0 && n != index {
+		if p.Spec.Labels[project.LabelService] != service || !p.Status.Live() || index > 0 && numberOf(p) != index {
 			continue
 		}
-		if found == nil || n < numberOf(*found) {
+		if found == nil || before(p, *found) {
 			found = &pods[i]
 		}
 	}

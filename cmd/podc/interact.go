@@ -77,6 +77,8 @@ func (in *interaction) stay(ctx context.Context, got signals) (*engine.Pod, erro
 		select {
 		case e := <-ended:
 			return &e.pod, e.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		case <-detached:
 			return nil, nil
 		case sig := <-got:
@@ -190,13 +192,19 @@ func (in *interaction) raw() (restore func(), err error) {
 
 // resize gives the container's terminal the size of podc's.
 func (in *interaction) resize(s *engine.Stream) {
-	t := in.terminal()
-	if !in.tty || t == nil {
-		return
-	}
-	if w, h, err := term.GetSize(int(t.Fd())); err == nil && w > 0 {
+	if w, h, ok := in.size(); ok {
 		s.Resize(w, h)
 	}
+}
+
+// size is that of podc's terminal, if the container has one and podc too.
+func (in *interaction) size() (width, height int, ok bool) {
+	t := in.terminal()
+	if !in.tty || t == nil {
+		return 0, 0, false
+	}
+	w, h, err := term.GetSize(int(t.Fd()))
+	return w, h, err == nil && w > 0
 }
 
 // errDetachKeys says how detach keys are written.

@@ -150,10 +150,9 @@ func (s *session) run(ctx context.Context, opt runOptions) error {
 	if opt.pod.Pod == "" {
 		opt.pod.Pod = oneOffName(w.Name, service.Name, opt.pod.Slug, s.compatibility)
 	}
-	removeOrphans := opt.removeOrphans || s.removeOrphans()
 	wanted := project.Options{
 		Services: []string{service.Name}, NoDeps: opt.noDeps, OneOff: &opt.pod, Pull: opt.pull,
-		RemoveOrphans: removeOrphans, IgnoreOrphans: !removeOrphans,
+		RemoveOrphans: opt.removeOrphans, IgnoreOrphans: !opt.removeOrphans, // which are none of its business
 	}
 	if opt.quiet {
 		s.progress = progressQuiet

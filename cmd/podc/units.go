@@ -30,4 +30,3 @@ func binarySize(n int64) string {
 	}
 	return fmt.Sprintf("%.4g", f) + units[unit]
 }
-

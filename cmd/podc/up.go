@@ -14,6 +14,7 @@ import (
 
 // upOptions are the flags of `up`.
 type upOptions struct {
+	verb               string // the command's name
 	services           []string
 	detach             bool
 	pull               project.PullPolicy
@@ -95,7 +96,7 @@ func upCommand(con *console) *cli.Command {
 
 func upOptionsOf(c *cli.Context, s *session) (upOptions, error) {
 	opt := upOptions{
-		services: c.Args().Slice(), detach: c.Bool("detach"), quietPull: c.Bool("quiet-pull"),
+		verb: "up", services: c.Args().Slice(), detach: c.Bool("detach"), quietPull: c.Bool("quiet-pull"),
 		forceRecreate: c.Bool("force-recreate"), noRecreate: c.Bool("no-recreate"),
 		alwaysRecreateDeps: c.Bool("always-recreate-deps"), renewAnonVolumes: c.Bool("renew-anon-volumes"),
 		noDeps: c.Bool("no-deps"), noStart: c.Bool("no-start"),
@@ -111,7 +112,7 @@ func upOptionsOf(c *cli.Context, s *session) (upOptions, error) {
 	if opt.pull, err = pullPolicy(c.String("pull")); err != nil {
 		return opt, err
 	}
-	if opt.scale, err = scales(c.StringSlice("scale")); err != nil {
+	if opt.scale, err = scales("--scale", c.StringSlice("scale")); err != nil {
 		return opt, err
 	}
 	if err := notServed(c, "build", "watch"); err != nil {
@@ -201,8 +202,8 @@ func pullPolicy(s string) (project.PullPolicy, error) {
 	return "", usage("unknown --pull %q: want always, missing or never", s)
 }
 
-// scales reads SERVICE=N.
-func scales(args []string) (map[string]int, error) {
+// scales reads SERVICE=N; what says where that stands.
+func scales(what string, args []string) (map[string]int, error) {
 	if len(args) == 0 {
 		return nil, nil
 	}
@@ -211,7 +212,7 @@ func scales(args []string) (map[string]int, error) {
 		name, count, ok := strings.Cut(arg, "=")
 		n, err := strconv.Atoi(count)
 		if !ok || name == "" || err != nil || n < 0 {
-			return nil, usage("invalid --scale %q: want SERVICE=N", arg)
+			return nil, usage("invalid %s %q: want SERVICE=N", what, arg)
 		}
 		m[name] = n
 	}
@@ -230,7 +231,7 @@ func (s *session) logStyle(c *cli.Context) logStyle {
 func (opt upOptions) wanted(s *session) (project.Options, error) {
 	o := project.Options{
 		Services: opt.services, NoDeps: opt.noDeps, ForceRecreate: opt.forceRecreate, NoRecreate: opt.noRecreate,
-		RenewAnon: opt.renewAnonVolumes, RemoveOrphans: s.removeOrphans(), IgnoreOrphans: s.con.isTrue("COMPOSE_IGNORE_ORPHANS"),
+		RenewAnon: opt.renewAnonVolumes, RemoveOrphans: opt.verb != "scale" && s.removeOrphans(), IgnoreOrphans: s.con.isTrue("COMPOSE_IGNORE_ORPHANS"),
 		NoStart: opt.noStart, Scale: opt.scale, Pull: opt.pull, Wait: opt.wait, WaitTimeout: opt.waitTimeout, Timeout: opt.timeout,
 	}
 	if opt.alwaysRecreateDeps {
@@ -256,7 +257,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 	if err != nil {
 		return err
 	}
-	o := s.operate("up")
+	o := s.operate(opt.verb)
 	defer o.close()
 	o.explain, o.quiet, o.yes = opt.explain || s.verbose, opt.quietPull, opt.yes
 	if s.dryRun {
