@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -127,9 +128,20 @@ func (s *Stream) Resize(width, height int) error {
 		return err
 	}
 	defer f.Close()
-	_, err = fmt.Fprintf(f, "1 %d %d\n", height, width)
-	return err
+	if _, err = fmt.Fprintf(f, "1 %d %d\n", height, width); err != nil {
+		return err
+	}
+	// conmon heeds only the first of two messages that it reads at once, and the last size is the one that counts.
+	for late := time.Now().Add(resizePatience); time.Now().Before(late); <-time.After(100 * time.Microsecond) {
+		if unread, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ); err != nil || unread == 0 {
+			return err
+		}
+	}
+	return nil
 }
+
+// resizePatience is how long conmon may take to read a message: it is busy while somebody does not read the output.
+const resizePatience = 100 * time.Millisecond
 
 // Close lets go of the container, which goes on.
 func (s *Stream) Close() error {

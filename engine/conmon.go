@@ -131,7 +131,7 @@ func (e *Engine) conmonArgs(r run) []string {
 	}
 	if r.stdin {
 		args = append(args, "-i")
-		if !r.stdinOnce {
+		if !r.stdinOnce || r.terminal {
 			args = append(args, "--leave-stdin-open")
 		}
 	}

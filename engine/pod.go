@@ -69,7 +69,7 @@ type ContainerSpec struct {
 	GroupAdd   []string `json:"group_add,omitempty"`
 	TTY        bool     `json:"tty,omitempty"`
 	StdinOpen  bool     `json:"stdin_open,omitempty"`
-	StdinOnce  bool     `json:"stdin_once,omitempty"` // with StdinOpen: its end is that of the first stream attached
+	StdinOnce  bool     `json:"stdin_once,omitempty"` // with StdinOpen and no TTY: its end is that of the first stream attached
 	Init       bool     `json:"init,omitempty"`       // a reaper as PID 1
 
 	ReadOnly     bool              `json:"read_only,omitempty"`
