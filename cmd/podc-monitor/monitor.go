@@ -27,7 +27,7 @@ const (
 
 // monitorVerb is the life of a group's monitor.
 func monitorVerb(args []string) error {
-	stayLean(time.Second, time.Minute)
+	stayLean(time.Second, 10*time.Second)
 	sealDescriptors()
 	var adopt bool
 	r, args, err := parse("monitor", args, 1, &adopt)
