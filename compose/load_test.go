@@ -250,7 +250,6 @@ services:
 		"compose.yaml: version: ignored: it has no meaning any more",
 		"variable TAG is not set; using an empty string",
 		"compose.yaml:7: services.web.deploy.placement: ignored: there is only this machine",
-		"compose.yaml:9: services.web.volumes[0].bind.selinux: ignored: podc does not relabel files",
 		"compose.yaml:5: services.web.build: ignored: building is not served yet by this version of podc; image x:1 is used as it is",
 	}
 	if !slices.Equal(p.Warnings, want) {

@@ -56,7 +56,8 @@ services.*.ports.[].name services.*.ports.[].protocol services.*.ports.[].publis
 services.*.volumes services.*.volumes.[].type services.*.volumes.[].source services.*.volumes.[].target
 services.*.volumes.[].read_only
 services.*.volumes.[].bind services.*.volumes.[].bind.create_host_path services.*.volumes.[].bind.propagation
-services.*.volumes.[].bind.recursive
+services.*.volumes.[].bind.recursive services.*.volumes.[].bind.selinux
+services.*.volumes.[].image services.*.volumes.[].image.subpath services.*.volumes.[].volume.subpath
 services.*.volumes.[].volume services.*.volumes.[].volume.labels services.*.volumes.[].volume.nocopy
 services.*.volumes.[].tmpfs services.*.volumes.[].tmpfs.mode services.*.volumes.[].tmpfs.size
 services.*.tmpfs services.*.shm_size
@@ -89,7 +90,7 @@ networks.*.internal networks.*.attachable networks.*.labels networks.*.enable_ip
 networks.*.ipam networks.*.ipam.driver networks.*.ipam.config networks.*.ipam.config.[].subnet
 networks.*.ipam.config.[].gateway networks.*.ipam.config.[].ip_range networks.*.ipam.config.[].aux_addresses
 
-volumes volumes.*.name volumes.*.driver volumes.*.external volumes.*.external.name volumes.*.labels
+volumes volumes.*.name volumes.*.driver volumes.*.driver_opts volumes.*.external volumes.*.external.name volumes.*.labels
 configs configs.*.name configs.*.file configs.*.environment configs.*.content configs.*.labels
 secrets secrets.*.name secrets.*.file secrets.*.environment secrets.*.labels
 `
@@ -103,7 +104,6 @@ var ignoredKeys = map[string]string{
 	"services.*.deploy.resources.reservations.generic_resources": "there is only this machine to place it on",
 	"services.*.deploy.restart_policy.delay":                     "restarts back off from 0.1 s to 1 min",
 	"services.*.deploy.restart_policy.window":                    "a run of 10 s counts as a good start",
-	"services.*.volumes.[].bind.selinux":                         "podc does not relabel files",
 	"services.*.volumes.[].consistency":                          "bind mounts are always consistent on Linux",
 	"services.*.isolation":                                       "it is for Windows",
 	"services.*.credential_spec":                                 "it is for Windows",
@@ -118,9 +118,8 @@ jobs models
 services.*.use_api_socket
 services.*.models services.*.provider services.*.pull_refresh_after
 services.*.post_start services.*.pre_start services.*.pre_stop
-services.*.volumes.[].image services.*.volumes.[].volume.subpath
 services.*.deploy.rollback_config services.*.deploy.update_config
-networks.*.ipam.options volumes.*.driver_opts
+networks.*.ipam.options
 configs.*.external configs.*.template_driver
 secrets.*.external secrets.*.driver secrets.*.driver_opts secrets.*.template_driver
 `

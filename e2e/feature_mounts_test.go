@@ -96,12 +96,6 @@ configs: {c: {content: configured}}
 
 func TestFurtherKeys(t *testing.T) {
 	const parent = "podc-e2e-parent"
-	t.Cleanup(func() { // the parent is its user's: podc leaves it
-		dirs, _ := filepath.Glob("/sys/fs/cgroup/*/" + parent)
-		for _, dir := range append(dirs, "/sys/fs/cgroup/"+parent) {
-			unix.Rmdir(dir)
-		}
-	})
 	s := newStack(t, `
 x-sleep: &sleep {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}
 services:

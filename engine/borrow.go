@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // NamespaceMode says where a namespace of a pod comes from, beside that of the network.
@@ -195,7 +197,7 @@ func (p *pod) mountShm() (string, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
 		}
-		if isMountPoint(dir) {
+		if disk.IsMountPoint(dir) {
 			return dir, nil
 		}
 		options := "mode=1777,size=" + strconv.FormatInt(p.Spec.Container.shmSize(), 10)
@@ -205,10 +207,4 @@ func (p *pod) mountShm() (string, error) {
 		return dir, nil
 	}
 	return "", nil
-}
-
-// isMountPoint reports whether something is mounted on the folder.
-func isMountPoint(dir string) bool {
-	var st unix.Statx_t
-	return unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, 0, &st) == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }

@@ -128,6 +128,7 @@ func (e *Engine) findings() ([]finding, error) {
 	found = append(found, e.strayMounts(inv, pods)...)
 	found = append(found, e.strayProcesses(inv, byID, groups)...)
 	found = append(found, e.strayMonitors(inv, groups)...)
+	found = append(found, e.strayVolumes()...)
 	if len(pods) == 0 {
 		found = append(found, e.strayParents()...)
 	}
@@ -335,6 +336,9 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 		for _, m := range []string{e.paths.files(name), e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts"), e.paths.shm(name)} {
 			owner[m] = p
 		}
+		for _, m := range p.ownMounts() {
+			owner[m] = p
+		}
 	}
 	now := e.paths.mounts()
 	stray := func(m string) func(*pod) bool {
@@ -348,9 +352,9 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 		if !slices.Contains(now, m) || p != nil && (!stray(m)(p) || disk.Held(e.paths.podLock(p.Spec.Name))) {
 			continue
 		}
-		mend := e.withoutPod(e.paths.podOfMount(m), func() error { return unmount(m) })
+		mend := e.withoutPod(e.paths.podOfMount(m), func() error { return disk.Unmount(m) })
 		if p != nil {
-			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return unmount(m) })
+			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
 		}
 		found = append(found, finding{Problem: Problem{"mount", m, "of no running pod"}, mend: mend})
 	}

@@ -135,7 +135,7 @@ func (p *pod) make(ctx context.Context, files []File) error {
 	if err := p.mount(); err != nil {
 		return err
 	}
-	return p.makeVolumes(ctx, false)
+	return errors.Join(p.makeVolumes(ctx, false), p.releaseVolumes(ctx))
 }
 
 func (p *pod) mount() error {
@@ -178,12 +178,15 @@ func (p *pod) makeVolumes(ctx context.Context, again bool) error {
 		if _, err := p.e.volumes.Create(ctx, v); err != nil {
 			return err
 		}
-		if m.NoCopy {
+		if m.NoCopy || m.Subpath != "" {
 			continue
 		}
 		source, err := realPathInRoot(p.e.paths.merged(p.Spec.Name), m.Target)
 		if fi, serr := os.Stat(source); err != nil || serr != nil || !fi.IsDir() {
 			continue // the image has no folder there: the volume stays as it is
+		}
+		if err := p.e.volumes.Mount(ctx, v.Name); err != nil {
+			return err
 		}
 		if err := p.e.volumes.Seed(ctx, v.Name, source); err != nil {
 			return err
@@ -239,7 +242,7 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 			}
 		}
 	}
-	if err := errors.Join(p.settle(ctx), unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
+	if err := errors.Join(p.settle(ctx), p.unmountOwn(), disk.Unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
 		return err
 	}
 	if err := p.removeVolumes(ctx, func(m Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {

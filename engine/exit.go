@@ -240,7 +240,7 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 	}
 	errs = append(errs, removeFiles(e.paths.shm(name)), unpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
 	if p.state.Status != StatusCreated {
-		errs = append(errs, unmount(e.paths.merged(name)))
+		errs = append(errs, disk.Unmount(e.paths.merged(name)), p.unmountOwn(), p.releaseVolumes(ctx))
 	}
 	return false, errors.Join(append(errs, os.RemoveAll(e.paths.etc(name)))...)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // Configs and secrets lie on a tmpfs of the pod: never on disk, never in a layer, never in saved state. It stays from the
@@ -128,7 +130,7 @@ func hasFiles(dir string) bool {
 
 // removeFiles forgets the files. Idempotent.
 func removeFiles(dir string) error {
-	if err := unmount(dir); err != nil {
+	if err := disk.Unmount(dir); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"podc.example/podc/internal/disk"
 )
 
 // inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
@@ -68,7 +70,7 @@ var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\13
 func unmountBelow(dir string) error {
 	var errs []error
 	for _, m := range slices.Backward(mountsBelow(dir)) {
-		errs = append(errs, unmount(m))
+		errs = append(errs, disk.Unmount(m))
 	}
 	return errors.Join(errs...)
 }

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // mounts are those of the spec and those that it has from other pods.
@@ -42,29 +42,6 @@ func (e *Engine) mountsFrom(s PodSpec) ([]Mount, error) {
 	return list, nil
 }
 
-// userMounts resolves the mounts of the spec and of the image to host paths.
-func (p *pod) userMounts() ([]specs.Mount, error) {
-	var mounts []specs.Mount
-	for _, m := range p.mounts() {
-		source := m.Source
-		switch m.Type {
-		case MountVolume:
-			source = p.e.volumes.Path(p.Volumes[m.Target])
-		case MountBind:
-			if err := bindSource(m); err != nil {
-				return nil, err
-			}
-		}
-		mounts = append(mounts, userMount(m, source))
-	}
-	for _, m := range p.volumeMounts() {
-		if !slices.ContainsFunc(mounts, func(o specs.Mount) bool { return o.Destination == m.Target }) {
-			mounts = append(mounts, userMount(m, p.e.volumes.Path(p.Volumes[m.Target])))
-		}
-	}
-	return mounts, nil
-}
-
 func bindSource(m Mount) error {
 	_, err := os.Stat(m.Source)
 	if !errors.Is(err, os.ErrNotExist) {
@@ -74,4 +51,43 @@ func bindSource(m Mount) error {
 		return fmt.Errorf("bind source %s does not exist: %w", m.Source, errdefs.ErrNotFound)
 	}
 	return os.MkdirAll(m.Source, 0o755)
+}
+
+// checkPropagation refuses what the kernel would do without saying so: a mount is propagated only where its source is.
+func checkPropagation(m Mount) error {
+	want := map[string][]string{
+		"shared": {"shared:"}, "rshared": {"shared:"}, "slave": {"shared:", "master:"}, "rslave": {"shared:", "master:"},
+	}[m.Propagation]
+	if want == nil {
+		return nil
+	}
+	at, fields := mountOf(m.Source)
+	for _, f := range fields {
+		for _, w := range want {
+			if strings.HasPrefix(f, w) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("cannot mount %s with propagation %s: %s, on which it lies, is not a shared mount: %w", m.Source, m.Propagation, at, errdefs.ErrFailedPrecondition)
+}
+
+// mountOf is the mount point that path lies on, and what the kernel says about its propagation.
+func mountOf(path string) (point string, fields []string) {
+	path = realPath(path)
+	b, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		end := slices.Index(f, "-")
+		if end < 6 {
+			continue
+		}
+		// Of two mounts on one point the later one counts.
+		at := unescape.Replace(f[4])
+		within := at == "/" || path == at || strings.HasPrefix(path, at+"/")
+		if within && len(at) >= len(point) {
+			point, fields = at, f[6:end]
+		}
+	}
+	return point, fields
 }

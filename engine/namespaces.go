@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // The namespaces of a pod are pinned as files by bind mounts, so that no process has to stay behind to hold them.
@@ -103,21 +105,8 @@ func unpinNamespaces(dir string) error {
 	errs := []error{err}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		errs = append(errs, unmount(path), os.Remove(path))
+		errs = append(errs, disk.Unmount(path), os.Remove(path))
 	}
 	errs = append(errs, os.Remove(dir))
 	return errors.Join(errs...)
-}
-
-// unmount detaches every mount stacked on path. Idempotent: a path that is no mount, or not there, is fine.
-func unmount(path string) error {
-	for {
-		switch err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); {
-		case err == nil:
-		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
-			return nil
-		default:
-			return fmt.Errorf("cannot unmount %s: %w", path, err)
-		}
-	}
 }

@@ -120,21 +120,31 @@ const (
 	MountBind   MountType = "bind"
 	MountVolume MountType = "volume"
 	MountTmpfs  MountType = "tmpfs"
+	MountImage  MountType = "image" // the files of an image, read-only
 )
 
 // Mount is one mount of a container, in the order given.
 type Mount struct {
 	Type     MountType `json:"type"`
-	Source   string    `json:"source,omitempty"` // bind: host path; volume: its name, empty for an anonymous one
+	Source   string    `json:"source,omitempty"` // bind: host path; volume: its name, empty for an anonymous one; image: its reference
 	Target   string    `json:"target"`
 	ReadOnly bool      `json:"read_only,omitempty"`
 	// CreateSource makes a missing bind source as a folder; otherwise it is an error.
-	CreateSource bool              `json:"create_source,omitempty"`
-	NonRecursive bool              `json:"non_recursive,omitempty"`
-	Propagation  string            `json:"propagation,omitempty"` // "rprivate" when empty
-	NoCopy       bool              `json:"no_copy,omitempty"`     // volume: never seed it from the image
-	TmpfsSize    int64             `json:"tmpfs_size,omitempty"`  // bytes; 0: the kernel's default
-	TmpfsMode    uint32            `json:"tmpfs_mode,omitempty"`  // 0: 01777
+	CreateSource bool   `json:"create_source,omitempty"`
+	NonRecursive bool   `json:"non_recursive,omitempty"`
+	Propagation  string `json:"propagation,omitempty"` // "rprivate" when empty
+	// OnlyTopReadOnly leaves what is mounted below a read-only bind as it is; AllReadOnly insists on the contrary, which else is
+	// done where the kernel can (Linux 5.12).
+	OnlyTopReadOnly bool   `json:"only_top_read_only,omitempty"`
+	AllReadOnly     bool   `json:"all_read_only,omitempty"`
+	Relabel         string `json:"relabel,omitempty"` // "z" or "Z": label the source for containers, where SELinux is on
+	Subpath         string `json:"subpath,omitempty"` // of a volume or image: what is mounted of it
+	// ImageID and Layers are what the reference of an image meant when the pod was planned.
+	ImageID      string            `json:"image_id,omitempty"`
+	Layers       []string          `json:"layers,omitempty"`
+	NoCopy       bool              `json:"no_copy,omitempty"`    // volume: never seed it from the image
+	TmpfsSize    int64             `json:"tmpfs_size,omitempty"` // bytes; 0: the kernel's default
+	TmpfsMode    uint32            `json:"tmpfs_mode,omitempty"` // 0: 01777
 	TmpfsOptions []string          `json:"tmpfs_options,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty"` // for an anonymous volume that is made
 }

@@ -28,6 +28,10 @@ func checkPossible(p PodSpec) error {
 		if m.Type == MountBind && !m.CreateSource {
 			errs = append(errs, bindSource(m))
 		}
+		if m.AllReadOnly && !thisHost().RecursiveReadOnly {
+			errs = append(errs, fmt.Errorf("the kernel cannot make all below %s read-only (Linux 5.12 can): %w", m.Source, errdefs.ErrFailedPrecondition))
+		}
+		errs = append(errs, checkPropagation(m))
 	}
 	c := container{Spec: p.Container, Host: thisHost()}
 	var err error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,12 +48,36 @@ func mountRootfs(layers []string, diff, work, merged string) error {
 	return nil
 }
 
-// overlayContext makes a detached overlay mount. The layers are given one by one (lowerdir+, Linux 6.8), which no page size
+// mountImage mounts the layers of an image at dir, to be read only; it is a no-op when they are mounted already. The folder empty
+// makes two layers of one, which overlay insists on.
+func mountImage(layers []string, empty, dir string) error {
+	if isOverlay(dir) {
+		return nil
+	}
+	for _, d := range []string{empty, dir} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	fd, err := overlayContext(append(slices.Clone(layers), empty), "", "")
+	if err != nil {
+		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
+	}
+	return nil
+}
+
+// overlayContext makes a detached overlay mount, to be read only without diff and work. The layers are given one by one (lowerdir+, Linux 6.8), which no page size
 // limits; older kernels take one string of at most a page.
 func overlayContext(layers []string, diff, work string) (int, error) {
 	// A volatile overlay leaves this mark so that nobody trusts it after a crash. podc takes that risk knowingly.
-	if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
-		return -1, err
+	if work != "" {
+		if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
+			return -1, err
+		}
 	}
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -67,13 +92,17 @@ func overlayContext(layers []string, diff, work string) (int, error) {
 			}
 		}
 	}
-	set("upperdir", diff)
-	set("workdir", work)
 	set("source", "podc")
-	if err == nil {
+	if diff != "" {
+		set("upperdir", diff)
+		set("workdir", work)
+	}
+	if err == nil && diff != "" {
 		// A container's writable layer dies with it, what it must keep is in volumes: so the overlay is not synced, neither
 		// by the container nor, for the whole file system below it, at every unmount. Kernels before 5.10 lack the option.
 		unix.FsconfigSetFlag(fs, "volatile")
+	}
+	if err == nil {
 		err = unix.FsconfigCreate(fs)
 	}
 	if err != nil {

@@ -53,6 +53,8 @@ func (c container) spec() (*specs.Spec, error) {
 			Namespaces:  c.namespaces(),
 			Sysctl:      c.sysctls(),
 			Devices:     c.Devices,
+
+			RootfsPropagation: c.propagation(),
 		},
 	}
 	if s.Linux.Resources, err = c.resources(); err != nil {

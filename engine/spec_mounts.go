@@ -68,8 +68,9 @@ func (s ContainerSpec) shmSize() int64 {
 	return s.ShmSize
 }
 
-// userMount translates a mount whose source is a host path by now ("" for a tmpfs).
-func userMount(m Mount, source string) specs.Mount {
+// userMount translates a mount whose source is a host path by now ("" for a tmpfs). Only of a folder all can be read-only: crun
+// 1.8.1 takes every other target of that for one.
+func userMount(m Mount, source string, folder bool) specs.Mount {
 	if m.Type == MountTmpfs {
 		return tmpfsMount(m)
 	}
@@ -78,10 +79,27 @@ func userMount(m Mount, source string) specs.Mount {
 		// crun takes the r of the propagation for one of the bind; with nothing mounted below, it means nothing.
 		options = []string{"bind", strings.TrimPrefix(options[1], "r")}
 	}
-	if m.ReadOnly {
+	if m.ReadOnly || m.Type == MountImage {
 		options = append(options, "ro")
+		if folder && !m.OnlyTopReadOnly && !m.NonRecursive {
+			options = append(options, "rro")
+		}
 	}
 	return specs.Mount{Destination: m.Target, Type: "bind", Source: source, Options: options}
+}
+
+// propagation is that of the root, which those of the mounts in it may not exceed.
+func (c container) propagation() string {
+	way := ""
+	for _, m := range c.Spec.Mounts {
+		switch m.Propagation {
+		case "shared", "rshared":
+			return "shared"
+		case "slave", "rslave":
+			way = "rslave"
+		}
+	}
+	return way
 }
 
 func tmpfsMount(m Mount) specs.Mount {

@@ -112,6 +112,9 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := p.makeVolumes(ctx, true); err != nil {
 		return err
 	}
+	if err := p.mountVolumes(ctx); err != nil {
+		return err
+	}
 	hostname, err := p.hostname()
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"podc.example/podc/netstack"
+
+	"podc.example/podc/internal/disk"
 )
 
 // TryRootfs mounts a root filesystem as pods get it, where pods get it, and lets it go again. Its error says what the file
@@ -21,7 +23,7 @@ func (e *Engine) TryRootfs(context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot write to the data root: %w", err)
 	}
-	defer func() { err = errors.Join(err, unmount(filepath.Join(dir, "merged")), os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, disk.Unmount(filepath.Join(dir, "merged")), os.RemoveAll(dir)) }()
 	layer := filepath.Join(dir, "layer")
 	if err := os.Mkdir(layer, 0o755); err != nil {
 		return err

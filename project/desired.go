@@ -96,6 +96,7 @@ const (
 	LabelNumber      = "com.docker.compose.container-number"
 	LabelHash        = "com.docker.compose.config-hash"
 	LabelImage       = "com.docker.compose.image"
+	LabelImageMounts = "com.docker.compose.image-volume-digest"
 	LabelDependsOn   = "com.docker.compose.depends_on"
 	LabelNetwork     = "com.docker.compose.network"
 	LabelVolume      = "com.docker.compose.volume"

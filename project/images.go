@@ -29,7 +29,9 @@ type Images interface {
 func (p *planner) planPulls() {
 	for _, u := range p.units {
 		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways && !p.opt.Pulled {
-			p.pull(u, "pull_policy is always")
+			for _, ref := range u.images() {
+				p.pull(u, ref, "pull_policy is always")
+			}
 		}
 	}
 }
@@ -41,9 +43,35 @@ func (p *planner) pullPolicy(u *unit) PullPolicy {
 	return u.Service.Pull
 }
 
+// images lists the references of the images that a replica is made from: its own, then those that it mounts.
+func (s Service) images() []string {
+	refs := []string{s.Pod.Container.Image}
+	for _, m := range s.Pod.Container.Mounts {
+		if m.Type == engine.MountImage {
+			refs = append(refs, m.Source)
+		}
+	}
+	return refs
+}
+
+// resolveMounts says in a spec what the images that it mounts mean.
+func (p *planner) resolveMounts(spec *engine.PodSpec) {
+	var digests []string
+	for i, m := range spec.Container.Mounts {
+		img, here := p.o.Images[m.Source]
+		if m.Type != engine.MountImage || !here {
+			continue
+		}
+		spec.Container.Mounts[i].ImageID, spec.Container.Mounts[i].Layers = img.ID, img.Layers
+		digests = append(digests, m.Target+"=sha256:"+img.ID)
+	}
+	if len(digests) > 0 {
+		spec.Labels[LabelImageMounts] = strings.Join(digests, ",")
+	}
+}
+
 // needImage plans the pull of an image that a pod is made from and that is not here, or refuses.
-func (p *planner) needImage(u *unit) {
-	ref := u.Pod.Container.Image
+func (p *planner) needImage(u *unit, ref string) {
 	if _, here := p.o.Images[ref]; here {
 		return
 	}
@@ -55,7 +83,7 @@ func (p *planner) needImage(u *unit) {
 	case p.opt.Pulled:
 		p.refuse(errdefs.ErrNotFound, "cannot create service %s: image %q is not here although it was pulled", u.Name, ref)
 	default:
-		p.pull(u, "missing")
+		p.pull(u, ref, "missing")
 	}
 }
 
@@ -64,8 +92,7 @@ func localName(project, service, ref string) bool {
 	return ref == project+"-"+service || ref == project+"_"+service
 }
 
-func (p *planner) pull(u *unit, why string) {
-	ref := u.Pod.Container.Image
+func (p *planner) pull(u *unit, ref, why string) {
 	i := slices.IndexFunc(p.plan.Pulls, func(pull Pull) bool { return pull.Ref == ref })
 	if i < 0 {
 		p.plan.Pulls = append(p.plan.Pulls, Pull{Ref: ref, Why: why, Services: []string{u.Name}})

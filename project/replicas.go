@@ -99,13 +99,16 @@ func (p *planner) replace(u *unit, s *slot, why string) {
 
 // make plans the pod of a slot from the template of its service.
 func (p *planner) make(u *unit, s *slot, why string) {
-	p.needImage(u)
+	for _, ref := range u.images() {
+		p.needImage(u, ref)
+	}
 	img := p.o.Images[u.Pod.Container.Image]
 	spec := Replica(u.Service, s.number, img)
 	if u.fresh {
 		delete(spec.Labels, LabelNumber) // one-offs are not numbered
 	}
 	p.nameLenders(u, &spec)
+	p.resolveMounts(&spec)
 	if !p.opt.RenewAnon {
 		if s.old != nil {
 			p.inherit(&spec, s.old.Volumes)

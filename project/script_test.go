@@ -18,7 +18,7 @@ import (
 //	network NAME [hash=H] [external]
 //	volume NAME [hash=H] [external] [anonymous] [project=P]
 //	service NAME [image=REF] [hash=H] [replicas=N] [networks=A,B] [volumes=V:/target,:/anonymous] [ports=8080:80,...]
-//	        [needs=SERVICE:CONDITION[:restart][:optional],...] [of=SERVICE] [pid=SERVICE] [from=SERVICE,...] [name=FIXED] [pull=POLICY] [health] [facets=K:V,...] [build]
+//	        [needs=SERVICE:CONDITION[:restart][:optional],...] [of=SERVICE] [pid=SERVICE] [from=SERVICE,...] [mounts=IMAGE[:ID],...] [name=FIXED] [pull=POLICY] [health] [facets=K:V,...] [build]
 //	disabled NAME
 //	pod SERVICE N [status=S] [code=N] [health=H] [image=ID] [name=NAME] and what services have
 //	image REF ID [volumes=/a,/b] [health]
@@ -160,6 +160,10 @@ func (l line) spec() engine.PodSpec {
 	for _, v := range l.list("volumes") {
 		name, target, _ := strings.Cut(v, ":")
 		spec.Container.Mounts = append(spec.Container.Mounts, engine.Mount{Type: engine.MountVolume, Source: name, Target: target})
+	}
+	for _, v := range l.list("mounts") {
+		ref, id, _ := strings.Cut(v, ":")
+		spec.Container.Mounts = append(spec.Container.Mounts, engine.Mount{Type: engine.MountImage, Source: ref, ImageID: id, Target: "/" + ref})
 	}
 	for _, p := range l.list("ports") {
 		host, ctr, _ := strings.Cut(p, ":")

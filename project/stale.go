@@ -76,12 +76,18 @@ func sortedUnion(a, b map[string]string) []string {
 // imageReason compares identities, not names: a new tag, pull or build shows here. An image that is not here yet cannot be
 // compared; that is done once it is.
 func (p *planner) imageReason(s Service, old *engine.Pod) string {
-	ref := s.Pod.Container.Image
-	img, ok := p.o.Images[ref]
-	if !ok || img.ID == old.Spec.Container.ImageID {
-		return ""
+	ids := map[string]string{s.Pod.Container.Image: old.Spec.Container.ImageID}
+	for _, m := range old.Spec.Container.Mounts {
+		if m.Type == engine.MountImage {
+			ids[m.Source] = m.ImageID
+		}
 	}
-	return "image changed: " + ref
+	for _, ref := range s.images() {
+		if img, here := p.o.Images[ref]; here && img.ID != ids[ref] {
+			return "image changed: " + ref
+		}
+	}
+	return ""
 }
 
 func nameReason(s Service, old *engine.Pod) string {

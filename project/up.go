@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/volumes"
 )
 
 // Deps are what the verbs of a project work with.
@@ -92,6 +93,11 @@ func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
 	if runtimes := plan.runtimes(); len(runtimes) > 0 {
 		errs = append(errs, deps.Engine.CheckPrograms(ctx, runtimes))
 	}
+	for _, s := range plan.Steps {
+		if do, ok := s.Do.(CreateVolume); ok {
+			errs = append(errs, volumes.CheckSource(do.Volume))
+		}
+	}
 	if pods := plan.made(); len(pods) > 0 {
 		errs = append(errs, deps.Engine.CheckPods(ctx, pods))
 	}
@@ -112,8 +118,10 @@ func (deps Deps) observe(ctx context.Context, name string, images map[string]eng
 func imageRefs(d Desired) []string {
 	var refs []string
 	for _, s := range d.Services {
-		if ref := s.Pod.Container.Image; !slices.Contains(refs, ref) {
-			refs = append(refs, ref)
+		for _, ref := range s.images() {
+			if !slices.Contains(refs, ref) {
+				refs = append(refs, ref)
+			}
 		}
 	}
 	return refs
@@ -125,8 +133,17 @@ func (deps Deps) run(ctx context.Context, plan Plan) error {
 		deps.Report(Event{Kind: Warned, Text: w})
 	}
 	for _, s := range plan.Steps {
-		if c, ok := s.Do.(CreatePod); ok && c.Image.ID == "" {
+		c, ok := s.Do.(CreatePod)
+		if !ok {
+			continue
+		}
+		if c.Image.ID == "" {
 			return faultf(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, c.Spec.Container.Image)
+		}
+		for _, m := range c.Spec.Container.Mounts {
+			if m.Type == engine.MountImage && m.ImageID == "" {
+				return faultf(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, m.Source)
+			}
 		}
 	}
 	deps.Report(Event{Kind: Planned, Plan: &plan})

@@ -20,7 +20,7 @@ import (
 // content at most once in its life, and only while it is empty. An empty source gives it no more than owner and mode, if it is
 // the first to do so; another may still fill it.
 func (s *Store) Seed(ctx context.Context, name, source string) error {
-	if v, err := s.Get(name); err != nil || v.Seeded {
+	if v, err := s.Get(name); err != nil || v.Seeded || v.passing() {
 		return err
 	}
 	l, err := s.lock(ctx, name)
@@ -49,8 +49,15 @@ func (s *Store) Seed(ctx context.Context, name, source string) error {
 	return disk.WriteJSON(s.record(name), v, disk.Durable)
 }
 
-// seed is where content waits, complete, to be moved into a volume.
-func (s *Store) seed(name string) string { return filepath.Join(s.dir, name, ".seeded") }
+// seed is where content waits, complete, to be moved into a volume: beside it, or in it if it is a file system of its own.
+func (s *Store) seed(name string) string { return filepath.Join(s.staging(name), ".seeded") }
+
+func (s *Store) staging(name string) string {
+	if path := s.Path(name); disk.IsMountPoint(path) {
+		return path
+	}
+	return filepath.Join(s.dir, name)
+}
 
 // isFresh reports whether a volume is empty, or was being filled when somebody died.
 func (s *Store) isFresh(name string) (bool, error) {
@@ -66,7 +73,7 @@ func (s *Store) fill(name, source string) error {
 	if _, err := os.Lstat(seed); err == nil {
 		return moveIn(seed, s.Path(name))
 	}
-	tmp := filepath.Join(s.dir, name, ".seed")
+	tmp := filepath.Join(s.staging(name), ".seed")
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
 	}
@@ -92,6 +99,11 @@ func moveIn(from, to string) error {
 	}
 	for _, e := range entries {
 		err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(from, e.Name()), unix.AT_FDCWD, filepath.Join(to, e.Name()), unix.RENAME_NOREPLACE)
+		if errors.Is(err, unix.EINVAL) { // not every file system can refuse to replace
+			if _, err = os.Lstat(filepath.Join(to, e.Name())); errors.Is(err, fs.ErrNotExist) {
+				err = os.Rename(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()))
+			}
+		}
 		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return &os.LinkError{Op: "rename", Old: e.Name(), New: to, Err: err}
 		}
@@ -122,8 +134,8 @@ func isEmpty(dir string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	_, err = f.Readdirnames(1)
-	if errors.Is(err, io.EOF) {
+	names, err := f.Readdirnames(2)
+	if errors.Is(err, io.EOF) || len(names) == 1 && names[0] == ".seed" { // of a copy that was cut short
 		return true, nil
 	}
 	return false, err

@@ -38,6 +38,12 @@ func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
 // Create makes a volume, or returns the one that has the name already, whose record then stands. A name that is empty is
 // not valid.
 func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
+	if v.Driver != "" && v.Driver != "local" {
+		return Volume{}, fmt.Errorf("cannot create volume %q: driver %q is not known (only local): %w", v.Name, v.Driver, errdefs.ErrInvalidArgument)
+	}
+	if err := CheckOptions(v.Options); err != nil {
+		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+	}
 	l, err := s.lock(ctx, v.Name)
 	if err != nil {
 		return Volume{}, err
@@ -45,9 +51,6 @@ func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
 	defer l.Unlock()
 	if have, err := s.Get(v.Name); !errdefs.IsNotFound(err) {
 		return have, err
-	}
-	if v.Driver != "" && v.Driver != "local" {
-		return Volume{}, fmt.Errorf("cannot create volume %q: driver %q is not known (only local): %w", v.Name, v.Driver, errdefs.ErrInvalidArgument)
 	}
 	// The data folder is made after its parent and before the record: a volume without a record does not exist yet.
 	if err := os.MkdirAll(s.Path(v.Name), 0o755); err != nil {
@@ -146,7 +149,7 @@ func (s *Store) remove(ctx context.Context, name string, goes func() bool) error
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove volume %q: %w", name, err)
 	}
-	if err := os.RemoveAll(filepath.Join(s.dir, name)); err != nil {
+	if err := s.clear(name); err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", name, err)
 	}
 	os.Remove(filepath.Join(s.dir, ".locks", name))

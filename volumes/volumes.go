@@ -9,7 +9,7 @@ type Volume struct {
 	Name      string            `json:"name"`             // unique on this root, fixed
 	Driver    string            `json:"driver,omitempty"` // only "local" (the zero value) so far
 	Labels    map[string]string `json:"labels,omitempty"`
-	Options   map[string]string `json:"options,omitempty"`
+	Options   map[string]string `json:"options,omitempty"` // type, device and o, as for mount(8): a mount, rather than a folder
 	Anonymous bool              `json:"anonymous,omitempty"`
 	Created   time.Time         `json:"created"`
 	// Seeded says that the volume has taken an image's content, or has been found to have some of its own.

@@ -2,12 +2,16 @@ package translate
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker/go-units"
 
 	"podc.example/podc/compose"
@@ -25,11 +29,29 @@ func (t *translation) volumes() error {
 			if v.Driver != "" && v.Driver != "local" {
 				return compose.NotServed("volumes."+key+".driver", fmt.Sprintf("%q", v.Driver), "use local, the default")
 			}
+			if err := volumeOptions(&out.Spec, "volumes."+key+".driver_opts", v.DriverOpts); err != nil {
+				return err
+			}
 			out.Spec.Labels = userLabels(v.Labels)
 			out.Hash = digest(out.Spec)
 			out.Spec.Labels = t.ownLabels(v.Labels, project.LabelVolume, key, out.Hash)
 		}
 		t.res.Desired.Volumes = append(t.res.Desired.Volumes, out)
+	}
+	return nil
+}
+
+func volumeOptions(v *volumes.Volume, key string, opts types.Options) error {
+	for _, name := range slices.Sorted(maps.Keys(opts)) {
+		if err := volumes.CheckOption(name); err != nil {
+			return compose.NotServed(key+"."+name, "", "the driver local takes type, device and o")
+		}
+	}
+	if len(opts) > 0 {
+		v.Options = opts
+	}
+	if err := volumes.CheckOptions(opts); err != nil {
+		return compose.Invalid(key, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error()))
 	}
 	return nil
 }
@@ -58,13 +80,15 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 
 func (t *translation) mount(at string, v types.ServiceVolumeConfig) (engine.Mount, error) {
 	m := engine.Mount{Type: engine.MountType(v.Type), Target: path.Clean(v.Target), ReadOnly: v.ReadOnly}
+	if v.Bind != nil {
+		m.Relabel = v.Bind.SELinux
+	}
 	switch v.Type {
 	case types.VolumeTypeBind:
 		m.Source = v.Source
 		return m, bind(&m, at, v)
 	case types.VolumeTypeVolume:
-		t.volumeMount(&m, v)
-		return m, nil
+		return m, t.volumeMount(&m, at, v)
 	case types.VolumeTypeTmpfs:
 		if v.Tmpfs != nil {
 			m.TmpfsSize, m.TmpfsMode = int64(v.Tmpfs.Size), v.Tmpfs.Mode
@@ -74,9 +98,9 @@ func (t *translation) mount(at string, v types.ServiceVolumeConfig) (engine.Moun
 		}
 		return m, nil
 	case types.VolumeTypeImage:
-		return m, compose.NotServed(at, "an image as a volume", "")
+		return m, t.imageMount(&m, at, v)
 	}
-	return m, compose.Invalid(at+".type", "%q is none of bind, volume, tmpfs", v.Type)
+	return m, compose.Invalid(at+".type", "%q is none of bind, volume, tmpfs, image", v.Type)
 }
 
 // bind completes a bind mount; its source is absolute already.
@@ -96,23 +120,58 @@ func bind(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
 	case "", "enabled":
 	case "disabled":
 		m.NonRecursive = true
+	case "writable":
+		m.OnlyTopReadOnly = true
+	case "readonly":
+		m.AllReadOnly = true
 	default:
-		return compose.NotServed(at+".bind.recursive", fmt.Sprintf("%q", v.Bind.Recursive), "use enabled or disabled")
+		return compose.Invalid(at+".bind.recursive", "%q is none of enabled, disabled, writable, readonly", v.Bind.Recursive)
+	}
+	switch {
+	case (m.OnlyTopReadOnly || m.AllReadOnly) && !m.ReadOnly:
+		return compose.Invalid(at+".bind.recursive", "%q needs read_only: true", v.Bind.Recursive)
+	case m.AllReadOnly && m.Propagation != "" && m.Propagation != "rprivate":
+		return compose.Invalid(at+".bind.recursive", "\"readonly\" needs propagation rprivate")
 	}
 	return nil
 }
 
-func (t *translation) volumeMount(m *engine.Mount, v types.ServiceVolumeConfig) {
+func (t *translation) volumeMount(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
 	if v.Source != "" {
 		m.Source = t.p.Volumes[v.Source].Name
 	}
 	if v.Volume == nil {
-		return
+		return nil
 	}
 	m.NoCopy = v.Volume.NoCopy
 	if v.Source == "" {
 		m.Labels = v.Volume.Labels
 	}
+	return subpath(m, at+".volume.subpath", v.Volume.Subpath)
+}
+
+// subpath takes a path below the source; at the start it must be there.
+func subpath(m *engine.Mount, key, p string) error {
+	if p != "" && !filepath.IsLocal(p) {
+		return compose.Invalid(key, "%q is no path within the source", p)
+	}
+	m.Subpath = p
+	return nil
+}
+
+// imageMount takes an image by its reference, or that of a service by its name.
+func (t *translation) imageMount(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
+	m.Source = v.Source
+	if s, ok := t.p.Services[v.Source]; ok {
+		m.Source = s.Image
+	}
+	if _, err := reference.ParseDockerRef(m.Source); err != nil {
+		return compose.Invalid(at+".source", "%q is no image reference", v.Source)
+	}
+	if v.Image == nil {
+		return nil
+	}
+	return subpath(m, at+".image.subpath", v.Image.SubPath)
 }
 
 // tmpfs parses "path[:option,...]".

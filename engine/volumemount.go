@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// mountVolumes mounts those of the pod's volumes that are mounts themselves.
+func (p *pod) mountVolumes(ctx context.Context) error {
+	for _, v := range p.Volumes {
+		if err := p.e.volumes.Mount(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseVolumes unmounts what mountVolumes mounted, unless another pod uses it. Idempotent.
+func (p *pod) releaseVolumes(ctx context.Context) error {
+	var errs []error
+	for _, v := range p.Volumes {
+		errs = append(errs, p.e.volumes.Release(ctx, v, func() bool { return p.e.volumeBusy(v, p.Spec.Name) }))
+	}
+	return errors.Join(errs...)
+}
+
+// volumeBusy reports whether a pod but the one named uses the volume now, or is about to: that is on record before it mounts.
+func (e *Engine) volumeBusy(volume, but string) bool {
+	pods, err := e.readAll()
+	return err != nil || slices.ContainsFunc(pods, func(p *pod) bool {
+		return p.Spec.Name != but && (!p.state.Settled || halfMade(p)) && slices.Contains(slices.Collect(maps.Values(p.Volumes)), volume)
+	})
+}
+
+// strayVolumes finds volumes that are mounted and used by nobody.
+func (e *Engine) strayVolumes() []finding {
+	var found []finding
+	for _, v := range e.volumes.Mounted() {
+		busy := func() bool { return e.volumeBusy(v, "") }
+		if !busy() {
+			found = append(found, finding{Problem: Problem{"mount", e.volumes.Path(v), "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
+				return e.volumes.Release(ctx, v, busy)
+			}})
+		}
+	}
+	return found
+}
+
+// imageMount is where the image of the i-th mount is mounted, and subMount where the part that the i-th mount shows is.
+func (p *pod) imageMount(i int) string {
+	return filepath.Join(p.e.paths.bundle(p.Spec.Name), "images", strconv.Itoa(i))
+}
+
+func (p *pod) subMount(i int) string {
+	return filepath.Join(p.e.paths.bundle(p.Spec.Name), "parts", strconv.Itoa(i))
+}
+
+// ownMounts are the places where something is mounted for the pod's mounts, those in others first.
+func (p *pod) ownMounts() []string {
+	var parts, images []string
+	for i, m := range p.mounts() {
+		if m.Subpath != "" {
+			parts = append(parts, p.subMount(i))
+		}
+		if m.Type == MountImage {
+			images = append(images, p.imageMount(i))
+		}
+	}
+	return append(parts, images...)
+}
+
+func (p *pod) unmountOwn() error {
+	var errs []error
+	for _, m := range p.ownMounts() {
+		errs = append(errs, disk.Unmount(m))
+	}
+	return errors.Join(errs...)
+}
+
+// userMounts resolves the mounts of the spec and of the image to host paths, and mounts what they need for that.
+func (p *pod) userMounts() ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	for i, m := range append(p.mounts(), p.imageVolumes()...) {
+		source, err := p.mountSource(i, m)
+		if err == nil && m.Relabel != "" {
+			err = relabel(source)
+		}
+		if err == nil && m.Subpath != "" {
+			source, err = p.subMount(i), mountPart(source, m.Subpath, p.subMount(i))
+		}
+		if err != nil {
+			return nil, err
+		}
+		fi, _ := os.Stat(source)
+		om := userMount(m, source, fi != nil && fi.IsDir() && thisHost().RecursiveReadOnly)
+		if m.Type == MountVolume {
+			v, err := p.e.volumes.Get(p.Volumes[m.Target])
+			if err != nil {
+				return nil, err
+			}
+			om.Options = append(om.Options, v.Flags()...)
+		}
+		mounts = append(mounts, om)
+	}
+	return mounts, nil
+}
+
+func (p *pod) mountSource(i int, m Mount) (string, error) {
+	switch m.Type {
+	case MountVolume:
+		return p.e.volumes.Path(p.Volumes[m.Target]), nil
+	case MountImage:
+		dir := p.imageMount(i)
+		return dir, mountImage(m.Layers, filepath.Join(filepath.Dir(dir), "empty"), dir)
+	case MountBind:
+		return m.Source, bindSource(m)
+	}
+	return "", nil
+}
+
+// mountPart mounts what is at subpath of source at target. No link leads out of source, and whoever can write there cannot put
+// another thing in its place afterwards.
+func mountPart(source, subpath, target string) error {
+	if disk.IsMountPoint(target) {
+		return nil
+	}
+	f, err := openInRoot(source, subpath, unix.O_PATH)
+	if err != nil {
+		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
+	}
+	defer f.Close()
+	if err := makeTarget(f, target); err != nil {
+		return err
+	}
+	tree, err := unix.OpenTree(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
+	}
+	defer unix.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
+	}
+	return nil
+}
+
+// makeTarget makes a folder, or a file if that is what will be mounted on it.
+func makeTarget(what *os.File, target string) error {
+	fi, err := what.Stat()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(target), os.MkdirAll(filepath.Dir(target), 0o700)); err != nil {
+		return err
+	}
+	if fi.IsDir() {
+		return os.Mkdir(target, 0o700)
+	}
+	return os.WriteFile(target, nil, 0o600)
+}
