@@ -36,6 +36,11 @@ func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	return lock, nil
 }
 
+// Idle returns when no command is at work on the project, or with ctx's cause.
+func (deps Deps) Idle(ctx context.Context, name string) error {
+	return disk.Await(ctx, deps.lockPath(name))
+}
+
 func lockText(holder int) string {
 	if holder == 0 {
 		return "waiting for project lock"

@@ -35,6 +35,8 @@ type podReader interface {
 	Pods(group string) ([]engine.Pod, error)
 	Pod(name string) (engine.Pod, error)
 	WaitPod(ctx context.Context, name string, until engine.Condition) error
+	Refresh(ctx context.Context, name string) (engine.Pod, error)
+	Events(ctx context.Context, opt engine.EventOptions, out func(engine.Event) error) error
 }
 
 // attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
@@ -52,27 +54,31 @@ type attachment struct {
 	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
 	halt func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error
 
+	// idle returns when no other command is at work on the project.
+	idle func(ctx context.Context) error
+
 	live     context.Context // of the readers: it outlives an interrupt
 	ends     chan ending
 	mu       sync.Mutex // protects what follows
 	display  progress   // where lines must be put aside
-	began    map[string]time.Time
-	followed map[string]bool
-	alive    int // containers whose end is still to come
+	followed map[string]*follower
+	alive    int // runs of containers whose end is still to come
 }
 
-// ending is how a container ended.
+// ending is how a run of a container ended.
 type ending struct {
-	service string
-	code    int
+	pod, service string
+	code         int
+	replaced     bool // by another run, of this container or of one in its place
 }
 
 func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment {
 	a := &attachment{
 		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout, members: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
-		began: map[string]time.Time{}, followed: map[string]bool{},
+		followed: map[string]*follower{},
 	}
+	a.idle = func(ctx context.Context) error { return o.deps().Idle(ctx, d.Name) }
 	a.halt = func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error {
 		return o.halt(ctx, project.Desired{Name: d.Name}, kill, opt, use)
 	}
@@ -106,6 +112,7 @@ func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.
 		a.onPlan(p)
 	}
 	a.o.stepped = a.onStep
+	go a.meetOthers()
 	err := a.o.converge(ctx, w, sel, opt)
 	a.o.close()
 	a.use(quietProgress{})
@@ -149,7 +156,7 @@ func (a *attachment) watch(ctx context.Context) error {
 	if a.keyboard != nil {
 		keys = a.keyboard.keys
 	}
-	for a.waiting() {
+	for a.waiting() || a.resumed(ctx) {
 		select {
 		case <-ctx.Done():
 			return a.interrupted(seen)
@@ -161,11 +168,18 @@ func (a *attachment) watch(ctx context.Context) error {
 			}
 		case e := <-a.ends:
 			a.count(-1)
+			if e.replaced {
+				continue
+			}
 			seen = append(seen, e)
-			if a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0 {
+			aborts := a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0
+			if aborts && !(a.resumed(ctx) && a.follows(e.pod)) {
 				return a.abort(ctx, seen)
 			}
 		}
+	}
+	if interrupted(ctx) {
+		return a.interrupted(seen)
 	}
 	return a.result(seen, 0)
 }

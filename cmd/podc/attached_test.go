@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -20,21 +21,29 @@ type fakePods struct {
 	mu    sync.Mutex
 	pods  map[string]*fakePod
 	asked []engine.LogOptions
+	told  chan engine.Event
 }
 
 type fakePod struct {
 	engine.Pod
 	lines chan string
 	ended chan struct{}
-	again chan struct{} // closed when it runs again
 }
 
 func newFakePods(pods ...engine.Pod) *fakePods {
-	f := &fakePods{pods: map[string]*fakePod{}}
+	f := &fakePods{pods: map[string]*fakePod{}, told: make(chan engine.Event)}
 	for _, p := range pods {
-		f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{}), make(chan struct{})}
+		f.add(p)
 	}
 	return f
+}
+
+// add places a container that has just been started.
+func (f *fakePods) add(p engine.Pod) {
+	p.Status, p.Started, p.ExitKnown = engine.StatusRunning, time.Now(), false
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{})}
 }
 
 func (f *fakePods) Pods(string) ([]engine.Pod, error) {
@@ -56,20 +65,27 @@ func (f *fakePods) Pod(name string) (engine.Pod, error) {
 	return engine.Pod{}, errdefs.ErrNotFound
 }
 
-// WaitPod waits for a restart.
-func (f *fakePods) WaitPod(ctx context.Context, name string, until engine.Condition) error {
-	if until != engine.Running {
-		return errors.New("not expected")
+func (f *fakePods) Refresh(_ context.Context, name string) (engine.Pod, error) { return f.Pod(name) }
+
+func (f *fakePods) WaitPod(context.Context, string, engine.Condition) error {
+	return errors.New("not expected")
+}
+
+func (f *fakePods) Events(ctx context.Context, _ engine.EventOptions, out func(engine.Event) error) error {
+	for {
+		select {
+		case e := <-f.told:
+			out(e)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	f.mu.Lock()
-	again := f.pods[name].again
-	f.mu.Unlock()
-	select {
-	case <-again:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+}
+
+// started tells that a container was started.
+func (f *fakePods) started(name string) {
+	p, _ := f.Pod(name)
+	f.told <- engine.Event{Action: "start", Pod: name, Attributes: p.Spec.Labels}
 }
 
 func (f *fakePods) Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error {
@@ -106,12 +122,23 @@ func (f *fakePods) end(name string, code int) {
 
 // startAgain makes a container that has ended run again.
 func (f *fakePods) startAgain(name string) {
+	time.Sleep(time.Second) // of the bubble: its start is another one
+	p, _ := f.Pod(name)
+	f.add(p)
+	f.started(name)
+}
+
+// replace puts another container in the place of one that runs.
+func (f *fakePods) replace(name string) {
+	time.Sleep(time.Second)
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	p := f.pods[name]
-	p.Status, p.ExitKnown, p.ended = engine.StatusRunning, false, make(chan struct{})
-	close(p.again)
-	p.again = make(chan struct{})
+	old := f.pods[name]
+	f.mu.Unlock()
+	p := old.Pod
+	p.ID += "-new"
+	f.add(p)
+	f.started(name)
+	close(old.ended)
 }
 
 // endAll ends what runs, as Stop and Kill do.
@@ -138,6 +165,7 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	opt.style = logStyle{prefix: true}
 	a := &attached{attachment: newAttachment(&operation{s: s, reporter: reporter{progress: quietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
 	a.out, a.stderr, a.engine = out.String, stderr.String, pods
+	a.idle = func(ctx context.Context) error { return context.Cause(ctx) }
 	a.halt = func(_ context.Context, kill bool, opt project.VerbOptions, _ func(progress)) error {
 		a.halts = append(a.halts, "stop "+strings.Join(opt.Services, " "))
 		pods.endAll(143)
@@ -146,13 +174,17 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	var stop func()
 	a.live, stop = context.WithCancel(context.Background())
 	t.Cleanup(stop)
+	go a.meetOthers()
 	a.onPlan(project.Plan{})
 	return a
 }
 
 // say has a container write a line, and waits until it has been shown.
 func (a *attached) say(pod, text string) {
-	a.pods.pods[pod].lines <- text
+	a.pods.mu.Lock()
+	lines := a.pods.pods[pod].lines
+	a.pods.mu.Unlock()
+	lines <- text
 	synctest.Wait()
 }
 
@@ -197,6 +229,63 @@ func TestAttachedShowsWhatIsStartedAgain(t *testing.T) {
 			t.Errorf("got\n%s", a.out())
 		}
 	})
+}
+
+func TestAttachedShowsWhatOthersStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := attach(t, attachOptions{abortOnExit: true, exitCodeFrom: "web"})
+		result := make(chan error)
+		go func() { result <- a.watch(context.Background()) }()
+		a.pods.replace("shop-web-1")
+		a.say("shop-web-1", "new")
+		a.pods.add(testPod("web", "2", nil))
+		a.pods.started("shop-web-2")
+		a.say("shop-web-2", "one more")
+		a.pods.add(testPod("stranger", "1", nil))
+		a.pods.started("shop-stranger-1")
+		synctest.Wait()
+		a.pods.end("shop-web-2", 4)
+		if got := codeOf(<-result); got != 4 {
+			t.Errorf("code %d", got)
+		}
+		want := "Attaching to db-1, web-1\nweb-1 has been recreated\nweb-1  | new\nweb-2  | one more\nweb-2 exited with code 4\n"
+		if !strings.HasPrefix(a.out(), want) {
+			t.Errorf("got\n%s", a.out())
+		}
+	})
+}
+
+// What another command stops only to start it again ends nothing.
+func TestAttachedWaitsForOtherCommands(t *testing.T) {
+	for _, opt := range []attachOptions{{}, {abortOnExit: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			a := attach(t, opt)
+			waited := 0
+			a.idle = func(context.Context) error { // until the other command has started db again
+				time.Sleep(time.Second)
+				if waited++; waited == 1 {
+					p, _ := a.pods.Pod("shop-db-1")
+					a.pods.add(p)
+				}
+				return nil
+			}
+			result := make(chan error)
+			go func() { result <- a.watch(context.Background()) }()
+			if !opt.abortOnExit {
+				a.pods.end("shop-web-1", 0)
+			}
+			a.pods.end("shop-db-1", 0)
+			time.Sleep(2 * time.Second)
+			a.say("shop-db-1", "back")
+			a.pods.end("shop-db-1", 3)
+			if got := codeOf(<-result); opt.abortOnExit && got != 3 {
+				t.Errorf("code %d", got)
+			}
+			if !strings.Contains(a.out(), "db-1   | back\ndb-1 exited with code 3\n") {
+				t.Errorf("got\n%s", a.out())
+			}
+		})
+	}
 }
 
 func TestAttachedAborts(t *testing.T) {

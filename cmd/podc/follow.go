@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,10 +36,15 @@ func (a *attachment) onPlan(plan project.Plan) {
 	}
 	a.announce(pods)
 	for _, p := range present {
-		if a.members[p.Spec.Labels[project.LabelService]] && !isOneOff(p) && isUp(p) && !touched[p.Spec.Name] {
-			a.follow(p.Spec.Name, p.Spec.Labels[project.LabelService], now)
+		if a.concerns(p.Spec.Labels) && isUp(p) && !touched[p.Spec.Name] {
+			a.meet(p, now)
 		}
 	}
+}
+
+// concerns reports whether a container with these labels is one of those that are brought up.
+func (a *attachment) concerns(labels map[string]string) bool {
+	return a.members[labels[project.LabelService]] && !strings.EqualFold(labels[project.LabelOneoff], "true")
 }
 
 // announce prints the first line of an attached up.
@@ -59,20 +65,11 @@ func (a *attachment) announce(pods []engine.Pod) {
 // onStep begins to follow a container once it is started, with all that it wrote since.
 func (a *attachment) onStep(e project.Event) {
 	w := e.Step.Do.Words()
-	if w.Verb != "start" {
+	if w.Verb != "start" || e.Kind != project.StepEnded || e.Err != nil {
 		return
 	}
-	a.mu.Lock()
-	if e.Kind == project.StepBegan {
-		a.began[w.Name] = time.Now()
-	}
-	began := a.began[w.Name]
-	a.mu.Unlock()
-	if e.Kind != project.StepEnded || e.Err != nil {
-		return
-	}
-	if p, err := a.engine.Pod(w.Name); err == nil && a.members[p.Spec.Labels[project.LabelService]] {
-		a.follow(w.Name, p.Spec.Labels[project.LabelService], began)
+	if p, err := a.engine.Pod(w.Name); err == nil && a.concerns(p.Spec.Labels) {
+		a.meet(p, p.Started)
 	}
 }
 
@@ -82,27 +79,137 @@ func (a *attachment) aside(f func()) {
 	a.display.aside(f)
 }
 
-// follow shows a container's output in the background, reports each of its ends, and goes on when somebody starts it again.
-func (a *attachment) follow(pod, service string, since time.Time) {
+// follower shows the output of the containers of one name, one run after the other.
+type follower struct {
+	pod, service string
+	wake         chan struct{} // capacity 1; there is a run to follow
+	since        time.Time     // from where the output of that run is shown
+
+	// Protected by attachment.mu:
+	id      string    // of the container
+	started time.Time // when its run began
+	live    bool      // it is being followed
+	again   bool      // while it is, something was started
+}
+
+// meet follows a run of a container, unless it is followed already or was.
+func (a *attachment) meet(p engine.Pod, since time.Time) {
+	name, service := p.Spec.Name, p.Spec.Labels[project.LabelService]
 	a.mu.Lock()
-	again := a.followed[pod]
-	a.followed[pod] = true
+	f := a.followed[name]
+	switch {
+	case f != nil && f.live:
+		f.again = true
+		a.mu.Unlock()
+		return
+	case f != nil && f.id == p.ID && f.started.Equal(p.Started), p.Started.IsZero():
+		a.mu.Unlock()
+		return
+	case f == nil:
+		f = &follower{pod: name, service: service, wake: make(chan struct{}, 1)}
+		a.followed[name] = f
+		go a.follow(f)
+	}
+	replaced := f.id != "" && f.id != p.ID
+	f.id, f.started, f.since, f.live = p.ID, p.Started, since, true
+	a.alive++
 	a.mu.Unlock()
-	if again {
+	a.introduce(p, replaced)
+	f.wake <- struct{}{}
+}
+
+// introduce makes a container that is about to be followed known.
+func (a *attachment) introduce(p engine.Pod, replaced bool) {
+	if !a.shown[p.Spec.Labels[project.LabelService]] {
 		return
 	}
-	a.count(1)
-	go func() {
-		for {
-			err := a.read(pod, service, since)
-			since = time.Now()
-			a.ended(pod, service, err)
-			if a.engine.WaitPod(a.live, pod, engine.Running) != nil {
-				return
-			}
-			a.count(1)
+	a.printer.add(labelsOf([]engine.Pod{p}))
+	if replaced {
+		a.aside(func() { a.printer.status(p.Spec.Name, "has been recreated") })
+	}
+}
+
+// follow shows one run after the other, and reports their ends.
+func (a *attachment) follow(f *follower) {
+	for {
+		select {
+		case <-f.wake:
+		case <-a.live.Done():
+			return
 		}
-	}()
+		for more := true; more; {
+			id := f.id
+			err := a.read(f.pod, f.service, f.since)
+			more = a.next(f)
+			a.ended(f, id, err)
+		}
+	}
+}
+
+// next finds the run that follows the one that has ended, if there is one already.
+func (a *attachment) next(f *follower) bool {
+	for {
+		p, err := a.engine.Refresh(a.live, f.pod)
+		a.mu.Lock()
+		up := err == nil && isUp(p)
+		if up && (p.ID != f.id || !p.Started.Equal(f.started)) {
+			replaced := p.ID != f.id
+			f.id, f.started, f.since, f.again = p.ID, p.Started, p.Started, false
+			a.alive++
+			a.mu.Unlock()
+			a.introduce(p, replaced)
+			return true
+		}
+		if err == nil && p.ID == f.id {
+			f.started = p.Started // by policy it may have been started again meanwhile, which was shown
+		}
+		if !f.again {
+			f.live = false
+			a.mu.Unlock()
+			return false
+		}
+		f.again = false
+		a.mu.Unlock()
+	}
+}
+
+// follows reports whether a run of a container is being followed.
+func (a *attachment) follows(pod string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.followed[pod] != nil && a.followed[pod].live
+}
+
+// meetOthers follows what other commands start: containers that are recreated, started again, or more of a service.
+func (a *attachment) meetOthers() {
+	err := a.engine.Events(a.live, engine.EventOptions{Group: a.project, Follow: true}, func(e engine.Event) error {
+		if e.Action != "start" || !a.concerns(e.Attributes) {
+			return nil
+		}
+		// Its lock is held until the start is on record.
+		if p, err := a.engine.Refresh(a.live, e.Pod); err == nil {
+			a.meet(p, p.Started)
+		}
+		return nil
+	})
+	if err != nil && a.live.Err() == nil {
+		a.aside(func() { warn(a.o.s.con, "what other commands start is not shown: "+err.Error()) })
+	}
+}
+
+// resumed waits until no other command is at work on the project, which may be about to start what it has stopped, and reports
+// whether anything runs then.
+func (a *attachment) resumed(ctx context.Context) bool {
+	if a.idle(ctx) != nil {
+		return false
+	}
+	pods, _ := a.engine.Pods(a.project)
+	for _, p := range pods {
+		if a.concerns(p.Spec.Labels) && isUp(p) {
+			a.meet(p, p.Started)
+		}
+	}
+	return a.waiting()
 }
 
 // read shows a container's output until it has ended and will not restart.
@@ -124,14 +231,18 @@ func (a *attachment) read(pod, service string, since time.Time) error {
 	return err
 }
 
-// ended reports the end of a container, once.
-func (a *attachment) ended(pod, service string, err error) {
-	end := ending{service: service}
+// ended reports the end of a run, once.
+func (a *attachment) ended(f *follower, id string, err error) {
+	end := ending{pod: f.pod, service: f.service}
 	text := "has been removed"
-	p, podErr := a.engine.Pod(pod)
+	p, podErr := a.engine.Pod(f.pod)
 	switch {
 	case a.live.Err() != nil:
 		return
+	case podErr == nil && p.ID != id:
+		end.replaced, text = true, ""
+	case podErr == nil && isUp(p): // how it ended is forgotten
+		end.replaced, text = true, "has been restarted"
 	case err != nil && !errdefs.IsNotFound(err):
 		text = "cannot be followed: " + err.Error()
 	case podErr == nil && p.ExitKnown:
@@ -139,8 +250,8 @@ func (a *attachment) ended(pod, service string, err error) {
 	case podErr == nil:
 		text = "exited, nobody knows how"
 	}
-	if a.shown[service] {
-		a.aside(func() { a.printer.status(pod, text) })
+	if a.shown[f.service] && text != "" {
+		a.aside(func() { a.printer.status(f.pod, text) })
 	}
 	select {
 	case a.ends <- end:

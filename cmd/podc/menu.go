@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -98,7 +99,11 @@ func openKeyboard(f *os.File) (*keyboard, error) {
 	}()
 	suspend := func() {
 		restore()
+		continued := make(chan os.Signal, 1)
+		signal.Notify(continued, syscall.SIGCONT)
+		defer signal.Stop(continued)
 		unix.Kill(0, syscall.SIGSTOP) // the whole job, as the terminal would
+		<-continued                   // another thread may be the one that takes the stop
 		begin()
 	}
 	return &keyboard{keys, suspend, restore}, nil

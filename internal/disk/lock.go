@@ -130,6 +130,33 @@ func Held(path string) bool {
 	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
+// Await returns when nobody holds the lock at path alone, or with ctx's cause. Like Held it creates nothing.
+func Await(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	free := make(chan error, 1)
+	go func() { // as in LockWait, it outlasts ctx
+		defer f.Close()
+		for {
+			if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); !errors.Is(err, unix.EINTR) {
+				free <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-free:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // WithDeadline is context.WithTimeoutCause for a wait on something outside this process; what names it in the error.
 func WithDeadline(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%s did not answer within %s", what, d))
