@@ -83,6 +83,7 @@ var commands = []struct {
 	{"system", systemCommand},
 	{"boot", bootCommand},
 	{"doctor", doctorCommand},
+	{"completion", completionCommand},
 }
 
 // commandsFor builds the commands that args can be about: those whose names occur in it. Building all of them, as help needs,

@@ -90,6 +90,8 @@ type argParser struct {
 	operands []string
 	seen     map[string]bool // "command/flag" in the spelling used, for renames that must stand alone
 	trial    bool            // "alpha" came last
+	lacking  cli.Flag        // a flag at the end whose value is missing
+	ended    bool            // "--" came: no flags any more
 	asksHelp bool
 	warnings []string
 }
@@ -101,6 +103,7 @@ func (p *argParser) parse() error {
 		var err error
 		switch {
 		case arg == "--" && p.leaf():
+			p.ended = true
 			p.operands = append(p.operands, p.rest...)
 			p.rest = nil
 		case arg == "--" && slices.Contains(p.global, "--dry-run=true"): // alpha dry-run -- up -d
@@ -141,6 +144,7 @@ func (p *argParser) word(w string) error {
 	if p.leaf() {
 		p.operands = append(p.operands, w)
 		if slices.Contains(stopsAtFirst, p.path[len(p.path)-1]) {
+			p.ended = true
 			p.operands = append(p.operands, p.rest...)
 			p.rest = nil
 		}
@@ -197,6 +201,7 @@ func (p *argParser) long(arg string) error {
 	case !takes:
 		value = "true"
 	case len(p.rest) == 0:
+		p.lacking = f
 		return p.unknown("flag needs a value: --" + name)
 	default:
 		value, p.rest = p.rest[0], p.rest[1:]
@@ -227,6 +232,7 @@ func (p *argParser) cluster(arg string) error {
 		case takesValue(f) && tail != "":
 			return p.emit(scope, f, "-"+name, tail)
 		case takesValue(f) && len(p.rest) == 0:
+			p.lacking = f
 			return p.unknown("flag needs a value: -" + name)
 		case takesValue(f):
 			value := p.rest[0]

@@ -49,6 +49,10 @@ func interruptible(parent context.Context) (ctx context.Context, again func() <-
 
 // run is the whole program but for the process around it: it returns the exit code.
 func run(ctx context.Context, con *console, args []string) int {
+	if len(args) > 0 && args[0] == completeWord {
+		complete(ctx, con, args[1:])
+		return 0
+	}
 	app := newApp(con, args)
 	w, err := arguments(app, args)
 	for _, warning := range w.warnings {

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/project"
+)
+
+// completeWord is what completion scripts call podc with.
+const completeWord = "__complete"
+
+// completeDeadline bounds the search for names: nobody waits long for the tab key.
+const completeDeadline = 3 * time.Second
+
+// Special lines of an answer.
+const (
+	wantsFiles = ":files"
+	goesOn     = ":nospace"
+)
+
+// complete prints what the last of words, which may be empty, could become. Names are found as the flags before it say; what
+// cannot be found is left out, for there is nobody to tell.
+func complete(ctx context.Context, con *console, words []string) {
+	ctx, cancel := context.WithTimeout(ctx, completeDeadline)
+	defer cancel()
+	words, typed := typedWord(words)
+	app := newApp(con, []string{"help"})
+	p := argParser{root: app, level: app.Flags, commands: app.Commands, rest: words}
+	failure := p.parse()
+	c := completer{ctx: ctx, con: con, parser: &p, typed: typed}
+	flag, _, isFlag := strings.Cut(typed, "=")
+	switch {
+	case p.lacking != nil:
+		c.values(p.lacking, "")
+	case failure != nil || p.asksHelp:
+		return
+	case isFlag && strings.HasPrefix(flag, "--"):
+		if _, f, _ := p.find(flag[2:], true); f != nil {
+			c.values(f, flag+"=")
+		}
+	case strings.HasPrefix(typed, "-") && !p.ended:
+		c.flags()
+	case !p.leaf():
+		c.subcommands()
+	default:
+		c.operand()
+	}
+	for _, line := range c.lines {
+		fmt.Fprintln(con.out, line)
+	}
+}
+
+// typedWord takes the word being typed off the end. bash makes three words of "--flag=value".
+func typedWord(words []string) (before []string, typed string) {
+	if len(words) == 0 {
+		return nil, ""
+	}
+	before, typed = words[:len(words)-1], words[len(words)-1]
+	if typed == "=" {
+		return before, ""
+	}
+	if n := len(before); n > 1 && before[n-1] == "=" && strings.HasPrefix(before[n-2], "--") {
+		before = before[:n-1]
+	}
+	return before, typed
+}
+
+// completer collects what the word being typed could become.
+type completer struct {
+	ctx    context.Context
+	con    *console
+	parser *argParser
+	typed  string
+	lines  []string
+	all    []engine.Pod // of every project, once asked for
+}
+
+// offer adds a word if what is typed is its beginning.
+func (c *completer) offer(word, what string) {
+	if strings.HasPrefix(word, c.typed) {
+		c.lines = append(c.lines, strings.TrimRight(printable(word+"\t"+oneLine(what)), "\t"))
+	}
+}
+
+// flags offers those of the command, and the global ones that it does not have itself.
+func (c *completer) flags() {
+	c.offerFlags(c.parser.level)
+	if len(c.parser.path) > 0 {
+		c.offerFlags(slices.DeleteFunc(slices.Clone(c.parser.root.Flags), func(f cli.Flag) bool {
+			return flagNamed(c.parser.level, f.Names()[0], true) != nil
+		}))
+	}
+	c.offer("--help", "show help")
+}
+
+func (c *completer) offerFlags(flags []cli.Flag) {
+	for _, f := range flags {
+		d, ok := f.(cli.DocGenerationFlag)
+		if v, hides := f.(cli.VisibleFlag); !ok || hides && !v.IsVisible() {
+			continue
+		}
+		_, usage := unquote(d.GetUsage())
+		c.offer("--"+f.Names()[0], usage)
+	}
+}
+
+func (c *completer) subcommands() {
+	for _, cmd := range c.parser.commands {
+		if !cmd.Hidden {
+			c.offer(cmd.Name, cmd.Usage)
+		}
+	}
+}
+
+// operand offers names of what the usage of the command says comes next.
+func (c *completer) operand() {
+	list, last := c.parser.commands, &cli.Command{}
+	if list = c.parser.root.Commands; len(c.parser.path) > 0 {
+		for _, name := range c.parser.path {
+			i := slices.IndexFunc(list, func(cmd *cli.Command) bool { return cmd.Name == name })
+			if i < 0 {
+				return
+			}
+			last, list = list[i], list[i].Subcommands
+		}
+	}
+	wants := strings.Fields(last.ArgsUsage)
+	if len(wants) == 0 {
+		return
+	}
+	n := len(c.parser.operands)
+	if n >= len(wants) {
+		n = len(wants) - 1
+		if !strings.Contains(wants[n], "...") {
+			return
+		}
+	}
+	c.names(strings.Trim(wants[n], "[].|-"))
+}
+
+// names offers those of a kind of thing, as usages call it.
+func (c *completer) names(kind string) {
+	switch {
+	case strings.HasPrefix(kind, "SERVICE=") || strings.HasPrefix(kind, "SVC="):
+		c.each(c.services(), "=")
+	case strings.HasPrefix(kind, "SERVICE:"), strings.HasPrefix(kind, "SVC:"):
+		c.each(c.services(), ":")
+		c.lines = append(c.lines, wantsFiles)
+	case strings.HasPrefix(kind, "SERVICE"):
+		c.each(c.services(), "")
+	case strings.HasPrefix(kind, "CONTAINER"):
+		for _, p := range c.pods() {
+			c.offer(p.Spec.Name, p.Spec.Container.Image+", "+string(p.Status))
+		}
+	case kind == "NETWORK", kind == "VOLUME":
+		c.each(c.objects(kind), "")
+	case strings.HasPrefix(kind, "IMAGE"):
+		c.each(c.images(), "")
+	case kind == "PROFILE":
+		c.each(append(c.profiles(), "*"), "")
+	case kind == "SHELL":
+		c.each(slices.Sorted(maps.Keys(completionScripts)), "")
+	case kind == "FILE", kind == "DIR", kind == "ARCHIVE", kind == "PATH":
+		c.lines = append(c.lines, wantsFiles)
+	}
+}
+
+// fixedValues are what some flags choose from, by the name of their value in help.
+var fixedValues = map[string][]string{
+	"FORMAT": {"json", "table", "text", "yaml", "pretty"},
+	"STYLE":  {"auto", "tty", "plain", "json", "quiet"},
+	"WHEN":   {"never", "always", "auto"},
+	"POLICY": {"always", "missing", "never"},
+	"SIGNAL": {"SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"},
+	"WHICH":  {"local", "all"},
+	"STATUS": {"created", "running", "restarting", "paused", "exited", "removing", "dead"},
+
+	"PROTOCOL": {"tcp", "udp"},
+	"DRIVER":   {"bridge", "macvlan", "ipvlan"},
+}
+
+// values offers those of a flag; before stands in front of each.
+func (c *completer) values(f cli.Flag, before string) {
+	d, ok := f.(cli.DocGenerationFlag)
+	if !ok || !d.TakesValue() {
+		return
+	}
+	c.typed = strings.TrimPrefix(c.typed, before)
+	kind, _ := unquote(d.GetUsage())
+	switch {
+	case fixedValues[kind] != nil:
+		c.each(fixedValues[kind], "")
+	case f.Names()[0] == "project-name":
+		c.each(c.projects(), "")
+	default:
+		c.names(kind)
+	}
+	for i, line := range c.lines {
+		if line[0] != ':' {
+			c.lines[i] = before + line
+		}
+	}
+}
+
+func (c *completer) each(words []string, suffix string) {
+	for _, w := range words {
+		c.offer(w+suffix, "")
+	}
+	if suffix != "" && len(c.lines) > 0 {
+		c.lines = append(c.lines, goesOn)
+	}
+}
+
+// session is one as the global flags before the word say.
+func (c *completer) session() (found *session) {
+	app := newApp(c.con, []string{"version"})
+	app.Commands = []*cli.Command{{Name: completeWord, Action: func(ctx *cli.Context) (err error) {
+		found, err = open(ctx, c.con)
+		return err
+	}}}
+	if app.RunContext(c.ctx, append(append([]string{app.Name}, c.parser.global...), completeWord)) != nil {
+		return nil
+	}
+	return found
+}
+
+func (c *completer) pods() []engine.Pod {
+	if s := c.session(); c.all == nil && s != nil {
+		c.all, _ = s.engine.Pods("")
+	}
+	return c.all
+}
+
+func (c *completer) projects() []string {
+	found := map[string]bool{}
+	for _, p := range c.pods() {
+		if name := p.Spec.Labels[project.LabelProject]; name != "" {
+			found[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// services are those of the compose file, in any profile, else those that have containers.
+func (c *completer) services() []string {
+	s := c.session()
+	if s == nil {
+		return nil
+	}
+	t, err := s.target(c.ctx, nil)
+	if err != nil {
+		return nil
+	}
+	names := slices.Clone(t.Disabled)
+	for _, svc := range t.Services {
+		names = append(names, svc.Name)
+	}
+	if !t.modelled {
+		for _, p := range c.pods() {
+			if p.Spec.Group == t.Name {
+				names = append(names, p.Spec.Labels[project.LabelService])
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (c *completer) objects(kind string) []string {
+	s := c.session()
+	if s == nil {
+		return nil
+	}
+	if kind == "NETWORK" {
+		all, _ := s.engine.Network().Networks()
+		return slices.Sorted(maps.Keys(all))
+	}
+	all, _ := s.engine.Volumes().List()
+	return slices.Sorted(maps.Keys(all))
+}
+
+// images are the names of those that are here, by podc itself.
+func (c *completer) images() []string {
+	return c.ask("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+}
+
+func (c *completer) profiles() []string { return c.ask("config", "--profiles") }
+
+// ask runs another command of podc with the same global flags, and returns the lines that it prints.
+func (c *completer) ask(args ...string) []string {
+	var out, ignored strings.Builder
+	con := *c.con
+	con.out, con.err = &out, &ignored
+	if run(c.ctx, &con, append(slices.Clone(c.parser.global), args...)) != 0 {
+		return nil
+	}
+	return strings.Fields(out.String())
+}
