@@ -33,6 +33,7 @@ func TestAttachedUpBesideOtherCommands(t *testing.T) {
 		s.with("A=second").podc("scale", "web=1")
 		up.prints("web-2 exited with code 3\n")
 		s.podc("rm", "-sf", "web")
+		up.prints("web-1 exited with code 3\n")
 		up.ends(0)
 		if out := up.output(); strings.Contains(out, "other begins") {
 			s.t.Errorf("it shows a service that it did not bring up: %s", out)

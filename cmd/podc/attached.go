@@ -62,7 +62,8 @@ type attachment struct {
 	mu       sync.Mutex // protects what follows
 	display  progress   // where lines must be put aside
 	followed map[string]*follower
-	alive    int // runs of containers whose end is still to come
+	deaths   map[string]chan int // by id: the exit code of a container's last run, for when the container is gone
+	alive    int                 // runs of containers whose end is still to come
 }
 
 // ending is how a run of a container ended.
@@ -76,7 +77,7 @@ func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment 
 	a := &attachment{
 		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout, members: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
-		followed: map[string]*follower{},
+		followed: map[string]*follower{}, deaths: map[string]chan int{},
 	}
 	a.idle = func(ctx context.Context) error { return o.deps().Idle(ctx, d.Name) }
 	a.halt = func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error {

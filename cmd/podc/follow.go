@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -183,7 +184,11 @@ func (a *attachment) follows(pod string) bool {
 // meetOthers follows what other commands start: containers that are recreated, started again, or more of a service.
 func (a *attachment) meetOthers() {
 	err := a.engine.Events(a.live, engine.EventOptions{Group: a.project, Follow: true}, func(e engine.Event) error {
-		if e.Action != "start" || !a.concerns(e.Attributes) {
+		switch {
+		case !a.concerns(e.Attributes) || e.Action != "start" && e.Action != "die":
+			return nil
+		case e.Action == "die":
+			a.died(e)
 			return nil
 		}
 		// Its lock is held until the start is on record.
@@ -194,6 +199,39 @@ func (a *attachment) meetOthers() {
 	})
 	if err != nil && a.live.Err() == nil {
 		a.aside(func() { warn(a.o.s.con, "what other commands start is not shown: "+err.Error()) })
+	}
+}
+
+// died notes how a run ended.
+func (a *attachment) died(e engine.Event) {
+	code, err := strconv.Atoi(e.Attributes["exitCode"])
+	if err != nil {
+		return
+	}
+	last := a.death(e.ID)
+	select {
+	case <-last: // that of the run before
+	default:
+	}
+	last <- code
+}
+
+func (a *attachment) death(id string) chan int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.deaths[id] == nil {
+		a.deaths[id] = make(chan int, 1)
+	}
+	return a.deaths[id]
+}
+
+// exitOfRemoved is the exit code of a container that is gone, which the journal has by then, if it has it at all.
+func (a *attachment) exitOfRemoved(id string) (code int, known bool) {
+	select {
+	case code := <-a.death(id):
+		return code, true
+	case <-time.After(time.Second):
+		return 0, false
 	}
 }
 
@@ -236,6 +274,9 @@ func (a *attachment) ended(f *follower, id string, err error) {
 	end := ending{pod: f.pod, service: f.service}
 	text := "has been removed"
 	p, podErr := a.engine.Pod(f.pod)
+	if errdefs.IsNotFound(podErr) {
+		p.ExitCode, p.ExitKnown = a.exitOfRemoved(id)
+	}
 	switch {
 	case a.live.Err() != nil:
 		return
@@ -245,7 +286,7 @@ func (a *attachment) ended(f *follower, id string, err error) {
 		end.replaced, text = true, "has been restarted"
 	case err != nil && !errdefs.IsNotFound(err):
 		text = "cannot be followed: " + err.Error()
-	case podErr == nil && p.ExitKnown:
+	case p.ExitKnown:
 		end.code, text = p.ExitCode, fmt.Sprintf("exited with code %d", p.ExitCode)
 	case podErr == nil:
 		text = "exited, nobody knows how"
