@@ -105,7 +105,7 @@ func HistoryOf(img engine.ImageDetails) []ImageHistory {
 	list := []ImageHistory{}
 	for i := len(img.History) - 1; i >= 0; i-- {
 		h := img.History[i]
-		step := ImageHistory{Comment: h.Comment, Created: h.Created.Unix(), CreatedBy: h.CreatedBy, ID: "<missing>"}
+		step := ImageHistory{Comment: h.Comment, Created: h.Created.Unix(), CreatedBy: h.CreatedBy, ID: "<missing>", Size: h.Size}
 		if len(list) == 0 {
 			step.ID = imageID(img.ID)
 			step.Tags, _ = repoNames(img.Names, "")

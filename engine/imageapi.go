@@ -109,6 +109,7 @@ type ImageHistory struct {
 	CreatedBy string    `json:"created_by,omitempty"`
 	Comment   string    `json:"comment,omitempty"`
 	Empty     bool      `json:"empty_layer,omitempty"` // it made no layer
+	Size      int64     `json:"size,omitempty"`        // of its layer, unpacked, in bytes
 }
 
 // LoadReply lists what an archive held, in its order.

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"path"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +16,7 @@ func imageCommand(con *console) *cli.Command {
 		Name: "image", Usage: "manage images",
 		Subcommands: []*cli.Command{
 			imageListCommand(con), imageInspectCommand(con), imageRemoveCommand(con), imagePullCommand(con), imageTagCommand(con),
-			imageLoadCommand(con),
+			imageLoadCommand(con), imageHistoryCommand(con), imagePruneCommand(con),
 		},
 	}
 }
@@ -52,99 +50,6 @@ func plural(n int) string {
 		return ""
 	}
 	return "s"
-}
-
-func imageListCommand(con *console) *cli.Command {
-	return &cli.Command{
-		Name: "ls", Aliases: []string{"list"}, Usage: "list images", ArgsUsage: "[NAME[:TAG]]",
-		Flags: []cli.Flag{
-			hidden(toggle("all", "", "a")),
-			toggle("quiet", "only ids", "q"),
-			toggle("no-trunc", "whole ids"),
-			toggle("digests", "show digests"),
-			text("format", "table, json or a Go template (`FORMAT`)"),
-		},
-		Action: with(con, func(s *session, c *cli.Context) error {
-			var reply engine.ListReply
-			if err := s.images(c.Context, "image ls", true, nil, &reply, "ls"); err != nil {
-				return err
-			}
-			rows := imageRows(reply.Images, c.Args().First(), c.Bool("no-trunc"), time.Now())
-			if c.Bool("quiet") {
-				return printDistinct(con, rows)
-			}
-			return printList(con.out, c.String("format"), imageLayout(c.Bool("digests")), rows, false)
-		}),
-	}
-}
-
-// imageRow is one name of an image, with docker's keys.
-type imageRow struct {
-	CreatedAt    string
-	CreatedSince string
-	Digest       string
-	ID           string
-	Repository   string
-	Size         string
-	Tag          string
-	UsedBy       string
-}
-
-func imageLayout(digests bool) layout {
-	l := layout{headers: map[string]string{"CreatedAt": "CREATED AT", "Digest": "DIGEST", "UsedBy": "USED BY"}}
-	l.columns = []column{{"REPOSITORY", "Repository"}, {"TAG", "Tag"}}
-	if digests {
-		l.columns = append(l.columns, column{"DIGEST", "Digest"})
-	}
-	l.columns = append(l.columns, column{"IMAGE ID", "ID"}, column{"CREATED", "CreatedSince"}, column{"SIZE", "Size"})
-	return l
-}
-
-// imageRows makes one row for each name that matches, and one for an image without any.
-func imageRows(images []engine.ImageSummary, match string, full bool, now time.Time) []imageRow {
-	var rows []imageRow
-	for _, img := range images {
-		names := img.Names
-		if len(names) == 0 && match == "" {
-			names = []string{""}
-		}
-		for _, name := range names {
-			repo, tag := dockerapi.SplitName(dockerapi.Familiar(name))
-			if !matches(match, repo, tag) {
-				continue
-			}
-			row := imageRow{
-				CreatedAt: img.Created.Local().Format(dockerTime), CreatedSince: dockerapi.Since(img.Created, now),
-				Digest: firstOf(img.Digest, "<none>"), ID: dockerapi.ShortID(img.ID), Repository: firstOf(repo, "<none>"),
-				Size: size(img.Size), Tag: firstOf(tag, "<none>"), UsedBy: strings.Join(img.UsedBy, ","),
-			}
-			if full {
-				row.ID = "sha256:" + img.ID
-			}
-			rows = append(rows, row)
-		}
-	}
-	return rows
-}
-
-func matches(pattern, repo, tag string) bool {
-	wantRepo, wantTag := dockerapi.SplitName(pattern)
-	if pattern == "" {
-		return true
-	}
-	ok, err := path.Match(wantRepo, repo)
-	return (ok || err != nil && wantRepo == repo) && (wantTag == "" || wantTag == tag)
-}
-
-func printDistinct(con *console, rows []imageRow) error {
-	seen := map[string]bool{}
-	for _, r := range rows {
-		if !seen[r.ID] {
-			fmt.Fprintln(con.out, r.ID)
-		}
-		seen[r.ID] = true
-	}
-	return nil
 }
 
 func imageRemoveCommand(con *console) *cli.Command {

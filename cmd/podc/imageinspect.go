@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
@@ -15,16 +17,36 @@ func imageInspectCommand(con *console) *cli.Command {
 			if err := needArgs(c, 1); err != nil {
 				return err
 			}
-			var reply engine.InspectReply
-			args := append([]string{"inspect", "--"}, c.Args().Slice()...)
-			if err := s.images(c.Context, "image inspect", true, nil, &reply, args...); err != nil {
-				return err
-			}
-			var list []dockerapi.Image
-			for _, img := range reply.Images {
-				list = append(list, dockerapi.InspectImage(img))
-			}
-			return printInspect(con, c.String("format"), list)
+			return inspectEach(con, c, s.imageLooker(c.Context, c.Args().Slice()))
 		}),
+	}
+}
+
+// imageLooker asks for all images at once. Where one of them is not there, it asks for each alone.
+func (s *session) imageLooker(ctx context.Context, refs []string) func(ref string) (dockerapi.Image, error) {
+	ask := func(refs ...string) ([]engine.ImageDetails, error) {
+		var reply engine.InspectReply
+		err := s.images(ctx, "image inspect", true, nil, &reply, append([]string{"inspect", "--"}, refs...)...)
+		return reply.Images, err
+	}
+	all, err := ask(refs...)
+	known := map[string]engine.ImageDetails{}
+	if err == nil {
+		for i, ref := range refs {
+			known[ref] = all[i]
+		}
+	}
+	return func(ref string) (dockerapi.Image, error) {
+		if img, ok := known[ref]; ok {
+			return dockerapi.InspectImage(img), nil
+		}
+		if len(refs) == 1 {
+			return dockerapi.Image{}, err
+		}
+		one, err := ask(ref)
+		if err != nil {
+			return dockerapi.Image{}, err
+		}
+		return dockerapi.InspectImage(one[0]), nil
 	}
 }

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
-	"podc.example/podc/project"
 )
 
 func imagesCommand(con *console) *cli.Command {
@@ -21,7 +18,11 @@ func imagesCommand(con *console) *cli.Command {
 			toggle("quiet", "only ids", "q"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			pods, err := s.servicePods(c.Context, c.Args().Slice())
+			t, err := s.target(c.Context, c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			pods, err := s.chosen(t, true, nil)
 			if err != nil {
 				return err
 			}
@@ -32,22 +33,6 @@ func imagesCommand(con *console) *cli.Command {
 			return printImages(con, pretty(c.String("format")), pods, time.Now())
 		}),
 	}
-}
-
-// servicePods are the pods of the project, or of some of its services.
-func (s *session) servicePods(ctx context.Context, services []string) ([]engine.Pod, error) {
-	t, err := s.target(ctx, services)
-	if err != nil {
-		return nil, err
-	}
-	return s.podsOfServices(t.Name, services)
-}
-
-func (s *session) podsOfServices(name string, services []string) ([]engine.Pod, error) {
-	pods, err := s.engine.Pods(name)
-	return slices.DeleteFunc(pods, func(p engine.Pod) bool {
-		return len(services) > 0 && !slices.Contains(services, p.Spec.Labels[project.LabelService])
-	}), err
 }
 
 // usedImage is the image of a container as JSON has it.

@@ -27,7 +27,7 @@ func volumesCommand(con *console) *cli.Command {
 				return err
 			}
 			if len(services) > 0 {
-				err = s.keepMounted(all, t.Name, services)
+				err = s.keepMounted(all, t)
 			} else {
 				maps.DeleteFunc(all, func(_ string, v volumes.Volume) bool { return v.Labels[project.LabelProject] != t.Name })
 			}
@@ -39,9 +39,9 @@ func volumesCommand(con *console) *cli.Command {
 	}
 }
 
-// keepMounted leaves those volumes that containers of services have.
-func (s *session) keepMounted(all map[string]volumes.Volume, project string, services []string) error {
-	pods, err := s.podsOfServices(project, services)
+// keepMounted leaves those volumes that the containers chosen have.
+func (s *session) keepMounted(all map[string]volumes.Volume, t target) error {
+	pods, err := s.chosen(t, true, nil)
 	used := map[string]bool{}
 	for _, p := range pods {
 		for name := range maps.Values(p.Volumes) {

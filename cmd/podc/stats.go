@@ -142,28 +142,6 @@ var statsLayout = layout{
 	headers: map[string]string{"Container": "CONTAINER"},
 }
 
-func (r statsRow) field(name string) string {
-	switch name {
-	case "ID":
-		return r.ID
-	case "Name":
-		return r.Name
-	case "CPUPerc":
-		return r.CPUPerc
-	case "MemUsage":
-		return r.MemUsage
-	case "MemPerc":
-		return r.MemPerc
-	case "NetIO":
-		return r.NetIO
-	case "BlockIO":
-		return r.BlockIO
-	case "PIDs":
-		return r.PIDs
-	}
-	return ""
-}
-
 // statsRowOf describes what a container used between two looks. Without a look before it is taken to have done nothing so far.
 func statsRowOf(p engine.Pod, before, now engine.Usage, full bool) statsRow {
 	row := statsRow{Container: p.ID, ID: p.ID, Name: p.Spec.Name}

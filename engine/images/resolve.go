@@ -113,7 +113,28 @@ func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*engine.I
 	for _, id := range c.DiffIDs {
 		d.DiffIDs = append(d.DiffIDs, id.String())
 	}
+	measureHistory(d.History, snap.chain(img))
 	return d, nil
+}
+
+// measureHistory notes how large the layers are that the steps of a build have made. layers are in the order of chain; a history
+// that does not tell of as many layers is of no use.
+func measureHistory(history []engine.ImageHistory, layers []*storage.Layer) {
+	made := 0
+	for _, h := range history {
+		if !h.Empty {
+			made++
+		}
+	}
+	if made != len(layers) {
+		return
+	}
+	for i := range history {
+		if !history[i].Empty {
+			made--
+			history[i].Size = max(layers[made].UncompressedSize, 0)
+		}
+	}
 }
 
 // rawConfig reads the config blob and checks that it is the one that gave the image its ID.
