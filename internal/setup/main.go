@@ -28,6 +28,11 @@ var needs = []need{
 	{"conmon, which holds a container's output and exit code", "conmon", program("conmon", "/usr/libexec/podman/conmon", "/usr/lib/podman/conmon")},
 	{"crun, which runs containers", "crun", program("crun")},
 	{"nft, with which the tests look at firewall rules", "nftables", program("nft", "/usr/sbin/nft")},
+	{"iptables, with which the tests make rules as others do", "iptables", program("iptables-nft", "/usr/sbin/iptables-nft")},
+	{"ip, with which the tests make networks around podc's", "iproute2", program("ip", "/usr/sbin/ip")},
+	{"CNI plugins, which the tests run beside podc's own", "containernetworking-plugins", file("/usr/lib/cni/bridge")},
+	{"a static busybox, for containers of the tests", "busybox-static", file("/usr/share/doc/busybox-static")},
+	{"strace, with which the tests see what is executed", "strace", program("strace")},
 }
 
 func program(names ...string) func() bool {
