@@ -66,6 +66,7 @@ var commands = []struct {
 	{"stats", statsCommand},
 	{"events", eventsCommand},
 	{"port", portCommand},
+	{"cp", cpCommand},
 	{"run", runCommand},
 	{"attach", attachCommand},
 	{"config", configCommand},

@@ -1,0 +1,236 @@
+package archive
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pack writes what lies at name to w as a tar stream, a folder with all that is in it. Its entry is called as; for a folder as
+// may be empty: then the stream has what is in the folder. A link at the end of name is not followed (see Resolve).
+//
+// Sockets are left out, and so is what file systems of the kernel show below the folder, and memory: neither is what anybody
+// means by the files of a container. A file that shrinks meanwhile is filled up with zeros.
+func (t Tree) Pack(ctx context.Context, w io.Writer, name, as string) error {
+	f, err := t.open(name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buffered := bufio.NewWriterSize(w, 256<<10)
+	p := &packer{ctx: ctx, tar: tar.NewWriter(buffered), linked: map[inode]string{}, buf: make([]byte, 64<<10)}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	p.dev = st.Dev
+	if as == "" && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		err = p.content(int(f.Fd()), name, "")
+	} else {
+		err = p.entry(int(f.Fd()), "", name, as, st)
+	}
+	if err == nil {
+		err = p.tar.Close()
+	}
+	if err == nil {
+		err = buffered.Flush()
+	}
+	return err
+}
+
+type packer struct {
+	ctx    context.Context
+	tar    *tar.Writer
+	linked map[inode]string // entries of files with several names
+	dev    uint64
+	buf    []byte
+}
+
+// entry writes the file name in dir, or dir itself if name is empty; from is its path, for errors, and as its name in the
+// stream.
+func (p *packer) entry(dir int, name, from, as string, st unix.Stat_t) error {
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return p.regular(dir, name, from, as)
+	case unix.S_IFDIR:
+		return p.folder(dir, name, from, as, st)
+	case unix.S_IFSOCK:
+		return nil
+	}
+	h := header(as, st)
+	if h.Typeflag == tar.TypeSymlink {
+		link, err := readlinkat(dir, name)
+		if err != nil {
+			return gone(from, err)
+		}
+		h.Linkname = link
+	}
+	return p.tar.WriteHeader(h)
+}
+
+// gone passes over what was removed since it was listed.
+func gone(from string, err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return &fs.PathError{Op: "read", Path: from, Err: err}
+}
+
+func (p *packer) regular(dir int, name, from, as string) error {
+	fd, err := openFrom(dir, name, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return gone(from, err)
+	}
+	f := os.NewFile(uintptr(fd), from)
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return gone(from, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil // something else by now
+	}
+	h := header(as, st)
+	if st.Nlink > 1 {
+		if first, seen := p.linked[inodeOf(&st)]; seen {
+			h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
+			return p.tar.WriteHeader(h)
+		}
+		p.linked[inodeOf(&st)] = as
+	}
+	if n, err := unix.Fgetxattr(fd, capability, p.buf); err == nil {
+		h.PAXRecords = map[string]string{paxXattr + capability: string(p.buf[:n])}
+	}
+	if err := p.tar.WriteHeader(h); err != nil {
+		return err
+	}
+	return p.copyContent(f, h.Size)
+}
+
+// copyContent writes exactly size bytes, whatever becomes of the file meanwhile.
+func (p *packer) copyContent(f *os.File, size int64) error {
+	n, err := io.CopyBuffer(struct{ io.Writer }{p.tar}, io.LimitReader(f, size), p.buf)
+	if err != nil {
+		return err
+	}
+	clear(p.buf)
+	for n < size {
+		m, err := p.tar.Write(p.buf[:min(size-n, int64(len(p.buf)))])
+		if err != nil {
+			return err
+		}
+		n += int64(m)
+	}
+	return nil
+}
+
+func (p *packer) folder(dir int, name, from, as string, st unix.Stat_t) error {
+	h := header(as+"/", st)
+	if err := p.tar.WriteHeader(h); err != nil {
+		return err
+	}
+	fd, err := openFrom(dir, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return gone(from, err)
+	}
+	defer unix.Close(fd)
+	if st.Dev != p.dev && passing(fd) {
+		return nil
+	}
+	return p.content(fd, from, as)
+}
+
+// passing reports whether a mounted file system holds nothing that anybody keeps: what the kernel shows, and memory.
+func passing(fd int) bool {
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) != nil {
+		return false
+	}
+	return slices.Contains([]int64{unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.TMPFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC,
+		unix.DEVPTS_SUPER_MAGIC, mqueueMagic, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC}, int64(st.Type))
+}
+
+const mqueueMagic = 0x19800202
+
+// content writes what is in a folder, in the order of names.
+func (p *packer) content(dir int, from, as string) error {
+	fd, err := openFrom(dir, "", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return gone(from, err)
+	}
+	f := os.NewFile(uintptr(fd), from)
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		var st unix.Stat_t
+		err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil {
+			err = p.entry(fd, name, path.Join(from, name), path.Join(as, name), st)
+		} else {
+			err = gone(path.Join(from, name), err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openFrom opens a file of a folder, never through a link; with an empty name the folder, which may be open as a path only, or
+// the file itself, again.
+func openFrom(dir int, name string, flags int) (int, error) {
+	flags |= unix.O_CLOEXEC
+	if name == "" {
+		return unix.Open(fdPath(dir), flags, 0)
+	}
+	return unix.Openat(dir, name, flags|unix.O_NOFOLLOW, 0)
+}
+
+const (
+	capability = "security.capability"
+	paxXattr   = "SCHILY.xattr."
+)
+
+func header(as string, st unix.Stat_t) *tar.Header {
+	h := &tar.Header{
+		Name: as, Mode: int64(st.Mode & 0o7777), Uid: int(st.Uid), Gid: int(st.Gid),
+		ModTime: time.Unix(st.Mtim.Sec, 0), Format: tar.FormatPAX, // fractions of a second would double the headers
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		h.Typeflag, h.Size = tar.TypeReg, st.Size
+	case unix.S_IFDIR:
+		h.Typeflag = tar.TypeDir
+	case unix.S_IFLNK:
+		h.Typeflag = tar.TypeSymlink
+	case unix.S_IFIFO:
+		h.Typeflag = tar.TypeFifo
+	case unix.S_IFCHR:
+		h.Typeflag = tar.TypeChar
+	case unix.S_IFBLK:
+		h.Typeflag = tar.TypeBlock
+	default:
+		panic(fmt.Sprintf("file of type %o", st.Mode&unix.S_IFMT)) // there is no other
+	}
+	if h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock {
+		h.Devmajor, h.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
+	}
+	return h
+}

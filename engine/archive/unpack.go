@@ -1,0 +1,276 @@
+package archive
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Owner is who files belong to, as numbers.
+type Owner struct{ UID, GID int }
+
+// Unpack writes the entries of a tar stream into the folder into, which must be there. They belong to owner, or, if that is
+// nil, to whom the stream says. Other files are replaced; a folder neither replaces nor is replaced by anything else.
+func (t Tree) Unpack(ctx context.Context, r io.Reader, into string, owner *Owner) error {
+	u := &unpacker{tree: t, into: path.Clean("/" + into), owner: owner, buf: make([]byte, 256<<10)}
+	defer u.leave()
+	if _, err := u.enter("."); err != nil {
+		return err
+	}
+	for entries := tar.NewReader(r); ; {
+		h, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return u.settleFolders()
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the tar stream: %w", err)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+		if name == "" || h.Typeflag == tar.TypeXGlobalHeader {
+			continue // of the folder itself, which is left as it is
+		}
+		if err := u.entry(name, h, entries); err != nil {
+			return err
+		}
+	}
+}
+
+type unpacker struct {
+	tree  Tree
+	into  string
+	owner *Owner
+	buf   []byte
+
+	dir     *os.File // the folder that was entered last
+	entered string
+	folders []madeFolder // their times come last: each file that is made in them changes them
+}
+
+type madeFolder struct {
+	name string
+	time time.Time
+}
+
+func (u *unpacker) leave() {
+	if u.dir != nil {
+		u.dir.Close()
+	}
+	u.dir = nil
+}
+
+// enter opens a folder of the stream, making it and its parents where they are missing.
+func (u *unpacker) enter(name string) (int, error) {
+	if u.dir != nil && u.entered == name {
+		return int(u.dir.Fd()), nil
+	}
+	f, err := u.tree.open(path.Join(u.into, name), unix.O_PATH|unix.O_DIRECTORY)
+	if errors.Is(err, fs.ErrNotExist) && name != "." {
+		parent, perr := u.enter(path.Dir(name))
+		if perr != nil {
+			return 0, perr
+		}
+		if merr := unix.Mkdirat(parent, path.Base(name), 0o755); merr != nil && !errors.Is(merr, unix.EEXIST) {
+			return 0, u.fail("make", name, merr)
+		}
+		if u.owner != nil {
+			unix.Fchownat(parent, path.Base(name), u.owner.UID, u.owner.GID, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		f, err = u.tree.open(path.Join(u.into, name), unix.O_PATH|unix.O_DIRECTORY)
+	}
+	if err != nil {
+		return 0, err
+	}
+	u.leave()
+	u.dir, u.entered = f, name
+	return int(f.Fd()), nil
+}
+
+func (u *unpacker) fail(verb, name string, err error) error {
+	return &fs.PathError{Op: verb, Path: path.Join(u.into, name), Err: err}
+}
+
+func (u *unpacker) entry(name string, h *tar.Header, content io.Reader) error {
+	dir, err := u.enter(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	base := path.Base(name)
+	var st unix.Stat_t
+	there := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+	switch {
+	case there && isDir && h.Typeflag != tar.TypeDir:
+		return fmt.Errorf("cannot overwrite the folder %s with a file", path.Join(u.into, name))
+	case there && !isDir && h.Typeflag == tar.TypeDir:
+		return fmt.Errorf("cannot overwrite the file %s with a folder", path.Join(u.into, name))
+	case there && isDir:
+		return u.finish(dir, base, name, h)
+	case there:
+		if err := unix.Unlinkat(dir, base, 0); errors.Is(err, unix.EBUSY) && h.Typeflag == tar.TypeReg && st.Mode&unix.S_IFMT == unix.S_IFREG {
+			return u.fill(dir, base, name, unix.O_TRUNC, h, content) // something is mounted on it: the file itself stays
+		} else if err != nil && !errors.Is(err, unix.ENOENT) {
+			return u.fail("replace", name, err)
+		}
+	}
+	return u.make(dir, base, name, h, content)
+}
+
+func (u *unpacker) make(dir int, base, name string, h *tar.Header, content io.Reader) error {
+	var err error
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return u.fill(dir, base, name, unix.O_CREAT|unix.O_EXCL, h, content)
+	case tar.TypeDir:
+		err = unix.Mkdirat(dir, base, 0o700)
+	case tar.TypeSymlink:
+		err = unix.Symlinkat(h.Linkname, dir, base)
+	case tar.TypeLink:
+		return u.link(dir, base, name, h)
+	case tar.TypeFifo:
+		err = unix.Mknodat(dir, base, unix.S_IFIFO|0o600, 0)
+	case tar.TypeChar, tar.TypeBlock:
+		kind := uint32(unix.S_IFCHR)
+		if h.Typeflag == tar.TypeBlock {
+			kind = unix.S_IFBLK
+		}
+		err = unix.Mknodat(dir, base, kind|0o600, int(unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))))
+	default:
+		return fmt.Errorf("cannot unpack %s: entries of type %q are not known", name, h.Typeflag)
+	}
+	if err != nil {
+		return u.fail("make", name, err)
+	}
+	return u.finish(dir, base, name, h)
+}
+
+// link gives a file that the stream brought before another name.
+func (u *unpacker) link(dir int, base, name string, h *tar.Header) error {
+	target := strings.TrimPrefix(path.Clean("/"+h.Linkname), "/")
+	from, err := u.tree.open(path.Join(u.into, path.Dir(target)), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := unix.Linkat(int(from.Fd()), path.Base(target), dir, base, 0); err != nil {
+		return u.fail("link", name, err)
+	}
+	return nil
+}
+
+// fill writes a regular file.
+func (u *unpacker) fill(dir int, base, name string, flags int, h *tar.Header, content io.Reader) error {
+	fd, err := unix.Openat(dir, base, flags|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return u.fail("write", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buf); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path.Join(u.into, name), err)
+	}
+	uid, gid := u.ownerOf(h)
+	if err := unix.Fchown(fd, uid, gid); err != nil {
+		return u.fail("give to its owner", name, err)
+	}
+	if err := unix.Fchmod(fd, uint32(h.Mode&0o7777)); err != nil { // after the owner, which takes set-user-id bits away
+		return u.fail("set the mode of", name, err)
+	}
+	if value := h.PAXRecords[paxXattr+capability]; value != "" {
+		if err := unix.Fsetxattr(fd, capability, []byte(value), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return u.fail("set the capabilities of", name, err)
+		}
+	}
+	times := []unix.Timespec{timespec(h.ModTime), timespec(h.ModTime)}
+	if err := unix.UtimesNanoAt(dir, base, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return u.fail("set the time of", name, err)
+	}
+	return nil
+}
+
+func (u *unpacker) ownerOf(h *tar.Header) (uid, gid int) {
+	if u.owner != nil {
+		return u.owner.UID, u.owner.GID
+	}
+	return h.Uid, h.Gid
+}
+
+// finish sets what a file that is no regular one has beside its name.
+func (u *unpacker) finish(dir int, base, name string, h *tar.Header) error {
+	uid, gid := u.ownerOf(h)
+	if err := unix.Fchownat(dir, base, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return u.fail("give to its owner", name, err)
+	}
+	if h.Typeflag != tar.TypeSymlink {
+		if err := chmodat(dir, base, uint32(h.Mode&0o7777)); err != nil {
+			return u.fail("set the mode of", name, err)
+		}
+	}
+	if h.Typeflag == tar.TypeDir {
+		u.folders = append(u.folders, madeFolder{name, h.ModTime})
+		return nil
+	}
+	times := []unix.Timespec{timespec(h.ModTime), timespec(h.ModTime)}
+	if err := unix.UtimesNanoAt(dir, base, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return u.fail("set the time of", name, err)
+	}
+	return nil
+}
+
+// chmodat changes the mode of what is no link: the kernel's fchmodat follows links, which one may be by now.
+func chmodat(dir int, base string, mode uint32) error {
+	fd, err := unix.Openat(dir, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return unix.ELOOP
+	}
+	return unix.Chmod(fdPath(fd), mode)
+}
+
+// settleFolders gives folders their times, the deepest first.
+func (u *unpacker) settleFolders() error {
+	for i := len(u.folders) - 1; i >= 0; i-- {
+		f := u.folders[i]
+		dir, err := u.enter(path.Dir(f.name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // somebody removed it
+		}
+		if err != nil {
+			return err
+		}
+		times := []unix.Timespec{timespec(f.time), timespec(f.time)}
+		if err := unix.UtimesNanoAt(dir, path.Base(f.name), times, unix.AT_SYMLINK_NOFOLLOW); err != nil && !errors.Is(err, unix.ENOENT) {
+			return u.fail("set the time of", f.name, err)
+		}
+	}
+	return nil
+}
+
+func timespec(t time.Time) unix.Timespec {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	ts, err := unix.TimeToTimespec(t)
+	if err != nil {
+		return unix.Timespec{}
+	}
+	return ts
+}

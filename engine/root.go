@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// RootView says what of a container's files is seen.
+type RootView int
+
+const (
+	// RootAll is what the container sees: its root filesystem with everything mounted in it. Of a container that does not
+	// run, volumes and bind mounts are seen, and not what only a start makes.
+	RootAll RootView = iota
+	// RootOnly is the root filesystem alone, without what is mounted in it.
+	RootOnly
+)
+
+// WithRoot calls fn with the root folder of a pod's container, in whatever state the pod is. Whoever resolves paths below it
+// must not let links lead out of it (see package engine/archive). While a pod that does not run is in fn's hands its lock is
+// held: it cannot be started, or removed.
+func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn func(root *os.File) error) error {
+	p, err := e.read(name)
+	if err != nil {
+		return err
+	}
+	if p.state.Status == StatusRunning {
+		root, err := p.liveRoot(view)
+		if err == nil {
+			defer root.Close()
+			return fn(root)
+		}
+		if !errors.Is(err, os.ErrProcessDone) {
+			return podError("open the files of", name, err)
+		}
+	}
+	return e.update(ctx, name, func(p *pod) error {
+		switch {
+		case p.state.Status == StatusRunning: // it was started meanwhile, or is about to be seen as ended
+			root, err := p.liveRoot(view)
+			if err != nil {
+				return podError("open the files of", name, err)
+			}
+			defer root.Close()
+			return fn(root)
+		case halfMade(p), p.state.Status == StatusDead:
+			return podError("open the files of", name, notRunning(p))
+		}
+		return p.idleRoot(ctx, view, fn)
+	})
+}
+
+// liveRoot is that of a running container.
+func (p *pod) liveRoot(view RootView) (*os.File, error) {
+	dir := "/proc/" + strconv.Itoa(p.state.Init.Pid) + "/root"
+	if view == RootOnly {
+		dir = p.e.paths.merged(p.Spec.Name)
+	}
+	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if p.state.Init.life() != living { // a pid may have another owner by now
+		if err == nil {
+			root.Close()
+		}
+		return nil, os.ErrProcessDone
+	}
+	return root, err
+}
+
+// idleRoot mounts the files of a container that does not run where nobody else sees them: in a mount namespace of its own, which
+// ends with this process at the latest, and takes the mounts along.
+func (p *pod) idleRoot(ctx context.Context, view RootView, fn func(*os.File) error) error {
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and the namespace with the thread.
+		runtime.LockOSThread()
+		done <- p.mountedRoot(ctx, view, fn)
+	}()
+	return <-done
+}
+
+func (p *pod) mountedRoot(ctx context.Context, view RootView, fn func(*os.File) error) (err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("cannot make a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	merged := p.e.paths.merged(p.Spec.Name)
+	if err := p.mount(); err != nil {
+		return err
+	}
+	// Unmounted here, and not only by the end of the namespace, the layers are free again when this returns.
+	defer func() { err = errors.Join(err, unmountTree(merged), p.unmountOwn()) }()
+	if view == RootAll {
+		if err := p.mountIdle(ctx, merged); err != nil {
+			return err
+		}
+	}
+	root, err := os.OpenFile(merged, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fn(root)
+}
+
+// mountIdle mounts what the user wants mounted, parents before children.
+func (p *pod) mountIdle(ctx context.Context, merged string) error {
+	if err := p.mountVolumes(ctx); err != nil {
+		return err
+	}
+	mounts, err := p.userMounts()
+	if err != nil {
+		return err
+	}
+	depth := func(m specs.Mount) int { return strings.Count(path.Clean(m.Destination), "/") }
+	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return depth(a) - depth(b) })
+	for _, m := range mounts {
+		if m.Type != "bind" {
+			continue
+		}
+		if fi, err := os.Stat(m.Source); err == nil && fi.IsDir() { // which otherwise the first start does
+			if err := mkdirInRoot(merged, m.Destination); err != nil {
+				return err
+			}
+		}
+		target, err := realPathInRoot(merged, m.Destination)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a file, for which the first start makes a place
+		}
+		if err == nil {
+			err = bindIdle(m, target)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot mount %s: %w", m.Destination, err)
+		}
+	}
+	if p.Spec.Container.ReadOnly {
+		return unix.Mount("", merged, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+	}
+	return nil
+}
+
+// mkdirInRoot makes a folder and its parents where they are missing; links are resolved within root.
+func mkdirInRoot(root, dir string) error {
+	at := "/"
+	for part := range strings.SplitSeq(strings.Trim(path.Clean(dir), "/"), "/") {
+		parent, err := openInRoot(root, at, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		err = unix.Mkdirat(int(parent.Fd()), part, 0o755)
+		parent.Close()
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return &os.PathError{Op: "make", Path: path.Join(at, part), Err: err}
+		}
+		at = path.Join(at, part)
+	}
+	return nil
+}
+
+func bindIdle(m specs.Mount, target string) error {
+	err := unix.Mount(m.Source, target, "", unix.MS_BIND|unix.MS_REC, "")
+	if err == nil && slices.Contains(m.Options, "ro") {
+		err = unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+	}
+	return err
+}
+
+// unmountTree unmounts dir and what is mounted in it, in this thread's namespace.
+func unmountTree(dir string) error {
+	b, err := os.ReadFile("/proc/thread-self/mountinfo")
+	errs := []error{err}
+	var below []string
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 {
+			if at := unescape.Replace(f[4]); strings.HasPrefix(at, dir+string(filepath.Separator)) {
+				below = append(below, at)
+			}
+		}
+	}
+	for _, m := range slices.Backward(below) {
+		errs = append(errs, disk.Unmount(m))
+	}
+	return errors.Join(append(errs, disk.Unmount(dir))...)
+}
