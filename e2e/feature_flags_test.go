@@ -108,19 +108,18 @@ func TestFlagsOfUp(t *testing.T) {
 func TestFlagsOfPlan(t *testing.T) {
 	s := newStack(t, flagged)
 	s.load("busybox")
-	ids := func(args ...string) string {
-		s.t.Helper()
+	ids := func(steps []step) string {
 		var list []string
-		for _, step := range s.plan(args...) {
+		for _, step := range steps {
 			list = append(list, step.ID)
 		}
 		return strings.Join(list, "; ")
 	}
 	for _, tt := range []struct{ name, got, want, lacks string }{
-		{"--no-deps", ids("--no-deps", "web"), "create pod p-web-1", "p-db-1"},
-		{"--no-start", ids("--no-start"), "create pod p-db-1", "start"},
-		{"--scale", ids("--scale", "web=2"), "create pod p-web-2", "p-web-3"},
-		{"--wait", ids("--wait"), "wait pod p-web-1 ready", "p-web-2"},
+		{"--no-deps", ids(s.plan("--no-deps", "web")), "create pod p-web-1", "p-db-1"},
+		{"--no-start", ids(s.plan("--no-start")), "create pod p-db-1", "start"},
+		{"--scale", ids(s.plan("--scale", "web=2")), "create pod p-web-2", "p-web-3"},
+		{"--wait", ids(s.plan("--wait")), "wait pod p-web-1 ready", "p-web-2"},
 		{"--pull", s.podc("plan", "--pull", "always"), "pull image localhost/podc-busybox", "p-web-2"},
 	} {
 		if !strings.Contains(tt.got, tt.want) || strings.Contains(tt.got, tt.lacks) {
@@ -130,18 +129,18 @@ func TestFlagsOfPlan(t *testing.T) {
 	s.podc("up", "-d")
 	s.write("compose.yaml", strings.Replace(strings.ReplaceAll(flagged, "echo up", "echo changed"), "[db]", "[base]", 1)+"  base: {<<: *run}\n")
 	for _, tt := range []struct{ name, got, want, lacks string }{
-		{"of what changed", ids(), "create pod p-web-1", "remove pod p-polite-1"},
-		{"--no-recreate", ids("--no-recreate"), "create pod p-base-1", "p-web-1"},
-		{"--force-recreate", ids("--force-recreate", "db"), "create pod p-db-1", "p-web-1"},
-		{"--always-recreate-deps", ids("--always-recreate-deps", "web"), "create pod p-base-1", "p-db-1"},
-		{"--renew-anon-volumes", ids("--renew-anon-volumes", "db"), "create pod p-db-1", "p-web-1"},
+		{"of what changed", ids(s.plan()), "create pod p-web-1", "remove pod p-polite-1"},
+		{"--no-recreate", ids(s.plan("--no-recreate")), "create pod p-base-1", "p-web-1"},
+		{"--force-recreate", ids(s.plan("--force-recreate", "db")), "create pod p-db-1", "p-web-1"},
+		{"--always-recreate-deps", ids(s.plan("--always-recreate-deps", "web")), "create pod p-base-1", "p-db-1"},
+		{"--renew-anon-volumes", ids(s.plan("--renew-anon-volumes", "db")), "create pod p-db-1", "p-web-1"},
 	} {
 		if !strings.Contains(tt.got, tt.want) || strings.Contains(tt.got, tt.lacks) {
 			t.Errorf("plan %s is %s", tt.name, tt.got)
 		}
 	}
 	s.write("compose.yaml", "services: {web: {image: localhost/podc-busybox}}")
-	if got := ids("--remove-orphans"); !strings.Contains(got, "remove pod p-db-1") {
+	if got := ids(s.plan("--remove-orphans")); !strings.Contains(got, "remove pod p-db-1") {
 		t.Errorf("plan --remove-orphans is %s", got)
 	}
 }
