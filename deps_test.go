@@ -47,6 +47,8 @@ var imports = []struct {
 		"netstack knows keys and namespaces, no pods"},
 	{"volumes", false, []string{module + "engine", module + "project", module + "compose", module + "netstack"},
 		"volumes know folders, no pods"},
+	{"secrets", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"secrets know files, no pods"},
 	{"project", true, []string{module + "compose", composeGo, storage, image},
 		"plans are made and run by quick commands; the translation of compose is in project/translate"},
 	{"dockerapi", false, []string{module + "compose", module + "project", module + "engine/images", "github.com/moby/moby", netHTTP},

@@ -270,6 +270,8 @@ func (c *checker) fileObjects() {
 func (c *checker) fileObject(key string, f types.FileObjectConfig) {
 	_, set := c.env[f.Environment]
 	switch {
+	case bool(f.External) && (f.File != "" || f.Environment != "" || f.Content != ""):
+		c.fail(key+".external", "excludes every other source").WithHint("remove one of them")
 	case f.Environment == "" || set:
 	case c.opt.Lenient:
 		c.warnKey(key+".environment", "variable %s is not set", f.Environment)

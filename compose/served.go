@@ -91,8 +91,8 @@ networks.*.ipam networks.*.ipam.driver networks.*.ipam.config networks.*.ipam.co
 networks.*.ipam.config.[].gateway networks.*.ipam.config.[].ip_range networks.*.ipam.config.[].aux_addresses
 
 volumes volumes.*.name volumes.*.driver volumes.*.driver_opts volumes.*.external volumes.*.external.name volumes.*.labels
-configs configs.*.name configs.*.file configs.*.environment configs.*.content configs.*.labels
-secrets secrets.*.name secrets.*.file secrets.*.environment secrets.*.labels
+configs configs.*.external configs.*.external.name configs.*.name configs.*.file configs.*.environment configs.*.content configs.*.labels
+secrets secrets.*.external secrets.*.external.name secrets.*.name secrets.*.file secrets.*.environment secrets.*.labels
 `
 
 // ignoredKeys mean nothing on one machine, or nothing yet that anybody would miss: each with the reason to warn with.
@@ -120,8 +120,8 @@ services.*.models services.*.provider services.*.pull_refresh_after
 services.*.post_start services.*.pre_start services.*.pre_stop
 services.*.deploy.rollback_config services.*.deploy.update_config
 networks.*.ipam.options
-configs.*.external configs.*.template_driver
-secrets.*.external secrets.*.driver secrets.*.driver_opts secrets.*.template_driver
+configs.*.template_driver
+secrets.*.driver secrets.*.driver_opts secrets.*.template_driver
 `
 
 // refusedKeys are those that podc will not serve: each with the reason to refuse it with.

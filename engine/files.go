@@ -18,8 +18,8 @@ import (
 // Configs and secrets lie on a tmpfs of the pod: never on disk, never in a layer, never in saved state. It stays from the
 // pod's creation to its removal, so that a restart needs nobody who knows the content.
 
-// maxFile bounds a config or secret, as swarm does.
-const maxFile = 500 << 10
+// maxFile bounds a config, as swarm does; a secret, for whoever tells them apart, is half as large at most.
+const maxFile = 1000 << 10
 
 // loadFiles reads the files that come from the host, so that a missing or oversized one is refused before any effect.
 func loadFiles(files []File) ([]File, error) {

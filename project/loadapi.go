@@ -39,6 +39,8 @@ type LoadRequest struct {
 	Run *RunRequest `json:"run,omitempty"`
 	// Key makes the digests of values that may be secret; one fixed random key per data root.
 	Key []byte `json:"key"`
+	// Store is the data root, in which external secrets and configs are found.
+	Store string `json:"store,omitempty"`
 	// Version is podc's, for the version label; it has no part in any hash.
 	Version string `json:"version,omitempty"`
 }

@@ -45,7 +45,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	}
 	reply.Inputs = p.Inputs
 	res, err := translate.Translate(p, translate.Options{
-		Key: req.Key, Version: req.Version, Scale: req.Scale, Pull: req.Pull,
+		Key: req.Key, Version: req.Version, Scale: req.Scale, Pull: req.Pull, Store: req.Store,
 		Compatibility: req.Compatibility || compatibility(p), Existing: req.Existing,
 	})
 	if err != nil {

@@ -70,6 +70,7 @@ var commands = []struct {
 	{"run", runCommand},
 	{"attach", attachCommand},
 	{"config", configCommand},
+	{configsName, configsCommand},
 	{"plan", planCommand},
 	{"viz", vizCommand},
 	{"version", versionCommand},
@@ -81,6 +82,7 @@ var commands = []struct {
 	{"volumes", volumesCommand},
 	{"network", networkCommand},
 	{"volume", volumeCommand},
+	{"secret", secretCommand},
 	{"system", systemCommand},
 	{"boot", bootCommand},
 	{"doctor", doctorCommand},
@@ -95,6 +97,7 @@ func commandsFor(con *console, args []string) []*cli.Command {
 		occurs[arg] = true
 		occurs[aliases[arg]] = true
 	}
+	occurs[configsName] = occurs["config"]
 	all := occurs["help"] || occurs["--help"] || occurs["-h"]
 	var list []*cli.Command
 	for _, c := range commands {

@@ -171,6 +171,9 @@ func (p *argParser) word(w string) error {
 	if to, ok := aliases[w]; ok && len(p.path) == 0 {
 		w = to
 	}
+	if w == "config" && len(p.path) == 0 && len(p.rest) > 0 && slices.Contains(objectVerbs, p.rest[0]) {
+		w = configsName
+	}
 	for _, c := range p.commands {
 		if c.HasName(w) {
 			p.path = append(p.path, c.Name)

@@ -11,7 +11,7 @@ import (
 // configCommand hands everything on to `podc-compose config`, which owns the flags.
 func configCommand(con *console) *cli.Command {
 	return &cli.Command{
-		Name: "config", Usage: "check the compose file and print what it means", ArgsUsage: "[SERVICE...]",
+		Name: "config", Usage: "check the compose file and print what it means; config create, ls, inspect and rm manage external configs", ArgsUsage: "[SERVICE...]",
 		Flags: configFlags(),
 		Action: with(con, func(s *session, c *cli.Context) error {
 			args := configArgs(c, s.globals)

@@ -124,7 +124,7 @@ func (s *session) loadRequest(sel selection) (project.LoadRequest, error) {
 	req := project.LoadRequest{
 		Files: s.files, WorkingDir: s.con.dir, ProjectDir: s.projectDir, ProjectName: s.projectName,
 		Profiles: s.profiles, EnvFiles: s.envFiles, AllResources: s.allResources, Compatibility: s.compatibility,
-		Services: sel.services, NoDeps: sel.noDeps, Scale: sel.scale, Version: version,
+		Services: sel.services, NoDeps: sel.noDeps, Scale: sel.scale, Version: version, Store: s.root,
 	}
 	if s.readsStdin() {
 		b, err := readStdin(s.con, 64<<20)

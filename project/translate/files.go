@@ -12,12 +12,7 @@ import (
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
-)
-
-// Limits on the size of what is copied into a container, in bytes: docker's for secrets and configs of a cluster.
-const (
-	maxSecret = 500 << 10
-	maxConfig = 1000 << 10
+	"podc.example/podc/secrets"
 )
 
 // files translates configs and secrets; the keyed digests of their contents go into digests.
@@ -26,14 +21,14 @@ func (t *translation) files(c *engine.ContainerSpec, s types.ServiceConfig, dige
 	for i, ref := range s.Configs {
 		errs = append(errs, t.file(c, fileRef{
 			service: s.Name, at: fmt.Sprintf("services.%s.configs[%d]", s.Name, i), kind: "configs", source: ref.Source,
-			target: compose.ConfigTarget(ref), limit: maxConfig,
+			target: compose.ConfigTarget(ref), store: secrets.Config,
 			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Configs[ref.Source]),
 		}, digests))
 	}
 	for i, ref := range s.Secrets {
 		errs = append(errs, t.file(c, fileRef{
 			service: s.Name, at: fmt.Sprintf("services.%s.secrets[%d]", s.Name, i), kind: "secrets", source: ref.Source,
-			target: compose.SecretTarget(ref), limit: maxSecret,
+			target: compose.SecretTarget(ref), store: secrets.Secret,
 			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Secrets[ref.Source]),
 		}, digests))
 	}
@@ -50,7 +45,7 @@ type fileRef struct {
 	kind    string // "configs" or "secrets"
 	source  string // name of the config or secret
 	target  string
-	limit   int64
+	store   secrets.Kind
 	ref     types.FileReferenceConfig
 	object  types.FileObjectConfig
 }
@@ -96,7 +91,7 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 		return nil, nil
 	}
 	if r.object.File != "" {
-		b, err := compose.ReadFile(r.object.File, r.limit)
+		b, err := compose.ReadFile(r.object.File, int64(r.store.Limit))
 		if err != nil {
 			e := compose.Invalid(r.key()+".file", "cannot read %s: %v", r.object.File, err)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -108,13 +103,38 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 		}
 		return b, nil
 	}
-	content := []byte(r.object.Content)
-	if r.object.Environment != "" {
+	var content []byte
+	switch {
+	case bool(r.object.External):
+		var err error
+		if content, err = t.external(r); err != nil {
+			return nil, err
+		}
+	case r.object.Environment != "":
 		content = []byte(t.p.Environment[r.object.Environment])
+	default:
+		content = []byte(r.object.Content)
 	}
-	if int64(len(content)) > r.limit {
-		return nil, compose.Invalid(r.key(), "is larger than %d KiB", r.limit>>10)
+	if len(content) > r.store.Limit {
+		return nil, compose.Invalid(r.key(), "is larger than %d KiB", r.store.Limit>>10)
 	}
 	t.res.Contents[project.ContentKey(r.service, r.target)] = content
 	return content, nil
+}
+
+// external is the content of what the data root keeps.
+func (t *translation) external(r fileRef) ([]byte, error) {
+	store := secrets.Open(t.opt.Store, r.store)
+	t.res.Inputs = append(t.res.Inputs, store.Path(r.object.Name))
+	o, err := store.Get(r.object.Name)
+	if err != nil {
+		e := compose.Invalid(r.key(), "%s %q is declared external: %v", r.store.Name, r.object.Name, err)
+		if errdefs.IsNotFound(err) {
+			e = compose.Invalid(r.key(), "%s %q is declared external but does not exist", r.store.Name, r.object.Name)
+			e.WithHint("create it with: podc %s create %s FILE", r.store.Name, r.object.Name)
+			e.Class = errdefs.ErrNotFound
+		}
+		return nil, e
+	}
+	return o.Data, nil
 }

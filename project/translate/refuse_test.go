@@ -68,6 +68,7 @@ func TestRefusals(t *testing.T) {
 		{name: "tmpfs option", yaml: web + "    tmpfs: [\"/t:foo\"]\n", want: `compose.yaml:4: services.web.tmpfs[0]: option "foo" is not one of tmpfs`},
 		{name: "missing secret file", yaml: web + "    secrets: [s]\nsecrets:\n  s:\n    file: ./no\n", want: "compose.yaml:7: secrets.s.file: cannot read DIR/no: no such file or directory"},
 		{name: "config is a folder", yaml: web + "    configs: [c]\nconfigs: {c: {file: /}}\n", want: "compose.yaml:5: configs.c.file: cannot read /: is a directory", hint: "mount a folder with `volumes` instead"},
+		{name: "external secret", yaml: web + "    secrets: [s]\nsecrets: {s: {external: true, name: none}}\n", want: `compose.yaml:5: secrets.s: secret "none" is declared external but does not exist`, hint: "create it with: podc secret create none FILE"},
 		{name: "uid of a secret", yaml: web + "    secrets: [{source: s, uid: root}]\nsecrets: {s: {file: compose.yaml}}\n", want: `compose.yaml:4: services.web.secrets[0].uid: "root" is no numeric id`},
 		{name: "dns", yaml: web + "    dns: [one.one]\n", want: `compose.yaml:4: services.web.dns[0]: "one.one" is no address`},
 		{name: "extra host", yaml: web + "    extra_hosts: [\"a:b\"]\n", want: `compose.yaml:4: services.web.extra_hosts: a: "b" is neither an address nor host-gateway`},

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Key           []byte             // makes the digests of values that may be secret
 	Version       string             // of podc, for the version label
+	Store         string             // data root of external secrets and configs
 	Scale         map[string]int     // replicas by service
 	Pull          project.PullPolicy // overrides every pull_policy; empty: as the files say
 	Compatibility bool               // "_" rather than "-" between the parts of names

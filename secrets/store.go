@@ -1,0 +1,174 @@
+// Package secrets keeps the secrets and configs that compose files call external: small files with a name, of which each data
+// root has its own. They are never changed, only made and removed. It knows neither pods nor compose files.
+package secrets
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Object is one secret or config.
+type Object struct {
+	ID      string            `json:"id"`
+	Name    string            `json:"name"`
+	Created time.Time         `json:"created"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Data    []byte            `json:"data"`
+}
+
+// Kind tells secrets from configs. Both are readable by root only.
+type Kind struct {
+	Name  string // "secret" or "config"
+	Limit int    // bytes of the content
+	dir   string
+}
+
+// Secret and Config are the two kinds; the limits are docker's.
+var (
+	Secret = Kind{"secret", 500 << 10, "secrets"}
+	Config = Kind{"config", 1000 << 10, "configs"}
+)
+
+// Store is what a data root holds of one kind. It is safe for concurrent use, within and across processes.
+type Store struct {
+	kind Kind
+	dir  string
+}
+
+// Open returns the store of a kind in the data root. It has no side effect.
+func Open(root string, k Kind) *Store { return &Store{k, filepath.Join(root, k.dir)} }
+
+// Path is the file of an object, whether it exists or not.
+func (s *Store) Path(name string) string { return filepath.Join(s.dir, name+".json") }
+
+// names is docker's rule.
+var names = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$`)
+
+// Create keeps an object and returns it with its id; errdefs.IsAlreadyExists if the name is taken.
+func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
+	if !names.MatchString(o.Name) {
+		return o, fmt.Errorf("cannot create %s %q: a name is letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends, 64 at most: %w", s.kind.Name, o.Name, errdefs.ErrInvalidArgument)
+	}
+	if len(o.Data) > s.kind.Limit || len(o.Data) == 0 {
+		return o, fmt.Errorf("cannot create %s %q: it holds %d bytes, and between 1 and %d are possible: %w", s.kind.Name, o.Name, len(o.Data), s.kind.Limit, errdefs.ErrInvalidArgument)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return o, fmt.Errorf("cannot create %s %q: %w", s.kind.Name, o.Name, err)
+	}
+	l, err := s.lock(ctx)
+	if err != nil {
+		return o, err
+	}
+	defer l.Unlock()
+	if _, err := os.Lstat(s.Path(o.Name)); err == nil {
+		return o, fmt.Errorf("cannot create %s %q: it exists; remove it first: %w", s.kind.Name, o.Name, errdefs.ErrAlreadyExists)
+	}
+	o.ID, o.Created = strings.ToLower(rand.Text()[:25]), time.Now()
+	if err := disk.WriteJSON(s.Path(o.Name), o, disk.Durable); err != nil {
+		return o, fmt.Errorf("cannot create %s %q: %w", s.kind.Name, o.Name, err)
+	}
+	return o, nil
+}
+
+// lock excludes others who create or remove. What somebody who died while writing left behind goes then.
+func (s *Store) lock(ctx context.Context) (*disk.Lock, error) {
+	ctx, cancel := disk.WithDeadline(ctx, time.Minute, "whoever changes "+s.dir)
+	defer cancel()
+	l, err := disk.LockWait(ctx, filepath.Join(s.dir, ".lock"), nil)
+	if err != nil {
+		return nil, err
+	}
+	left, _ := filepath.Glob(filepath.Join(s.dir, ".tmp-*"))
+	for _, path := range left {
+		os.Remove(path)
+	}
+	return l, nil
+}
+
+// Get returns the object of a name or an id; errdefs.IsNotFound if there is none.
+func (s *Store) Get(ref string) (Object, error) {
+	if names.MatchString(ref) {
+		o, err := s.read(ref)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return o, err
+		}
+	}
+	list, err := s.List()
+	if err != nil {
+		return Object{}, err
+	}
+	if i := slices.IndexFunc(list, func(o Object) bool { return o.ID == ref }); i >= 0 {
+		return list[i], nil
+	}
+	return Object{}, fmt.Errorf("%s %q does not exist: %w", s.kind.Name, ref, errdefs.ErrNotFound)
+}
+
+func (s *Store) read(name string) (Object, error) {
+	var o Object
+	err := disk.ReadJSON(s.Path(name), &o)
+	if err == nil && o.Name != name {
+		err = fmt.Errorf("%w %s: it is not that of this name", disk.ErrDamaged, s.Path(name))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("cannot read %s %q: %w", s.kind.Name, name, err)
+	}
+	return o, err
+}
+
+// List returns all objects by name. One that is damaged is left out: its name can still be removed.
+func (s *Store) List() ([]Object, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	found := map[string]Object{}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || !names.MatchString(name) {
+			continue
+		}
+		if o, err := s.read(name); err == nil {
+			found[name] = o
+		}
+	}
+	var list []Object
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		list = append(list, found[name])
+	}
+	return list, nil
+}
+
+// Remove forgets the object of a name or an id; errdefs.IsNotFound if there is none. Pods that were made with it keep it.
+func (s *Store) Remove(ctx context.Context, ref string) error {
+	o, err := s.Get(ref)
+	if err != nil && !errors.Is(err, disk.ErrDamaged) {
+		return err
+	}
+	name := o.Name
+	if err != nil {
+		name = ref
+	}
+	l, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if err := os.Remove(s.Path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s %q: %w", s.kind.Name, name, err)
+	}
+	return disk.SyncDir(s.dir)
+}
