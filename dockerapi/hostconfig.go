@@ -139,20 +139,29 @@ type Mount struct {
 	ReadOnly      bool           `json:",omitempty"`
 	BindOptions   *BindOptions   `json:",omitempty"`
 	VolumeOptions *VolumeOptions `json:",omitempty"`
+	ImageOptions  *ImageOptions  `json:",omitempty"`
 	TmpfsOptions  *TmpfsOptions  `json:",omitempty"`
 }
 
 // BindOptions are those of a host path.
 type BindOptions struct {
-	Propagation      string `json:",omitempty"`
-	NonRecursive     bool   `json:",omitempty"`
-	CreateMountpoint bool   `json:",omitempty"`
+	Propagation            string `json:",omitempty"`
+	NonRecursive           bool   `json:",omitempty"`
+	CreateMountpoint       bool   `json:",omitempty"`
+	ReadOnlyNonRecursive   bool   `json:",omitempty"`
+	ReadOnlyForceRecursive bool   `json:",omitempty"`
 }
 
 // VolumeOptions are those of a volume.
 type VolumeOptions struct {
-	NoCopy bool              `json:",omitempty"`
-	Labels map[string]string `json:",omitempty"`
+	NoCopy  bool              `json:",omitempty"`
+	Labels  map[string]string `json:",omitempty"`
+	Subpath string            `json:",omitempty"`
+}
+
+// ImageOptions are those of an image's files.
+type ImageOptions struct {
+	Subpath string `json:",omitempty"`
 }
 
 // TmpfsOptions are those of a tmpfs.

@@ -20,15 +20,19 @@ const (
 func hostConfigOf(f ContainerFacts) *HostConfig {
 	p, c := f.Pod, f.Pod.Spec.Container
 	h := &HostConfig{
-		LogConfig: logConfigOf(c.Log), NetworkMode: networkMode(p, f.SharedID), PortBindings: bindings(p.Spec.Network.Ports),
+		LogConfig: logConfigOf(c.Log), NetworkMode: networkMode(p, f.IDs), AutoRemove: p.Spec.AutoRemove, PortBindings: bindings(p.Spec.Network.Ports),
 		RestartPolicy: RestartPolicy{firstOf(c.Restart.Name, "no"), c.Restart.MaxRetries}, Annotations: c.Annotations,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, DNS: orEmpty(p.Spec.Network.DNS), DNSOptions: orEmpty(p.Spec.Network.DNSOptions),
 		DNSSearch: orEmpty(p.Spec.Network.DNSSearch), ExtraHosts: extraHosts(p.Spec.Network.ExtraHosts), GroupAdd: c.GroupAdd,
-		IpcMode: "private", Links: links(p.Spec.Network.Links), Privileged: c.Privileged, ReadonlyRootfs: c.ReadOnly,
+		IpcMode: firstOf(namespaceMode(p.Spec.IPC, f.IDs), "private"), PidMode: namespaceMode(p.Spec.PID, f.IDs),
+		UTSMode: namespaceMode(p.Spec.UTS, f.IDs), Links: links(p.Spec.Network.Links), Privileged: c.Privileged, ReadonlyRootfs: c.ReadOnly,
 		SecurityOpt: c.SecurityOpt, ShmSize: c.ShmSize, Sysctls: c.Sysctls, Runtime: firstOf(c.Runtime, "crun"),
 		CgroupnsMode: c.CgroupNS, Umask: c.Umask, Resources: resourcesOf(c), MaskedPaths: f.Details.Masked, ReadonlyPaths: f.Details.ReadOnly,
 	}
 	h.Binds, h.Mounts = asked(c.Mounts)
+	for _, v := range c.VolumesFrom {
+		h.VolumesFrom = append(h.VolumesFrom, firstOf(f.IDs[v.Pod], v.Pod)+":"+mode(v.ReadOnly, "rw"))
+	}
 	if h.ShmSize == 0 {
 		h.ShmSize = defaultShm
 	}
@@ -64,17 +68,24 @@ func logConfigOf(l engine.LogConfig) LogConfig {
 }
 
 // networkMode names the network namespace: that of the host, of another container, or of the first network.
-func networkMode(p engine.Pod, sharedID string) string {
+func networkMode(p engine.Pod, ids map[string]string) string {
 	n := p.Spec.Network
 	switch {
 	case n.Mode == engine.NetworkHost:
 		return "host"
 	case n.Mode == engine.NetworkPod:
-		return "container:" + firstOf(sharedID, n.Pod)
+		return "container:" + firstOf(ids[n.Pod], n.Pod)
 	case len(n.Endpoints) == 0:
 		return "none"
 	}
 	return n.Endpoints[0].Network
+}
+
+func namespaceMode(n engine.Namespace, ids map[string]string) string {
+	if n.Mode == engine.NamespacePod {
+		return "container:" + firstOf(ids[n.Pod], n.Pod)
+	}
+	return string(n.Mode)
 }
 
 func resourcesOf(c engine.ContainerSpec) Resources {

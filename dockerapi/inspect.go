@@ -15,8 +15,8 @@ type ContainerFacts struct {
 	Pod      engine.Pod
 	Details  engine.PodDetails
 	Networks map[string]netstack.Network
-	// SharedID is the id of the container whose network this one uses, if it uses another's.
-	SharedID string
+	// IDs are the ids of the containers whose namespaces this one uses, by name.
+	IDs map[string]string
 	// VolumePath is where a volume's data lies on the host.
 	VolumePath func(name string) string
 	// Size is that of the files on disk; nil where nobody asked.
@@ -93,7 +93,7 @@ func configOf(p engine.Pod) *Config {
 	c, img := p.Spec.Container, p.Image.Config
 	out := &Config{
 		Hostname: firstOf(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: firstOf(c.User, img.User),
-		AttachStdout: true, AttachStderr: true, ExposedPorts: set(exposed(p)), Tty: c.TTY, OpenStdin: c.StdinOpen,
+		AttachStdout: true, AttachStderr: true, StdinOnce: c.StdinOnce, ExposedPorts: set(exposed(p)), Tty: c.TTY, OpenStdin: c.StdinOpen,
 		Env: mergeEnv(img.Env, c.Env), Cmd: c.Command, Entrypoint: c.Entrypoint, Image: c.Image, Volumes: set(img.Volumes),
 		WorkingDir: firstOf(c.WorkingDir, img.WorkingDir), Labels: LabelsOf(p), StopSignal: firstOf(c.StopSignal, img.StopSignal),
 		Healthcheck: healthConfig(c.Health, img.Health),

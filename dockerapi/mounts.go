@@ -13,7 +13,7 @@ import (
 func mountPoints(p engine.Pod, volumePath func(string) string) []MountPoint {
 	points := []MountPoint{}
 	seen := map[string]bool{}
-	for _, m := range p.Spec.Container.Mounts {
+	for _, m := range slices.Concat(p.Spec.Container.Mounts, p.From) {
 		seen[path.Clean(m.Target)] = true
 		switch m.Type {
 		case engine.MountVolume:
@@ -36,7 +36,10 @@ func volumePoint(name, target string, writable bool, volumePath func(string) str
 }
 
 func hostPoint(m engine.Mount) MountPoint {
-	point := MountPoint{Type: string(m.Type), Source: m.Source, Destination: m.Target, Mode: mode(m.ReadOnly, ""), RW: !m.ReadOnly}
+	if m.Type == engine.MountImage {
+		return MountPoint{Type: "image", Name: m.Source, Destination: m.Target, Mode: "ro"}
+	}
+	point := MountPoint{Type: string(m.Type), Source: m.Source, Destination: m.Target, Mode: mode(m.ReadOnly, m.Relabel), RW: !m.ReadOnly}
 	if m.Type == engine.MountBind {
 		point.Propagation = firstOf(m.Propagation, "rprivate")
 	}
@@ -53,18 +56,22 @@ func mode(readOnly bool, writable string) string {
 // asked are the mounts that the container asked for. Those that docker's short form can say are Binds, as with docker compose.
 func asked(mounts []engine.Mount) (binds []string, rest []Mount) {
 	for _, m := range mounts {
-		if m.Source != "" && !m.NonRecursive && !m.NoCopy && (m.Type == engine.MountVolume || m.Type == engine.MountBind && m.CreateSource) {
+		if m.Source != "" && !m.NonRecursive && !m.NoCopy && m.Subpath == "" && !m.OnlyTopReadOnly && !m.AllReadOnly &&
+			(m.Type == engine.MountVolume || m.Type == engine.MountBind && m.CreateSource) {
 			binds = append(binds, shortBind(m))
 			continue
 		}
 		out := Mount{Type: string(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 		switch m.Type {
 		case engine.MountBind:
-			out.BindOptions = &BindOptions{Propagation: m.Propagation, NonRecursive: m.NonRecursive, CreateMountpoint: m.CreateSource}
+			out.BindOptions = &BindOptions{Propagation: m.Propagation, NonRecursive: m.NonRecursive, CreateMountpoint: m.CreateSource,
+				ReadOnlyNonRecursive: m.OnlyTopReadOnly, ReadOnlyForceRecursive: m.AllReadOnly}
 		case engine.MountVolume:
-			if m.NoCopy || m.Labels != nil {
-				out.VolumeOptions = &VolumeOptions{NoCopy: m.NoCopy, Labels: m.Labels}
+			if m.NoCopy || m.Labels != nil || m.Subpath != "" {
+				out.VolumeOptions = &VolumeOptions{NoCopy: m.NoCopy, Labels: m.Labels, Subpath: m.Subpath}
 			}
+		case engine.MountImage:
+			out.ImageOptions = &ImageOptions{m.Subpath}
 		case engine.MountTmpfs:
 			out.TmpfsOptions = &TmpfsOptions{SizeBytes: m.TmpfsSize, Mode: m.TmpfsMode}
 			for _, o := range m.TmpfsOptions {
@@ -80,6 +87,9 @@ func shortBind(m engine.Mount) string {
 	options := []string{"rw"}
 	if m.ReadOnly {
 		options[0] = "ro"
+	}
+	if m.Relabel != "" {
+		options = append(options, m.Relabel)
 	}
 	if m.Propagation != "" {
 		options = append(options, m.Propagation)

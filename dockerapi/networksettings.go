@@ -53,7 +53,7 @@ func endpointsOf(p engine.Pod, networks map[string]netstack.Network) map[string]
 		return m
 	}
 	for _, e := range p.Spec.Network.Endpoints {
-		out := &Endpoint{Aliases: aliases(p, e), MacAddress: e.MAC, Links: links(p.Spec.Network.Links), DNSNames: dnsNames(p, e)}
+		out := &Endpoint{DriverOpts: e.Options, GwPriority: e.GwPriority, Aliases: aliases(p, e), MacAddress: e.MAC, Links: links(p.Spec.Network.Links), DNSNames: dnsNames(p, e)}
 		if e.IPv4.IsValid() || e.IPv6.IsValid() || len(e.LinkLocal) > 0 {
 			out.IPAMConfig = &EndpointIPAM{IPv4Address: addrText(e.IPv4), IPv6Address: addrText(e.IPv6)}
 			for _, a := range e.LinkLocal {

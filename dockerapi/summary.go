@@ -63,7 +63,7 @@ func ListContainer(f ContainerFacts, now time.Time) Summary {
 		Status: StatusText(p, now), NetworkSettings: &NetworkSettingsSummary{endpointsOf(p, f.Networks)},
 		Mounts: mountPoints(p, f.VolumePath), Health: &HealthSummary{firstOf(string(p.Health), "none"), p.Failing},
 	}
-	s.HostConfig.NetworkMode = networkMode(p, f.SharedID)
+	s.HostConfig.NetworkMode = networkMode(p, f.IDs)
 	s.HostConfig.Annotations = p.Spec.Container.Annotations
 	if f.Size != nil {
 		s.SizeRw, s.SizeRootFs = f.Size.Written, f.Size.All
@@ -117,7 +117,7 @@ func PortList(p engine.Pod) []string {
 // hostAddress is where a port is published; docker spells out that it is everywhere.
 func hostAddress(p netstack.Port) string { return firstOf(addrText(p.HostIP), "0.0.0.0") }
 
-// HostAddress is where a port is published, in the form that a port's number follows: "0.0.0.0", "[::1]".
+// HostAddress is where a port is published, in the form that a number of a port follows: "0.0.0.0", "[::1]".
 func HostAddress(p netstack.Port) string {
 	if a := hostAddress(p); strings.Contains(a, ":") {
 		return "[" + a + "]"

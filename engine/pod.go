@@ -280,6 +280,7 @@ type Pod struct {
 	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
 	FilesLost bool `json:"files_lost,omitempty"`
 
+	From    []Mount  `json:"from,omitempty"`    // what Spec.Container.VolumesFrom came to
 	Image   Image    `json:"image,omitzero"`    // as it was resolved when the pod was made
 	Args    []string `json:"args,omitempty"`    // what the container runs: the image's where the spec has none
 	Exposed []string `json:"exposed,omitempty"` // ports that the image says it listens on, "5432/tcp"

@@ -12,6 +12,7 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
 )
 
 func containerInspectCommand(con *console) *cli.Command {
@@ -42,10 +43,10 @@ func containerInspectCommand(con *console) *cli.Command {
 
 // factsOf gathers what is to be known of a container.
 func (s *session) factsOf(p engine.Pod) (dockerapi.ContainerFacts, error) {
-	facts := dockerapi.ContainerFacts{Pod: p, Details: s.engine.Details(p), VolumePath: s.engine.Volumes().Path}
-	if p.Spec.Network.Mode == engine.NetworkPod {
-		if shared, err := s.engine.Pod(p.Spec.Network.Pod); err == nil {
-			facts.SharedID = shared.ID
+	facts := dockerapi.ContainerFacts{Pod: p, Details: s.engine.Details(p), VolumePath: s.engine.Volumes().Path, IDs: map[string]string{}}
+	for _, b := range p.Spec.Borrowed() {
+		if lender, err := s.engine.Pod(b.Of); err == nil {
+			facts.IDs[b.Of] = lender.ID
 		}
 	}
 	var err error
@@ -113,7 +114,7 @@ func portLines(p engine.Pod, only string) ([]string, error) {
 		return nil, usage("invalid port %q: want a number, or NUMBER/PROTOCOL", only)
 	}
 	var lines []string
-	for _, pub := range p.Ports {
+	for _, pub := range netstack.PerFamily(p.Ports) {
 		host := fmt.Sprintf("%s:%d", dockerapi.HostAddress(pub), pub.HostPort)
 		switch {
 		case only == "":
