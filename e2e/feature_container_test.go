@@ -177,6 +177,15 @@ volumes: {data: {}}
 		}
 		contains(s.t, s.fails(1, "container", "port", "p-a-1", "8000/udp"), "8000/udp", "p-a-1")
 	})
+	s.behaves("lists processes and what they use", func(s *stack) {
+		contains(s.t, s.podc("container", "top", "p-c-1"), "PID", "CMD", "sleep 1000")
+		contains(s.t, s.fails(1, "container", "top", "p-c-1", "aux"), "ps")
+		var row map[string]string
+		if err := json.Unmarshal([]byte(s.podc("container", "stats", "--no-stream", "--format", "json", "p-a-1")), &row); err != nil || row["Name"] != "p-a-1" || row["ID"] != aID[:12] {
+			s.t.Errorf("%v: %v", err, row)
+		}
+		contains(s.t, s.podc("container", "stats", "--no-stream", "--no-trunc", "-a"), "p-a-1", "p-b-1", cID)
+	})
 	s.behaves("freezes and lets go on", func(s *stack) {
 		s.podc("container", "pause", "p-c-1")
 		if got := s.podc("container", "inspect", "-f", "{{.State.Status}} {{.State.Running}} {{.State.Paused}}", "p-c-1"); got != "paused true true\n" {

@@ -40,6 +40,61 @@ volumes: {made: {external: true, name: by-hand}}
 		}
 		contains(s.t, s.podc("network", "inspect", "by-hand"), net+".0/24", net+".5", "p-a-1")
 	})
+	s.behaves("networks are found by id, filtered and shown by templates", func(s *stack) {
+		id := s.podc("network", "inspect", "-f", "{{.Id}}", "by-hand")
+		if short := s.podc("network", "ls", "-q", "-f", "name=^by-"); len(short) != 13 || !strings.HasPrefix(id, short[:12]) {
+			s.t.Errorf("short id %q of %q", short, id)
+		}
+		if whole := s.podc("network", "ls", "-q", "--no-trunc", "-f", "id="+id[:8]); whole != id {
+			s.t.Errorf("whole id %q", whole)
+		}
+		if got := s.podc("network", "inspect", "-f", "{{.Name}} {{(index .IPAM.Config 0).Subnet}} {{len .Containers}}", id[:6]); got != "by-hand "+net+".0/24 1\n" {
+			s.t.Errorf("by id: %q", got)
+		}
+		s.podc("network", "create", "unused")
+		for filter, want := range map[string]string{
+			"driver=bridge": "by-hand p_own unused", "driver=macvlan": "", "dangling=true": "unused", "dangling=false": "by-hand p_own",
+			"type=custom": "by-hand p_own unused", "type=builtin": "", "scope=local": "by-hand p_own unused", "label=by": "by-hand", "label!=by": "p_own unused",
+		} {
+			if got := lines(s.podc("network", "ls", "--format", "{{.Name}}", "-f", filter)); got != want {
+				s.t.Errorf("%s: %q, want %q", filter, got, want)
+			}
+		}
+		s.fails(1, "network", "ls", "-f", "type=odd")
+		var row map[string]string
+		if err := json.Unmarshal([]byte(s.podc("network", "ls", "--format", "json", "-f", "name=hand")), &row); err != nil || row["Name"] != "by-hand" || row["Scope"] != "local" || row["Labels"] != "by=hand" {
+			s.t.Errorf("%v: %v", err, row)
+		}
+		contains(s.t, s.podc("network", "prune", "-f", "--filter", "label!=by"), "Deleted Networks:\nunused\n")
+		if got := s.podc("network", "prune", "-f"); got != "" {
+			s.t.Errorf("pruned again: %q", got)
+		}
+	})
+	s.behaves("volumes are filtered, and pruned by name only when all are to", func(s *stack) {
+		s.podc("volume", "create", "-d", "local", "--label", "kept=no", "named")
+		anonymous := strings.TrimSpace(s.podc("volume", "create"))
+		for filter, want := range map[string]string{
+			"dangling=true": "named", "dangling=false": "by-hand", "label=kept": "named", "label=kept=yes": "", "name=^by": "by-hand", "driver=local": "by-hand", "driver=nfs": "",
+		} {
+			got := s.podc("volume", "ls", "-q", "-f", filter)
+			if want == "" && got != "" || !strings.Contains(got, want) {
+				s.t.Errorf("%s: %q, want %q", filter, got, want)
+			}
+		}
+		contains(s.t, s.podc("volume", "ls", "--format", "{{.Name}}={{.Mountpoint}}"), "named="+filepath.Join(s.root, "volumes/named/_data"))
+		if got := s.podc("volume", "inspect", "-f", "{{.Name}} {{.Labels.kept}}", "named"); got != "named no\n" {
+			s.t.Errorf("inspect: %q", got)
+		}
+		contains(s.t, s.podc("volume", "prune", "-f"), "Deleted Volumes:\n"+anonymous+"\n", "Total reclaimed space:")
+		if got := lines(s.podc("volume", "ls", "-q")); got != "by-hand named" {
+			s.t.Errorf("left are %q", got)
+		}
+		contains(s.t, s.podc("volume", "prune", "-a", "-f", "--filter", "label!=kept"), "Total reclaimed space: 0B")
+		contains(s.t, s.podc("volume", "prune", "-f", "--filter", "all=1"), "named")
+		if got := lines(s.podc("volume", "ls", "-q")); got != "by-hand" {
+			s.t.Errorf("left are %q", got)
+		}
+	})
 	s.behaves("what is in use, missing or there already is an error", func(s *stack) {
 		contains(s.t, s.fails(1, "network", "create", "by-hand"), "by-hand")
 		contains(s.t, s.fails(1, "network", "create", "--subnet", net+".0/25", "another"), net)

@@ -19,7 +19,7 @@ func networkCommand(con *console) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "ls", Aliases: []string{"list"}, Usage: "list networks",
-				Flags:  listFlags("name, id, driver, label, scope, type, dangling"),
+				Flags:  listFlags("name, id, driver, label, label!, scope, type, dangling"),
 				Action: with(con, (*session).listNetworks),
 			},
 			{

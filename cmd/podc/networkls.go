@@ -60,7 +60,7 @@ func networkRowOf(n netstack.Network, full bool) networkRow {
 }
 
 func (s *session) listNetworks(c *cli.Context) error {
-	f, err := filtersOf(c, "name", "id", "driver", "label", "scope", "type", "dangling")
+	f, err := filtersOf(c, "name", "id", "driver", "label", "label!", "scope", "type", "dangling")
 	if err != nil {
 		return err
 	}

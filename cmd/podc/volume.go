@@ -16,7 +16,7 @@ func volumeCommand(con *console) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "ls", Aliases: []string{"list"}, Usage: "list volumes",
-				Flags:  listFlags("name, label, driver, dangling"),
+				Flags:  listFlags("name, label, label!, driver, dangling"),
 				Action: with(con, (*session).listVolumes),
 			},
 			{

@@ -47,7 +47,7 @@ func (s *session) volumeRowOf(v volumes.Volume) volumeRow {
 }
 
 func (s *session) listVolumes(c *cli.Context) error {
-	f, err := filtersOf(c, "name", "label", "driver", "dangling")
+	f, err := filtersOf(c, "name", "label", "label!", "driver", "dangling")
 	if err != nil {
 		return err
 	}
