@@ -21,6 +21,7 @@ import (
 //	inspect REF...                     -> InspectReply
 //	rm [--force] REF...                -> RemoveReply
 //	tag REF NEW                        -> TagReply
+//	commit                             -> CommitReply (stdin: a CommitRequest on one line, then the layer as a tar stream)
 //	resolve [--group G --pin] REF...   -> ResolveReply
 //	unpin --group G [--keep ID]...     -> UnpinReply (all but the images ID)
 //	check [--deep] [--repair]          -> CheckReply (deep: read every layer again)

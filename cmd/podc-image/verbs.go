@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +22,7 @@ var verbs = map[string]func(context.Context, *tool, []string) (any, error){
 	"inspect": inspect,
 	"rm":      remove,
 	"tag":     tag,
+	"commit":  commit,
 	"resolve": resolve,
 	"unpin":   unpin,
 	"check":   check,
@@ -140,6 +143,26 @@ func tag(_ context.Context, t *tool, args []string) (any, error) {
 	return with(t, func(s *images.Store) (engine.TagReply, error) {
 		sum, err := s.Tag(flags.Arg(0), flags.Arg(1))
 		return engine.TagReply{Image: sum}, err
+	})
+}
+
+// commit reads a request, on one line, and the layer after it from standard input.
+func commit(ctx context.Context, t *tool, args []string) (any, error) {
+	if err := arguments(newFlags("commit"), args, 0, 0); err != nil {
+		return nil, err
+	}
+	in := bufio.NewReader(t.stdin)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return nil, invalid("podc-image commit: no request: %v", err)
+	}
+	var req engine.CommitRequest
+	if err := json.Unmarshal(line, &req); err != nil {
+		return nil, invalid("podc-image commit: %v", err)
+	}
+	return with(t, func(s *images.Store) (engine.CommitReply, error) {
+		sum, err := s.Commit(ctx, req, in)
+		return engine.CommitReply{Image: sum}, err
 	})
 }
 

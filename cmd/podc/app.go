@@ -67,6 +67,8 @@ var commands = []struct {
 	{"events", eventsCommand},
 	{"port", portCommand},
 	{"cp", cpCommand},
+	{"export", exportCommand},
+	{"commit", commitCommand},
 	{"run", runCommand},
 	{"attach", attachCommand},
 	{"config", configCommand},

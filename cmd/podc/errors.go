@@ -52,7 +52,7 @@ func (silent) Error() string   { return "" }
 func (s silent) Unwrap() error { return s.class }
 
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
-var later = []string{"build", "bridge", "commit", "export",
+var later = []string{"build", "bridge",
 	"publish", "pull", "push", "watch",
 	"secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
 

@@ -48,12 +48,38 @@ func (t Tree) Pack(ctx context.Context, w io.Writer, name, as string) error {
 	return err
 }
 
+// PackLayer writes what is in a folder that was the upper one of an overlay as a layer of an image: what was removed is marked
+// the way that images have it. Empty files and folders at the places skip, which begin without a slash, are left out.
+func (t Tree) PackLayer(ctx context.Context, w io.Writer, skip []string) error {
+	buffered := bufio.NewWriterSize(w, 256<<10)
+	p := &packer{ctx: ctx, tar: tar.NewWriter(buffered), linked: map[inode]string{}, buf: make([]byte, 64<<10), layer: true, skip: skip}
+	f, err := t.open("/", unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	p.dev = st.Dev
+	if err := p.content(int(f.Fd()), "/", ""); err != nil {
+		return err
+	}
+	if err := p.tar.Close(); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
 type packer struct {
 	ctx    context.Context
 	tar    *tar.Writer
 	linked map[inode]string // entries of files with several names
 	dev    uint64
 	buf    []byte
+	layer  bool     // overlay's marks become those of images
+	skip   []string // places where something was mounted
 }
 
 // entry writes the file name in dir, or dir itself if name is empty; from is its path, for errors, and as its name in the
@@ -61,6 +87,11 @@ type packer struct {
 func (p *packer) entry(dir int, name, from, as string, st unix.Stat_t) error {
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
+	}
+	if p.layer {
+		if done, err := p.mark(dir, name, as, st); done || err != nil {
+			return err
+		}
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -149,6 +180,11 @@ func (p *packer) folder(dir int, name, from, as string, st unix.Stat_t) error {
 	defer unix.Close(fd)
 	if st.Dev != p.dev && passing(fd) {
 		return nil
+	}
+	if p.layer {
+		if err := p.markOpaque(fd, as); err != nil {
+			return err
+		}
 	}
 	return p.content(fd, from, as)
 }
