@@ -13,7 +13,8 @@ import (
 	"podc.example/podc/volumes"
 )
 
-// PodSpec is what a pod should be. It is written once, at creation, and never changed: a changed wish is a new pod.
+// PodSpec is what a pod should be. It is written once, at creation, and never changed, but for the networks that ConnectPod and
+// DisconnectPod add and take away: a changed wish is a new pod.
 type PodSpec struct {
 	Name   string            `json:"name"`  // unique on this root; letters, digits, "_.-"
 	Group  string            `json:"group"` // opaque; one group has one monitor and resolves its own names

@@ -186,8 +186,10 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 			return err
 		}
 	}
-	if err := s.publish(ctx, rec, networks); err != nil {
-		return err
+	if want := elementsOf(*rec, networks); len(want) > 0 {
+		if err := s.setPublished(ctx, rec, want); err != nil {
+			return err
+		}
 	}
 	rec.Done = true
 	if err := s.saveRecord(*rec); err != nil {

@@ -210,7 +210,7 @@ func TestKillPoints(t *testing.T) {
 	steps := []func(*record) error{
 		func(r *record) error { return l.addEndpoint(ctx, r, 0, networks[0], reachOf(r.Endpoints, networks)) },
 		func(r *record) error { return l.addEndpoint(ctx, r, 1, networks[1], reachOf(r.Endpoints, networks)) },
-		func(r *record) error { return l.publish(ctx, r, networks) },
+		func(r *record) error { return l.setPublished(ctx, r, elementsOf(*r, networks)) },
 		func(r *record) error { return l.writeNames(r.Attachment) },
 	}
 	for n := range len(steps) + 1 {

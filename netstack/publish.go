@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -62,20 +63,20 @@ func (r reach) complete(p Port) (Port, bool) {
 	return p, true
 }
 
-// publish makes the table hold what follows from the interfaces and ports of rec: the elements go into the record first, so that
-// whoever rebuilds the table from state puts them there too. What rec had published before goes.
-func (s *Stack) publish(ctx context.Context, rec *record, networks []Network) error {
-	if rec.Exec || len(rec.Ports) == 0 && len(rec.Published) == 0 { // the plugin portmap has published
-		return nil
-	}
+// setPublished saves rec, and makes the table hold want of it instead of what it held: the elements go into the record first, so
+// that whoever rebuilds the table from state puts them there too.
+func (s *Stack) setPublished(ctx context.Context, rec *record, want []published) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if now, err := s.loadRecord(rec.ID); err == nil {
+		rec.DNSPorts = now.DNSPorts // which the resolver notes, see noteDNSPorts
+	}
 	before := rec.Published
-	rec.Published = elementsOf(*rec, networks)
-	if err := s.saveRecord(*rec); err != nil {
+	rec.Published = want
+	if err := s.saveRecord(*rec); err != nil || slices.Equal(before, want) {
 		return err
 	}
 	if len(before) > 0 {
@@ -83,14 +84,18 @@ func (s *Stack) publish(ctx context.Context, rec *record, networks []Network) er
 			return err
 		}
 	}
-	if len(rec.Published) == 0 {
+	if len(want) == 0 {
 		return nil
 	}
-	return s.changePorts(rec.Published, true)
+	return s.changePorts(want, true)
 }
 
-// elementsOf lists what the table holds of an attachment. An address ::1 is not translated, see splice.go.
+// elementsOf lists what the table holds of an attachment: nothing where the plugin portmap has published. An address ::1 is not
+// translated, see splice.go.
 func elementsOf(rec record, networks []Network) []published {
+	if rec.Exec {
+		return nil
+	}
 	var list []published
 	reach := reachOf(rec.Endpoints, networks)
 	for _, v6 := range families {

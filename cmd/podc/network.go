@@ -42,15 +42,19 @@ func networkCommand(con *console) *cli.Command {
 				Flags: []cli.Flag{
 					text("driver", "bridge, or the type of a CNI plugin (`DRIVER`)", "d"),
 					toggle("internal", "no way out, and no names from outside"),
+					toggleOn("ipv4", "IPv4 addresses"),
+					toggle("ipv6", "IPv6 addresses"),
 					list("subnet", "address range, `CIDR`"),
 					list("gateway", "`ADDRESS` of the host on the network"),
 					list("ip-range", "part of the subnet to take addresses from, `CIDR`"),
+					list("aux-address", "`NAME=ADDRESS` of a subnet that is never given out, repeatable"),
 					list("label", "label, `KEY=VALUE`, repeatable"),
 					list("opt", "option of the driver, `KEY=VALUE`, repeatable", "o"),
 					hidden(toggle("attachable", "")),
 				},
 				Action: with(con, (*session).createNetwork),
 			},
+			networkConnectCommand(con), networkDisconnectCommand(con),
 		},
 	}
 }
@@ -90,7 +94,8 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usage("create needs one argument: NETWORK")
 	}
-	n := netstack.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal")}
+	n := netstack.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal"),
+		IPv6: c.Bool("ipv6"), NoIPv4: !c.Bool("ipv4")}
 	var err error
 	if n.Labels, err = pairs("label", c.StringSlice("label")); err != nil {
 		return err
@@ -98,7 +103,7 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if n.Options, err = pairs("opt", c.StringSlice("opt")); err != nil {
 		return err
 	}
-	if n.Subnets, err = subnets(c.StringSlice("subnet"), c.StringSlice("gateway"), c.StringSlice("ip-range")); err != nil {
+	if n.Subnets, err = subnets(c.StringSlice("subnet"), c.StringSlice("gateway"), c.StringSlice("ip-range"), c.StringSlice("aux-address")); err != nil {
 		return err
 	}
 	if _, err := s.engine.Network().Network(n.Name); err == nil {
@@ -128,7 +133,7 @@ func pairs(flag string, args []string) (map[string]string, error) {
 }
 
 // subnets joins the flags of a network's address ranges: a gateway or a range belongs to the subnet that holds it.
-func subnets(cidrs, gateways, ranges []string) ([]netstack.Subnet, error) {
+func subnets(cidrs, gateways, ranges, reserved []string) ([]netstack.Subnet, error) {
 	var list []netstack.Subnet
 	for _, s := range cidrs {
 		p, err := netip.ParsePrefix(s)
@@ -160,6 +165,18 @@ func subnets(cidrs, gateways, ranges []string) ([]netstack.Subnet, error) {
 			return nil, usage("invalid --ip-range %q: want a range inside a --subnet", s)
 		}
 		sub.IPRange = p.Masked()
+	}
+	for _, s := range reserved {
+		name, address, _ := strings.Cut(s, "=")
+		a, err := netip.ParseAddr(address)
+		sub := holder(a)
+		if err != nil || sub == nil || name == "" {
+			return nil, usage("invalid --aux-address %q: want NAME=ADDRESS, inside a --subnet", s)
+		}
+		if sub.Reserved == nil {
+			sub.Reserved = map[string]netip.Addr{}
+		}
+		sub.Reserved[name] = a
 	}
 	return list, nil
 }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+)
+
+func networkConnectCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "connect", Usage: "join a container to a network", ArgsUsage: "NETWORK CONTAINER",
+		Flags: []cli.Flag{
+			list("alias", "`NAME` of the container on the network, repeatable"),
+			list("driver-opt", "option of the driver for this container, `KEY=VALUE`, repeatable"),
+			number("gw-priority", 0, "the network with the highest `NUMBER` is the way out"),
+			text("ip", "IPv4 `ADDRESS` on the network"),
+			text("ip6", "IPv6 `ADDRESS` on the network"),
+			list("link-local-ip", "further `ADDRESS` that is valid on the link only, repeatable"),
+		},
+		Action: with(con, (*session).connectNetwork),
+	}
+}
+
+func networkDisconnectCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "disconnect", Usage: "take a container from a network", ArgsUsage: "NETWORK CONTAINER",
+		Flags:  []cli.Flag{toggle("force", "do not mind a container that does not exist or is not on the network", "f")},
+		Action: with(con, (*session).disconnectNetwork),
+	}
+}
+
+func (s *session) connectNetwork(c *cli.Context) error {
+	if c.NArg() != 2 {
+		return usage("connect needs two arguments: NETWORK CONTAINER")
+	}
+	e, err := endpointOf(c)
+	if err != nil {
+		return err
+	}
+	n, err := s.network(c.Args().Get(0))
+	if err != nil {
+		return err
+	}
+	p, err := s.container(c.Args().Get(1))
+	if err != nil {
+		return err
+	}
+	if isOn(p, n.Name) {
+		return fmt.Errorf("%wcontainer %q is connected to network %q already", silent{errdefs.ErrAlreadyExists}, p.Spec.Name, n.Name)
+	}
+	e.Network = n.Name
+	return s.engine.ConnectPod(c.Context, p.Spec.Name, e, nil)
+}
+
+// endpointOf reads what the flags ask of an endpoint.
+func endpointOf(c *cli.Context) (e netstack.Endpoint, err error) {
+	e.Aliases, e.GwPriority = c.StringSlice("alias"), c.Int("gw-priority")
+	if e.Options, err = pairs("driver-opt", c.StringSlice("driver-opt")); err != nil {
+		return e, err
+	}
+	for key, value := range e.Options {
+		if err := netstack.CheckEndpointOption(key, value); err != nil {
+			return e, usage("invalid --driver-opt: %v", err)
+		}
+	}
+	for flag, address := range map[string]*netip.Addr{"ip": &e.IPv4, "ip6": &e.IPv6} {
+		text := c.String(flag)
+		if text == "" {
+			continue
+		}
+		if *address, err = netip.ParseAddr(text); err != nil || address.Is6() != (flag == "ip6") {
+			return e, usage("invalid --%s %q: want an address such as %s", flag, text, map[string]string{"ip": "10.5.0.7", "ip6": "fd00::7"}[flag])
+		}
+	}
+	for _, text := range c.StringSlice("link-local-ip") {
+		a, err := netip.ParseAddr(text)
+		if err != nil || !a.IsLinkLocalUnicast() {
+			return e, usage("invalid --link-local-ip %q: want an address of 169.254.0.0/16 or fe80::/10", text)
+		}
+		e.LinkLocal = append(e.LinkLocal, a)
+	}
+	return e, nil
+}
+
+// isOn reports whether a container is on a network, or will be when it starts.
+func isOn(p engine.Pod, network string) bool {
+	return slices.ContainsFunc(p.Spec.Network.Endpoints, func(e netstack.Endpoint) bool { return e.Network == network }) ||
+		slices.ContainsFunc(p.Interfaces, func(i netstack.Interface) bool { return i.Network == network })
+}
+
+func (s *session) disconnectNetwork(c *cli.Context) error {
+	if c.NArg() != 2 {
+		return usage("disconnect needs two arguments: NETWORK CONTAINER")
+	}
+	force := c.Bool("force")
+	n, err := s.network(c.Args().Get(0))
+	if err != nil {
+		return err
+	}
+	p, err := s.container(c.Args().Get(1))
+	switch {
+	case errdefs.IsNotFound(err) && force:
+		return nil
+	case err != nil:
+		return err
+	case !isOn(p, n.Name) && !force:
+		return fmt.Errorf("%wcontainer %q is not connected to network %q", silent{errdefs.ErrNotFound}, p.Spec.Name, n.Name)
+	}
+	return s.engine.DisconnectPod(c.Context, p.Spec.Name, n.Name)
+}

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack"
+)
+
+// ConnectPod joins a pod to a network, for as long as it exists; one that runs has the network when it returns. Where the
+// endpoint asks for no address, a running pod gets one of prefer if that is free. It may be repeated: a pod that is on the network
+// stays as it is. errdefs.IsNotFound if there is no such pod or network.
+func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoint, prefer []netip.Addr) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		if err := p.canConnect(); err != nil {
+			return err
+		}
+		if _, err := e.net.Network(ep.Network); err != nil {
+			return err
+		}
+		before := p.Spec.Network.Endpoints
+		if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
+			if err := p.saveEndpoints(append(slices.Clone(before), ep)); err != nil {
+				return err
+			}
+		}
+		if !p.attached() {
+			return nil
+		}
+		a, err := e.net.Connect(ctx, p.ID, ep, prefer)
+		if errdefs.IsAlreadyExists(err) {
+			return nil
+		}
+		if err != nil {
+			return errors.Join(err, p.saveEndpoints(before))
+		}
+		return p.reconnected(ctx, a)
+	})
+	return podError("connect", name, err)
+}
+
+// DisconnectPod is the inverse of ConnectPod: it takes a pod from a network. It may be repeated: a pod that is not on the network
+// is fine.
+func (e *Engine) DisconnectPod(ctx context.Context, name, network string) error {
+	err := e.update(ctx, name, func(p *pod) error {
+		if err := p.canConnect(); err != nil {
+			return err
+		}
+		rest := slices.DeleteFunc(slices.Clone(p.Spec.Network.Endpoints), func(o netstack.Endpoint) bool { return o.Network == network })
+		if len(rest) < len(p.Spec.Network.Endpoints) {
+			if err := p.saveEndpoints(rest); err != nil {
+				return err
+			}
+		}
+		if !p.attached() {
+			return nil
+		}
+		a, err := e.net.Disconnect(ctx, p.ID, network)
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return p.reconnected(ctx, a)
+	})
+	return podError("disconnect", name, err)
+}
+
+// canConnect refuses pods that have no network of their own, and those that are half made.
+func (p *pod) canConnect() error {
+	switch {
+	case p.Spec.Network.Mode == NetworkHost:
+		return fmt.Errorf("it uses the network of the host: %w", errdefs.ErrInvalidArgument)
+	case p.Spec.Network.Mode == NetworkPod:
+		return fmt.Errorf("it shares the network of %q: connect that one: %w", p.Spec.Network.Pod, errdefs.ErrInvalidArgument)
+	case p.state.Status == StatusCreating || p.state.Status == StatusRemoving || p.state.Status == StatusDead:
+		return fmt.Errorf("it is half made, or damaged: %w", errdefs.ErrFailedPrecondition)
+	}
+	return nil
+}
+
+// attached reports whether the pod has its network now.
+func (p *pod) attached() bool {
+	return !p.state.Settled && p.state.Status != StatusExited && p.state.Status != StatusCreated && isNamespace(p.e.paths.ns(p.Spec.Name, "net"))
+}
+
+// saveEndpoints changes the pod's wish: the only part of a spec that ever changes.
+func (p *pod) saveEndpoints(endpoints []netstack.Endpoint) error {
+	p.Spec.Network.Endpoints = endpoints
+	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, disk.Durable)
+}
+
+// reconnected tells the pod and its resolver what networks it has now. The files are written in place: the container has them
+// mounted.
+func (p *pod) reconnected(ctx context.Context, a netstack.Attachment) error {
+	e, dir := p.e, p.e.paths.etc(p.Spec.Name)
+	p.state.Interfaces = a.Interfaces
+	if err := p.save(); err != nil {
+		return err
+	}
+	hostname, err := p.hostname()
+	if err != nil {
+		return err
+	}
+	hosts, err := p.hosts(hostname)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hosts"), hosts, 0o644); err != nil {
+		return err
+	}
+	resolv := filepath.Join(dir, "resolv.conf")
+	if first := len(a.Interfaces) == 1; first { // it may have had no resolver before
+		if err := os.WriteFile(resolv, p.resolvConf(), 0o644); err != nil {
+			return err
+		}
+	}
+	if len(a.Endpoints) == 0 {
+		e.releaseNames(ctx, p.Spec.Group, p.ID)
+		return nil
+	}
+	return e.serveNames(ctx, p.Spec.Group, p.ID)
+}

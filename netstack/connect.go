@@ -1,0 +1,196 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Connect adds an endpoint to an attachment that stands, and answers the whole. Where e asks for no address, it takes one of
+// prefer if the network has it to give. Published ports follow the default route, on the addresses of the host that they have.
+// ErrNotFound if there is no such attachment or network, ErrAlreadyExists if it is on the network. When it fails the attachment
+// is as it was. What a Connect that died left is undone first.
+//
+// The caller excludes other calls for the same id.
+func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []netip.Addr) (Attachment, error) {
+	rec, err := s.standing(id)
+	if err != nil {
+		return Attachment{}, err
+	}
+	fail := func(err error) (Attachment, error) {
+		return Attachment{}, fmt.Errorf("cannot connect %q to network %q: %w", rec.Owner, e.Network, err)
+	}
+	if err := e.check(); err != nil {
+		return fail(err)
+	}
+	if i := rec.endpoint(e.Network); i >= 0 && i < len(rec.Interfaces) {
+		return fail(errdefs.ErrAlreadyExists.WithMessage("it is connected already"))
+	} else if i >= 0 {
+		if err := s.drop(ctx, &rec, i); err != nil {
+			return fail(err)
+		}
+	}
+	networks, err := s.intendMore(ctx, &rec, e)
+	if err != nil {
+		return fail(err)
+	}
+	if err := s.effectMore(ctx, &rec, networks, prefer); err != nil {
+		ctx, cancel := disk.WithDeadline(context.WithoutCancel(ctx), undoDeadline, "undoing the connection")
+		defer cancel()
+		_, undone := s.Disconnect(ctx, id, e.Network)
+		return fail(errors.Join(err, undone))
+	}
+	return rec.Attachment, nil
+}
+
+// Disconnect takes an endpoint from an attachment, and answers what is left. ErrNotFound if there is no such attachment, or if
+// it is not on the network. If something cannot be undone the endpoint stays on record, so that it is tried again.
+//
+// The caller excludes other calls for the same id.
+func (s *Stack) Disconnect(ctx context.Context, id, network string) (Attachment, error) {
+	rec, err := s.standing(id)
+	if err != nil {
+		return Attachment{}, err
+	}
+	i := rec.endpoint(network)
+	if i < 0 {
+		return Attachment{}, errdefs.ErrNotFound.WithMessage(fmt.Sprintf("%q is not connected to network %q", rec.Owner, network))
+	}
+	if err := s.drop(ctx, &rec, i); err != nil {
+		return Attachment{}, fmt.Errorf("cannot disconnect %q from network %q: %w", rec.Owner, network, err)
+	}
+	return rec.Attachment, nil
+}
+
+// standing loads an attachment that is complete.
+func (s *Stack) standing(id string) (record, error) {
+	rec, err := s.loadRecord(id)
+	if errors.Is(err, os.ErrNotExist) || err == nil && (!rec.Done || rec.Going) {
+		return rec, errdefs.ErrNotFound.WithMessage(fmt.Sprintf("nothing is attached as %s", id))
+	}
+	return rec, err
+}
+
+func (r record) endpoint(network string) int {
+	return slices.IndexFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network })
+}
+
+// networksOf are the networks of r's endpoints; one that is gone has no more than its name.
+func (s *Stack) networksOf(r record) []Network {
+	networks := make([]Network, len(r.Endpoints))
+	for i, e := range r.Endpoints {
+		n, err := s.Network(e.Network)
+		if err != nil {
+			n = Network{Name: e.Network}
+		}
+		networks[i] = n
+	}
+	return networks
+}
+
+// intendMore adds an endpoint to the record on disk, and returns the networks of all.
+func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Network, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := s.readyNetworks(ctx, []Endpoint{e}); err != nil {
+		return nil, err
+	}
+	more := *rec
+	more.Endpoints = append(slices.Clone(rec.Endpoints), e)
+	networks := s.networksOf(more)
+	if err := nameInterfaces(more.Endpoints, networks); err != nil {
+		return nil, err
+	}
+	if more.DNSPorts == (DNSPorts{}) {
+		more.DNSPorts = pickDNSPorts()
+	}
+	*rec = more
+	return networks, s.saveRecord(*rec)
+}
+
+// effectMore attaches the last endpoint of rec.
+func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network, prefer []netip.Addr) error {
+	last := len(rec.Endpoints) - 1
+	asked := rec.Endpoints[last]
+	rec.Endpoints[last] = s.preferring(asked, networks[last], prefer)
+	err := s.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
+	if errdefs.IsConflict(err) && !rec.Endpoints[last].satisfies(asked) { // somebody was quicker
+		if err = s.delEndpoint(ctx, *rec, last); err == nil {
+			rec.Endpoints[last] = asked
+			err = s.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
+		}
+	}
+	rec.Endpoints[last] = asked
+	if err != nil {
+		return err
+	}
+	return s.settleEndpoints(ctx, rec, networks)
+}
+
+// preferring is e with those of the preferred addresses that are free on its network.
+func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint {
+	for _, a := range prefer {
+		sub, ok := n.subnet(a.Is6())
+		free := ok && sub.gives(a) && !fileExists(filepath.Join(s.leaseDir(n.Name), a.String()))
+		switch {
+		case !free:
+		case a.Is6() && !e.IPv6.IsValid():
+			e.IPv6 = a
+		case a.Is4() && !e.IPv4.IsValid():
+			e.IPv4 = a
+		}
+	}
+	return e
+}
+
+// gives reports whether a is among the addresses that sub hands out.
+func (sub Subnet) gives(a netip.Addr) bool {
+	return a != sub.Gateway && slices.ContainsFunc(ranges(sub), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
+}
+
+// settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.
+func (s *Stack) settleEndpoints(ctx context.Context, rec *record, networks []Network) error {
+	if isNetNS(rec.NetNS) {
+		if err := inNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
+			return err
+		}
+	}
+	if err := s.setPublished(ctx, rec, elementsOf(*rec, networks)); err != nil {
+		return err
+	}
+	return s.writeNames(rec.Attachment)
+}
+
+// drop takes endpoint i away: what leads to it first, the record of it last.
+func (s *Stack) drop(ctx context.Context, rec *record, i int) error {
+	left := *rec
+	left.Endpoints = slices.Delete(slices.Clone(rec.Endpoints), i, i+1)
+	if i < len(rec.Interfaces) {
+		left.Interfaces = slices.Delete(slices.Clone(rec.Interfaces), i, i+1)
+		left.Ways = slices.Delete(slices.Clone(rec.Ways), i, i+1)
+	}
+	networks := s.networksOf(left)
+	if err := s.setPublished(ctx, rec, elementsOf(left, networks)); err != nil {
+		return err
+	}
+	if err := removeFile(s.nameFile(rec.Endpoints[i].Network, rec.ID)); err != nil {
+		return err
+	}
+	if err := s.delEndpoint(ctx, *rec, i); err != nil {
+		return err
+	}
+	left.Published, left.DNSPorts = rec.Published, rec.DNSPorts
+	*rec = left
+	return s.settleEndpoints(ctx, rec, networks)
+}
