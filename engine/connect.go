@@ -47,15 +47,25 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 	return podError("connect", name, err)
 }
 
-// DisconnectPod is the inverse of ConnectPod: it takes a pod from a network. It may be repeated: a pod that is not on the network
-// is fine.
+// DisconnectPod takes a running pod from a network that is about to be made anew: until it is connected again, or starts again.
+// It may be repeated: a pod that is not on the network is fine.
 func (e *Engine) DisconnectPod(ctx context.Context, name, network string) error {
+	return e.disconnect(ctx, name, network, false)
+}
+
+// RemoveFromNetwork is the inverse of ConnectPod: it takes a pod from a network for good. It may be repeated: a pod that is not
+// on the network is fine.
+func (e *Engine) RemoveFromNetwork(ctx context.Context, name, network string) error {
+	return e.disconnect(ctx, name, network, true)
+}
+
+func (e *Engine) disconnect(ctx context.Context, name, network string, forGood bool) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		if err := p.canConnect(); err != nil {
 			return err
 		}
 		rest := slices.DeleteFunc(slices.Clone(p.Spec.Network.Endpoints), func(o netstack.Endpoint) bool { return o.Network == network })
-		if len(rest) < len(p.Spec.Network.Endpoints) {
+		if forGood && len(rest) < len(p.Spec.Network.Endpoints) {
 			if err := p.saveEndpoints(rest); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package project
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -34,6 +35,10 @@ type Engine interface {
 	PausePod(ctx context.Context, name string) error
 	UnpausePod(ctx context.Context, name string) error
 	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
+	// ConnectPod joins a pod to a network, where a running one gets one of prefer for an address if that is free.
+	ConnectPod(ctx context.Context, name string, e netstack.Endpoint, prefer []netip.Addr) error
+	// DisconnectPod takes a running pod from a network until it is connected again, or starts again.
+	DisconnectPod(ctx context.Context, name, network string) error
 	// WaitPod fails as soon as the condition can no longer come true, with an error that shows what the pod said last.
 	WaitPod(ctx context.Context, name string, until engine.Condition) error
 	// Supervise sees to it that what runs of group is watched over.
@@ -60,7 +65,7 @@ type Words struct {
 	Verb  string // "create", "start", ...
 	Kind  string // "pod", "network", "volume"
 	Name  string
-	Until string // of a wait: its condition
+	Until string // of a wait: its condition; of a connection: the network
 }
 
 func (w Words) String() string {
@@ -105,7 +110,13 @@ type (
 		Volumes bool // its anonymous volumes too
 		Force   bool // whatever state it was left in
 	}
-	WaitPod struct {
+	ConnectPod struct {
+		Name     string
+		Endpoint netstack.Endpoint
+		Prefer   []netip.Addr // addresses to have again
+	}
+	DisconnectPod struct{ Name, Network string }
+	WaitPod       struct {
 		Name    string
 		Until   engine.Condition
 		Timeout time.Duration
@@ -124,6 +135,10 @@ func (a KillPod) Words() Words       { return Words{"kill", "pod", a.Name, ""} }
 func (a PausePod) Words() Words      { return Words{"pause", "pod", a.Name, ""} }
 func (a UnpausePod) Words() Words    { return Words{"unpause", "pod", a.Name, ""} }
 func (a RemovePod) Words() Words     { return Words{"remove", "pod", a.Name, ""} }
+func (a ConnectPod) Words() Words {
+	return Words{"connect", "pod", a.Name, a.Endpoint.Network}
+}
+func (a DisconnectPod) Words() Words { return Words{"disconnect", "pod", a.Name, a.Network} }
 func (a WaitPod) Words() Words       { return Words{"wait", "pod", a.Name, string(a.Until)} }
 
 func (a CreateNetwork) apply(ctx context.Context, e Engine) error {
@@ -173,6 +188,12 @@ func unlessSo(err error) error {
 func (a RemovePod) apply(ctx context.Context, e Engine) error {
 	return e.RemovePod(ctx, a.Name, engine.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
 }
+func (a ConnectPod) apply(ctx context.Context, e Engine) error {
+	return e.ConnectPod(ctx, a.Name, a.Endpoint, a.Prefer)
+}
+func (a DisconnectPod) apply(ctx context.Context, e Engine) error {
+	return e.DisconnectPod(ctx, a.Name, a.Network)
+}
 func (a WaitPod) apply(ctx context.Context, e Engine) error { return e.WaitPod(ctx, a.Name, a.Until) }
 
 // The deadlines are far above what the work takes on a busy machine: they exist so that nothing hangs for ever.
@@ -187,6 +208,8 @@ func (KillPod) limits() limits       { return limits{deadline: time.Minute} }
 func (PausePod) limits() limits      { return limits{deadline: time.Minute} }
 func (UnpausePod) limits() limits    { return limits{deadline: time.Minute} }
 func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute} } // waits more than it works
+func (ConnectPod) limits() limits    { return limits{deadline: 2 * time.Minute} }
+func (DisconnectPod) limits() limits { return limits{deadline: 2 * time.Minute} }
 func (a WaitPod) limits() limits     { return limits{deadline: a.Timeout} }
 
 // forever bounds the waits that a person asked to be unbounded, such as a stop without a time limit.

@@ -55,6 +55,7 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 	for _, u := range p.units {
 		p.planReplicas(u)
 		p.planRestarts(u)
+		p.planNetworksOf(u)
 	}
 	p.warnOfPaused()
 	p.checkNames()
@@ -128,9 +129,11 @@ type slot struct {
 	image  engine.Image
 
 	stop, remove, create, start string
-	kill                        string // signal
-	restore                     *RestoreFiles
-	pause, unpause              string
+
+	rejoins        []rejoin // networks that a pod that stays leaves and joins
+	kill           string   // signal
+	restore        *RestoreFiles
+	pause, unpause string
 }
 
 // will is the spec of what will be there, or nil.

@@ -14,7 +14,7 @@ func (p *planner) planRestarts(u *unit) {
 			continue
 		}
 		lost := p.lostProvider(s)
-		why := cmp.Or(p.lostNetwork(s), lost, dependency)
+		why := cmp.Or(lost, dependency)
 		switch {
 		case why == "":
 		case p.providerRuns(s):
@@ -24,16 +24,6 @@ func (p *planner) planRestarts(u *unit) {
 			p.warn("%s is stopped and cannot be started again: it %s", s.old.Spec.Name, why)
 		}
 	}
-}
-
-// lostNetwork names a network of the pod that is removed, whoever's pod it is.
-func (p *planner) lostNetwork(s *slot) string {
-	for _, n := range networksOf(&s.old.Spec) {
-		if f := p.networks[n]; f != nil && f.remove != "" {
-			return f.reason("network", n)
-		}
-	}
-	return ""
 }
 
 // lostProvider says what happens to a pod whose namespaces this one shares.

@@ -15,6 +15,7 @@ func (p *planner) schedule() {
 	for _, u := range slices.Backward(p.units) {
 		for _, s := range u.slots {
 			p.scheduleStop(u, s)
+			p.scheduleLeaves(s)
 		}
 	}
 	p.scheduleResources("network", p.networks, func(n string) Action { return RemoveNetwork{n} }, p.stopsOfNetwork)
@@ -22,6 +23,7 @@ func (p *planner) schedule() {
 	for _, u := range p.units {
 		for _, s := range u.slots {
 			p.scheduleCreate(s)
+			p.scheduleJoins(s)
 		}
 		for _, s := range u.slots {
 			p.scheduleStart(u, s)
@@ -119,16 +121,17 @@ func (p *planner) scheduleResources(kind string, fates map[string]*fate, remove 
 			s.Destructive = kind == "volume"
 		}
 		if f.create != "" {
-			p.step(f.create, f.make, []string{Words{"remove", kind, name, ""}.String()})
+			p.step(f.create, f.make, append(p.leavesOf(name), Words{"remove", kind, name, ""}.String()))
 		}
 	}
 }
 
 // stopsOfNetwork are the steps after which no pod is attached to the network.
 func (p *planner) stopsOfNetwork(name string) []string {
-	return p.endsOf(func(pod *engine.Pod) bool {
+	ids := p.endsOf(func(pod *engine.Pod) bool {
 		return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
 	})
+	return append(ids, p.leavesOf(name)...)
 }
 
 // removalsOfVolume are the steps after which no pod uses the volume.
@@ -193,6 +196,7 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 	} else {
 		after = append(after, stopID(s))
 		after = append(after, p.resourceIDs(s.will())...)
+		after = append(after, joinIDs(s)...)
 	}
 	for _, b := range namespacesOf(s.will()) {
 		after = append(after, startID(b.Of))

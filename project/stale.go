@@ -27,7 +27,7 @@ func (p *planner) stale(u *unit, old *engine.Pod) string {
 		hashReason(u.Service, old),
 		p.imageReason(u.Service, old),
 		nameReason(u.Service, old),
-		p.networkReason(u, old),
+		modeReason(u.Service, old),
 		p.lenderReason(u, old),
 		p.volumeReason(u.Service, old),
 	)
@@ -90,31 +90,17 @@ func (p *planner) imageReason(s Service, old *engine.Pod) string {
 	return ""
 }
 
-func nameReason(s Service, old *engine.Pod) string {
-	if want := replicaName(s, numberOf(old)); want != old.Spec.Name {
-		return "name changed: " + want
+// modeReason is about where the network comes from. Networks themselves are joined and left without a new pod.
+func modeReason(s Service, old *engine.Pod) string {
+	if s.Pod.Network.Mode != old.Spec.Network.Mode {
+		return "network mode changed"
 	}
 	return ""
 }
 
-func (p *planner) networkReason(u *unit, old *engine.Pod) string {
-	want := networksOf(&u.Pod)
-	for _, n := range want {
-		if f := p.networks[n]; f != nil && f.create != "" {
-			return f.reason("network", n)
-		}
-	}
-	if !slices.Equal(want, networksOf(&old.Spec)) {
-		return "networks changed: " + cmp.Or(strings.Join(want, ", "), "none")
-	}
-	// A pod loses an interface only by force from outside. One that reports none at all may not have come so far.
-	if !running(old) || len(old.Interfaces) == 0 {
-		return ""
-	}
-	for _, n := range want {
-		if !slices.Contains(interfacesOf(old), n) {
-			return "not attached to network " + n
-		}
+func nameReason(s Service, old *engine.Pod) string {
+	if want := replicaName(s, numberOf(old)); want != old.Spec.Name {
+		return "name changed: " + want
 	}
 	return ""
 }

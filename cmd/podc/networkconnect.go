@@ -112,5 +112,5 @@ func (s *session) disconnectNetwork(c *cli.Context) error {
 	case !isOn(p, n.Name) && !force:
 		return fmt.Errorf("%wcontainer %q is not connected to network %q", silent{errdefs.ErrNotFound}, p.Spec.Name, n.Name)
 	}
-	return s.engine.DisconnectPod(c.Context, p.Spec.Name, n.Name)
+	return s.engine.RemoveFromNetwork(c.Context, p.Spec.Name, n.Name)
 }

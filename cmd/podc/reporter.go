@@ -82,9 +82,10 @@ func (r *reporter) why(s project.Step) string {
 // The words of docker for what is done.
 var (
 	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
-		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing"}
+		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing",
+		"connect": "Connecting", "disconnect": "Disconnecting"}
 	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored",
-		"pause": "Paused", "unpause": "Unpaused"}
+		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected"}
 	kinds = map[string]string{"pod": "Container", "files of": "Files of", "network": "Network", "volume": "Volume"}
 )
 

@@ -3,6 +3,8 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +112,44 @@ func end(p *engine.Pod, code int) {
 		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
 	}
 	p.Health, p.Interfaces, p.Ports = engine.HealthNone, nil, nil
+}
+
+// ConnectPod implements project.Engine.
+func (f *Fake) ConnectPod(ctx context.Context, name string, e netstack.Endpoint, prefer []netip.Addr) error {
+	return f.do(ctx, "connect pod "+name+" to "+e.Network, func() error {
+		p, err := f.pod(name)
+		if err != nil {
+			return err
+		}
+		if _, ok := f.networks[e.Network]; !ok {
+			return fmt.Errorf("cannot connect %q: network %q does not exist: %w", name, e.Network, errdefs.ErrNotFound)
+		}
+		on := func(o netstack.Endpoint) bool { return o.Network == e.Network }
+		if !slices.ContainsFunc(p.Spec.Network.Endpoints, on) {
+			p.Spec.Network.Endpoints = append(slices.Clone(p.Spec.Network.Endpoints), e)
+		}
+		attached := func(i netstack.Interface) bool { return i.Network == e.Network }
+		if !p.Status.Live() || slices.ContainsFunc(p.Interfaces, attached) {
+			return nil
+		}
+		i := netstack.Interface{Network: e.Network, Name: fmt.Sprint("eth", len(p.Interfaces))}
+		if len(prefer) > 0 {
+			i.IPv4 = netip.PrefixFrom(prefer[0], prefer[0].BitLen())
+		}
+		p.Interfaces = append(p.Interfaces, i)
+		return nil
+	})
+}
+
+// DisconnectPod implements project.Engine.
+func (f *Fake) DisconnectPod(ctx context.Context, name, network string) error {
+	return f.do(ctx, "disconnect pod "+name+" from "+network, func() error {
+		p, err := f.pod(name)
+		if err == nil {
+			p.Interfaces = slices.DeleteFunc(p.Interfaces, func(i netstack.Interface) bool { return i.Network == network })
+		}
+		return err
+	})
 }
 
 // StopPod implements project.Engine.

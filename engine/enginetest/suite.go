@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -26,6 +27,8 @@ type Engine interface {
 	KillPod(ctx context.Context, name, signal string) error
 	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
 	WaitPod(ctx context.Context, name string, until engine.Condition) error
+	ConnectPod(ctx context.Context, name string, e netstack.Endpoint, prefer []netip.Addr) error
+	DisconnectPod(ctx context.Context, name, network string) error
 }
 
 // group is the one the suite works in.
@@ -54,6 +57,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) (Engine, engine.Image)) {
 		"a snapshot is of one group":      groups,
 		"a wait ends with its context":    cancelled,
 		"killing a pod that does not run": killIdle,
+		"networks of a running pod":       reconnects,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -263,4 +267,46 @@ func cancelled(s *suite) {
 func killIdle(s *suite) {
 	s.create("a", "sleep", "1000")
 	s.is(s.KillPod(s.Context(), "a", "SIGKILL"), errdefs.ErrFailedPrecondition)
+}
+
+// reconnects has a running pod join, leave and join networks: what it joined it has again after a restart, and a network that it
+// has left can be made anew.
+func reconnects(s *suite) {
+	for _, n := range []string{"n", "m"} {
+		s.ok(s.CreateNetwork(s.Context(), netstack.Network{Name: n}))
+	}
+	on := func() (names string) {
+		for _, i := range s.pod("a").Interfaces {
+			names += i.Network
+		}
+		return names
+	}
+	has := func(want string) {
+		s.Helper()
+		if got := on(); got != want {
+			s.Fatalf("it is on %q, want %q", got, want)
+		}
+	}
+	s.create("a", "sleep", "1000")
+	s.is(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "none"}, nil), errdefs.ErrNotFound)
+	s.ok(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "n"}, nil))
+	s.ok(s.StartPod(s.Context(), "a"))
+	has("n")
+	for range 2 {
+		s.ok(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "m"}, nil))
+	}
+	has("nm")
+	for range 2 {
+		s.ok(s.DisconnectPod(s.Context(), "a", "n"))
+	}
+	has("m")
+	s.ok(s.RemoveNetwork(s.Context(), "n"))
+	s.ok(s.CreateNetwork(s.Context(), netstack.Network{Name: "n"}))
+	s.ok(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "n"}, nil))
+	has("mn")
+	s.ok(s.StopPod(s.Context(), "a", at()))
+	s.ok(s.StartPod(s.Context(), "a"))
+	has("nm")
+	s.ok(s.StopPod(s.Context(), "a", at()))
+	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}))
 }

@@ -1,0 +1,111 @@
+package project
+
+import (
+	"net/netip"
+	"slices"
+
+	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
+)
+
+// rejoin is a network that a pod, which stays, leaves and joins again, or only joins.
+type rejoin struct {
+	endpoint netstack.Endpoint
+	prefer   []netip.Addr // of the pod on the network so far
+	leave    bool         // it is on it still
+	why      string
+}
+
+// planNetworksOf has the pods of u that stay keep up with their networks: those that are made anew are left and joined again,
+// those of the model that a pod has lost are joined. Names, addresses and published ports stay as far as they can.
+func (p *planner) planNetworksOf(u *unit) {
+	for _, s := range u.slots {
+		if s.old == nil || s.remove != "" || s.old.Status == engine.StatusDead || halfMade(s.old) {
+			continue
+		}
+		spec := &s.old.Spec
+		for _, e := range spec.Network.Endpoints {
+			f := p.networks[e.Network]
+			attached := addressesOn(s.old, e.Network)
+			if f != nil && s.stop == "" && running(s.old) && len(attached) > 0 {
+				s.rejoins = append(s.rejoins, rejoin{e, attached, true, f.reason("network", e.Network)})
+			}
+		}
+		if !u.model || u.policy < diverged || spec.Network.Mode != engine.NetworkPrivate {
+			continue
+		}
+		for _, e := range u.Pod.Network.Endpoints {
+			if lost := p.lostNetwork(s, e.Network); lost != "" {
+				s.rejoins = append(s.rejoins, rejoin{endpoint: e, why: lost})
+			}
+		}
+	}
+}
+
+// lostNetwork says why the pod of s must join a network of its service, "" if it is on it, or will be.
+func (p *planner) lostNetwork(s *slot, network string) string {
+	if slices.ContainsFunc(s.rejoins, func(r rejoin) bool { return r.endpoint.Network == network }) {
+		return ""
+	}
+	if !slices.Contains(networksOf(&s.old.Spec), network) {
+		return "not on network " + network
+	}
+	// A pod loses an interface only by force from outside. One that reports none at all may not have come so far.
+	if s.stop == "" && running(s.old) && len(s.old.Interfaces) > 0 && len(addressesOn(s.old, network)) == 0 {
+		return "not attached to network " + network
+	}
+	return ""
+}
+
+// addressesOn are the addresses of a pod on a network. One that a plugin gave none has an invalid one: it is attached all the
+// same.
+func addressesOn(pod *engine.Pod, network string) []netip.Addr {
+	for _, i := range pod.Interfaces {
+		if i.Network == network {
+			return append(i.Addrs(), netip.Addr{})
+		}
+	}
+	return nil
+}
+
+// scheduleLeaves and scheduleJoins stand around the removal and creation of networks.
+func (p *planner) scheduleLeaves(s *slot) {
+	for _, r := range s.rejoins {
+		if r.leave {
+			p.step(r.why, DisconnectPod{s.old.Spec.Name, r.endpoint.Network}, nil)
+		}
+	}
+}
+
+func (p *planner) scheduleJoins(s *slot) {
+	for _, r := range s.rejoins {
+		prefer := slices.DeleteFunc(slices.Clone(r.prefer), func(a netip.Addr) bool { return !a.IsValid() })
+		after := []string{leaveID(s, r.endpoint.Network), Words{"create", "network", r.endpoint.Network, ""}.String()}
+		p.step(r.why, ConnectPod{s.old.Spec.Name, r.endpoint, prefer}, after)
+	}
+}
+
+func leaveID(s *slot, network string) string {
+	return Words{"disconnect", "pod", s.old.Spec.Name, network}.String()
+}
+
+// leavesOf are the steps by which running pods leave a network.
+func (p *planner) leavesOf(network string) []string {
+	var ids []string
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if s.old != nil {
+				ids = append(ids, leaveID(s, network))
+			}
+		}
+	}
+	return ids
+}
+
+func joinIDs(s *slot) []string {
+	var ids []string
+	for _, r := range s.rejoins {
+		ids = append(ids, Words{"connect", "pod", s.old.Spec.Name, r.endpoint.Network}.String())
+	}
+	return ids
+}
