@@ -87,12 +87,14 @@ func (t *translation) scale() error {
 
 func (t *translation) services() error {
 	var errs []error
+	proxies := t.proxies()
 	for _, name := range t.p.Order {
 		s, err := t.service(t.p.Services[name])
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
+		addProxies(&s.Pod.Container, proxies, t.p.Services[name].Environment)
 		t.res.Desired.Services = append(t.res.Desired.Services, *s)
 	}
 	return compose.Join(errs...)

@@ -37,7 +37,7 @@ func load(t testing.TB, a *txtar.Archive) (dir string, p *compose.Project, opt O
 			t.Fatal(err)
 		}
 	}
-	copt := compose.Options{WorkingDir: dir, Environment: map[string]string{}}
+	copt := compose.Options{WorkingDir: dir, Environment: map[string]string{"DOCKER_CONFIG": filepath.Join(dir, "docker")}}
 	opt = Options{Key: []byte("key of the tests"), Version: "1.2.3", Scale: map[string]int{}}
 	for line := range strings.Lines(string(a.Comment)) {
 		verb, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
