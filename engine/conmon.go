@@ -72,7 +72,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 	}
 	defer closeAll(reserved)
 	cmd := exec.Command(path, e.conmonArgs(r)...)
-	cmd.Env = append(helperEnv(), "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4")
+	cmd.Env = append(e.helperEnv(), "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4")
 	cmd.ExtraFiles = append([]*os.File{syncChild, startChild}, reserved...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
@@ -183,7 +183,7 @@ func (e *Engine) startContainer(ctx context.Context, r run) error {
 	ctx, cancel := context.WithTimeout(ctx, runtimeDeadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.runtime, "--root", e.paths.runtime(), "start", r.id)
-	cmd.Env = helperEnv()
+	cmd.Env = e.helperEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if msg := strings.TrimSpace(string(out)); msg != "" {
 			return explainRuntime(msg)

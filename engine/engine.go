@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -21,6 +22,48 @@ type Config struct {
 	// Helpers is the folder of podc's helper binaries; empty: that of the running executable.
 	Helpers string
 	Runtime string // OCI runtime for pods that name none; empty: "crun"
+	CNI     CNI
+}
+
+// CNI says how plugins of the network are found and used.
+type CNI struct {
+	Path string // folders of plugins, separated by ":"; empty: netstack's default
+	Conf string // folders of networks made by hand, separated by ":"; empty: /etc/cni/net.d
+	Exec bool   // plugins are executed for podc's own networks too
+}
+
+// The environment variables that say so. The first two are those of CNI's own tools.
+const (
+	envCNIPath = "CNI_PATH"
+	envCNIConf = "NETCONFPATH"
+	envCNIExec = "PODC_CNI_EXEC"
+)
+
+// CNIFrom reads the environment. Helpers of the engine get the same one.
+func CNIFrom(getenv func(string) string) CNI {
+	exec, _ := strconv.ParseBool(getenv(envCNIExec))
+	return CNI{Path: getenv(envCNIPath), Conf: getenv(envCNIConf), Exec: exec}
+}
+
+// environ is the inverse of CNIFrom.
+func (c CNI) environ() []string {
+	var env []string
+	for name, value := range map[string]string{envCNIPath: c.Path, envCNIConf: c.Conf} {
+		if value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	if c.Exec {
+		env = append(env, envCNIExec+"=1")
+	}
+	return env
+}
+
+func folders(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return filepath.SplitList(list)
 }
 
 // Engine gives access to the pods, networks and volumes below one pair of roots. It holds no state of its own beside
@@ -53,9 +96,10 @@ func Open(cfg Config) (*Engine, error) {
 	}
 	p := newPaths(cfg.Root, cfg.RunRoot)
 	return &Engine{
-		paths:   p,
-		cfg:     cfg,
-		net:     netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run}),
+		paths: p,
+		cfg:   cfg,
+		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
+			PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf), ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
 	}, nil
 }

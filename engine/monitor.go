@@ -99,7 +99,7 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(e.helper("podc-monitor"), "monitor", "--root", e.paths.data, "--runroot", e.paths.run, group)
-	cmd.Env = helperEnv()
+	cmd.Env = e.helperEnv()
 	cmd.Dir = "/"
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{child} // descriptor 3

@@ -49,7 +49,9 @@ func hybridCgroups(controllers string) error {
 }
 
 // helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
-func helperEnv() []string { return []string{"PATH=" + searchPath} }
+func (e *Engine) helperEnv() []string {
+	return append([]string{"PATH=" + searchPath}, e.cfg.CNI.environ()...)
+}
 
 // searchPath holds where distributions put conmon and the runtimes; the caller's PATH may lack the sbin folders.
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"

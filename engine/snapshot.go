@@ -15,7 +15,7 @@ import (
 	"podc.example/podc/internal/disk"
 )
 
-// Snapshot reads what exists: the pods of group (of every group if it is empty), all networks and all volumes. It takes no
+// Snapshot reads what exists: the pods of group (of every group if it is empty), all networks, those made by hand too, and all volumes. It takes no
 // lock and changes nothing; a pod that appears or vanishes meanwhile is there or not. A container that has ended and is about
 // to be noted as such is waited for: to a plan it must not count as running.
 func (e *Engine) Snapshot(ctx context.Context, group string) (Snapshot, error) {
@@ -33,7 +33,7 @@ func (e *Engine) Snapshot(ctx context.Context, group string) (Snapshot, error) {
 	}
 	pods := views(all, group)
 	s := Snapshot{Pods: pods}
-	if s.Networks, err = e.net.Networks(); err != nil {
+	if s.Networks, err = e.net.AllNetworks(); err != nil {
 		return s, err
 	}
 	s.Volumes, err = e.volumes.List()

@@ -172,7 +172,8 @@ func (s *Stack) readyNetworks(ctx context.Context, endpoints []Endpoint) ([]Netw
 
 // effect makes what rec intends and completes it.
 func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) error {
-	if err := inNetNS(rec.NetNS, bringUpLoopback); err != nil {
+	v6 := slices.ContainsFunc(networks, func(n Network) bool { return n.IPv6 })
+	if err := inNetNS(rec.NetNS, func() error { return prepareInside(v6) }); err != nil {
 		return err
 	}
 	reach := reachOf(rec.Endpoints, networks)

@@ -209,6 +209,9 @@ func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
 			releaseLeases(ctx, s.leaseDir(network), nil, r.ID, ifname), s.dropCached(network, r.ID, ifname))
 	}
 	rt := runtimeConfOf(r, i)
+	if !ours && len(r.Ports) > 0 { // without them the plugin portmap undoes nothing
+		rt.CapabilityArgs["portMappings"] = mappings(r.Ports)
+	}
 	if !isNetNS(rt.NetNS) {
 		rt.NetNS = "" // how CNI says that it is gone
 	}

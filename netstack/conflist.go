@@ -54,6 +54,9 @@ type ipamConf struct {
 	DataDir string        `json:"dataDir"`
 	Ranges  [][]ipamRange `json:"ranges"`
 	Routes  []ipamRoute   `json:"routes,omitempty"`
+
+	Subnet  netip.Prefix `json:"subnet,omitzero"` // read only
+	Gateway netip.Addr   `json:"gateway,omitzero"`
 }
 
 type ipamRange struct {
@@ -173,9 +176,9 @@ func (s *Stack) loadList(name string) (*libcni.NetworkConfigList, error) {
 	if err == nil || !errors.Is(err, os.ErrNotExist) && fileExists(s.conflistPath(name)) {
 		return list, err
 	}
-	for _, dir := range s.cfg.ConfDirs {
-		if list := findForeign(dir, name); list != nil {
-			return list, nil
+	for _, l := range s.lists() {
+		if l.list.Name == name {
+			return l.list, nil
 		}
 	}
 	return nil, noSuchNetwork(name)
@@ -185,27 +188,37 @@ func noSuchNetwork(name string) error {
 	return errdefs.ErrNotFound.WithMessage(fmt.Sprintf("network %q not found", name))
 }
 
-// findForeign looks in a folder of CNI configurations for the list named name. Files that do not parse belong to others
-// and are passed over.
-func findForeign(dir, name string) *libcni.NetworkConfigList {
-	files, _ := listDir(dir)
-	slices.Sort(files)
-	for _, f := range files {
-		var list *libcni.NetworkConfigList
-		var err error
-		switch path := filepath.Join(dir, f); filepath.Ext(f) {
-		case ".conflist":
-			list, err = libcni.ConfListFromFile(path)
-		case ".conf", ".json":
-			list, err = listOfPlugin(path)
-		default:
-			continue
-		}
-		if err == nil && list.Name == name {
-			return list
+// handMade is a configuration list of CNI that somebody else has written, and where.
+type handMade struct {
+	path string
+	list *libcni.NetworkConfigList
+}
+
+// lists are those in the configuration folders, the first of a name counting first. Files that do not parse belong to others and
+// are passed over.
+func (s *Stack) lists() []handMade {
+	var found []handMade
+	for _, dir := range s.cfg.ConfDirs {
+		files, _ := listDir(dir)
+		slices.Sort(files)
+		for _, f := range files {
+			var list *libcni.NetworkConfigList
+			var err error
+			path := filepath.Join(dir, f)
+			switch filepath.Ext(f) {
+			case ".conflist":
+				list, err = libcni.ConfListFromFile(path)
+			case ".conf", ".json":
+				list, err = listOfPlugin(path)
+			default:
+				continue
+			}
+			if err == nil && validName.MatchString(list.Name) && len(list.Plugins) > 0 {
+				found = append(found, handMade{path, list})
+			}
 		}
 	}
-	return nil
+	return found
 }
 
 // listOfPlugin reads a configuration of one plugin as a list. CNI 1.0 gave that form up; others still write it.
@@ -225,22 +238,30 @@ func listOfPlugin(path string) (*libcni.NetworkConfigList, error) {
 	return libcni.NetworkConfFromBytes(list)
 }
 
-// foreignNetwork describes a network made by hand as far as its configuration tells.
-func foreignNetwork(list *libcni.NetworkConfigList) Network {
-	n := Network{Name: list.Name}
-	if len(list.Plugins) == 0 {
-		return n
+// network describes a network made by hand as far as its configuration tells.
+func (h handMade) network() Network {
+	n := Network{Name: h.list.Name, File: h.path, Driver: h.list.Plugins[0].Network.Type, NoIPv4: true}
+	if fi, err := os.Stat(h.path); err == nil {
+		n.Created = fi.ModTime()
 	}
-	n.Driver = list.Plugins[0].Network.Type
-	var p pluginConf
-	if json.Unmarshal(list.Plugins[0].Bytes, &p) == nil && p.IPAM != nil {
+	for _, plugin := range h.list.Plugins {
+		n.portmaps = n.portmaps || plugin.Network.Capabilities["portMappings"]
+		var p pluginConf
+		if json.Unmarshal(plugin.Bytes, &p) != nil || p.IPAM == nil {
+			continue
+		}
 		for _, set := range p.IPAM.Ranges {
 			for _, r := range set {
 				n.Subnets = append(n.Subnets, Subnet{CIDR: r.Subnet, Gateway: r.Gateway})
-				n.IPv6 = n.IPv6 || r.Subnet.Addr().Is6()
 			}
 		}
+		if p.IPAM.Subnet.IsValid() { // the older way to say it
+			n.Subnets = append(n.Subnets, Subnet{CIDR: p.IPAM.Subnet, Gateway: p.IPAM.Gateway})
+		}
 	}
+	_, v4 := n.subnet(false)
+	_, n.IPv6 = n.subnet(true)
+	n.NoIPv4 = n.IPv6 && !v4
 	return n
 }
 

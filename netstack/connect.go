@@ -121,6 +121,9 @@ func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Netw
 
 // effectMore attaches the last endpoint of rec.
 func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network, prefer []netip.Addr) error {
+	if err := inNetNS(rec.NetNS, func() error { return prepareInside(networks[len(networks)-1].IPv6) }); err != nil {
+		return err
+	}
 	last := len(rec.Endpoints) - 1
 	asked := rec.Endpoints[last]
 	rec.Endpoints[last] = s.preferring(asked, networks[last], prefer)

@@ -9,6 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// prepareInside makes ready the namespace in which the caller is. Plugins wait until addresses of IPv6 can be used, which would
+// take seconds if they were probed for duplicates.
+func prepareInside(v6 bool) error {
+	if err := bringUpLoopback(); err != nil || !v6 {
+		return err
+	}
+	return setSysctl("ipv6/conf/default/accept_dad", "0", true)
+}
+
 // finishInside completes the namespace of r, in which the caller is, once all interfaces are there: further addresses, settings
 // of interfaces, and the default routes. It may be repeated.
 func finishInside(r record, networks []Network) error {

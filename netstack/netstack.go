@@ -23,7 +23,13 @@ type Network struct {
 	MTU      int               `json:"mtu,omitempty"`      // 0: the uplink's
 	Options  map[string]string `json:"options,omitempty"`  // driver options, as in compose's driver_opts
 	Created  time.Time         `json:"created"`
+
+	File     string `json:"-"` // of a network made by hand: its configuration
+	portmaps bool   // of one: whether its plugins publish ports
 }
+
+// ByHand reports whether n was made by hand in the configuration folders: it may be used, and is never changed.
+func (n Network) ByHand() bool { return n.File != "" }
 
 // Subnet is one address range of a network.
 type Subnet struct {

@@ -334,12 +334,26 @@ func (s *Stack) Network(name string) (Network, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return n, err
 	}
-	for _, dir := range s.cfg.ConfDirs {
-		if list := findForeign(dir, name); list != nil {
-			return foreignNetwork(list), nil
+	for _, l := range s.lists() {
+		if l.list.Name == name {
+			return l.network(), nil
 		}
 	}
 	return Network{}, noSuchNetwork(name)
+}
+
+// AllNetworks are Networks and, where they do not have its name, those made by hand.
+func (s *Stack) AllNetworks() (map[string]Network, error) {
+	all, err := s.Networks()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range s.lists() {
+		if _, taken := all[l.list.Name]; !taken {
+			all[l.list.Name] = l.network()
+		}
+	}
+	return all, nil
 }
 
 // Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,
@@ -368,7 +382,7 @@ func (s *Stack) Networks() (map[string]Network, error) {
 }
 
 // RemoveNetwork removes a network with everything that belongs to it; the last one takes podc's table with it. It is
-// ErrFailedPrecondition, and nothing happens, while attachments are on it. A network that does not exist is no error.
+// ErrFailedPrecondition, and nothing happens, while attachments are on it, and for one made by hand. A network that does not exist is no error.
 func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 	fail := func(err error) error { return fmt.Errorf("cannot remove network %q: %w", name, err) }
 	if !validName.MatchString(name) {
@@ -381,6 +395,9 @@ func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 	defer unlock()
 	n, err := readNetwork(s.conflistPath(name))
 	if errors.Is(err, os.ErrNotExist) {
+		if by, err := s.Network(name); err == nil {
+			return fail(errdefs.ErrFailedPrecondition.WithMessage("it was made by hand: remove " + by.File))
+		}
 		return nil
 	}
 	if err != nil {

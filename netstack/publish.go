@@ -30,7 +30,7 @@ func (r reach) by(v6 bool) int {
 func reachOf(endpoints []Endpoint, networks []Network) reach {
 	r := reach{by4: -1, by6: -1}
 	for i, n := range networks {
-		if n.Bridge == "" || n.Internal {
+		if n.Bridge == "" && !n.portmaps || n.Internal {
 			continue
 		}
 		better := func(by int) bool { return by < 0 || endpoints[i].GwPriority > endpoints[by].GwPriority }
@@ -100,7 +100,7 @@ func elementsOf(rec record, networks []Network) []published {
 	reach := reachOf(rec.Endpoints, networks)
 	for _, v6 := range families {
 		by := reach.by(v6)
-		if by < 0 {
+		if by < 0 || networks[by].Bridge == "" {
 			continue
 		}
 		ip := rec.Interfaces[by].IPv4.Addr()

@@ -41,7 +41,7 @@ type roots struct{ data, run string }
 func (r roots) args() []string { return []string{"--root", r.data, "--runroot", r.run} }
 
 func (r roots) open() (*engine.Engine, error) {
-	return engine.Open(engine.Config{Root: r.data, RunRoot: r.run})
+	return engine.Open(engine.Config{Root: r.data, RunRoot: r.run, CNI: engine.CNIFrom(os.Getenv)})
 }
 
 // parse reads the flags and want further arguments; adopt, if not nil, is a flag too.

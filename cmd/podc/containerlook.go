@@ -50,7 +50,7 @@ func (s *session) factsOf(p engine.Pod) (dockerapi.ContainerFacts, error) {
 		}
 	}
 	var err error
-	facts.Networks, err = s.engine.Network().Networks()
+	facts.Networks, err = s.engine.Network().AllNetworks()
 	return facts, err
 }
 

@@ -87,7 +87,7 @@ func (s *session) filteredNetworks(f filters) ([]netstack.Network, error) {
 	named, err1 := f.matches("name")
 	dangling, err2 := f.toggle("dangling")
 	err3 := f.among("type", "custom", "builtin")
-	all, err4 := s.engine.Network().Networks()
+	all, err4 := s.engine.Network().AllNetworks()
 	used, err5 := s.usedNetworks()
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (s *session) usedNetworks() (map[string]bool, error) {
 
 // network finds a network by its name, its id or the beginning of that.
 func (s *session) network(arg string) (netstack.Network, error) {
-	all, err := s.engine.Network().Networks()
+	all, err := s.engine.Network().AllNetworks()
 	if err != nil {
 		return netstack.Network{}, err
 	}

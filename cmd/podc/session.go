@@ -37,7 +37,8 @@ func open(c *cli.Context, con *console) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(engine.Config{Root: g.root, RunRoot: g.runRoot, Helpers: filepath.Dir(con.exe)})
+	e, err := engine.Open(engine.Config{Root: g.root, RunRoot: g.runRoot, Helpers: filepath.Dir(con.exe),
+		CNI: engine.CNIFrom(func(name string) string { return con.env[name] })})
 	if err != nil {
 		return nil, err
 	}
