@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,17 +87,41 @@ services:
 		}
 		s.says("plain", "cat /proc/self/cgroup", s.sh("plain", "cat /proc/1/cgroup"))
 	})
-	s.behaves("has a terminal where podc has one", func(s *stack) {
-		script, err := exec.LookPath("script")
-		if err != nil {
-			s.t.Skip("needs script")
+	s.behaves("has a terminal where podc has one, unless it is not to", func(s *stack) {
+		terminal := []string{"web", "sh", "-c", "if test -t 0 && test -t 1; then echo a terminal; until stty size 2>/dev/null; do sleep 0.02; done; else echo none; fi; read -r x && echo read $x; exit 3"}
+		for _, c := range []struct {
+			flags []string
+			shown string
+		}{
+			{nil, "a terminal\r\n24 80\r\n"},
+			{[]string{"-it"}, "a terminal\r\n24 80\r\n"},
+			{[]string{"--interactive", "--tty"}, "a terminal\r\n"},
+			{[]string{"-T"}, "none\r\n"},
+			{[]string{"--no-tty"}, "none\r\n"},
+			{[]string{"--no-TTY"}, "none\r\n"},
+			{[]string{"--tty=false"}, "none\r\n"},
+		} {
+			exec := s.onTerminal(append(append([]string{"exec"}, c.flags...), terminal...)...)
+			exec.shows(c.shown)
+			exec.types("typed\r")
+			exec.shows("read typed\r\n")
+			exec.ends(3)
 		}
-		podc := s.cmd(s.t.Context(), "unused")
-		cmd := exec.Command(script, "-qec", podc.Path+" exec web sh -c 'test -t 0 && test -t 1 && echo a terminal; exit 3'", "/dev/null")
-		cmd.Dir, cmd.Env = podc.Dir, podc.Env
-		out, err := cmd.CombinedOutput()
-		if exitCode(err) != 3 || !strings.Contains(string(out), "a terminal") {
-			s.t.Errorf("%v: %q", err, out)
+	})
+	s.behaves("an interrupt is the command's, with a terminal and without", func(s *stack) {
+		for _, flags := range [][]string{{"exec"}, {"exec", "-T"}} {
+			exec := s.onTerminal(append(flags, "web", "sh", "-c", "trap 'echo interrupted; exit 5' INT; echo ready; while :; do sleep 0.05; done")...)
+			exec.shows("ready\r\n")
+			exec.types("\x03")
+			exec.shows("interrupted\r\n")
+			exec.ends(5)
+		}
+	})
+	s.behaves("-i=false passes no input on", func(s *stack) {
+		cmd := s.cmd(s.t.Context(), "exec", "-T", "-i=false", "web", "sh", "-c", "cat; echo end")
+		cmd.Stdin = strings.NewReader("input\n")
+		if out, err := cmd.Output(); err != nil || string(out) != "end\n" {
+			s.t.Errorf("it printed %q, %v", out, err)
 		}
 	})
 	s.behaves("needs a container that runs", func(s *stack) {

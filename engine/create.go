@@ -103,7 +103,11 @@ func (p *pod) saveRecord() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, disk.Durable)
+	durability := disk.Durable
+	if p.Spec.AutoRemove {
+		durability = disk.Volatile // a power cut is the end of its run, and of the pod
+	}
+	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, durability)
 }
 
 // nameVolumes decides which volume stands behind each target, anonymous ones included: those of the spec and those that the

@@ -19,6 +19,8 @@ type ExecOptions struct {
 	User       string   // empty: the container's
 	WorkingDir string   // empty: the container's
 	TTY        bool
+	// Width and Height are those of the terminal at first; 0: unknown.
+	Width, Height int
 	Detach     bool
 	Privileged bool
 }
@@ -80,6 +82,9 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 	proc := s.Process
 	proc.Args, proc.Terminal = opt.Args, opt.TTY
 	proc.Env = mergeEnv(proc.Env, opt.Env)
+	if opt.TTY && opt.Width > 0 {
+		proc.ConsoleSize = &specs.Box{Width: uint(opt.Width), Height: uint(opt.Height)}
+	}
 	if opt.TTY {
 		proc.Env = mergeEnv([]string{"TERM=xterm"}, proc.Env)
 	}

@@ -76,6 +76,30 @@ func (c *console) program() string {
 	return "podc"
 }
 
+// terminal is podc's own terminal; nil if it has none.
+func (c *console) terminal() *os.File {
+	if f, ok := c.in.(*os.File); ok && c.inTTY {
+		return f
+	}
+	if f, ok := c.out.(*os.File); ok && c.outTTY {
+		return f
+	}
+	return nil
+}
+
+// terminalSize is that of podc's own terminal in characters; zero if there is none.
+func (c *console) terminalSize() (width, height int) {
+	t := c.terminal()
+	if t == nil {
+		return 0, 0
+	}
+	width, height, err := term.GetSize(int(t.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return width, height
+}
+
 func become(argv []string, process *os.File, pass streams) error {
 	if err := errors.Join(keepAt(process, engine.ExecFd), withhold(pass)); err != nil {
 		return fmt.Errorf("cannot hand the process over: %w", err)

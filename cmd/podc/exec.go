@@ -67,7 +67,8 @@ func noTTY(c *cli.Context, con *console) bool {
 }
 
 // exec runs a command in a container of a service. In the foreground podc becomes the runtime's exec, which owns the
-// terminal, signals and exit code from then on; nothing of podc stays between.
+// terminal, signals and exit code from then on; nothing of podc stays between, unless it has a terminal and the command is to
+// have none.
 func (s *session) exec(ctx context.Context, opt execOptions) error {
 	t, err := s.target(ctx, []string{opt.service})
 	if err != nil {
@@ -86,9 +87,10 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 
 // execIn is exec in a container that is known already.
 func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) error {
+	width, height := s.con.terminalSize()
 	argv, process, err := s.engine.ExecCommand(ctx, pod.Spec.Name, engine.ExecOptions{
 		Args: opt.command, Env: withValues(opt.env, s.con.env), User: opt.user, WorkingDir: opt.workdir,
-		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged,
+		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged, Width: width, Height: height,
 	})
 	if err != nil {
 		return err
@@ -101,6 +103,9 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 	what, id := strings.Join(opt.command, " "), map[string]string{"execID": rand.Text()}
 	s.engine.NoteEvent(pod, "exec_create: "+what, id)
 	s.engine.NoteEvent(pod, "exec_start: "+what, id)
+	if opt.noTTY && !opt.detach && (s.con.inTTY || s.con.outTTY || s.con.errTTY) {
+		return s.con.pipe(argv, process, opt.interactive)
+	}
 	return s.con.become(argv, process, opt.streams())
 }
 

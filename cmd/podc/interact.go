@@ -164,22 +164,9 @@ func (in *interaction) grace() time.Duration {
 	return 10 * time.Second
 }
 
-// terminal is podc's own terminal.
-func (in *interaction) terminal() *os.File {
-	for _, stream := range []struct {
-		file any
-		tty  bool
-	}{{in.con.in, in.con.inTTY}, {in.con.out, in.con.outTTY}} {
-		if f, ok := stream.file.(*os.File); ok && stream.tty {
-			return f
-		}
-	}
-	return nil
-}
-
 // raw has podc's terminal pass every key on, if the container has one of its own.
 func (in *interaction) raw() (restore func(), err error) {
-	t := in.terminal()
+	t := in.con.terminal()
 	if !in.tty || !in.stdin || t == nil || !in.con.inTTY {
 		return func() {}, nil
 	}
@@ -199,12 +186,11 @@ func (in *interaction) resize(s *engine.Stream) {
 
 // size is that of podc's terminal, if the container has one and podc too.
 func (in *interaction) size() (width, height int, ok bool) {
-	t := in.terminal()
-	if !in.tty || t == nil {
+	if !in.tty {
 		return 0, 0, false
 	}
-	w, h, err := term.GetSize(int(t.Fd()))
-	return w, h, err == nil && w > 0
+	width, height = in.con.terminalSize()
+	return width, height, width > 0
 }
 
 // errDetachKeys says how detach keys are written.
