@@ -107,13 +107,18 @@ volumes: {data: {}}
 	plant(`attachment of "nobody"`, func() {
 		file(filepath.Join(s.run, "net", "attachments", "x"+id+".json"), `{"id": "x`+id+`", "owner": "nobody"}`)
 	})
-	plant("rule nftables table podc-"+s.id(), func() { run(t, "nft", "delete", "table", "inet", "podc-"+s.id()) })
 	var conmon, monitor string
 	plant("conmon of ", func() { conmon = process("conmon", "-c", "read x", filepath.Join(s.run, "runtime")) })
 	plant("monitor of ghost", func() { monitor = process("podc-monitor", "monitor", "--root", s.root, "--runroot", s.run, "ghost") })
 	want = append(want, conmon, monitor)
 
+	monitors := pidsWith("podc-monitor", "monitor", s.run)
+	halted(t, monitors) // it would mend this at once
+	plant("rule nftables table podc-"+s.id(), func() { run(t, "nft", "delete", "table", "inet", "podc-"+s.id()) })
 	found := s.fails(1, "system", "check")
+	for _, pid := range monitors {
+		syscall.Kill(pid, syscall.SIGCONT)
+	}
 	for _, w := range want {
 		if !strings.Contains(found, w) {
 			t.Errorf("the check does not find %q", w)

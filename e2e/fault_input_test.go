@@ -50,7 +50,7 @@ volumes: {data: {}}
 		"an unknown service":                {compose: service(""), args: []string{"nosuch"}, want: []string{"no such service: nosuch"}},
 		"a mistyped key":                    {compose: service("comand: x"), want: []string{"services.bad.comand", `did you mean "command"?`}},
 		"an unknown key":                    {compose: service("quux: x"), want: []string{"services.bad.quux", "unknown key"}},
-		"a key that is not served yet":      {compose: service("pid: host"), want: []string{"services.bad.pid", "not served yet"}},
+		"a key that is not served yet":      {compose: service("use_api_socket: true"), want: []string{"services.bad.use_api_socket", "not served yet"}},
 		"a value of a wrong type":           {compose: service("ports: {a: 3}"), want: []string{"services.bad.ports", "must be a list"}},
 		"two services with one port": {
 			compose: strings.Replace(service("ports: ['127.0.0.1:18099:80']"), "networks: [default", "ports: ['127.0.0.1:18099:81'], networks: [default", 1),

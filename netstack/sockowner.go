@@ -16,7 +16,8 @@ import (
 func socketOwner(ip netip.Addr, port uint16, protocol string) string {
 	for _, file := range []string{protocol, protocol + "6"} {
 		for _, s := range hostSockets("/proc/thread-self/net/" + file) {
-			if s.port != port || !Overlap(s.ip, ip) {
+			bothFamilies := s.ip == netip.IPv6Unspecified() // unless it is asked not to, which nobody is told
+			if s.port != port || !bothFamilies && !Overlap(s.ip, ip) {
 				continue
 			}
 			if pid, comm := processWith(s.inode); pid != 0 {

@@ -58,6 +58,15 @@ func removeID(pod string) string { return Words{"remove", "pod", pod, ""}.String
 func createID(pod string) string { return Words{"create", "pod", pod, ""}.String() }
 func startID(pod string) string  { return Words{"start", "pod", pod, ""}.String() }
 
+// endID names the step after which the present pod of a slot holds no port, address or namespace any more: a stop leaves that
+// to the removal that follows it.
+func endID(s *slot) string {
+	if s.remove != "" {
+		return removeID(s.old.Spec.Name)
+	}
+	return stopID(s)
+}
+
 // scheduleStop stops and removes the present pod of a slot, after those of its dependents and those that borrow from it.
 func (p *planner) scheduleStop(u *unit, s *slot) {
 	if s.old == nil {
@@ -139,17 +148,13 @@ func (p *planner) removalsOfVolume(name string) []string {
 	return p.endsOf(func(pod *engine.Pod) bool { return uses(pod, name) })
 }
 
-// endsOf are the removals of pods, or their stops where they are not removed.
+// endsOf are the steps after which matching pods hold nothing any more.
 func (p *planner) endsOf(match func(*engine.Pod) bool) []string {
 	var ids []string
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			switch {
-			case s.old == nil || !match(s.old):
-			case s.remove != "":
-				ids = append(ids, removeID(s.old.Spec.Name))
-			default:
-				ids = append(ids, stopID(s))
+			if s.old != nil && match(s.old) {
+				ids = append(ids, endID(s))
 			}
 		}
 	}
@@ -201,10 +206,10 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 	for _, b := range namespacesOf(s.will()) {
 		after = append(after, startID(b.Of))
 	}
-	after = append(after, p.sharersOf(s, stopID)...) // they let go of the old namespace
+	after = append(after, p.sharersOf(s, endID)...) // they let go of the old namespace
 	for _, holder := range p.holders(s) {
 		if holder != s {
-			after = append(after, stopID(holder))
+			after = append(after, endID(holder))
 		}
 	}
 	p.step(s.start, StartPod{s.name}, after, past...)
