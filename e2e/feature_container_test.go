@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ func TestContainerCommands(t *testing.T) {
 services:
   a:
     image: localhost/podc-busybox
-    command: sh -c 'trap "exit 7" TERM; echo out; echo err >&2; while :; do sleep 0.05; done'
+    command: sh -c 'trap "exit 7" TERM; echo out; echo err >&2; while :; do [ -e /data/say ] && echo said; sleep 0.05; done'
     ports: ['127.0.0.1:%d:8000']
     volumes: ['data:/data', './x:/bound:ro']
     networks: [one, two]
@@ -198,7 +199,40 @@ volumes: {data: {}}
 		s.podc("container", "unpause", "p-c-1")
 		contains(s.t, s.fails(1, "container", "unpause", "p-c-1"), "not paused")
 	})
+	s.behaves("copies files in and out", func(s *stack) {
+		s.podc("container", "cp", "-q", "p-a-1:/bound/file", "copy")
+		if b, err := os.ReadFile(filepath.Join(s.dir, "copy")); err != nil || string(b) != "1" {
+			s.t.Errorf("%q, %v", b, err)
+		}
+		if err := os.Symlink("copy", filepath.Join(s.dir, "link")); err != nil {
+			s.t.Fatal(err)
+		}
+		s.podc("container", "cp", "-a", "-L", "link", aID[:9]+":/data/copied")
+		s.says("a", "cat /data/copied; test ! -L /data/copied", "1")
+		contains(s.t, s.fails(1, "container", "cp", "nobody:/x", "."), "no such container: nobody")
+	})
+	s.behaves("joins a container, and ends with it", func(s *stack) {
+		joined := s.cmd(s.t.Context(), "container", "attach", "--no-stdin", "--sig-proxy=false", "--detach-keys", "ctrl-x", "p-a-1")
+		out, err := joined.StdoutPipe()
+		if err == nil {
+			err = joined.Start()
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.sh("a", "touch /data/say")
+		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "said\n" {
+			s.t.Errorf("it shows %q, %v", line, err)
+		}
+		s.sh("a", "rm /data/say")
+		s.podc("container", "stop", "p-a-1")
+		if err := joined.Wait(); exitCode(err) != 7 {
+			s.t.Errorf("it ended with %v", err)
+		}
+		s.podc("container", "start", "p-a-1")
+	})
 	s.behaves("waits, stops, kills, starts and restarts", func(s *stack) {
+		contains(s.t, s.fails(1, "container", "start", "-a", "p-a-1"), "--attach")
 		waiting := s.cmd(s.t.Context(), "container", "wait", "p-a-1")
 		var code strings.Builder
 		waiting.Stdout = &code

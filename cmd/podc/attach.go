@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/engine"
 )
 
 // attachCommandOptions are the flags of `attach`.
@@ -18,12 +20,7 @@ type attachCommandOptions struct {
 func attachCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "attach", Usage: "connect the terminal with a running container", ArgsUsage: "SERVICE",
-		Flags: []cli.Flag{
-			text("detach-keys", "`KEYS` that leave the container running (default: ctrl-p,ctrl-q)"),
-			number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
-			toggle("no-stdin", "do not pass the standard input on"),
-			toggleOn("sig-proxy", "pass signals on (--sig-proxy=false: they end podc)"),
-		},
+		Flags: append(attachFlags(), number("index", 0, "`NUMBER` of the replica (default: the lowest)")),
 		Action: with(con, func(s *session, c *cli.Context) error {
 			if err := needArgs(c, 1); err != nil {
 				return err
@@ -31,15 +28,31 @@ func attachCommand(con *console) *cli.Command {
 			if c.NArg() > 1 {
 				return usage("attach takes one service")
 			}
-			keys, err := detachKeys(c.String("detach-keys"))
+			opt, err := attachOptionsOf(c)
 			if err != nil {
-				return usage("%v", err)
+				return err
 			}
-			return s.attach(c.Context, attachCommandOptions{
-				service: c.Args().First(), index: c.Int("index"), noStdin: c.Bool("no-stdin"), sigProxy: c.Bool("sig-proxy"), detachKeys: keys,
-			})
+			opt.service, opt.index = c.Args().First(), c.Int("index")
+			return s.attach(c.Context, opt)
 		}),
 	}
+}
+
+// attachFlags are those of every attach.
+func attachFlags() []cli.Flag {
+	return []cli.Flag{
+		text("detach-keys", "`KEYS` that leave the container running (default: ctrl-p,ctrl-q)"),
+		toggle("no-stdin", "do not pass the standard input on"),
+		toggleOn("sig-proxy", "pass signals on (--sig-proxy=false: they end podc)"),
+	}
+}
+
+func attachOptionsOf(c *cli.Context) (attachCommandOptions, error) {
+	keys, err := detachKeys(c.String("detach-keys"))
+	if err != nil {
+		return attachCommandOptions{}, usage("%v", err)
+	}
+	return attachCommandOptions{noStdin: c.Bool("no-stdin"), sigProxy: c.Bool("sig-proxy"), detachKeys: keys}, nil
 }
 
 // attach connects podc's streams with those of a container until it ends, whose exit code is then podc's, or the person leaves.
@@ -56,6 +69,11 @@ func (s *session) attach(ctx context.Context, opt attachCommandOptions) error {
 	if err != nil {
 		return err
 	}
+	return s.attachTo(ctx, pod, opt)
+}
+
+// attachTo is attach to a container that is known already.
+func (s *session) attachTo(ctx context.Context, pod engine.Pod, opt attachCommandOptions) (err error) {
 	spec := pod.Spec.Container
 	in := &interaction{
 		con: s.con, engine: s.engine, pod: pod.Spec.Name, tty: spec.TTY, stdin: (spec.StdinOpen || spec.TTY) && !opt.noStdin,

@@ -156,6 +156,11 @@ func (c *completer) names(kind string) {
 		c.lines = append(c.lines, wantsFiles)
 	case strings.HasPrefix(kind, "SERVICE"):
 		c.each(c.services(), "")
+	case strings.HasPrefix(kind, "CONTAINER:"):
+		for _, p := range c.pods() {
+			c.offer(p.Spec.Name+":", "")
+		}
+		c.lines = append(c.lines, goesOn, wantsFiles)
 	case strings.HasPrefix(kind, "CONTAINER"):
 		for _, p := range c.pods() {
 			c.offer(p.Spec.Name, p.Spec.Container.Image+", "+string(p.Status))

@@ -15,9 +15,18 @@ import (
 )
 
 func containerStartCommand(con *console) *cli.Command {
+	no := refused{
+		"attach,a":      "follow it by \"podc container logs -f\", or join it by \"podc container attach\"",
+		"interactive,i": "join it by \"podc container attach\"",
+		"detach-keys":   "they are those of \"podc container attach\"",
+		"checkpoint":    "podc makes no checkpoints", "checkpoint-dir": "podc makes no checkpoints",
+	}
 	return &cli.Command{
-		Name: "start", Usage: "start containers", ArgsUsage: "CONTAINER...",
+		Name: "start", Usage: "start containers", ArgsUsage: "CONTAINER...", Flags: no.flags(),
 		Action: with(con, func(s *session, c *cli.Context) error {
+			if err := no.check(c); err != nil {
+				return err
+			}
 			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.StartPod(ctx, p.Spec.Name) })
 		}),
 	}

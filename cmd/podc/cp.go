@@ -36,36 +36,39 @@ func cpCommand(con *console) *cli.Command {
 			if c.NArg() != 2 {
 				return usage("cp needs a source and a destination: %s", c.Command.ArgsUsage)
 			}
-			return s.cp(c.Context, c.Args().Get(0), c.Args().Get(1), c.Int("index"), c.Bool("all"),
-				copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")})
+			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
+			return s.cp(c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]engine.Pod, error) {
+				return s.copyPods(c.Context, service, c.Int("index"), c.Bool("all"))
+			})
 		}),
 	}
 }
 
-func (s *session) cp(ctx context.Context, from, to string, index int, oneOffs bool, opt copyOptions) error {
+// cp copies from the first, or to all, of the containers that pods finds by the name before the colon.
+func (s *session) cp(ctx context.Context, from, to string, opt copyOptions, pods func(name string) ([]engine.Pod, error)) error {
 	fromService, fromPath := splitPlace(from)
 	toService, toPath := splitPlace(to)
 	switch {
 	case fromService != "" && toService != "":
-		return usage("files cannot be copied between services: copy them to the host first")
+		return usage("files cannot be copied between containers: copy them to the host first")
 	case fromService == "" && toService == "":
-		return usage("neither %q nor %q is in a service: write SERVICE:PATH", from, to)
+		return usage("neither %q nor %q is in a container: write NAME:PATH", from, to)
 	case fromPath == "" || toPath == "":
-		return usage("the path in the container is missing: write SERVICE:PATH")
+		return usage("the path in the container is missing: write NAME:PATH")
 	}
-	pods, err := s.copyPods(ctx, firstOf(fromService, toService), index, oneOffs)
+	found, err := pods(firstOf(fromService, toService))
 	if err != nil {
 		return err
 	}
 	o := s.operate("copy")
 	defer o.close()
 	if fromService != "" {
-		return o.copying(pods[0], from+" to "+to, func() error { return s.copyOut(ctx, pods[0], fromPath, toPath, opt) })
+		return o.copying(found[0], from+" to "+to, func() error { return s.copyOut(ctx, found[0], fromPath, toPath, opt) })
 	}
-	if fromPath == streamPath && len(pods) > 1 {
-		return s.copyStream(ctx, pods, toPath)
+	if fromPath == streamPath && len(found) > 1 {
+		return s.copyStream(ctx, found, toPath)
 	}
-	for _, p := range pods {
+	for _, p := range found {
 		if err := o.copying(p, from+" to "+p.Spec.Name+":"+toPath, func() error { return s.copyIn(ctx, p, fromPath, toPath, opt) }); err != nil {
 			return err
 		}
