@@ -327,6 +327,27 @@ func TestStreamsOfRun(t *testing.T) {
 		}
 		s.noOneOff()
 	})
+	s.behaves("wherever podc was killed, the next command clears away", func(s *stack) {
+		ended := false
+		for d := time.Duration(0); !ended && d < time.Second; d += 15 * time.Millisecond {
+			run := s.begin("run", "--rm", "-T", "alone", "true")
+			select {
+			case <-run.done:
+				ended = true
+			case <-time.After(d):
+				run.cmd.Process.Kill()
+				<-run.done
+			}
+			s.podc("run", "--rm", "-T", "alone", "true")
+			s.noOneOff()
+			if out, err := s.try("system", "check"); err != nil {
+				s.t.Errorf("after %s: %v\n%s", d, err, out)
+			}
+		}
+		if !ended {
+			s.t.Error("it was never quick enough to end")
+		}
+	})
 	s.behaves("one that runs on its own goes with its end too", func(s *stack) {
 		s.podc("run", "-d", "--rm", "alone", "true")
 		s.noOneOff()

@@ -12,7 +12,8 @@ import (
 
 // retire settles the pod and removes one that is left over. It needs the pod's lock.
 func (p *pod) retire(ctx context.Context) error {
-	if err := p.settle(ctx); err != nil || !p.outlived() {
+	cutShort := p.Spec.AutoRemove && p.state.Status == StatusCreated && !p.state.Settled // its start was
+	if err := p.settle(ctx); err != nil || !p.outlived() && !cutShort {
 		return err
 	}
 	attended, err := disk.TryLock(p.e.paths.attended(p.Spec.Name))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -119,7 +120,7 @@ func (b *bench) size(size int) error {
 			return err
 		}
 		if i == b.n {
-			if err := b.whileUp(size); err != nil {
+			if err := errors.Join(b.whileUp(size), b.runTrue(size, bundles[0])); err != nil {
 				return err
 			}
 		}
