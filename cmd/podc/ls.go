@@ -66,7 +66,8 @@ func pretty(format string) string {
 	return format
 }
 
-// projectRows sums up the projects that pods belong to, by name. Unless all is set, one of which nothing runs is left out.
+// projectRows sums up the projects that pods belong to, by name. Unless all is set, only what runs
+// counts, as in docker.
 func projectRows(pods []engine.Pod, all bool) []projectRow {
 	byName := map[string][]engine.Pod{}
 	for _, p := range pods {
@@ -77,7 +78,10 @@ func projectRows(pods []engine.Pod, all bool) []projectRow {
 	rows := []projectRow{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		members := byName[name]
-		if all || slices.ContainsFunc(members, isUp) {
+		if !all {
+			members = slices.DeleteFunc(members, func(p engine.Pod) bool { return !isUp(p) })
+		}
+		if len(members) > 0 {
 			rows = append(rows, projectRow{name, combinedStatus(members), configFiles(members)})
 		}
 	}

@@ -23,7 +23,7 @@ func TestProjectsAreSummedUp(t *testing.T) {
 	oneOff := inProject(testPod("y", "1", func(p *engine.Pod) { p.Spec.Labels[project.LabelOneoff] = "True" }), "once", "")
 	pods = append(pods, stopped, oneOff)
 	shop := projectRow{"shop", "created(1), exited(2), restarting(1), running(2)", "/a.yaml,/b.yaml"}
-	if got := projectRows(pods, false); !reflect.DeepEqual(got, []projectRow{shop}) {
+	if got := projectRows(pods, false); !reflect.DeepEqual(got, []projectRow{{"shop", "restarting(1), running(2)", shop.ConfigFiles}}) {
 		t.Errorf("running: %v", got)
 	}
 	if got := projectRows(pods, true); !reflect.DeepEqual(got, []projectRow{{"gone", "exited(1)", "N/A"}, shop}) {

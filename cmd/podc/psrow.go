@@ -106,7 +106,13 @@ func quotedCommand(p engine.Pod, full bool) string {
 	if args == nil {
 		args = slices.Concat(p.Spec.Container.Entrypoint, p.Spec.Container.Command)
 	}
-	s := strings.Join(args, " ")
+	words := slices.Clone(args)
+	for i, arg := range words {
+		if i > 0 && strings.Contains(arg, " ") { // as docker has it
+			words[i] = "'" + arg + "'"
+		}
+	}
+	s := strings.Join(words, " ")
 	if !full {
 		s = clip(s, 20)
 	}
