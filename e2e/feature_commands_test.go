@@ -329,7 +329,7 @@ networks: {other: {}}
 	if rows, volumes := s.ps(), s.volumes(); len(rows) > 0 || len(volumes) > 1 {
 		t.Errorf("left are %v, %v", rows, volumes)
 	}
-	if out := s.podc("network", "ls", "-q"); out != "" {
+	if out := s.podc("network", "ls", "-q", "-f", "type=custom"); out != "" {
 		t.Errorf("left are networks %s", out)
 	}
 	s.podc(p("down", "-v")...)

@@ -43,7 +43,7 @@ services:
     healthcheck: {test: 'true', interval: 1s, start_interval: 50ms, start_period: 10s}
     restart: on-failure:5
     mem_limit: 64m
-  b: {image: localhost/podc-busybox, command: sh -c 'exit 3', networks: [one]}
+  b: {image: localhost/podc-busybox, command: sh -c 'echo bye; exit 3', networks: [one]}
   c: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, network_mode: 'service:a'}
 networks: {one: {}, two: {}}
 volumes: {data: {}}
@@ -166,6 +166,9 @@ volumes: {data: {}}
 		if got := s.podc("container", "logs", "--until", "1h", "p-a-1"); got != "" {
 			s.t.Errorf("an hour ago it was %q", got)
 		}
+		if got := s.podc("container", "logs", "-f", "p-b-1"); got != "bye\n" { // and ends, since b has
+			s.t.Errorf("followed to its end it is %q", got)
+		}
 		contains(s.t, s.fails(1, "container", "logs", "--details", "x", "p-a-1"), "--details")
 	})
 	s.behaves("says where ports are published", func(s *stack) {
@@ -267,6 +270,14 @@ volumes: {data: {}}
 		out := s.fails(1, "container", "stop", "p-c-1", "nobody")
 		contains(s.t, out, "p-c-1\n", "no such container: nobody")
 		contains(s.t, s.fails(1, "container", "rename", "p-c-1", "x"), "rename", "name")
+	})
+	s.behaves("refuses --dry-run where there is no plan to show", func(s *stack) {
+		for _, args := range [][]string{{"container", "rm", "-f", "p-c-1"}, {"network", "prune", "-f"}, {"volume", "rm", "p_data"}, {"image", "prune", "-a", "-f"}} {
+			contains(s.t, s.fails(1, append([]string{"--dry-run"}, args...)...), "--dry-run", args[0]+" "+args[1])
+		}
+		if got := s.containers("-a"); !strings.Contains(got, "p-c-1") {
+			s.t.Errorf("left are %q", got)
+		}
 	})
 	s.behaves("removes, and forgives what is missing only with force", func(s *stack) {
 		s.podc("container", "start", "p-a-1")

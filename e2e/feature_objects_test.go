@@ -41,6 +41,7 @@ volumes: {made: {external: true, name: by-hand}}
 		contains(s.t, s.podc("network", "inspect", "by-hand"), net+".0/24", net+".5", "p-a-1")
 	})
 	s.behaves("networks are found by id, filtered and shown by templates", func(s *stack) {
+		s.env = []string{"NETCONFPATH=" + filepath.Join(s.dir, "cni")} // those of this machine are no business of this test
 		id := s.podc("network", "inspect", "-f", "{{.Id}}", "by-hand")
 		if short := s.podc("network", "ls", "-q", "-f", "name=^by-"); len(short) != 13 || !strings.HasPrefix(id, short[:12]) {
 			s.t.Errorf("short id %q of %q", short, id)
@@ -54,7 +55,7 @@ volumes: {made: {external: true, name: by-hand}}
 		s.podc("network", "create", "unused")
 		for filter, want := range map[string]string{
 			"driver=bridge": "by-hand p_own unused", "driver=macvlan": "", "dangling=true": "unused", "dangling=false": "by-hand p_own",
-			"type=custom": "by-hand p_own unused", "type=builtin": "", "scope=local": "by-hand p_own unused", "label=by": "by-hand", "label!=by": "p_own unused",
+			"type=custom": "by-hand p_own unused", "scope=local": "by-hand p_own unused", "label=by": "by-hand", "label!=by": "p_own unused",
 		} {
 			if got := lines(s.podc("network", "ls", "--format", "{{.Name}}", "-f", filter)); got != want {
 				s.t.Errorf("%s: %q, want %q", filter, got, want)
@@ -66,6 +67,11 @@ volumes: {made: {external: true, name: by-hand}}
 			s.t.Errorf("%v: %v", err, row)
 		}
 		contains(s.t, s.podc("network", "prune", "-f", "--filter", "label!=by"), "Deleted Networks:\nunused\n")
+		s.write("cni/mine.conflist", `{"cniVersion": "1.0.0", "name": "mine", "plugins": [{"type": "macvlan"}]}`)
+		if got := lines(s.podc("network", "ls", "--format", "{{.Name}} {{.Driver}}", "-f", "type=builtin")); got != "mine macvlan" {
+			s.t.Errorf("made by hand: %q", got)
+		}
+		contains(s.t, s.fails(1, "network", "create", "--ipam-driver", "dhcp", "x"), "--ipam-driver")
 		if got := s.podc("network", "prune", "-f"); got != "" {
 			s.t.Errorf("pruned again: %q", got)
 		}
@@ -117,7 +123,7 @@ volumes: {made: {external: true, name: by-hand}}
 		}
 		s.podc("network", "rm", "by-hand")
 		s.podc("volume", "rm", "by-hand")
-		if out := s.podc("network", "ls", "-q") + s.podc("volume", "ls", "-q"); out != "" {
+		if out := s.podc("network", "ls", "-q", "-f", "type=custom") + s.podc("volume", "ls", "-q"); out != "" {
 			s.t.Errorf("left are %q", out)
 		}
 	})

@@ -66,7 +66,7 @@ func TestPulls(t *testing.T) {
 		if rows := s.ps(); len(rows) > 0 || r.asks.Load() != asks {
 			s.t.Errorf("made %v, asked %d times", rows, r.asks.Load()-asks)
 		}
-		if out := s.podc("network", "ls", "-q"); out != "" {
+		if out := s.podc("network", "ls", "-q", "-f", "type=custom"); out != "" {
 			s.t.Errorf("made networks %s", out)
 		}
 	})
@@ -122,7 +122,7 @@ func TestPulls(t *testing.T) {
 		contains(s.t, s.fails(1, "image", "pull", r.host+"/shop/none:1"), "shop/none:1")
 		s.write("compose.yaml", "services: {web: {image: 127.0.0.1:1/shop/none:1}}")
 		contains(s.t, s.fails(1, "up", "-d"), "127.0.0.1:1")
-		if out := s.podc("network", "ls", "-q"); out != "" {
+		if out := s.podc("network", "ls", "-q", "-f", "type=custom"); out != "" {
 			s.t.Errorf("made networks %s", out)
 		}
 	})

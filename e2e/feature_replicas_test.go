@@ -143,7 +143,7 @@ func TestOrphans(t *testing.T) {
 		if left := s.ps(); len(left) > 0 {
 			s.t.Errorf("left are %v", left)
 		}
-		if out := s.podc("network", "ls", "-q"); out != "" {
+		if out := s.podc("network", "ls", "-q", "-f", "type=custom"); out != "" {
 			s.t.Errorf("left are networks %s", out)
 		}
 	})

@@ -24,7 +24,7 @@ func containerExecCommand(con *console) *cli.Command {
 			text("user", "run as `USER[:GROUP]`", "u"),
 			text("workdir", "run in `DIR`", "w"),
 		}, no.flags()...),
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			if err := no.check(c); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func containerStartCommand(con *console) *cli.Command {
 	}
 	return &cli.Command{
 		Name: "start", Usage: "start containers", ArgsUsage: "CONTAINER...", Flags: no.flags(),
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			if err := no.check(c); err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func stopFlags() []cli.Flag {
 func containerStopCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "stop", Usage: "stop containers", ArgsUsage: "CONTAINER...", Flags: stopFlags(),
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error {
 				return s.engine.StopPodBy(ctx, p.Spec.Name, c.String("signal"), seconds(c, "timeout"))
 			})
@@ -54,7 +54,7 @@ func containerStopCommand(con *console) *cli.Command {
 func containerRestartCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "restart", Usage: "stop containers and start them again", ArgsUsage: "CONTAINER...", Flags: stopFlags(),
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error {
 				if err := s.engine.StopPodBy(ctx, p.Spec.Name, c.String("signal"), seconds(c, "timeout")); err != nil {
 					return err
@@ -69,7 +69,7 @@ func containerKillCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "kill", Usage: "send a signal to running containers", ArgsUsage: "CONTAINER...",
 		Flags: []cli.Flag{textOr("signal", "SIGKILL", "`SIGNAL` to send", "s")},
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error {
 				return s.engine.KillPod(ctx, p.Spec.Name, c.String("signal"))
 			})
@@ -80,7 +80,7 @@ func containerKillCommand(con *console) *cli.Command {
 func containerPauseCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "pause", Usage: "freeze containers", ArgsUsage: "CONTAINER...",
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.PausePod(ctx, p.Spec.Name) })
 		}),
 	}
@@ -89,7 +89,7 @@ func containerPauseCommand(con *console) *cli.Command {
 func containerUnpauseCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "unpause", Usage: "let paused containers go on", ArgsUsage: "CONTAINER...",
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.UnpausePod(ctx, p.Spec.Name) })
 		}),
 	}
@@ -128,7 +128,7 @@ func containerRemoveCommand(con *console) *cli.Command {
 			toggle("force", "kill those that run, and do not mind those that do not exist", "f"),
 			toggle("volumes", "their anonymous volumes too", "v"),
 		}, no.flags()...),
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			if err := no.check(c); err != nil {
 				return err
 			}
@@ -161,7 +161,7 @@ func onlyMissing(con *console, err error) error {
 func containerPruneCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "prune", Usage: "remove all containers that do not run", Flags: pruneFlags("label, label!, until"),
-		Action: with(con, (*session).pruneContainers),
+		Action: changes(con, (*session).pruneContainers),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
@@ -36,6 +37,16 @@ func with(con *console, do func(s *session, c *cli.Context) error) cli.ActionFun
 	}
 }
 
+// changes is with for a command that changes something and has no plan to show: --dry-run is refused.
+func changes(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
+	return with(con, func(s *session, c *cli.Context) error {
+		if s.dryRun {
+			return fmt.Errorf("%w--dry-run is not available for %q: it does at once what its arguments say", silent{errdefs.ErrNotImplemented}, c.Command.HelpName)
+		}
+		return do(s, c)
+	})
+}
+
 // needArgs refuses fewer than n arguments.
 func needArgs(c *cli.Context, n int) error {
 	if c.NArg() < n {
@@ -56,7 +67,7 @@ func imageRemoveCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "rm", Aliases: []string{"remove"}, Usage: "remove images", ArgsUsage: "IMAGE...",
 		Flags: []cli.Flag{toggle("force", "remove what other names still point to", "f"), hidden(toggle("no-prune", ""))},
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			if err := needArgs(c, 1); err != nil {
 				return err
 			}
@@ -87,7 +98,7 @@ func imagePullCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "pull", Usage: "fetch an image from a registry", ArgsUsage: "IMAGE",
 		Flags: []cli.Flag{toggle("quiet", "show no progress", "q")},
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			if err := needArgs(c, 1); err != nil {
 				return err
 			}
@@ -106,7 +117,7 @@ func imagePullCommand(con *console) *cli.Command {
 func imageTagCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "tag", Usage: "give an image one more name", ArgsUsage: "IMAGE NAME[:TAG]",
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: changes(con, func(s *session, c *cli.Context) error {
 			if c.NArg() != 2 {
 				return usage("tag needs two arguments: %s", c.Command.ArgsUsage)
 			}

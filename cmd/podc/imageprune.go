@@ -16,7 +16,7 @@ func imagePruneCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "prune", Usage: "remove images that have no name and no user",
 		Flags:  pruneFlags("label, label!, until, dangling", toggle("all", "images that have names too", "a")),
-		Action: with(con, (*session).pruneImages),
+		Action: changes(con, (*session).pruneImages),
 	}
 }
 

@@ -30,16 +30,16 @@ func networkCommand(con *console) *cli.Command {
 			{
 				Name: "rm", Aliases: []string{"remove"}, Usage: "remove networks", ArgsUsage: "NETWORK...",
 				Flags:  []cli.Flag{toggle("force", "do not mind networks that do not exist", "f")},
-				Action: with(con, (*session).removeNetworks),
+				Action: changes(con, (*session).removeNetworks),
 			},
 			{
 				Name: "prune", Usage: "remove networks that no container uses",
 				Flags:  pruneFlags("label, label!, until"),
-				Action: with(con, (*session).pruneNetworks),
+				Action: changes(con, (*session).pruneNetworks),
 			},
 			{
 				Name: "create", Usage: "create a network", ArgsUsage: "NETWORK",
-				Flags: []cli.Flag{
+				Flags: append([]cli.Flag{
 					text("driver", "bridge, or the type of a CNI plugin (`DRIVER`)", "d"),
 					toggle("internal", "no way out, and no names from outside"),
 					toggleOn("ipv4", "IPv4 addresses"),
@@ -50,9 +50,9 @@ func networkCommand(con *console) *cli.Command {
 					list("aux-address", "`NAME=ADDRESS` of a subnet that is never given out, repeatable"),
 					list("label", "label, `KEY=VALUE`, repeatable"),
 					list("opt", "option of the driver, `KEY=VALUE`, repeatable", "o"),
-					hidden(toggle("attachable", "")),
-				},
-				Action: with(con, (*session).createNetwork),
+					hidden(toggle("attachable", "")), // every network is
+				}, noNetworkFlags.flags()...),
+				Action: changes(con, (*session).createNetwork),
 			},
 			networkConnectCommand(con), networkDisconnectCommand(con),
 		},
@@ -90,7 +90,17 @@ func forEach(c *cli.Context, do func(context.Context, string) error) error {
 	return errors.Join(errs...)
 }
 
+// noNetworkFlags are docker's for swarms and for drivers of addresses.
+var noNetworkFlags = refused{
+	"config-from": "podc has no swarm", "config-only": "podc has no swarm", "ingress": "podc has no swarm", "scope": "every network is local",
+	"ipam-driver": "podc gives out addresses itself; a network made by hand in the folders of CNI may have any IPAM plugin",
+	"ipam-opt":    "podc gives out addresses itself",
+}
+
 func (s *session) createNetwork(c *cli.Context) error {
+	if err := noNetworkFlags.check(c); err != nil {
+		return err
+	}
 	if c.NArg() != 1 {
 		return usage("create needs one argument: NETWORK")
 	}

@@ -23,7 +23,7 @@ func networkConnectCommand(con *console) *cli.Command {
 			text("ip6", "IPv6 `ADDRESS` on the network"),
 			list("link-local-ip", "further `ADDRESS` that is valid on the link only, repeatable"),
 		},
-		Action: with(con, (*session).connectNetwork),
+		Action: changes(con, (*session).connectNetwork),
 	}
 }
 
@@ -31,7 +31,7 @@ func networkDisconnectCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "disconnect", Usage: "take a container from a network", ArgsUsage: "NETWORK CONTAINER",
 		Flags:  []cli.Flag{toggle("force", "do not mind a container that does not exist or is not on the network", "f")},
-		Action: with(con, (*session).disconnectNetwork),
+		Action: changes(con, (*session).disconnectNetwork),
 	}
 }
 

@@ -88,14 +88,21 @@ func (s *session) filteredNetworks(f filters) ([]netstack.Network, error) {
 	dangling, err2 := f.toggle("dangling")
 	err3 := f.among("type", "custom", "builtin")
 	all, err4 := s.engine.Network().AllNetworks()
-	used, err5 := s.usedNetworks()
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	own, err5 := s.engine.Network().Networks()
+	used, err6 := s.usedNetworks()
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return nil, err
+	}
+	kind := func(n netstack.Network) string {
+		if _, ok := own[n.Name]; ok {
+			return "custom"
+		}
+		return "builtin" // made by hand, and as little podc's to remove as docker's own are docker's
 	}
 	return slices.DeleteFunc(sortedValues(all), func(n netstack.Network) bool {
 		id := dockerapi.NetworkID(n)
 		return !named(n.Name) || !f.holds("id", func(v string) bool { return strings.Contains(id, v) }) ||
-			!f.is("driver", firstOf(n.Driver, "bridge")) || !f.is("scope", "local") || !f.is("type", "custom") ||
+			!f.is("driver", firstOf(n.Driver, "bridge")) || !f.is("scope", "local") || !f.is("type", kind(n)) ||
 			!f.labelled(n.Labels) || !dangling(!used[n.Name])
 	}), nil
 }

@@ -27,12 +27,12 @@ func volumeCommand(con *console) *cli.Command {
 			{
 				Name: "rm", Aliases: []string{"remove"}, Usage: "remove volumes and their data", ArgsUsage: "VOLUME...",
 				Flags:  []cli.Flag{toggle("force", "do not mind volumes that do not exist", "f")},
-				Action: with(con, (*session).removeVolumes),
+				Action: changes(con, (*session).removeVolumes),
 			},
 			{
 				Name: "prune", Usage: "remove anonymous volumes that no container uses",
 				Flags:  pruneFlags("label, label!, all", toggle("all", "named volumes too", "a")),
-				Action: with(con, (*session).pruneVolumes),
+				Action: changes(con, (*session).pruneVolumes),
 			},
 			{
 				Name: "create", Usage: "create a volume", ArgsUsage: "[VOLUME]",
@@ -42,7 +42,7 @@ func volumeCommand(con *console) *cli.Command {
 					list("opt", "option of the driver, `KEY=VALUE`, repeatable", "o"),
 					hidden(text("name", "")),
 				},
-				Action: with(con, (*session).createVolume),
+				Action: changes(con, (*session).createVolume),
 			},
 		},
 	}
