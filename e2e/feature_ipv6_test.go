@@ -135,10 +135,7 @@ networks: {dual: {enable_ipv6: true, driver_opts: {com.docker.network.bridge.nam
 	s.wrap = []string{"nsenter", "--net=" + ns}
 	s.load("probe")
 	s.podc("up", "-d")
-	page := func(address string) (err error) {
-		insideNetns(t, ns, func() error { _, err = fetch(address); return nil })
-		return err
-	}
+	page := func(address string) error { _, err := fetchInside(t, ns, address); return err }
 	for _, loss := range [][]string{{"nft", "flush", "ruleset"}, {"ip", "link", "del", "podc-heal0"}, {"nft", "flush", "ruleset"}} {
 		for _, address := range []string{"127.0.0.1:8080", "[::1]:8080"} {
 			eventually(t, 5*time.Second, func() error { return page(address) })

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,6 +179,11 @@ func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, re
 		return err
 	}
 	rt := runtimeConfOf(*r, i)
+	if !ours {
+		if list, err = s.withStatic(list, n, r.Endpoints[i]); err != nil {
+			return err
+		}
+	}
 	if !ours && len(r.Ports) > 0 && (i == reach.by(false) || i == reach.by(true)) {
 		rt.CapabilityArgs["portMappings"] = mappings(r.Ports)
 	}
@@ -197,6 +203,30 @@ func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, re
 	}
 	r.Interfaces, r.Ways = append(r.Interfaces, iface), append(r.Ways, waysOf(full))
 	return nil
+}
+
+// withStatic is the list of a network of podc's own for executed plugins and an endpoint whose static addresses lie outside of
+// what is handed out: host-local gives only what is in its ranges.
+func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint) (*libcni.NetworkConfigList, error) {
+	changed := false
+	subnets := slices.Clone(n.Subnets)
+	for i, sub := range subnets {
+		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
+			if a.IsValid() && sub.CIDR.Contains(a) && a != sub.Gateway && !sub.gives(a) {
+				subnets[i].IPRange, subnets[i].Reserved = netip.PrefixFrom(a, a.BitLen()), nil
+				changed = true
+			}
+		}
+	}
+	if !changed || n.ByHand() {
+		return list, nil
+	}
+	n.Subnets = subnets
+	b, err := json.Marshal(s.conflistOf(n))
+	if err != nil {
+		return nil, err
+	}
+	return libcni.NetworkConfFromBytes(b)
 }
 
 // delEndpoint is the inverse of addEndpoint; it also undoes half of it.

@@ -183,7 +183,7 @@ func TestLANDrivers(t *testing.T) {
 			{CIDR: prefix("2001:db8::/64"), Gateway: mustAddr("2001:db8::1"), IPRange: prefix("2001:db8::100/120")},
 		}})
 		start := time.Now()
-		one := l.attach(Attachment{ID: "one", NetNS: l.pin("one-" + driver), Names: []string{"one"}, Endpoints: []Endpoint{{Network: driver, IPv4: mustAddr("192.0.2.77")}}})
+		one := l.attach(Attachment{ID: "one", NetNS: l.pin("one-" + driver), Names: []string{"one"}, Endpoints: []Endpoint{{Network: driver, IPv4: mustAddr("192.0.2.9")}}})
 		two := l.attach(Attachment{ID: "two", NetNS: l.pin("two-" + driver), Endpoints: []Endpoint{{Network: driver}}})
 		if took := time.Since(start); took > 1500*time.Millisecond {
 			t.Errorf("%s took %v: addresses are probed for duplicates", driver, took)
@@ -191,14 +191,14 @@ func TestLANDrivers(t *testing.T) {
 		for _, a := range []Attachment{one, two} {
 			l.serve(a.NetNS, "tcp", ":80", a.ID)
 		}
-		if addrOf(one, 0) != "192.0.2.77" || !one.Interfaces[0].IPv6.IsValid() {
+		if addrOf(one, 0) != "192.0.2.9" || !one.Interfaces[0].IPv6.IsValid() {
 			t.Errorf("%s: %+v", driver, one.Interfaces)
 		}
-		l.expect(two.NetNS, "tcp", "192.0.2.77:80", "one")
+		l.expect(two.NetNS, "tcp", "192.0.2.9:80", "one")
 		l.expect(two.NetNS, "tcp", addr6Of(one, 0)+":80", "one")
-		l.expect(lan, "tcp", "192.0.2.77:80", "one")
+		l.expect(lan, "tcp", "192.0.2.9:80", "one")
 		l.expect(lan, "tcp", addr6Of(one, 0)+":80", "one")
-		for to, want := range map[string]string{"192.0.2.1:80": "192.0.2.77", "[2001:db8::1]:80": one.Interfaces[0].IPv6.Addr().String()} {
+		for to, want := range map[string]string{"192.0.2.1:80": "192.0.2.9", "[2001:db8::1]:80": one.Interfaces[0].IPv6.Addr().String()} {
 			if _, seen := l.call(one.NetNS, "tcp", to, 5*time.Second); seen != want {
 				t.Errorf("%s: the LAN sees %q, want %s", driver, seen, want)
 			}
