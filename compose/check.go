@@ -81,8 +81,24 @@ func (c *checker) service(name string, s types.ServiceConfig) {
 	key := "services." + name
 	c.length(key, name)
 	c.image(key, s)
-	c.references(key, s)
+	c.container(key, s)
 	c.replicas(key, s)
+	for i, h := range s.PreStart {
+		at := fmt.Sprintf("%s.pre_start[%d]", key, i)
+		c.image(at, types.ServiceConfig{ContainerSpec: h.ContainerSpec})
+		c.container(at, types.ServiceConfig{Name: name, ContainerSpec: h.ContainerSpec})
+	}
+	for i, h := range s.PostStart {
+		c.user(fmt.Sprintf("%s.post_start[%d].user", key, i), h.User)
+	}
+	for i, h := range s.PreStop {
+		c.user(fmt.Sprintf("%s.pre_stop[%d].user", key, i), h.User)
+	}
+}
+
+// container checks what a service and its pre_start hooks have in common.
+func (c *checker) container(key string, s types.ServiceConfig) {
+	c.references(key, s)
 	c.exclusive(key, s)
 	c.targets(key, s)
 	c.ranges(key, s)

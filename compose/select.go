@@ -26,7 +26,7 @@ func (l *load) selected(tp *types.Project) (*types.Project, error) {
 	}
 	l.pick(tp)
 	if !l.opt.AllResources {
-		tp = tp.WithoutUnnecessaryResources()
+		tp = withHooks(tp.WithoutUnnecessaryResources(), tp)
 	}
 	return tp, nil
 }
@@ -59,6 +59,33 @@ func (l *load) pick(tp *types.Project) {
 	}
 	for _, s := range tp.Services {
 		maps.DeleteFunc(s.DependsOn, func(dep string, _ types.ServiceDependency) bool { return !keep[dep] })
+	}
+}
+
+// withHooks puts back what only pre_start hooks use of all: compose-go does not look at them.
+func withHooks(tp, all *types.Project) *types.Project {
+	for _, s := range tp.Services {
+		for _, h := range s.PreStart {
+			for name := range h.Networks {
+				putBack(tp.Networks, all.Networks, name)
+			}
+			for _, v := range h.Volumes {
+				putBack(tp.Volumes, all.Volumes, v.Source)
+			}
+			for _, f := range h.Secrets {
+				putBack(tp.Secrets, all.Secrets, f.Source)
+			}
+			for _, f := range h.Configs {
+				putBack(tp.Configs, all.Configs, f.Source)
+			}
+		}
+	}
+	return tp
+}
+
+func putBack[V any](kept, all map[string]V, name string) {
+	if v, ok := all[name]; ok {
+		kept[name] = v
 	}
 }
 

@@ -46,6 +46,11 @@ services.*.healthcheck.timeout
 
 services.*.network_mode services.*.mac_address services.*.expose services.*.extra_hosts
 services.*.dns services.*.dns_opt services.*.dns_search
+services.*.post_start services.*.post_start.[].command services.*.post_start.[].environment services.*.post_start.[].privileged
+services.*.post_start.[].user services.*.post_start.[].working_dir
+services.*.pre_stop services.*.pre_stop.[].command services.*.pre_stop.[].environment services.*.pre_stop.[].privileged
+services.*.pre_stop.[].user services.*.pre_stop.[].working_dir
+services.*.pre_start services.*.pre_start.[].per_replica
 services.*.networks services.*.networks.*.aliases services.*.networks.*.ipv4_address
 services.*.networks.*.mac_address services.*.networks.*.priority services.*.networks.*.use_service_name_alias
 services.*.networks.*.driver_opts services.*.networks.*.gw_priority services.*.networks.*.interface_name
@@ -117,7 +122,6 @@ const laterKeys = `
 jobs models
 services.*.use_api_socket
 services.*.models services.*.provider services.*.pull_refresh_after
-services.*.post_start services.*.pre_start services.*.pre_stop
 services.*.deploy.rollback_config services.*.deploy.update_config
 networks.*.ipam.options
 configs.*.template_driver
@@ -165,6 +169,7 @@ var keyTree = sync.OnceValue(func() *keyNode {
 		root.set(p, later, why)
 	}
 	root.set(buildKey, later, "")
+	root.likeService()
 	root.inherit()
 	return root
 })
@@ -212,6 +217,29 @@ func (n *keyNode) put(part string, child *keyNode) {
 func (n *keyNode) set(path string, l level, note string) {
 	if k := n.at(path, false); k != nil {
 		k.level, k.note, k.said = l, note, true
+	}
+}
+
+// likeService gives the keys of pre_start hooks, which are containers too, the levels that they have in services.
+func (n *keyNode) likeService() {
+	service := n.at("services.*", false)
+	hook := service.at("pre_start.[]", false)
+	var copyTo func(from, to *keyNode)
+	copyTo = func(from, to *keyNode) {
+		if from == nil || to == nil {
+			return
+		}
+		if from.said && !to.said {
+			to.level, to.note, to.said = from.level, from.note, true
+		}
+		for name, child := range to.named {
+			copyTo(from.named[name], child)
+		}
+		copyTo(from.any, to.any)
+		copyTo(from.item, to.item)
+	}
+	for name, child := range hook.named {
+		copyTo(service.named[name], child)
 	}
 }
 

@@ -94,6 +94,9 @@ type ContainerSpec struct {
 	CgroupParent string            `json:"cgroup_parent,omitempty"` // below the root of every hierarchy
 	Runtime      string            `json:"runtime,omitempty"`       // "crun" (default), "runc", or a path
 
+	PostStart []Hook `json:"post_start,omitempty"`
+	PreStop   []Hook `json:"pre_stop,omitempty"`
+
 	StopSignal string         `json:"stop_signal,omitempty"` // empty: the image's, else SIGTERM
 	StopGrace  *time.Duration `json:"stop_grace,omitempty"`  // nil: 10 s
 	Restart    RestartPolicy  `json:"restart"`
@@ -278,6 +281,8 @@ type Pod struct {
 	Halting bool `json:"halting,omitempty"`
 	// Returns says that the pod is at rest, and that its restart policy brings it back when the machine has started.
 	Returns bool `json:"returns,omitempty"`
+	// HooksDue says that the hooks which follow a start have not succeeded since.
+	HooksDue bool `json:"hooks_due,omitempty"`
 	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
 	FilesLost bool `json:"files_lost,omitempty"`
 

@@ -14,7 +14,7 @@ import (
 )
 
 // StartPod starts a pod: namespaces, network, names, conmon, the container. It returns when the container's process runs.
-// A pod that runs already is left as it is.
+// A pod that runs already is left as it is, but for post_start hooks that have not succeeded.
 func (e *Engine) StartPod(ctx context.Context, name string) error { return e.startPod(ctx, name, nil) }
 
 // startPod calls created, unless it is nil, once the container exists and before its process runs.
@@ -41,9 +41,13 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		if err := p.start(ctx, created); err != nil {
 			return errors.Join(err, p.giveUp(ctx))
 		}
+		p.state.HooksDue = len(p.Spec.Container.PostStart) > 0
 		p.note("start", nil)
 		return nil
 	})
+	if err == nil {
+		err = e.postStart(ctx, name)
+	}
 	return podError("start", name, err)
 }
 
@@ -89,6 +93,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 	}
 	defer active.Unlock()
 	p.state.Settled, p.state.Stopping, p.state.Halting, p.state.Error = false, false, false, ""
+	p.state.HooksDue = false
 	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
 	p.state.Started = time.Time{}    // of the run before; a start that fails has no run to judge
 	if err := p.save(); err != nil { // intent before effect

@@ -46,6 +46,8 @@ type state struct {
 	Resumed time.Time `json:"resumed,omitzero"` // when it last went on after a pause
 	Init    process   `json:"init,omitzero"`    // the container's first process
 	Conmon  process   `json:"conmon,omitzero"`  // its conmon
+	// HooksDue says that post_start has not succeeded in this run.
+	HooksDue bool `json:"hooks_due,omitempty"`
 	// Settled says that nothing of the last run is left: no network, no namespaces, no runtime state.
 	Settled    bool                 `json:"settled,omitempty"`
 	Started    time.Time            `json:"started,omitzero"`
@@ -204,7 +206,7 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon &&
+	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.HooksDue == o.HooksDue && s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon &&
 		s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
 		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
 		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)
@@ -288,6 +290,7 @@ func (p *pod) view() Pod {
 	}
 	if s.Status == StatusRunning {
 		v.Pid, v.Health, v.Failing, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Failing, s.Probes, s.Halting
+		v.HooksDue = s.HooksDue
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 		if p.paused() {
 			v.Status = StatusPaused

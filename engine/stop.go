@@ -19,7 +19,7 @@ const (
 	killDeadline = 30 * time.Second
 )
 
-// StopPod ends a pod: its stop signal, its grace period (or timeout, if given; 0 means SIGKILL at once), then SIGKILL. It
+// StopPod ends a pod: its pre_stop hooks, its stop signal, its grace period (or timeout, if given; 0 means SIGKILL at once), then SIGKILL. It
 // returns when the end is on record and cleared away. A pod that does not run is only kept from restarting.
 func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duration) error {
 	return e.StopPodBy(ctx, name, "", timeout)
@@ -27,6 +27,14 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 
 // StopPodBy is StopPod with another signal than the pod's own, which an empty one stands for.
 func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *time.Duration) error {
+	if err := e.preStop(ctx, name); err != nil {
+		return podError("stop", name, err)
+	}
+	return e.stopPod(ctx, name, signal, timeout)
+}
+
+// stopPod is StopPodBy without hooks.
+func (e *Engine) stopPod(ctx context.Context, name, signal string, timeout *time.Duration) error {
 	ran, err := e.halt(ctx, name, signal, timeout)
 	if err == nil {
 		err = e.update(ctx, name, func(p *pod) error {
@@ -46,6 +54,9 @@ func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *ti
 // HaltPod is StopPod for a pod that is removed next: it returns when the container has ended, and leaves the rest to the
 // removal. Should that not follow, the exit handler does it.
 func (e *Engine) HaltPod(ctx context.Context, name string, timeout *time.Duration) error {
+	if err := e.preStop(ctx, name); err != nil {
+		return podError("stop", name, err)
+	}
 	_, err := e.halt(ctx, name, "", timeout)
 	return podError("stop", name, err)
 }

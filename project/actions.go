@@ -95,12 +95,16 @@ type (
 		Name     string
 		Contents map[string][]byte `json:"-"` // by target; may be secret
 	}
-	StartPod struct{ Name string }
-	StopPod  struct {
+	StartPod struct {
+		Name  string
+		Hooks int // how many run after
+	}
+	StopPod struct {
 		Name    string
 		Timeout *time.Duration // nil: Grace
 		Grace   time.Duration  // what the pod itself asks for
 		Halt    bool           // its removal follows
+		Hooks   int            // how many run before
 	}
 	KillPod    struct{ Name, Signal string }
 	PausePod   struct{ Name string }
@@ -203,7 +207,9 @@ func (CreateVolume) limits() limits  { return limits{deadline: time.Minute} }
 func (RemoveVolume) limits() limits  { return limits{deadline: 10 * time.Minute} } // deletes data of any size
 func (CreatePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }
 func (RestoreFiles) limits() limits  { return limits{deadline: time.Minute} }
-func (StartPod) limits() limits      { return limits{deadline: 10 * time.Minute, heavy: true} } // may fill volumes
+func (a StartPod) limits() limits { // may fill volumes
+	return limits{deadline: 10*time.Minute + hookTime(a.Hooks), heavy: a.Hooks == 0}
+}
 func (KillPod) limits() limits       { return limits{deadline: time.Minute} }
 func (PausePod) limits() limits      { return limits{deadline: time.Minute} }
 func (UnpausePod) limits() limits    { return limits{deadline: time.Minute} }
@@ -211,6 +217,8 @@ func (RemovePod) limits() limits     { return limits{deadline: 10 * time.Minute}
 func (ConnectPod) limits() limits    { return limits{deadline: 2 * time.Minute} }
 func (DisconnectPod) limits() limits { return limits{deadline: 2 * time.Minute} }
 func (a WaitPod) limits() limits     { return limits{deadline: a.Timeout} }
+
+func hookTime(n int) time.Duration { return time.Duration(n) * engine.HookDeadline }
 
 // forever bounds the waits that a person asked to be unbounded, such as a stop without a time limit.
 const forever = 24 * time.Hour
@@ -223,5 +231,5 @@ func (a StopPod) limits() limits {
 	if grace < 0 {
 		return limits{deadline: forever}
 	}
-	return limits{deadline: grace + time.Minute}
+	return limits{deadline: grace + time.Minute + hookTime(a.Hooks)}
 }

@@ -92,7 +92,7 @@ func (p *planner) chooseDependencies(u *unit) {
 func (p *planner) chooseOrphans() {
 	var names []string
 	for _, u := range p.units {
-		if u.model || u.dead || slices.Contains(p.d.Disabled, u.Name) {
+		if u.model || u.dead || p.knows(u.hooksOf) || slices.Contains(p.d.Disabled, u.Name) {
 			continue
 		}
 		for _, s := range u.slots {
@@ -108,6 +108,12 @@ func (p *planner) chooseOrphans() {
 		slices.Sort(names)
 		p.warn("found pods of services that are not in the compose file: %s; --remove-orphans removes them", strings.Join(names, ", "))
 	}
+}
+
+// knows reports whether a service is in the model, switched on or not.
+func (p *planner) knows(service string) bool {
+	u := p.byName[service]
+	return u != nil && u.model || slices.Contains(p.d.Disabled, service)
 }
 
 // orphanOneOff reports whether a one-off is left over: it has ended, or its service is gone.

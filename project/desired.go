@@ -66,6 +66,8 @@ type Service struct {
 	// name instead of the pod's. Its labels are complete but for number, image and hash (see Replica).
 	Pod       engine.PodSpec `json:"pod"`
 	FixedName bool           `json:"fixed_name,omitempty"` // container_name
+	// PreStart are the templates of pods that run to their end before replicas start, one after another. Their names are whole.
+	PreStart []engine.PodSpec `json:"pre_start,omitempty"`
 	// Hash is the fingerprint of everything that a running replica got from the compose file, contents of env files,
 	// configs and secrets included; the image is compared apart.
 	Hash string `json:"hash"`
@@ -97,6 +99,7 @@ const (
 	LabelHash        = "com.docker.compose.config-hash"
 	LabelImage       = "com.docker.compose.image"
 	LabelImageMounts = "com.docker.compose.image-volume-digest"
+	LabelHook        = "com.docker.compose.hook"
 	LabelDependsOn   = "com.docker.compose.depends_on"
 	LabelNetwork     = "com.docker.compose.network"
 	LabelVolume      = "com.docker.compose.volume"

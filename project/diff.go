@@ -56,6 +56,7 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 		p.planReplicas(u)
 		p.planRestarts(u)
 		p.planNetworksOf(u)
+		p.planHooks(u)
 	}
 	p.warnOfPaused()
 	p.checkNames()
@@ -112,11 +113,14 @@ const (
 // unit is one service as planning sees it: its wish, made up from labels where the model has none, and its replicas.
 type unit struct {
 	Service
-	model  bool // the model describes it
-	fresh  bool // its pod is a one-off that is to be made
-	dead   bool // its pods have lost their records: they are good for nothing but removal
-	policy policy
-	slots  []*slot // by number
+	model   bool     // the model describes it
+	hooksOf string   // service whose hooks earlier starts have left: these are the slots
+	hooks   []*slot  // hooks that will run before a replica starts
+	hooked  []string // the steps that end them
+	fresh   bool     // its pod is a one-off that is to be made
+	dead    bool     // its pods have lost their records: they are good for nothing but removal
+	policy  policy
+	slots   []*slot // by number
 }
 
 // slot is one replica: what is there, what will be there, and why each thing is done in between; an empty reason means that
@@ -186,6 +190,7 @@ func newPlanner(d Desired, o Observed, opt Options) *planner {
 		}
 	}
 	p.addOneOffs()
+	p.addHooks()
 	if len(dead) > 0 {
 		p.units = append(p.units, &unit{dead: true, slots: dead})
 	}
@@ -205,7 +210,7 @@ func (p *planner) addOneOffs() {
 	u := &unit{}
 	for i := range p.o.Pods {
 		pod := &p.o.Pods[i]
-		if !oneOff(pod) || pod.Status == engine.StatusDead {
+		if !oneOff(pod) || hookOf(pod) != "" || pod.Status == engine.StatusDead {
 			continue
 		}
 		u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})

@@ -139,6 +139,7 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 			s.discard("down")
 		}
 	}
+	p.dropHooks(opt.Services, "down", true)
 	if len(p.errs) > 0 {
 		return Plan{}, errors.Join(p.errs...)
 	}

@@ -29,7 +29,7 @@ type Images interface {
 func (p *planner) planPulls() {
 	for _, u := range p.units {
 		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways && !p.opt.Pulled {
-			for _, ref := range u.images() {
+			for _, ref := range u.allImages() {
 				p.pull(u, ref, "pull_policy is always")
 			}
 		}
@@ -50,6 +50,15 @@ func (s Service) images() []string {
 		if m.Type == engine.MountImage {
 			refs = append(refs, m.Source)
 		}
+	}
+	return refs
+}
+
+// allImages are images and those of hooks.
+func (s Service) allImages() []string {
+	refs := s.images()
+	for _, h := range s.PreStart {
+		refs = append(refs, Service{Pod: h}.images()...)
 	}
 	return refs
 }

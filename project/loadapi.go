@@ -88,6 +88,12 @@ func (r *LoadReply) Fill() {
 				f.Content = b
 			}
 		}
+		for h := range s.PreStart {
+			for j := range s.PreStart[h].Container.Files {
+				f := &s.PreStart[h].Container.Files[j]
+				f.Content = r.Contents[HookContent(s.Name, h, f.Target)]
+			}
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (r OneOff) of(s Service, alone bool) Service {
 		delete(pod.Labels, LabelDependsOn)
 	}
 	c := &pod.Container
-	c.Restart = engine.RestartPolicy{}
+	c.Restart, c.PostStart, c.PreStop, s.PreStart = engine.RestartPolicy{}, nil, nil, nil
 	c.TTY, c.StdinOpen, c.StdinOnce = r.TTY, r.Stdin, r.StdinOnce
 	if r.Command != nil {
 		c.Command = r.Command
@@ -52,17 +52,17 @@ func (r OneOff) of(s Service, alone bool) Service {
 	c.User, c.WorkingDir = or(r.User, c.User), or(r.WorkingDir, c.WorkingDir)
 	c.CapAdd, c.CapDrop = slices.Concat(c.CapAdd, r.CapAdd), slices.Concat(c.CapDrop, r.CapDrop)
 	if !r.UseAliases {
-		unname(pod)
+		Unname(pod)
 	}
 	return s
 }
 
-// unname takes away what the replicas of a service are known by, fixed addresses included: only one pod can have these.
-func unname(pod *engine.PodSpec) {
+// Unname takes away what the replicas of a service are known by, fixed addresses included: only one pod can have these.
+func Unname(pod *engine.PodSpec) {
 	pod.Network.Endpoints = slices.Clone(pod.Network.Endpoints)
 	for i := range pod.Network.Endpoints {
 		e := &pod.Network.Endpoints[i]
-		e.Aliases, e.MAC, e.IPv4 = nil, "", netip.Addr{}
+		e.Aliases, e.MAC, e.IPv4, e.IPv6, e.LinkLocal = nil, "", netip.Addr{}, netip.Addr{}, nil
 	}
 }
 

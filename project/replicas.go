@@ -130,6 +130,9 @@ func (p *planner) revive(u *unit, s *slot) {
 		s.stop, s.start = stopCutShort, stopCutShort
 		return
 	case running(s.old):
+		if s.old.HooksDue {
+			s.start = hooksDue
+		}
 		return
 	}
 	if p.opt.KeepCompleted && completed(s.old) && p.awaited(u) {

@@ -33,7 +33,8 @@ func (p *planner) wanted(name string, use func(*engine.PodSpec) []string) bool {
 		return true
 	}
 	for _, u := range p.units {
-		if u.model && u.policy != leave && slices.Contains(use(&u.Pod), name) {
+		uses := func(pod engine.PodSpec) bool { return slices.Contains(use(&pod), name) }
+		if u.model && u.policy != leave && (uses(u.Pod) || slices.ContainsFunc(u.PreStart, uses)) {
 			return true
 		}
 	}

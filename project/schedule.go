@@ -25,6 +25,7 @@ func (p *planner) schedule() {
 			p.scheduleCreate(s)
 			p.scheduleJoins(s)
 		}
+		u.hooked = p.scheduleHooks(u)
 		for _, s := range u.slots {
 			p.scheduleStart(u, s)
 		}
@@ -87,7 +88,7 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
 		}
-		p.step(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != ""}, p.dependentStops(u, s))
+		p.step(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != "", len(s.old.Spec.Container.PreStop)}, p.dependentStops(u, s))
 	}
 	if s.remove != "" {
 		after := append(p.sharersOf(s, func(o *slot) string { return removeID(o.old.Spec.Name) }), stopID(s), Words{"kill", "pod", name, ""}.String())
@@ -212,7 +213,7 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 			after = append(after, endID(holder))
 		}
 	}
-	p.step(s.start, StartPod{s.name}, after, past...)
+	p.step(s.start, StartPod{s.name, len(s.will().Container.PostStart)}, append(after, u.hooked...), past...)
 }
 
 // holders are the slots whose pods must be stopped first, since they hold a port or address that s needs.

@@ -18,7 +18,7 @@ import (
 //	network NAME [hash=H] [external]
 //	volume NAME [hash=H] [external] [anonymous] [project=P]
 //	service NAME [image=REF] [hash=H] [replicas=N] [networks=A,B] [volumes=V:/target,:/anonymous] [ports=8080:80,...]
-//	        [needs=SERVICE:CONDITION[:restart][:optional],...] [of=SERVICE] [pid=SERVICE] [from=SERVICE,...] [mounts=IMAGE[:ID],...] [name=FIXED] [pull=POLICY] [health] [facets=K:V,...] [build]
+//	        [needs=SERVICE:CONDITION[:restart][:optional],...] [of=SERVICE] [pid=SERVICE] [from=SERVICE,...] [mounts=IMAGE[:ID],...] [hooks=IMAGE,...] [name=FIXED] [pull=POLICY] [health] [facets=K:V,...] [build]
 //	disabled NAME
 //	pod SERVICE N [status=S] [code=N] [health=H] [image=ID] [name=NAME] and what services have
 //	image REF ID [volumes=/a,/b] [health]
@@ -101,6 +101,11 @@ func (l line) service(name string) Service {
 	s.Pod.Name = l.get("name", "shop-"+name)
 	s.Pod.Labels = map[string]string{LabelProject: "shop", LabelService: name}
 	s.Pod.Container.Image = l.get("image", "app")
+	for i, ref := range l.list("hooks") {
+		h := engine.PodSpec{Name: HookName(s.Pod.Name, "-", i+1), Group: "shop", Labels: s.Pod.Labels}
+		h.Container.Image, h.Container.VolumesFrom = ref, []engine.VolumesFrom{{Pod: LenderPrefix + name}}
+		s.PreStart = append(s.PreStart, h)
+	}
 	s.Pod.MapBorrowed(func(b engine.Borrowed) string { return LenderPrefix + b.Of })
 	return s
 }
@@ -227,6 +232,10 @@ func (l line) pod(service string) engine.Pod {
 		p.Spec.Labels[LabelFacets] = string(b)
 	}
 	p.Spec.AutoRemove = l.has("autoremove")
+	if l.has("hook") {
+		p.Spec.Labels[LabelHook], p.Spec.Labels[LabelOneoff] = "pre_start", "True"
+	}
+	p.HooksDue = l.has("due")
 	if l.has("oneoff") {
 		p.Spec.Labels[LabelOneoff] = "True"
 	}

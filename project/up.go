@@ -118,7 +118,7 @@ func (deps Deps) observe(ctx context.Context, name string, images map[string]eng
 func imageRefs(d Desired) []string {
 	var refs []string
 	for _, s := range d.Services {
-		for _, ref := range s.images() {
+		for _, ref := range s.allImages() {
 			if !slices.Contains(refs, ref) {
 				refs = append(refs, ref)
 			}

@@ -142,6 +142,7 @@ func newVerb(d Desired, o Observed, opt Options) *planner {
 func planStop(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{Timeout: opt.Timeout})
 	p.each(opt.Services, func(_ *unit, s *slot) { s.halt("asked for") })
+	p.eachHook(opt.Services, func(s *slot) { s.halt("asked for") })
 	return p.finish()
 }
 
@@ -183,6 +184,8 @@ func (p *planner) startSlot(s *slot) {
 		s.stop, s.start = stopCutShort, stopCutShort
 	case !running(s.old):
 		s.start = idleReason(s.old)
+	case s.old.HooksDue:
+		s.start = hooksDue
 	}
 }
 
@@ -263,6 +266,7 @@ func planRemove(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 			s.discard("asked for")
 		}
 	})
+	p.dropHooks(opt.Services, "asked for", opt.Stop)
 	plan, err := p.finish()
 	if err == nil && plan.Empty() {
 		plan.Warnings = append(plan.Warnings, "no stopped containers")

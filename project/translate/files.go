@@ -16,18 +16,18 @@ import (
 )
 
 // files translates configs and secrets; the keyed digests of their contents go into digests.
-func (t *translation) files(c *engine.ContainerSpec, s types.ServiceConfig, digests map[string]string) error {
+func (t *translation) files(c *engine.ContainerSpec, owner string, s types.ServiceConfig, digests map[string]string) error {
 	var errs []error
 	for i, ref := range s.Configs {
 		errs = append(errs, t.file(c, fileRef{
-			service: s.Name, at: fmt.Sprintf("services.%s.configs[%d]", s.Name, i), kind: "configs", source: ref.Source,
+			service: owner, at: fmt.Sprintf("services.%s.configs[%d]", owner, i), kind: "configs", source: ref.Source,
 			target: compose.ConfigTarget(ref), store: secrets.Config,
 			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Configs[ref.Source]),
 		}, digests))
 	}
 	for i, ref := range s.Secrets {
 		errs = append(errs, t.file(c, fileRef{
-			service: s.Name, at: fmt.Sprintf("services.%s.secrets[%d]", s.Name, i), kind: "secrets", source: ref.Source,
+			service: owner, at: fmt.Sprintf("services.%s.secrets[%d]", owner, i), kind: "secrets", source: ref.Source,
 			target: compose.SecretTarget(ref), store: secrets.Secret,
 			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Secrets[ref.Source]),
 		}, digests))

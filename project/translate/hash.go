@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -51,18 +52,30 @@ func (t *translation) fingerprint(s *project.Service, digests map[string]string)
 	pod.Labels = userLabels(pod.Labels)
 	s.Hash = digest(struct {
 		Pod      engine.PodSpec
+		PreStart []engine.PodSpec  `json:",omitempty"`
 		Contents map[string]string `json:",omitempty"`
-	}{pod, digests})
+	}{pod, hookPods(s.PreStart), digests})
 	s.Facets = map[string]string{}
 	if !s.FixedName {
 		pod.Name = ""
 	}
-	for key, value := range t.facets(pod, digests) {
+	all := t.facets(pod, digests)
+	all["pre_start"] = hookPods(s.PreStart)
+	for key, value := range all {
 		if reflect.ValueOf(value).IsZero() {
 			continue
 		}
 		s.Facets[key] = t.keyed(encode(value))[:facetLength]
 	}
+}
+
+// hookPods are hooks without what podc says in their labels.
+func hookPods(hooks []engine.PodSpec) []engine.PodSpec {
+	pods := slices.Clone(hooks)
+	for i := range pods {
+		pods[i].Labels = userLabels(pods[i].Labels)
+	}
+	return pods
 }
 
 // facets are the values of a pod by the key of the compose file that they came from.
@@ -74,7 +87,7 @@ func (t *translation) facets(pod engine.PodSpec, digests map[string]string) map[
 		"privileged": c.Privileged, "cap_add": c.CapAdd, "cap_drop": c.CapDrop,
 		"security_opt": []any{c.SecurityOpt, digests["security_opt"]}, "devices": c.Devices, "device_cgroup_rules": c.DeviceRules,
 		"shm_size": c.ShmSize, "oom_score_adj": c.OOMScoreAdj, "cgroup_parent": c.CgroupParent, "cgroup": c.CgroupNS, "umask": c.Umask, "runtime": c.Runtime,
-		"stop_signal": c.StopSignal, "stop_grace_period": c.StopGrace, "restart": c.Restart, "healthcheck": c.Health,
+		"stop_signal": c.StopSignal, "stop_grace_period": c.StopGrace, "restart": c.Restart, "healthcheck": c.Health, "post_start": c.PostStart, "pre_stop": c.PreStop,
 		"logging": c.Log, "hostname": pod.Hostname, "domainname": pod.Domainname, "container_name": pod.Name,
 		"network_mode": strings.TrimSuffix(string(n.Mode)+" "+n.Pod, " "), "ports": n.Ports, "dns": n.DNS,
 		"dns_search": n.DNSSearch, "dns_opt": n.DNSOptions, "extra_hosts": n.ExtraHosts, "links": n.Links,

@@ -128,21 +128,25 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 		return nil, compose.Invalid(key+".container_name", "%d replicas cannot share one name", out.Replicas)
 	}
 	digests := map[string]string{}
-	err := compose.Join(
-		t.pull(out, key, s),
+	err := compose.Join(t.pull(out, key, s), t.pod(out, key, s, digests), t.hooks(&out.Pod.Container, key, s), t.preStart(out, key, s, digests))
+	if err != nil {
+		return nil, err
+	}
+	t.fingerprint(out, digests)
+	return out, nil
+}
+
+// pod translates what a container is, be it that of a replica or of a hook.
+func (t *translation) pod(out *project.Service, key string, s types.ServiceConfig, digests map[string]string) error {
+	return compose.Join(
 		t.network(out, key, s),
 		t.namespaces(&out.Pod, key, s),
 		volumesFrom(&out.Pod.Container, key+".volumes_from", s.VolumesFrom),
 		container(&out.Pod.Container, key, s),
 		t.security(&out.Pod.Container, key, s, digests),
 		t.mounts(&out.Pod.Container, key, s),
-		t.files(&out.Pod.Container, s, digests),
+		t.files(&out.Pod.Container, strings.TrimPrefix(key, "services."), s, digests),
 	)
-	if err != nil {
-		return nil, err
-	}
-	t.fingerprint(out, digests)
-	return out, nil
 }
 
 // dependencies are the edges of the service graph, by name.

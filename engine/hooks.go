@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// Hook is a command that runs inside of a container after its start or before its stop, as docker compose's post_start and
+// pre_stop. It has the container's environment and user where it says nothing else.
+type Hook struct {
+	Command    []string `json:"command"`
+	User       string   `json:"user,omitempty"`
+	Privileged bool     `json:"privileged,omitempty"`
+	WorkingDir string   `json:"working_dir,omitempty"`
+	Env        []string `json:"env,omitempty"` // K=V
+}
+
+// HookDeadline bounds one hook. Docker has no bound; this one is for what hangs.
+const HookDeadline = time.Hour
+
+// postStart runs the hooks that follow a start, unless they have succeeded since. Until then they are due: who starts the pod
+// again, though it runs, runs them again. A run that ends meanwhile needs none.
+func (e *Engine) postStart(ctx context.Context, name string) error {
+	p, err := e.read(name)
+	if err != nil || !p.state.HooksDue || p.state.Status != StatusRunning {
+		return err
+	}
+	run := p.state.Started
+	if err := e.runHooks(ctx, p, "post_start", p.Spec.Container.PostStart); err != nil {
+		return err
+	}
+	return e.update(ctx, name, func(p *pod) error {
+		if p.state.Started.Equal(run) {
+			p.state.HooksDue = false
+		}
+		return nil
+	})
+}
+
+// preStop runs the hooks that go before a stop. As in docker compose, one that fails keeps the pod from being stopped; a pod
+// that does not run, or is paused, needs none.
+func (e *Engine) preStop(ctx context.Context, name string) error {
+	p, err := e.read(name)
+	if isMissing(err) {
+		return nil
+	}
+	if err != nil || len(p.Spec.Container.PreStop) == 0 || p.state.Status != StatusRunning || p.paused() {
+		return err
+	}
+	return e.runHooks(ctx, p, "pre_stop", p.Spec.Container.PreStop)
+}
+
+// runHooks runs one after another; the first that fails is the last. That the container has ended is no failure of theirs.
+func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []Hook) error {
+	for i, h := range hooks {
+		err := e.runHook(ctx, p.Spec.Name, h)
+		if err == nil {
+			continue
+		}
+		if now, lookErr := e.read(p.Spec.Name); lookErr != nil || now.state.Status != StatusRunning || now.ID != p.ID {
+			return nil
+		}
+		return fmt.Errorf("%s hook %d (%s) %w", kind, i+1, strings.Join(h.Command, " "), err)
+	}
+	return nil
+}
+
+// shownOutput is how much of what a failed hook wrote last is shown, in bytes.
+const shownOutput = 2048
+
+func (e *Engine) runHook(ctx context.Context, name string, h Hook) error {
+	mark := "PODC_HOOK=" + newID()
+	argv, file, err := e.ExecCommand(ctx, name, ExecOptions{Args: h.Command, Env: append([]string{mark}, h.Env...), User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged})
+	if err != nil {
+		return fmt.Errorf("cannot be run: %w", err)
+	}
+	defer file.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
+	defer cancel()
+	var out tailWriter
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env, cmd.ExtraFiles = e.helperEnv(), []*os.File{file} // descriptor ExecFd
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second // a child that it leaves behind may hold on to the streams
+	cmd.Cancel = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killDeadline)
+		defer cancel()
+		return errors.Join(e.KillMarked(ctx, name, mark), cmd.Process.Kill())
+	}
+	switch err := cmd.Run(); {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
+		return hookFailure(err, out.b.String())
+	}
+}
+
+func hookFailure(err error, output string) error {
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) {
+		return fmt.Errorf("cannot be run: %w", err)
+	}
+	said := strings.TrimSpace(output)
+	if said != "" {
+		said = ":\n" + said
+	}
+	return fmt.Errorf("exited with code %d%s%w", ended.ExitCode(), said, silentPrecondition{})
+}
+
+// silentPrecondition gives an error its class and no words.
+type silentPrecondition struct{}
+
+func (silentPrecondition) Error() string { return "" }
+func (silentPrecondition) Unwrap() error { return errdefs.ErrFailedPrecondition }
+
+// tailWriter keeps the end of what is written to it.
+type tailWriter struct{ b bytes.Buffer }
+
+func (w *tailWriter) Write(b []byte) (int, error) {
+	w.b.Write(b)
+	if over := w.b.Len() - shownOutput; over > 0 {
+		w.b.Next(over)
+	}
+	return len(b), nil
+}
