@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,4 +174,100 @@ func (s *stack) both(args ...string) (stdout, stderr string) {
 		s.t.Fatalf("podc %s: %v\n%s", strings.Join(args, " "), err, &errs)
 	}
 	return out.String(), errs.String()
+}
+
+// A container that counts is followed while its log is rotated, it is restarted, taken the place of, and joined by others, and
+// while the monitor is killed: of each run every line comes, once.
+func TestFollowedLogsMissNothing(t *testing.T) {
+	t.Parallel()
+	const compose = `
+services:
+  count:
+    image: localhost/podc-busybox
+    command: [sh, -c, "trap 'exit 0' TERM; i=0; while :; do echo $$HOSTNAME $$i; i=$$((i+1)); test $$((i %% 50)) != 0 || sleep 0.02; done"]
+    environment: {N: '%d'}
+    scale: %d
+    logging: {options: {max-size: 32k, max-file: '50'}}
+`
+	s := newStack(t, fmt.Sprintf(compose, 1, 1))
+	s.load("busybox")
+	s.podc("up", "-d")
+	follow := s.begin("logs", "-f", "--no-log-prefix", "count")
+	follow.prints(" 500\n")
+	s.podc("restart", "count")
+	monitors, _ := filepath.Glob(filepath.Join(s.run, "monitors/*/lock"))
+	for _, lock := range monitors {
+		if pid, err := os.ReadFile(lock); err == nil {
+			runShell(t, `kill -9 $1`, "", strings.TrimSpace(string(pid)))
+		}
+	}
+	s.write("compose.yaml", fmt.Sprintf(compose, 2, 1))
+	s.podc("up", "-d") // in its place comes another one
+	s.write("compose.yaml", fmt.Sprintf(compose, 2, 2))
+	s.podc("up", "-d")
+	second := s.ps()["p-count-2"].ID
+	follow.prints(second[:12] + " 500\n")
+	s.podc("stop")
+	follow.ends(0)
+	next, runs := map[string]int{}, 0
+	for line := range strings.Lines(follow.output()) {
+		host, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			t.Fatalf("a line is %q", line)
+		}
+		if n == 0 {
+			runs++
+			next[host] = 0
+		}
+		if n != next[host] {
+			t.Fatalf("%s is at %d and says %q", host, next[host], line)
+		}
+		next[host]++
+	}
+	if runs != 4 || len(next) != 3 {
+		t.Errorf("%d runs of %d containers were seen", runs, len(next))
+	}
+	// Afterwards the kept files have the same.
+	out := s.podc("logs", "--no-log-prefix", "count")
+	if last := fmt.Sprintf("%s %d\n", second[:12], next[second[:12]]-1); !strings.Contains(out, last) {
+		t.Errorf("the last line of %s is not kept", second[:12])
+	}
+}
+
+// Lines of several containers come in the order in which they were written, however many there are, and wherever they begin.
+func TestLogsOfSeveralContainersAreInOrder(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, `
+services:
+  a: {image: localhost/podc-probe, command: [flood, '3000', '60', 2ms]}
+  b: {image: localhost/podc-probe, command: [flood, '3000', '60', 3ms]}
+  c: {image: localhost/podc-probe, command: [flood, '2000', '60', 5ms]}
+`)
+	s.load("probe")
+	s.podc("up", "-d")
+	for _, name := range []string{"a", "b", "c"} {
+		s.ended(name, 0)
+	}
+	for _, args := range [][]string{{}, {"--tail", "700"}, {"-f"}, {"-f", "--tail", "700"}} {
+		out, errs := s.both(append([]string{"logs", "-t", "--no-log-prefix"}, args...)...)
+		for _, text := range []string{out, errs} {
+			previous, lines := "", 0
+			for line := range strings.Lines(text) {
+				stamp, _, _ := strings.Cut(line, " ")
+				if stamp < previous {
+					t.Fatalf("with %q, %s comes after %s", args, stamp, previous)
+				}
+				previous = stamp
+				lines++
+			}
+			want := 4000
+			if slices.Contains(args, "--tail") {
+				want = 3 * 350
+			}
+			if lines != want {
+				t.Errorf("with %q there are %d lines, not %d", args, lines, want)
+			}
+		}
+	}
 }

@@ -20,8 +20,12 @@ import (
 type LogOptions struct {
 	// Follow goes on with what is written later, until the pod has ended and will not restart.
 	Follow bool
-	// Stay, with Follow, goes on over stops and starts, until the pod is removed.
+	// Stay, with Follow, goes on over stops and starts, until the pod is removed or Last says so.
 	Stay bool
+	// Last, which may be nil, is closed to end following once all that there is has been passed on.
+	Last <-chan struct{}
+	// CaughtUp, if not nil, is called by who follows whenever all that there is has been passed on. Its error ends it.
+	CaughtUp func() error
 	// Tail is how many of the last lines are wanted; -1: all. Since and Until leave out some of these.
 	Tail  int
 	Since time.Time // zero: from the beginning
@@ -79,7 +83,7 @@ type logReader struct {
 func (r *logReader) run(ctx context.Context) error {
 	if r.opt.Follow {
 		// The watches come before the first look, so that nothing falls between.
-		changed, stop, err := r.watch()
+		w, stop, err := r.watch()
 		if err != nil {
 			return err
 		}
@@ -87,7 +91,7 @@ func (r *logReader) run(ctx context.Context) error {
 		if err := r.open(); err != nil {
 			return err
 		}
-		return r.follow(ctx, changed)
+		return r.follow(ctx, w)
 	}
 	if err := r.open(); err != nil {
 		return err
@@ -161,7 +165,7 @@ func (r *logReader) pass(l LogLine) error {
 }
 
 // watch subscribes to the folder of the log and to that of the pod's state.
-func (r *logReader) watch() (changed func(context.Context) error, stop func(), err error) {
+func (r *logReader) watch() (w *logWatch, stop func(), err error) {
 	log, err := r.e.watch.add(r.e.paths.bundle(r.name), unix.IN_MODIFY|unix.IN_CREATE)
 	if err != nil {
 		return nil, nil, err
@@ -180,16 +184,7 @@ func (r *logReader) watch() (changed func(context.Context) error, stop func(), e
 		log.close()
 		return nil, nil, err
 	}
-	changed = func(ctx context.Context) error {
-		select {
-		case <-log.events:
-		case <-state.events:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		return nil
-	}
-	return changed, func() {
+	return &logWatch{log: log.events, state: state.events, last: r.opt.Last}, func() {
 		log.close()
 		if state.w != nil {
 			state.close()
@@ -197,24 +192,67 @@ func (r *logReader) watch() (changed func(context.Context) error, stop func(), e
 	}, nil
 }
 
-func (r *logReader) follow(ctx context.Context, changed func(context.Context) error) error {
+// followPace is how far apart the looks at a log are that grows and grows: each costs the same however much there is to read.
+const followPace = 20 * time.Millisecond
+
+// logWatch waits for a log to grow, and for what the pod does.
+type logWatch struct {
+	log, state, last <-chan struct{}
+	looked           time.Time // when the log was read last
+}
+
+// next returns when there may be something to read; asked says that the pod may have ended, last that nothing more is to be
+// waited for.
+func (w *logWatch) next(ctx context.Context) (asked, last bool, err error) {
+	defer func() { w.looked = time.Now() }()
+	var pace <-chan time.Time
+	grown := w.log
+	for {
+		select {
+		case <-grown:
+			wait := followPace - time.Since(w.looked)
+			if wait <= 0 {
+				return false, false, nil
+			}
+			grown, pace = nil, time.After(wait)
+		case <-pace:
+			return false, false, nil
+		case <-w.state:
+			return true, false, nil
+		case <-w.last:
+			return true, true, nil
+		case <-ctx.Done():
+			return false, false, context.Cause(ctx)
+		}
+	}
+}
+
+func (r *logReader) follow(ctx context.Context, w *logWatch) error {
 	if !r.opt.Until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, r.opt.Until, errLogUntil)
 		defer cancel()
 	}
+	// Asked before reading: what a pod wrote before it ended is in the file by the time its end can be seen.
+	ended := r.ended()
 	for {
-		// Asked before reading: what a pod wrote before it ended is in the file by the time its end can be seen.
-		ended := r.ended()
-		if err := r.catchUp(ctx); err != nil {
+		err := r.catchUp(ctx)
+		if err != nil {
 			return err
 		}
 		if ended {
 			return r.lines.flush()
 		}
-		if err := changed(ctx); err != nil {
+		if r.opt.CaughtUp != nil {
+			if err := r.opt.CaughtUp(); err != nil {
+				return err
+			}
+		}
+		asked, last, err := w.next(ctx)
+		if err != nil {
 			return err
 		}
+		ended = last || asked && r.ended()
 	}
 }
 

@@ -81,7 +81,7 @@ func containerLogsCommand(con *console) *cli.Command {
 				return err
 			}
 			printer := newLogPrinter(con, logStyle{timestamps: c.Bool("timestamps"), color: s.color(con.outTTY)})
-			return printLogs(c.Context, s.engine, []engine.Pod{p}, read, printer.line)
+			return printLogs(c.Context, s.engine, []engine.Pod{p}, read, printer.all)
 		}),
 	}
 }

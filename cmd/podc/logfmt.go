@@ -35,11 +35,15 @@ type logPrinter struct {
 	style    logStyle
 	names    map[string]logName // by pod
 	width    int
+	buf      []byte // what is to be written in one stroke
 }
 
 type logName struct {
 	label string
 	color int // index into logColors
+	// prefix is rendered for a width.
+	prefix string
+	width  int
 }
 
 // logColors are the SGR codes that prefixes cycle through: cyan, yellow, green, magenta, blue, then their bold versions.
@@ -69,22 +73,39 @@ func (p *logPrinter) add(labels map[string]string) {
 }
 
 // line writes one line to the stream it came from.
-func (p *logPrinter) line(l logLine) {
+func (p *logPrinter) line(l logLine) { p.all([]logLine{l}) }
+
+// all writes lines, each to the stream it came from, in few strokes.
+func (p *logPrinter) all(lines []logLine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w, clean := p.out, p.style.cleanOut
-	if l.stderr {
-		w, clean = p.err, p.style.cleanErr
+	for i, l := range lines {
+		if i > 0 && l.stderr != lines[i-1].stderr {
+			p.flush(lines[i-1].stderr)
+		}
+		p.buf = append(p.buf, p.prefix(l.pod)...)
+		if p.style.timestamps {
+			p.buf = append(l.time.UTC().AppendFormat(p.buf, stampFormat), ' ')
+		}
+		if clean := p.style.cleanOut; clean && !l.stderr || p.style.cleanErr && l.stderr {
+			p.buf = append(p.buf, displayable(string(l.text), p.style.color)...)
+		} else {
+			p.buf = append(p.buf, l.text...)
+		}
+		p.buf = append(p.buf, '\n')
 	}
-	text := string(l.text)
-	if clean {
-		text = displayable(text, p.style.color)
+	if len(lines) > 0 {
+		p.flush(lines[len(lines)-1].stderr)
 	}
-	stamp := ""
-	if p.style.timestamps {
-		stamp = l.time.UTC().Format(stampFormat) + " "
+}
+
+func (p *logPrinter) flush(stderr bool) {
+	w := p.out
+	if stderr {
+		w = p.err
 	}
-	fmt.Fprintf(w, "%s%s%s\n", p.prefix(l.pod), stamp, text)
+	w.Write(p.buf)
+	p.buf = p.buf[:0]
 }
 
 // status writes what podc itself has to say about a container: "web-1 exited with code 0".
@@ -104,13 +125,22 @@ func (p *logPrinter) label(pod string) string {
 	return printable(pod)
 }
 
+// prefix is what stands before the lines of a pod.
 func (p *logPrinter) prefix(pod string) string {
 	if !p.style.prefix {
 		return ""
 	}
+	n, known := p.names[pod]
+	if known && n.prefix != "" && n.width == p.width {
+		return n.prefix
+	}
 	s := fmt.Sprintf("%-*s | ", p.width, p.label(pod))
-	if n, ok := p.names[pod]; ok && p.style.color {
-		return "\x1b[" + logColors[n.color] + "m" + s + "\x1b[0m"
+	if known && p.style.color {
+		s = "\x1b[" + logColors[n.color] + "m" + s + "\x1b[0m"
+	}
+	if known {
+		n.prefix, n.width = s, p.width
+		p.names[pod] = n
 	}
 	return s
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -104,21 +103,29 @@ func (s *session) logs(ctx context.Context, opt logsOptions) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.engine.Pods(t.Name)
+	opt.style = s.logStyle(s.flags) // by now env files have had their say
+	wanted := func(p engine.Pod) bool {
+		return !isOneOff(p) && (len(opt.services) == 0 || slices.Contains(opt.services, p.Spec.Labels[project.LabelService])) &&
+			(opt.index == 0 || numberOf(p) == opt.index)
+	}
+	pods, err := s.chosen(t, false, wanted)
 	if err != nil {
 		return err
 	}
-	opt.style = s.logStyle(s.flags) // by now env files have had their say
-	pods := slices.DeleteFunc(all, func(p engine.Pod) bool {
-		service := p.Spec.Labels[project.LabelService]
-		return isOneOff(p) || len(opt.services) > 0 && !slices.Contains(opt.services, service) || opt.index > 0 && numberOf(p) != opt.index
-	})
 	if opt.index > 0 && len(pods) == 0 {
 		return noReplica(opt.services[0], opt.index)
 	}
 	printer := newLogPrinter(s.con, opt.style)
 	printer.add(labelsOf(pods))
-	return printLogs(ctx, s.engine, pods, opt.read, printer.line)
+	if !opt.read.Follow {
+		return printLogs(ctx, s.engine, pods, opt.read, printer.all)
+	}
+	f := &logFollower{
+		engine: s.engine, group: t.Name, wanted: wanted, opt: opt.read, printer: printer, idle: func(ctx context.Context) error {
+			return project.Deps{RunDir: s.runRoot}.Idle(ctx, t.Name)
+		},
+	}
+	return f.run(ctx)
 }
 
 // labelsOf names pods as prefixes do: without their project, unless the name is one of their own.
@@ -146,24 +153,38 @@ type logSource interface {
 	Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error
 }
 
-// printLogs reads the logs of all pods at once and passes their lines on in the order in which they were written.
-func printLogs(ctx context.Context, src logSource, pods []engine.Pod, opt engine.LogOptions, out func(logLine)) error {
+// printLogs reads the logs of all pods at once and passes their lines on in the order in which they were written. If it follows,
+// it ends when the pods have ended.
+func printLogs(ctx context.Context, src logSource, pods []engine.Pod, opt engine.LogOptions, out func([]logLine)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	streams := make([]chan logLine, len(pods))
+	streams := make([]chan []logLine, len(pods))
 	ends := make(chan error, len(pods))
 	for i, p := range pods {
-		streams[i] = make(chan logLine, 64)
+		streams[i] = make(chan []logLine, 4)
 		go func() {
 			defer close(streams[i])
 			ends <- readLog(ctx, src, p.Spec.Name, opt, streams[i])
 		}()
 	}
-	if opt.Follow {
-		interleave(streams, out)
-	} else {
-		merge(streams, out)
+	live := make(chan []logLine, 16)
+	left := make(chan struct{}, len(pods))
+	open := merge(streams, out)
+	for _, s := range open {
+		go forward(s, live, left)
 	}
+	window := newReorder(out)
+	for n := len(open); n > 0; {
+		select {
+		case lines := <-live:
+			window.add(lines)
+		case <-window.timer.C:
+			window.flush()
+		case <-left:
+			n--
+		}
+	}
+	window.drain(live)
 	var errs []error
 	for range pods {
 		if err := <-ends; err != nil && !errdefs.IsNotFound(err) { // removed meanwhile
@@ -173,87 +194,139 @@ func printLogs(ctx context.Context, src logSource, pods []engine.Pod, opt engine
 	return errors.Join(errs...)
 }
 
-func readLog(ctx context.Context, src logSource, pod string, opt engine.LogOptions, to chan<- logLine) error {
-	return src.Logs(ctx, pod, opt, func(l engine.LogLine) error {
-		line := logLine{pod: pod, stderr: l.Stream == "stderr", time: l.Time, text: bytes.Clone(l.Text)}
+func forward(from <-chan []logLine, to chan<- []logLine, left chan<- struct{}) {
+	for lines := range from {
+		to <- lines
+	}
+	left <- struct{}{}
+}
+
+// linesAtOnce is how many lines are passed on together, at most.
+const linesAtOnce = 512
+
+// readLog reads the output of one pod. An empty batch stands for the moment when a reader who follows has passed on what there
+// was at first.
+func readLog(ctx context.Context, src logSource, pod string, opt engine.LogOptions, to chan<- []logLine) error {
+	var batch []logLine
+	var text []byte // of the batch
+	send := func(lines []logLine) error {
 		select {
-		case to <- line:
+		case to <- lines:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		lines := batch
+		batch, text = nil, nil
+		return send(lines)
+	}
+	marked := false
+	opt.CaughtUp = func() error {
+		err := flush()
+		if err == nil && !marked {
+			marked, err = true, send(nil)
+		}
+		return err
+	}
+	err := src.Logs(ctx, pod, opt, func(l engine.LogLine) error {
+		begin := len(text)
+		text = append(text, l.Text...)
+		batch = append(batch, logLine{pod: pod, stderr: l.Stream == "stderr", time: l.Time, text: text[begin:len(text):len(text)]})
+		if len(batch) == linesAtOnce {
+			return flush()
+		}
+		return nil
 	})
+	return errors.Join(err, flush())
 }
 
-// merge passes on the lines of streams that end, the oldest first.
-func merge(streams []chan logLine, out func(logLine)) {
-	heads := make([]*logLine, len(streams))
+// merge passes on the lines of streams until each has ended or has passed on what there was at first, the oldest first. It
+// returns those that go on.
+func merge(streams []chan []logLine, out func([]logLine)) (open []chan []logLine) {
+	heads := make([][]logLine, len(streams)) // what was received and not passed on
 	next := func(i int) {
-		heads[i] = nil
-		if l, ok := <-streams[i]; ok {
-			heads[i] = &l
+		if heads[i] = heads[i][min(1, len(heads[i])):]; len(heads[i]) > 0 {
+			return
 		}
+		lines, ok := <-streams[i]
+		if ok && len(lines) == 0 {
+			open = append(open, streams[i])
+		}
+		heads[i] = lines
 	}
 	for i := range streams {
 		next(i)
 	}
+	var batch []logLine
 	for {
 		first := -1
 		for i, h := range heads {
-			if h != nil && (first < 0 || h.time.Before(heads[first].time)) {
+			if len(h) > 0 && (first < 0 || h[0].time.Before(heads[first][0].time)) {
 				first = i
 			}
 		}
-		if first < 0 {
-			return
+		if first >= 0 {
+			batch = append(batch, heads[first][0])
+			next(first)
 		}
-		out(*heads[first])
-		next(first)
+		if len(batch) > 0 && (first < 0 || len(batch) == linesAtOnce) {
+			out(batch)
+			batch = batch[:0]
+		}
+		if first < 0 {
+			return open
+		}
 	}
 }
 
 // reorderWindow is how long a followed line may wait for an older one of another container.
 const reorderWindow = 50 * time.Millisecond
 
-// interleave passes on the lines of streams that go on, sorted within a short window.
-func interleave(streams []chan logLine, out func(logLine)) {
-	lines := make(chan logLine, 64)
-	left := make(chan struct{})
-	for _, s := range streams {
-		go func() {
-			for l := range s {
-				lines <- l
-			}
-			left <- struct{}{}
-		}()
+// reorder sorts the lines of several containers within a short window.
+type reorder struct {
+	out   func([]logLine)
+	lines []logLine
+	timer *time.Timer
+}
+
+func newReorder(out func([]logLine)) *reorder {
+	r := &reorder{out: out, timer: time.NewTimer(0)}
+	r.timer.Stop()
+	return r
+}
+
+// mostReordered bounds the memory of a window, in lines.
+const mostReordered = 16 << 10
+
+func (r *reorder) add(lines []logLine) {
+	if len(r.lines) == 0 && len(lines) > 0 {
+		r.timer.Reset(reorderWindow)
 	}
-	var batch []logLine
-	flush := func() {
-		slices.SortStableFunc(batch, func(a, b logLine) int { return a.time.Compare(b.time) })
-		for _, l := range batch {
-			out(l)
-		}
-		batch = batch[:0]
+	if r.lines = append(r.lines, lines...); len(r.lines) >= mostReordered {
+		r.flush()
 	}
-	window := time.NewTimer(reorderWindow)
-	defer window.Stop()
-	for open := len(streams); open > 0; {
-		select {
-		case l := <-lines:
-			if len(batch) == 0 {
-				window.Reset(reorderWindow)
-			}
-			if batch = append(batch, l); len(batch) == cap(lines)*64 {
-				flush()
-			}
-		case <-window.C:
-			flush()
-		case <-left:
-			open--
-		}
+}
+
+func (r *reorder) flush() {
+	r.timer.Stop()
+	if len(r.lines) == 0 {
+		return
 	}
-	for len(lines) > 0 {
-		batch = append(batch, <-lines)
+	slices.SortStableFunc(r.lines, func(a, b logLine) int { return a.time.Compare(b.time) })
+	r.out(r.lines)
+	clear(r.lines) // they hold on to their text
+	r.lines = r.lines[:0]
+}
+
+// drain passes on what is left, once nobody adds to it.
+func (r *reorder) drain(from <-chan []logLine) {
+	for len(from) > 0 {
+		r.add(<-from)
 	}
-	flush()
+	r.flush()
 }
