@@ -12,16 +12,19 @@ import (
 )
 
 // A drop in somebody else's forward chain beats an accept in podc's. Docker provides a chain where others may add rules: podc
-// puts two accepts per bridge there, tagged with this root, and takes them away with the network. What podc does not want
+// puts two accepts per bridge there, in each family, tagged with this root, and takes them away with the network. What podc does not want
 // forwarded is still dropped in its own table. Everybody else's rules are left alone; Blockers names those that are in the way.
 
-var dockerFilter = &nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4}
+// dockerFilters are the tables that Docker has its chain in, one per family.
+var dockerFilters = []*nftables.Table{{Name: "filter", Family: nftables.TableFamilyIPv4}, {Name: "filter", Family: nftables.TableFamilyIPv6}}
+
+func isV6(t *nftables.Table) bool { return t.Family == nftables.TableFamilyIPv6 }
 
 const dockerUser = "DOCKER-USER"
 
 // syncDocker makes podc's rules in Docker's chain, if there is one, be those of the networks that exist. The net lock is held.
 func (s *Stack) syncDocker(c *nftables.Conn) error {
-	if !hasChain(c, dockerFilter, dockerUser) {
+	if !slices.ContainsFunc(dockerFilters, func(t *nftables.Table) bool { return hasChain(c, t, dockerUser) }) {
 		return nil
 	}
 	all, err := s.Networks()
@@ -32,17 +35,26 @@ func (s *Stack) syncDocker(c *nftables.Conn) error {
 }
 
 func (s *Stack) syncDockerFor(c *nftables.Conn, networks map[string]Network) error {
-	if !hasChain(c, dockerFilter, dockerUser) {
+	for _, filter := range dockerFilters {
+		if err := s.syncDockerTable(c, filter, networks); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stack) syncDockerTable(c *nftables.Conn, filter *nftables.Table, networks map[string]Network) error {
+	if !hasChain(c, filter, dockerUser) {
 		return nil
 	}
-	chain := &nftables.Chain{Table: dockerFilter, Name: dockerUser}
-	rules, err := c.GetRules(dockerFilter, chain)
+	chain := &nftables.Chain{Table: filter, Name: dockerUser}
+	rules, err := c.GetRules(filter, chain)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", dockerUser, err)
 	}
 	missing := map[string]bool{} // tags, which say everything about a rule
 	for _, n := range networks {
-		if n.isBridge() {
+		if n.isBridge() && n.has(isV6(filter)) {
 			missing[s.dockerTag("in", n.Bridge)] = true
 			missing[s.dockerTag("out", n.Bridge)] = true
 		}
@@ -57,7 +69,7 @@ func (s *Stack) syncDockerFor(c *nftables.Conn, networks map[string]Network) err
 			delete(missing, tag)
 			continue
 		}
-		r.Table, r.Chain = dockerFilter, chain
+		r.Table, r.Chain = filter, chain
 		if err := c.DelRule(r); err != nil {
 			return err
 		}
@@ -87,7 +99,7 @@ func (s *Stack) dockerRule(chain *nftables.Chain, tag string) *nftables.Rule {
 	if f[1] == "out" {
 		key = expr.MetaKeyOIFNAME
 	}
-	return &nftables.Rule{Table: dockerFilter, Chain: chain, UserData: userdata.AppendString(nil, userdata.TypeComment, tag), Exprs: []expr.Any{
+	return &nftables.Rule{Table: chain.Table, Chain: chain, UserData: userdata.AppendString(nil, userdata.TypeComment, tag), Exprs: []expr.Any{
 		&expr.Meta{Key: key, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: append([]byte(f[2]), 0)},
 		&expr.Counter{},
@@ -121,17 +133,20 @@ func (s *Stack) Blockers(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
+// forwarding are the families whose packets podc forwards.
+var forwarding = []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet}
+
 // blocks says why a chain stops forwarded packets of podc, or "".
 func (s *Stack) blocks(c *nftables.Conn, ch *nftables.Chain) string {
-	family := ch.Table.Family == nftables.TableFamilyIPv4 || ch.Table.Family == nftables.TableFamilyINet
-	if !family || ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
+	if !slices.Contains(forwarding, ch.Table.Family) || ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 		return ""
 	}
 	rules, err := c.GetRules(ch.Table, ch)
 	if err != nil || strings.HasPrefix(ch.Table.Name, "podc-") {
 		return ""
 	}
-	if ch.Table.Name == dockerFilter.Name && ch.Table.Family == dockerFilter.Family && jumpsTo(rules, dockerUser) {
+	ours := func(t *nftables.Table) bool { return t.Name == ch.Table.Name && t.Family == ch.Table.Family }
+	if slices.ContainsFunc(dockerFilters, ours) && jumpsTo(rules, dockerUser) {
 		return ""
 	}
 	if ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop {
@@ -169,8 +184,11 @@ func dropsAll(r *nftables.Rule) bool {
 }
 
 func familyName(f nftables.TableFamily) string {
-	if f == nftables.TableFamilyINet {
+	switch f {
+	case nftables.TableFamilyINet:
 		return "inet"
+	case nftables.TableFamilyIPv6:
+		return "ip6"
 	}
 	return "ip"
 }

@@ -21,21 +21,25 @@ func TestBesideDocker(t *testing.T) {
 	}
 	docker := func() {
 		for _, rule := range []string{"-P FORWARD DROP", "-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-A FORWARD -j DOCKER-USER"} {
-			run(t, append([]string{"iptables-nft"}, strings.Fields(rule)...)...)
+			for _, tool := range []string{"iptables-nft", "ip6tables-nft"} {
+				run(t, append([]string{tool}, strings.Fields(rule)...)...)
+			}
 		}
 	}
 	l := newLab(t, "0a1b2c3d")
 	lan := l.uplink()
 	docker()
-	before := run(t, "iptables-nft", "-S")
-	n := l.network(Network{Name: "net"})
+	before := run(t, "iptables-nft", "-S") + run(t, "ip6tables-nft", "-S")
+	n := l.network(Network{Name: "net", IPv6: true})
 	l.network(Network{Name: "other"})
 	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	l.serve(web.NetNS, "tcp", ":80", "web")
 	l.serve(web.NetNS, "tcp", ":81", "web")
 	l.serve(lan, "tcp", ":80", "lan")
 	l.expect(lan, "tcp", "192.0.2.2:8080", "web")
+	l.expect(lan, "tcp", "[2001:db8::2]:8080", "web")
 	l.expect(web.NetNS, "tcp", "192.0.2.1:80", "lan")
+	l.expect(web.NetNS, "tcp", "[2001:db8::1]:80", "lan")
 	l.expect(lan, "tcp", addrOf(web, 0)+":81", "")
 	if b, err := l.Blockers(t.Context()); err != nil || len(b) != 0 {
 		t.Errorf("blockers: %v %v", b, err)
@@ -48,13 +52,15 @@ func TestBesideDocker(t *testing.T) {
 		}
 	}
 	// Docker starts again and makes its chains anew: the next Attach puts the rules back.
-	run(t, "iptables-nft", "-F")
-	run(t, "iptables-nft", "-X", "DOCKER-USER")
+	for _, tool := range []string{"iptables-nft", "ip6tables-nft"} {
+		run(t, tool, "-F")
+		run(t, tool, "-X", "DOCKER-USER")
+	}
 	docker()
 	l.attach(Attachment{ID: "next", Endpoints: []Endpoint{{Network: "net"}}})
 	l.expect(lan, "tcp", "192.0.2.2:8080", "web")
 	l.clean()
-	if after := run(t, "iptables-nft", "-S"); after != before {
+	if after := run(t, "iptables-nft", "-S") + run(t, "ip6tables-nft", "-S"); after != before {
 		t.Errorf("Docker's rules after the last network:\n%s\nbefore:\n%s", after, before)
 	}
 }
