@@ -98,6 +98,17 @@ networks:
 		contains(s.t, s.fails(1, "network", "connect", "--ip", subnet24(4)+".5", "extra", "p-db-1"), "in use by")
 		s.podc("network", "disconnect", "extra", "p-shell-1")
 	})
+	s.behaves("a network may have IPv6 only, and must be possible", func(s *stack) {
+		s.podc("network", "create", "--ipv6", "--ipv4=false", "six")
+		defer s.podc("network", "rm", "six")
+		s.podc("network", "connect", "six", "p-shell-1")
+		if got := s.interfaces("shell")["eth1"]; len(got) != 1 || !strings.HasPrefix(got[0], "fd") {
+			s.t.Errorf("addresses %v", got)
+		}
+		s.podc("network", "disconnect", "six", "p-shell-1")
+		contains(s.t, s.fails(1, "network", "create", "--subnet", "fd5e:9::/64", "other"), "IPv6 to be enabled")
+		contains(s.t, s.fails(1, "network", "create", "-d", "nosuch", "other"), "not installed")
+	})
 	s.behaves("a network of the model that it has lost is joined by up", func(s *stack) {
 		s.podc("network", "disconnect", "p_front", "p-web-1")
 		if _, err := fetch(page); err == nil {
