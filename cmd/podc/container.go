@@ -70,17 +70,18 @@ func (s *session) eachContainer(c *cli.Context, do func(context.Context, engine.
 	return errors.Join(errs...)
 }
 
-// refused are flags of docker that podc does not have, and why.
+// refused are flags of docker that podc does not have, and why: "name", "name,n" or, if they take a value, "name=".
 type refused map[string]string
 
 // flags makes them known, so that they are refused by name.
 func (r refused) flags() []cli.Flag {
 	var flags []cli.Flag
 	for _, name := range slices.Sorted(maps.Keys(r)) {
-		name, short, _ := strings.Cut(name, ",")
-		f := text(name, "")
-		if short != "" {
-			f = text(name, "", short)
+		name, takes := strings.CutSuffix(name, "=")
+		name, letter, _ := strings.Cut(name, ",")
+		var f cli.Flag = toggle(name, "", nonEmpty(letter)...)
+		if takes {
+			f = text(name, "", nonEmpty(letter)...)
 		}
 		flags = append(flags, hidden(f))
 	}
@@ -90,7 +91,8 @@ func (r refused) flags() []cli.Flag {
 // check refuses those that are given.
 func (r refused) check(c *cli.Context) error {
 	for _, key := range slices.Sorted(maps.Keys(r)) {
-		if name, _, _ := strings.Cut(key, ","); c.IsSet(name) {
+		name, _ := strings.CutSuffix(key, "=")
+		if name, _, _ = strings.Cut(name, ","); c.IsSet(name) {
 			return fmt.Errorf("%w--%s is not available: %s", silent{errdefs.ErrNotImplemented}, name, r[key])
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func containerExecCommand(con *console) *cli.Command {
-	no := refused{"detach-keys": "an exec is left by ending it"}
+	no := refused{"detach-keys=": "an exec is left by ending it"}
 	return &cli.Command{
 		Name: "exec", Usage: "run a command in a running container", ArgsUsage: "CONTAINER COMMAND [ARG...]",
 		Flags: append([]cli.Flag{

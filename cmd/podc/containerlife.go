@@ -18,8 +18,8 @@ func containerStartCommand(con *console) *cli.Command {
 	no := refused{
 		"attach,a":      "follow it by \"podc container logs -f\", or join it by \"podc container attach\"",
 		"interactive,i": "join it by \"podc container attach\"",
-		"detach-keys":   "they are those of \"podc container attach\"",
-		"checkpoint":    "podc makes no checkpoints", "checkpoint-dir": "podc makes no checkpoints",
+		"detach-keys=":  "they are those of \"podc container attach\"",
+		"checkpoint=":   "podc makes no checkpoints", "checkpoint-dir=": "podc makes no checkpoints",
 	}
 	return &cli.Command{
 		Name: "start", Usage: "start containers", ArgsUsage: "CONTAINER...", Flags: no.flags(),

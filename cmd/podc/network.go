@@ -92,9 +92,9 @@ func forEach(c *cli.Context, do func(context.Context, string) error) error {
 
 // noNetworkFlags are docker's for swarms and for drivers of addresses.
 var noNetworkFlags = refused{
-	"config-from": "podc has no swarm", "config-only": "podc has no swarm", "ingress": "podc has no swarm", "scope": "every network is local",
-	"ipam-driver": "podc gives out addresses itself; a network made by hand in the folders of CNI may have any IPAM plugin",
-	"ipam-opt":    "podc gives out addresses itself",
+	"config-from=": "podc has no swarm", "config-only": "podc has no swarm", "ingress": "podc has no swarm", "scope=": "every network is local",
+	"ipam-driver=": "podc gives out addresses itself; a network made by hand in the folders of CNI may have any IPAM plugin",
+	"ipam-opt=":    "podc gives out addresses itself",
 }
 
 func (s *session) createNetwork(c *cli.Context) error {
