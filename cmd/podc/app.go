@@ -89,6 +89,7 @@ var commands = []struct {
 	{"boot", bootCommand},
 	{"doctor", doctorCommand},
 	{"completion", completionCommand},
+	{"generate", generateCommand},
 }
 
 // commandsFor builds the commands that args can be about: those whose names occur in it. Building all of them, as help needs,
