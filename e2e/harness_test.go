@@ -132,7 +132,8 @@ func (s *stack) cmd(ctx context.Context, args ...string) *exec.Cmd {
 	args = append(append(slices.Clone(s.wrap), filepath.Join(*binDir, "podc")), args...)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "PODC_ROOT="+s.root, "PODC_RUNROOT="+s.run, "COMPOSE_PROJECT_NAME="+s.name)
+	cmd.Env = append(os.Environ(), "PODC_ROOT="+s.root, "PODC_RUNROOT="+s.run, "COMPOSE_PROJECT_NAME="+s.name,
+		"NETCONFPATH="+filepath.Join(s.root, "no-networks")) // not those of other engines
 	cmd.Env = append(cmd.Env, s.env...)
 	return cmd
 }
