@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -213,6 +214,17 @@ volumes: {data: {}}
 		s.podc("container", "cp", "-a", "-L", "link", aID[:9]+":/data/copied")
 		s.says("a", "cat /data/copied; test ! -L /data/copied", "1")
 		contains(s.t, s.fails(1, "container", "cp", "nobody:/x", "."), "no such container: nobody")
+	})
+	s.behaves("makes archives and images", func(s *stack) {
+		s.podc("container", "export", "-o", "root.tar", "p-a-1")
+		if out, err := exec.Command("tar", "-tf", filepath.Join(s.dir, "root.tar")).Output(); err != nil || !strings.Contains(string(out), "bin/busybox") {
+			s.t.Errorf("%v: %.200s", err, out)
+		}
+		id := s.podc("container", "commit", "-p=false", "-a", "somebody", "-m", "as it is", "-c", "ENV MADE=1", "p-a-1", "localhost/made:1")
+		if got := s.podc("image", "inspect", "-f", "{{.Id}} {{.Author}} {{.Comment}} {{index .Config.Env 0}}", "localhost/made:1"); !strings.HasPrefix(got, strings.TrimSpace(id)+" somebody as it is ") || !strings.Contains(s.podc("image", "inspect", "localhost/made:1"), "MADE=1") {
+			s.t.Errorf("%s made %q", id, got)
+		}
+		s.podc("image", "rm", "localhost/made:1")
 	})
 	s.behaves("joins a container, and ends with it", func(s *stack) {
 		joined := s.cmd(s.t.Context(), "container", "attach", "--no-stdin", "--sig-proxy=false", "--detach-keys", "ctrl-x", "p-a-1")

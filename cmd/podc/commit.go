@@ -29,13 +29,7 @@ type commitOptions struct {
 func commitCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "commit", Usage: "make an image of a service's container", ArgsUsage: "SERVICE [REPOSITORY[:TAG]]",
-		Flags: []cli.Flag{
-			text("author", "`AUTHOR` of the image", "a"),
-			list("change", "Dockerfile `INSTRUCTION` to apply: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR, ...; repeatable", "c"),
-			number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
-			text("message", "commit `MESSAGE`", "m"),
-			toggleOn("pause", "pause the container meanwhile", "p"),
-		},
+		Flags: append(commitFlags(), number("index", 0, "`NUMBER` of the replica (default: the lowest)")),
 		Action: with(con, func(s *session, c *cli.Context) error {
 			if c.NArg() < 1 || c.NArg() > 2 {
 				return usage("commit needs a service and takes a name: %s", c.Command.ArgsUsage)
@@ -44,7 +38,7 @@ func commitCommand(con *console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			opt := commitOptions{c.Args().Get(1), c.String("author"), c.String("message"), c.StringSlice("change"), c.Bool("pause")}
+			opt := commitOptionsOf(c)
 			o := s.operate("commit")
 			defer o.close()
 			e := event{s.dryRun, engine.ImageEvent{ID: "Container " + pods[0].Spec.Name, Status: working, Text: "Committing"}}
@@ -60,6 +54,21 @@ func commitCommand(con *console) *cli.Command {
 			return nil
 		}),
 	}
+}
+
+// commitFlags are those of every commit.
+func commitFlags() []cli.Flag {
+	return []cli.Flag{
+		text("author", "`AUTHOR` of the image", "a"),
+		list("change", "Dockerfile `INSTRUCTION` to apply: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR, ...; repeatable", "c"),
+		text("message", "commit `MESSAGE`", "m"),
+		toggleOn("pause", "pause the container meanwhile", "p"),
+	}
+}
+
+// commitOptionsOf reads them; the second argument names the image.
+func commitOptionsOf(c *cli.Context) commitOptions {
+	return commitOptions{c.Args().Get(1), c.String("author"), c.String("message"), c.StringSlice("change"), c.Bool("pause")}
 }
 
 // commit makes an image of a container and returns its id, "sha256:...".

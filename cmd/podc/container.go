@@ -23,7 +23,7 @@ func containerCommand(con *console) *cli.Command {
 			containerListCommand(con), containerInspectCommand(con), containerStartCommand(con), containerStopCommand(con),
 			containerRestartCommand(con), containerKillCommand(con), containerPauseCommand(con), containerUnpauseCommand(con),
 			containerWaitCommand(con), containerRemoveCommand(con), containerPruneCommand(con), containerExecCommand(con),
-			containerLogsCommand(con), containerPortCommand(con), containerTopCommand(con), containerCopyCommand(con), containerAttachCommand(con), containerStatsCommand(con),
+			containerLogsCommand(con), containerPortCommand(con), containerTopCommand(con), containerCopyCommand(con), containerExportCommand(con), containerCommitCommand(con), containerAttachCommand(con), containerStatsCommand(con),
 		},
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
@@ -46,6 +48,43 @@ func containerAttachCommand(con *console) *cli.Command {
 				return err
 			}
 			return s.attachTo(c.Context, p, opt)
+		}),
+	}
+}
+
+func containerExportCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "export", Usage: "write the root filesystem of a container as a tar archive", ArgsUsage: "CONTAINER",
+		Flags: []cli.Flag{text("output", "write to `FILE`, not to standard output", "o")},
+		Action: with(con, func(s *session, c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usage("export needs one argument: CONTAINER")
+			}
+			p, err := s.container(c.Args().First())
+			if err != nil {
+				return err
+			}
+			return s.exportTo(c.Context, p, c.String("output"))
+		}),
+	}
+}
+
+func containerCommitCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name: "commit", Usage: "make an image of a container, and print its id", ArgsUsage: "CONTAINER [REPOSITORY[:TAG]]", Flags: commitFlags(),
+		Action: changes(con, func(s *session, c *cli.Context) error {
+			if c.NArg() < 1 || c.NArg() > 2 {
+				return usage("commit needs a container and takes a name: %s", c.Command.ArgsUsage)
+			}
+			p, err := s.container(c.Args().First())
+			if err != nil {
+				return err
+			}
+			id, err := s.commit(c.Context, p, commitOptionsOf(c))
+			if err == nil {
+				fmt.Fprintln(con.out, id)
+			}
+			return err
 		}),
 	}
 }
