@@ -155,7 +155,11 @@ func address(a netip.Prefix) *netlink.Addr {
 }
 
 func hasAddrs(l netlink.Link, want []netip.Prefix) bool {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
+	family := netlink.FAMILY_V4
+	if slices.ContainsFunc(want, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		family = netlink.FAMILY_ALL
+	}
+	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, family) })
 	for _, w := range want {
 		if err != nil || !slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IPNet.String() == w.String() }) {
 			return false

@@ -1,9 +1,11 @@
 package netstack
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -94,6 +96,9 @@ func setRoute(h *netlink.Handle, r record, v6 bool) error {
 		return err
 	}
 	want := &netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IP(r.Ways[best].of(v6).AsSlice())}
+	if err := h.RouteAdd(want); !errors.Is(err, os.ErrExist) {
+		return defaultRouteError(want, err)
+	}
 	family := netlink.FAMILY_V4
 	if v6 {
 		family = netlink.FAMILY_V6
@@ -110,15 +115,19 @@ func setRoute(h *netlink.Handle, r record, v6 bool) error {
 			stands = true
 		default: // that of a plugin, or of an endpoint that came first before
 			if err := h.RouteDel(&old); err != nil && !isGone(err) {
-				return fmt.Errorf("default route by %s: %w", old.Gw, err)
+				return defaultRouteError(&old, err)
 			}
 		}
 	}
 	if stands {
 		return nil
 	}
-	if err := h.RouteAdd(want); err != nil {
-		return fmt.Errorf("default route by %s: %w", want.Gw, err)
+	return defaultRouteError(want, h.RouteAdd(want))
+}
+
+func defaultRouteError(r *netlink.Route, err error) error {
+	if err != nil {
+		return fmt.Errorf("default route by %s: %w", r.Gw, err)
 	}
 	return nil
 }
