@@ -277,3 +277,16 @@ func TestNetworkOptions(t *testing.T) {
 func addr6Of(a Attachment, i int) string { return "[" + a.Interfaces[i].IPv6.Addr().String() + "]" }
 
 func prefix6(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func FuzzSysctls(f *testing.F) {
+	f.Add("net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.accept_ra=2")
+	f.Add("net.ipv4.conf.IFNAME/../all.x=1")
+	f.Fuzz(func(t *testing.T, list string) {
+		settings, err := parseSysctls(list, "eth0")
+		for _, s := range settings {
+			if err != nil || !strings.Contains(s.key, "/eth0/") || strings.Contains(s.key, "..") || strings.Count(s.key, "/") != 3 {
+				t.Errorf("%q: %+v %v", list, settings, err)
+			}
+		}
+	})
+}
