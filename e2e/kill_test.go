@@ -68,12 +68,18 @@ func TestKilledAtAnyMomentTheNextCommandHeals(t *testing.T) {
 // project must converge.
 func (s *stack) sweep(kill func(*exec.Cmd), prepare func(), args ...string) (kills int) {
 	s.t.Helper()
+	return s.sweepBy(*killStep, kill, prepare, args...)
+}
+
+// sweepBy is sweep with another distance of the moments.
+func (s *stack) sweepBy(step time.Duration, kill func(*exec.Cmd), prepare func(), args ...string) (kills int) {
+	s.t.Helper()
 	s.podc("up", "-d")
 	data := filepath.Join(s.root, "volumes", "p_data", "_data", "file")
 	if err := os.WriteFile(data, []byte("precious"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	for after := *killStep; ; after += *killStep {
+	for after := step; ; after += step {
 		prepare()
 		hit := s.killedAfter(after, kill, args...)
 		if !hit {
