@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,12 +54,14 @@ func Open(root string, k Kind) *Store { return &Store{k, filepath.Join(root, k.d
 // Path is the file of an object, whether it exists or not.
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name+".json") }
 
-// names is docker's rule.
-var names = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$`)
+// isName is docker's rule: of the names of other objects those that are short and end as they begin.
+func isName(s string) bool {
+	return disk.IsName(s) && len(s) <= 64 && !strings.ContainsRune("_.-", rune(s[len(s)-1]))
+}
 
 // Create keeps an object and returns it with its id; errdefs.IsAlreadyExists if the name is taken.
 func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
-	if !names.MatchString(o.Name) {
+	if !isName(o.Name) {
 		return o, fmt.Errorf("cannot create %s %q: a name is letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends, 64 at most: %w", s.kind.Name, o.Name, errdefs.ErrInvalidArgument)
 	}
 	if len(o.Data) > s.kind.Limit || len(o.Data) == 0 {
@@ -101,7 +102,7 @@ func (s *Store) lock(ctx context.Context) (*disk.Lock, error) {
 
 // Get returns the object of a name or an id; errdefs.IsNotFound if there is none.
 func (s *Store) Get(ref string) (Object, error) {
-	if names.MatchString(ref) {
+	if isName(ref) {
 		o, err := s.read(ref)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return o, err
@@ -138,7 +139,7 @@ func (s *Store) List() ([]Object, error) {
 	found := map[string]Object{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || !names.MatchString(name) {
+		if !ok || !isName(name) {
 			continue
 		}
 		if o, err := s.read(name); err == nil {
