@@ -64,6 +64,48 @@ func TestKilledAtAnyMomentTheNextCommandHeals(t *testing.T) {
 	}
 }
 
+// podc is killed at every moment of making a network anew under running containers: the next up finishes it, and no container
+// is stopped for it.
+func TestKilledWhileANetworkIsMadeAnew(t *testing.T) {
+	compose := func(label int) string {
+		return fmt.Sprintf(`
+services:
+  a: {image: localhost/podc-probe, stop_signal: SIGKILL, networks: [front]}
+  b: {image: localhost/podc-probe, stop_signal: SIGKILL, networks: [front, default]}
+networks: {front: {enable_ipv6: true, labels: {n: '%d'}}}
+`, label)
+	}
+	s := newStack(t, compose(0))
+	s.load("probe")
+	s.podc("up", "-d")
+	before := s.ids()
+	kills, label := 0, 0
+	for after := *killStep; ; after += *killStep {
+		label++
+		s.write("compose.yaml", compose(label))
+		s.plan() // reads the file, so that the up begins with its steps
+		if !s.killedAfter(after, func(c *exec.Cmd) { c.Process.Kill() }, "up", "-d") {
+			break
+		}
+		kills++
+		if out, err := s.try("up", "-d"); err != nil {
+			t.Fatalf("killed after %s; the next up: %v\n%s", after, err, out)
+		}
+		s.onlyChanged(before)
+		if steps := s.plan(); len(steps) != 0 {
+			t.Fatalf("killed after %s; the next up left to do: %v", after, steps)
+		}
+		if out, err := s.try("system", "check"); err != nil {
+			t.Fatalf("killed after %s; after the next up: %v\n%s", after, err, out)
+		}
+		s.exec("a", "/probe", "get", "http://b:8080/")
+		s.exec("b", "/probe", "get", "http://a:8080/")
+	}
+	if kills < 5 {
+		t.Errorf("only %d kills hit a running podc: take a smaller -kill-step", kills)
+	}
+}
+
 // sweep runs a command again and again, killed a little later each time, until it ends before the kill. After each kill the
 // project must converge.
 func (s *stack) sweep(kill func(*exec.Cmd), prepare func(), args ...string) (kills int) {

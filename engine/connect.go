@@ -36,8 +36,11 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 			return nil
 		}
 		a, err := e.net.Connect(ctx, p.ID, ep, prefer)
-		if errdefs.IsAlreadyExists(err) {
-			return nil
+		if errdefs.IsAlreadyExists(err) { // by somebody who died before it was on record
+			if a, err = e.net.Attachment(p.ID); err != nil {
+				return err
+			}
+			return p.reconnected(ctx, a)
 		}
 		if err != nil {
 			return errors.Join(err, p.saveEndpoints(before))
@@ -74,8 +77,10 @@ func (e *Engine) disconnect(ctx context.Context, name, network string, forGood b
 			return nil
 		}
 		a, err := e.net.Disconnect(ctx, p.ID, network)
-		if errdefs.IsNotFound(err) {
-			return nil
+		if errdefs.IsNotFound(err) { // the same
+			if a, err = e.net.Attachment(p.ID); err != nil {
+				return err
+			}
 		}
 		if err != nil {
 			return err

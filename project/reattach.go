@@ -50,8 +50,8 @@ func (p *planner) lostNetwork(s *slot, network string) string {
 	if !slices.Contains(networksOf(&s.old.Spec), network) {
 		return "not on network " + network
 	}
-	// A pod loses an interface only by force from outside. One that reports none at all may not have come so far.
-	if s.stop == "" && running(s.old) && len(s.old.Interfaces) > 0 && len(addressesOn(s.old, network)) == 0 {
+	// It lost the interface by force from outside, or to a plan that was cut short.
+	if s.stop == "" && s.old.Status.Live() && len(addressesOn(s.old, network)) == 0 {
 		return "not attached to network " + network
 	}
 	return ""
