@@ -255,6 +255,10 @@ func (l *load) build(model map[string]any, details types.ConfigDetails) (*Projec
 // stands; an empty name if nowhere.
 func (p *Project) Locate(key string) (file string, line int) { return locate(p.files, key) }
 
+// Says reports whether a file gives a service key a value. It is for zeros that mean something: the model does not tell them from
+// keys that are absent.
+func (p *Project) Says(service, key string) bool { return says(p.files, "services", service, key) }
+
 // Located completes the problems of err, which came of translating p, with the places of their keys.
 func (p *Project) Located(err error) error { return locatedIn(p.files, err) }
 

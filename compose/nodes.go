@@ -165,6 +165,26 @@ func locate(files []scanned, key string) (name string, line int) {
 	return name, line
 }
 
+// says reports whether some file has a value at path.
+func says(files []scanned, path ...string) bool {
+	for _, f := range files {
+		for _, doc := range f.docs {
+			n := deref(doc)
+			for _, key := range path {
+				if p := entry(n, key, 0); p != nil {
+					n = deref(p.value)
+				} else {
+					n = nil
+				}
+			}
+			if n != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // walkPath follows key through n and returns the line of the last step that was found and the number of steps.
 func walkPath(n *yaml.Node, key string, depth int) (line, steps int) {
 	n = deref(n)

@@ -27,7 +27,7 @@ services:
     blkio_config: {device_read_bps: [{path: "${DISK}", rate: 1mb}], device_write_iops: [{path: "${DISK}", rate: 30}]}
   beside: {<<: *sleep, cgroup_parent: "${PARENT}/deep"}
   private: {<<: *sleep, cgroup: private}
-  unlimited: {<<: *sleep, mem_limit: 64m, memswap_limit: -1, pids_limit: -1}
+  unlimited: {<<: *sleep, mem_limit: 64m, memswap_limit: -1, pids_limit: -1, mem_swappiness: 0}
   tiny: {<<: *sleep, logging: {driver: local}}
 `)
 	disk := someDisk(t)
@@ -53,7 +53,7 @@ services:
 				s.t.Errorf("%s is %q, want %q (%v)", tt.file, got, tt.want, err)
 			}
 		}
-		s.says("unlimited", "cat /sys/fs/cgroup/pids/pids.max; test $(cat /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes) -gt 1000000000000 && echo any", "max\nany")
+		s.says("unlimited", "cat /sys/fs/cgroup/memory/memory.swappiness /sys/fs/cgroup/pids/pids.max; test $(cat /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes) -gt 1000000000000 && echo any", "0\nmax\nany")
 	})
 	s.behaves("the umask is that of new files", func(s *stack) {
 		s.says("limited", "umask; touch /new; stat -c %a /new", "0077\n600")

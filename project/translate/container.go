@@ -19,7 +19,7 @@ import (
 )
 
 // container translates what runs and how it is watched.
-func container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+func (t *translation) container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
 	c.Image = s.Image
 	c.Entrypoint, c.Command = s.Entrypoint, s.Command
 	c.Env = environment(s.Environment)
@@ -29,7 +29,7 @@ func container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error
 	c.Annotations = s.Annotations
 	c.Runtime, c.CgroupParent, c.CgroupNS = s.Runtime, s.CgroupParent, s.Cgroup
 	c.Health = health(s.HealthCheck)
-	resources(c, s)
+	t.resources(c, s)
 	if s.StopGracePeriod != nil {
 		grace := time.Duration(*s.StopGracePeriod)
 		c.StopGrace = &grace

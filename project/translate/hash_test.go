@@ -254,3 +254,13 @@ func TestShownModelMeansTheSame(t *testing.T) {
 		}
 	}
 }
+
+// The model of compose-go does not tell a swappiness of 0 from none.
+func TestASwappinessOfNoneIsNotZero(t *testing.T) {
+	for yaml, want := range map[string]bool{"mem_swappiness: 0": true, "cpus: 1": false} {
+		r := translateYAML(t, "key", "services: {web: {image: x, "+yaml+"}}\n", nil).Desired.Services[0].Pod.Container.Resources.Swappiness
+		if (r != nil) != want {
+			t.Errorf("%s: %v", yaml, r)
+		}
+	}
+}

@@ -13,14 +13,14 @@ import (
 )
 
 // resources translates limits. Those under `deploy` agree with the others where both are given (package compose checks it).
-func resources(c *engine.ContainerSpec, s types.ServiceConfig) {
+func (t *translation) resources(c *engine.ContainerSpec, s types.ServiceConfig) {
 	r := &c.Resources
 	r.CPUs = shortest(s.CPUS)
 	r.CPUShares, r.CPUPeriod, r.CPUQuota, r.Cpuset = s.CPUShares, s.CPUPeriod, s.CPUQuota, s.CPUSet
 	r.Memory, r.MemoryReservation, r.MemorySwap = int64(s.MemLimit), int64(s.MemReservation), int64(s.MemSwapLimit)
 	r.Pids = s.PidsLimit
 	r.OOMKillDisable = s.OomKillDisable
-	if s.MemSwappiness != 0 {
+	if s.MemSwappiness != 0 || t.p.Says(s.Name, "mem_swappiness") {
 		r.Swappiness = ptr(int64(s.MemSwappiness))
 	}
 	r.BlockIO = blockIO(s.BlkioConfig)

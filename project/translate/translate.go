@@ -142,7 +142,7 @@ func (t *translation) pod(out *project.Service, key string, s types.ServiceConfi
 		t.network(out, key, s),
 		t.namespaces(&out.Pod, key, s),
 		volumesFrom(&out.Pod.Container, key+".volumes_from", s.VolumesFrom),
-		container(&out.Pod.Container, key, s),
+		t.container(&out.Pod.Container, key, s),
 		t.security(&out.Pod.Container, key, s, digests),
 		t.mounts(&out.Pod.Container, key, s),
 		t.files(&out.Pod.Container, strings.TrimPrefix(key, "services."), s, digests),
