@@ -29,6 +29,16 @@ services:
   private: {<<: *sleep, cgroup: private}
   unlimited: {<<: *sleep, mem_limit: 64m, memswap_limit: -1, pids_limit: -1, mem_swappiness: 0}
   tiny: {<<: *sleep, logging: {driver: local}}
+  more:
+    <<: *sleep
+    runtime: crun
+    cpu_period: 50000
+    cpu_quota: 20000
+    deploy: {resources: {limits: {memory: 64m}, reservations: {memory: 32m, cpus: '0.1'}}}
+    sysctls: {fs.mqueue.msg_max: 7}
+    security_opt: ['label=type:svirt_t', 'apparmor=unconfined', 'seccomp=builtin', 'systempaths=unconfined']
+    cap_add: [MKNOD]
+    device_cgroup_rules: ['c 240:* r']
 `)
 	disk := someDisk(t)
 	s.env = []string{"PARENT=" + parent, "DISK=" + disk}
@@ -54,6 +64,13 @@ services:
 			}
 		}
 		s.says("unlimited", "cat /sys/fs/cgroup/memory/memory.swappiness /sys/fs/cgroup/pids/pids.max; test $(cat /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes) -gt 1000000000000 && echo any", "0\nmax\nany")
+	})
+	s.behaves("times of processors and reserved memory, sysctls of queues, rules of devices", func(s *stack) {
+		s.says("more", "cd /sys/fs/cgroup; cat cpu/cpu.cfs_period_us cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes memory/memory.soft_limit_in_bytes", "50000\n20000\n67108864\n33554432")
+		s.says("more", "cat /proc/sys/fs/mqueue/msg_max", "7")
+		s.says("more", "mknod /none c 240 7; mknod /disk b 254 0; for d in none disk; do (: < /$d) 2>&1 | sed 's/.*: //'; done; (: > /none) 2>&1 | sed 's/.*: //'",
+			"No such device or address\nOperation not permitted\nOperation not permitted")
+		s.says("more", "grep Seccomp: /proc/1/status; grep -c /proc/kcore /proc/mounts || true", "Seccomp:\t2\n0")
 	})
 	s.behaves("the umask is that of new files", func(s *stack) {
 		s.says("limited", "umask; touch /new; stat -c %a /new", "0077\n600")
@@ -85,6 +102,10 @@ services:
 	s.behaves("what the host cannot limit is refused before anything is made", func(s *stack) {
 		s.write("compose.yaml", "services: {bad: {image: localhost/podc-busybox, blkio_config: {device_read_bps: [{path: /dev/null, rate: 1}]}}}\n")
 		contains(s.t, s.fails(1, "up", "-d", "--remove-orphans"), "p-bad-1", "/dev/null", "not a block device")
+		s.write("compose.yaml", "services: {bad: {image: localhost/podc-busybox, security_opt: ['apparmor=mine']}}\n")
+		if !exists("/sys/module/apparmor") {
+			contains(s.t, s.fails(1, "up", "-d", "--remove-orphans"), "p-bad-1", "AppArmor is not on")
+		}
 		if _, there := s.ps()["p-tiny-1"]; !there {
 			s.t.Error("an orphan was removed by a plan that was refused")
 		}
