@@ -45,7 +45,7 @@ func (s *Stack) Watch(ctx context.Context) (<-chan struct{}, error) {
 
 // follow reads messages until the socket is closed. Those that the kernel had to drop count as telling.
 func follow(socket *os.File, concerns func(msg []byte) bool, tell func()) {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, 8<<10) // what does not fit is not needed, or counts as telling
 	for {
 		n, err := socket.Read(buf)
 		switch {
