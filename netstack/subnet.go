@@ -198,3 +198,69 @@ func maxAddr(a, b netip.Addr) netip.Addr {
 	}
 	return a
 }
+
+// completeSubnets gives n a range for each of its families.
+func (s *Stack) completeSubnets(n Network, all map[string]Network) (Network, error) {
+	var subnets []Subnet
+	for _, v6 := range families {
+		if !n.has(v6) {
+			continue
+		}
+		sub, err := s.completeSubnet(n, v6, all)
+		if err != nil {
+			return n, err
+		}
+		subnets = append(subnets, sub)
+	}
+	n.Subnets = subnets
+	return n, nil
+}
+
+func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network) (Subnet, error) {
+	sub, _ := n.subnet(v6)
+	var used []taken
+	for _, other := range all {
+		for _, o := range other.Subnets {
+			used = append(used, taken{prefix: o.CIDR, by: fmt.Sprintf("network %q", other.Name)})
+		}
+	}
+	if n.isBridge() || !sub.CIDR.IsValid() { // a macvlan's subnet is the host's own
+		host, err := hostRanges()
+		if err != nil {
+			return sub, err
+		}
+		used = append(used, host...)
+	}
+	if sub.CIDR.IsValid() {
+		sub.CIDR = sub.CIDR.Masked()
+		if err := checkSubnet(sub.CIDR, used); err != nil {
+			return sub, err
+		}
+	} else {
+		var err error
+		if sub.CIDR, err = chooseSubnet(s.pools(v6), used); err != nil {
+			return sub, err
+		}
+		sub.Chosen = true
+	}
+	if !sub.Gateway.IsValid() {
+		sub.Gateway = firstFree(sub)
+	}
+	return sub, nil
+}
+
+// firstFree is the first address of a subnet that is not reserved: docker's choice of a gateway.
+func firstFree(sub Subnet) netip.Addr {
+	a, last := hostRange(sub.CIDR)
+	for a.Less(last) {
+		taken := false
+		for _, r := range sub.Reserved {
+			taken = taken || r == a
+		}
+		if !taken {
+			break
+		}
+		a = a.Next()
+	}
+	return a
+}

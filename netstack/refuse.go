@@ -1,0 +1,83 @@
+package netstack
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/containerd/errdefs"
+)
+
+// checkDriver refuses a driver that is not there, and one whose parent interface is not.
+func (s *Stack) checkDriver(n Network) error {
+	if n.isBridge() {
+		return nil
+	}
+	if _, err := (&executor{stack: s}).FindInPath(n.Driver, s.cfg.PluginDirs); err != nil {
+		return errdefs.ErrNotFound.WithMessage(err.Error())
+	}
+	parent := n.Options["parent"]
+	if parent == "" || n.Driver != "macvlan" && n.Driver != "ipvlan" || linkExists(parent) {
+		return nil
+	}
+	return errdefs.ErrNotFound.WithMessage(fmt.Sprintf("this host has no interface %s to be the parent", parent))
+}
+
+// check refuses what cannot be served, before anything is made.
+func (n Network) check() error {
+	if !validName.MatchString(n.Name) {
+		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
+	}
+	if n.NoIPv4 && !n.IPv6 {
+		return invalidf("it has neither IPv4 nor IPv6")
+	}
+	seen := map[bool]bool{}
+	for _, sub := range n.Subnets {
+		if err := sub.check(); err != nil {
+			return err
+		}
+		v6 := sub.CIDR.IsValid() && sub.CIDR.Addr().Is6()
+		switch {
+		case seen[v6]:
+			return invalidf("more than one subnet of a family is not supported")
+		case v6 && !n.IPv6:
+			return invalidf("subnet %s needs IPv6 to be enabled", sub.CIDR)
+		case !v6 && n.NoIPv4:
+			return invalidf("subnet %s needs IPv4, which is disabled", sub.CIDR)
+		}
+		seen[v6] = true
+	}
+	for _, k := range slices.Sorted(maps.Keys(n.Options)) {
+		if err := CheckOption(n.Driver, k, n.Options[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sub Subnet) check() error {
+	invalid := func(format string, args ...any) error {
+		return invalidf("subnet %s: %s", sub.CIDR, fmt.Sprintf(format, args...))
+	}
+	if !sub.CIDR.IsValid() {
+		if sub.Gateway.IsValid() || sub.IPRange.IsValid() || len(sub.Reserved) > 0 {
+			return invalidf("a gateway, ip_range or aux address needs a subnet")
+		}
+		return nil
+	}
+	if smallest := sub.CIDR.Addr().BitLen() - 2; sub.CIDR.Bits() > smallest {
+		return invalid("too small: a network needs at least a /%d", smallest)
+	}
+	if sub.Gateway.IsValid() && !sub.CIDR.Contains(sub.Gateway) {
+		return invalid("gateway %s lies outside", sub.Gateway)
+	}
+	if sub.IPRange.IsValid() && (!sub.CIDR.Contains(sub.IPRange.Addr()) || sub.IPRange.Bits() < sub.CIDR.Bits()) {
+		return invalid("ip_range %s lies outside", sub.IPRange)
+	}
+	for name, a := range sub.Reserved {
+		if !sub.CIDR.Contains(a) {
+			return invalid("aux address %s (%s) lies outside", a, name)
+		}
+	}
+	return nil
+}
