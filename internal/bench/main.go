@@ -32,7 +32,7 @@ func main() {
 	bin := flag.String("bin", "bin", "folder of podc's binaries")
 	out := flag.String("json", "", "write the figures to this file too")
 	n := flag.Int("n", 5, "runs of each measurement; the median counts")
-	sizes := flag.String("services", "1,20,50", "numbers of services")
+	sizes := flag.String("services", "1,20,50", "numbers of services; none: only what does not depend on them")
 	dir := flag.String("dir", memory, "folder to work in; memory by default, since a file system may cost more than what is measured")
 	flag.Parse()
 	results, err := run(*bin, *dir, *n, *sizes)
@@ -69,7 +69,7 @@ func run(bin, parent string, n int, sizes string) ([]result, error) {
 		return nil, err
 	}
 	defer b.close()
-	for s := range strings.SplitSeq(sizes, ",") {
+	for s := range strings.FieldsFuncSeq(sizes, func(r rune) bool { return r == ',' }) {
 		size, err := strconv.Atoi(s)
 		if err != nil {
 			return nil, fmt.Errorf("-services: %w", err)
@@ -78,7 +78,7 @@ func run(bin, parent string, n int, sizes string) ([]result, error) {
 			return nil, fmt.Errorf("%d services: %w", size, err)
 		}
 	}
-	return b.results, nil
+	return b.results, b.look()
 }
 
 func printTable(results []result) {

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"podc.example/podc/internal/testimage"
+)
+
+// look measures the commands that look into containers, or copy from them, each with a project of its own.
+func (b *bench) look() error {
+	return errors.Join(b.copyFiles(10000), b.followLogs(50), b.list(200))
+}
+
+// withProject brings a compose file up by a command, calls do, and takes it down.
+func (b *bench) withProject(compose string, do func() error, up ...string) error {
+	if err := os.WriteFile(filepath.Join(b.dir, "compose.yaml"), []byte(compose), 0o644); err != nil {
+		return err
+	}
+	_, err := timed(b.podc(up...))
+	if err == nil {
+		err = do()
+	}
+	_, downErr := timed(b.podc("down", "-v", "-t", "0"))
+	return errors.Join(err, downErr)
+}
+
+// copyFiles measures cp of a folder with many small files into a container and out of it; the floor is tar | tar.
+func (b *bench) copyFiles(n int) error {
+	src := filepath.Join(b.dir, "files")
+	defer os.RemoveAll(src)
+	for i := range n {
+		dir := filepath.Join(src, fmt.Sprint(i/100))
+		if i%100 == 0 {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte(strings.Repeat("x", 1000)), 0o644); err != nil {
+			return err
+		}
+	}
+	return b.withProject(composeFile(1), func() error {
+		into, out := filepath.Join(b.dir, "tar-into"), filepath.Join(b.dir, "out")
+		defer os.RemoveAll(into)
+		defer os.RemoveAll(out)
+		clear := func() error { return errors.Join(os.RemoveAll(into), os.RemoveAll(out)) }
+		floor, err := b.repeat(func() (sample, error) {
+			if err := os.MkdirAll(into, 0o755); err != nil {
+				return sample{}, err
+			}
+			return timed(exec.Command("sh", "-c", `tar -C "$0" -cf - . | tar -C "$1" -xf -`, src, into))
+		}, clear)
+		if err != nil {
+			return err
+		}
+		var ins, outs []sample
+		for i := range b.n {
+			place := fmt.Sprint("s00:/tmp/", i)
+			in, err := timed(b.podc("cp", src, place))
+			if err != nil {
+				return err
+			}
+			back, err := timed(b.podc("cp", place, out))
+			if err = errors.Join(err, clear()); err != nil {
+				return err
+			}
+			ins, outs = append(ins, in), append(outs, back)
+		}
+		b.results = append(b.results,
+			row(fmt.Sprintf("cp of %d files, in", n), median(ins), "tar | tar", floor, 2),
+			row(fmt.Sprintf("cp of %d files, out", n), median(outs), "tar | tar", floor, 2))
+		return nil
+	}, "up", "-d")
+}
+
+// followFor is how long logs are followed for one figure.
+const followFor = 5 * time.Second
+
+// followLogs measures the CPU that `logs -f` takes while each of size services prints 200 lines a second; the floor is tail -F.
+func (b *bench) followLogs(size int) error {
+	archive, err := testimage.Build(context.Background(), testimage.Probe)
+	if err != nil {
+		return err
+	}
+	if _, err := timed(b.podc("load", "-q", "-i", archive)); err != nil {
+		return err
+	}
+	var f strings.Builder
+	f.WriteString("services:\n")
+	for i := range size {
+		fmt.Fprintf(&f, "  s%02d:\n    image: localhost/podc-probe\n    command: [flood, '10000000', '100', 500ms]\n    stop_signal: SIGKILL\n", i)
+	}
+	return b.withProject(f.String(), func() error {
+		got, err := followed(b.podc("logs", "-f", "--tail", "0"))
+		if err != nil {
+			return err
+		}
+		files, err := filepath.Glob(filepath.Join(b.dir, "root", "pods", "bench-s*", "main", "ctr.log"))
+		if err != nil || len(files) != size {
+			return fmt.Errorf("there are %d logs: %w", len(files), err)
+		}
+		floor, err := followed(exec.Command("tail", append([]string{"-q", "-n", "0", "-F"}, files...)...))
+		if err != nil {
+			return err
+		}
+		b.results = append(b.results, result{
+			Name: fmt.Sprintf("logs -f of %d services, %d lines/s", size, 200*size), WallMS: got, Unit: "% CPU",
+			Floor: "tail -F", FloorMS: floor, Ratio: got / max(floor, 0.1),
+		})
+		return nil
+	}, "up", "-d")
+}
+
+// followed lets a command run for a while and returns the CPU that it took, in percent of one.
+func followed(cmd *exec.Cmd) (float64, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	cmd.Stdout, cmd.Stderr = null, null
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	<-time.After(followFor)
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait() // interrupted, which is no failure here
+	took := time.Since(begin)
+	return 100 * float64(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()) / float64(took), nil
+}
+
+// list measures ps of many containers; they need not run for that.
+func (b *bench) list(size int) error {
+	return b.withProject(composeFile(size), func() error {
+		bare, err := b.repeat(func() (sample, error) { return timed(exec.Command(b.bare)) }, nil)
+		if err != nil {
+			return err
+		}
+		got, err := b.repeat(func() (sample, error) { return timed(b.podc("ps", "-a")) }, nil)
+		if err == nil {
+			b.results = append(b.results, row(fmt.Sprintf("ps -a (%d)", size), got, "bare Go program", bare, 0))
+		}
+		return err
+	}, "create")
+}
