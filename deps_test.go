@@ -41,6 +41,8 @@ var imports = []struct {
 		"compose knows YAML and no containers: it can be used without podc"},
 	{"engine", true, []string{module + "compose", module + "project", module + "engine/images"},
 		"the engine knows no compose words, and images reach it resolved: the helpers that restart pods stay small"},
+	{"engine/archive", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"tar streams come from strangers, whoever asks for them: they meet nothing but files"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

@@ -171,3 +171,16 @@ func TestEventsAreChosenByTime(t *testing.T) {
 		t.Error(err)
 	}
 }
+func BenchmarkJournal(b *testing.B) {
+	dir := b.TempDir()
+	e, err := Open(Config{Root: dir, RunRoot: dir + "/run", Helpers: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := Pod{ID: newID(), Created: time.Now()}
+	p.Spec.Name, p.Spec.Group = "shop-web-1", "shop"
+	p.Spec.Labels = map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.config-hash": newID(), "io.podc.facets": newID() + newID()}
+	for b.Loop() {
+		e.NoteEvent(p, "start", nil)
+	}
+}

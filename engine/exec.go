@@ -21,8 +21,8 @@ type ExecOptions struct {
 	TTY        bool
 	// Width and Height are those of the terminal at first; 0: unknown.
 	Width, Height int
-	Detach     bool
-	Privileged bool
+	Detach        bool
+	Privileged    bool
 }
 
 // ExecCommand returns the runtime's command line that runs a further process in the container of name, and a file that must

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/archive"
@@ -239,22 +240,28 @@ func (s *session) copyStream(ctx context.Context, pods []engine.Pod, to string) 
 	return errors.Join(errs...)
 }
 
+// pipeSize is what a pipe holds, in bytes: enough for both of its ends to be at work most of the time.
+const pipeSize = 1 << 20
+
 // pipe connects who writes a stream with who reads it, and returns what went wrong first.
 func pipe(write func(io.Writer) error, read func(io.Reader) error) error {
-	r, w := io.Pipe()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize) // as much as is allowed
 	written := make(chan error, 1)
 	go func() {
 		err := write(w)
-		w.CloseWithError(err)
-		written <- err
+		written <- errors.Join(err, w.Close())
 	}()
-	err := read(r)
+	err = read(r)
 	if err == nil {
-		io.Copy(io.Discard, r) // what follows the end of the archive is padding
+		_, err = io.Copy(io.Discard, r) // what follows the end of the archive is padding
 	}
-	r.CloseWithError(err)
-	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) && !errors.Is(err, werr) {
-		return errors.Join(werr, err)
+	r.Close()
+	if werr := <-written; werr != nil && !errors.Is(werr, unix.EPIPE) {
+		return werr // without it the reader has seen a stream that breaks off
 	}
 	return err
 }

@@ -260,7 +260,7 @@ func TestAFileThatShrinksIsFilledUp(t *testing.T) {
 	defer f.Close()
 	var b bytes.Buffer
 	p := &packer{ctx: context.Background(), tar: tar.NewWriter(&b), buf: make([]byte, 8)}
-	must(t, p.tar.WriteHeader(&tar.Header{Name: "f", Size: 20, Mode: 0o600}), p.copyContent(f, 20), p.tar.Close())
+	must(t, p.tar.WriteHeader(&tar.Header{Name: "f", Size: 20, Mode: 0o600}), p.copyContent(int(f.Fd()), "f", 20), p.tar.Close())
 	r := tar.NewReader(&b)
 	r.Next()
 	if got, _ := io.ReadAll(r); string(got) != "short"+strings.Repeat("\x00", 15) {

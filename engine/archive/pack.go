@@ -125,8 +125,7 @@ func (p *packer) regular(dir int, name, from, as string) error {
 	if err != nil {
 		return gone(from, err)
 	}
-	f := os.NewFile(uintptr(fd), from)
-	defer f.Close()
+	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return gone(from, err)
@@ -148,22 +147,33 @@ func (p *packer) regular(dir int, name, from, as string) error {
 	if err := p.tar.WriteHeader(h); err != nil {
 		return err
 	}
-	return p.copyContent(f, h.Size)
+	return p.copyContent(fd, from, h.Size)
 }
 
-// copyContent writes exactly size bytes, whatever becomes of the file meanwhile.
-func (p *packer) copyContent(f *os.File, size int64) error {
-	n, err := io.CopyBuffer(struct{ io.Writer }{p.tar}, io.LimitReader(f, size), p.buf)
-	if err != nil {
-		return err
-	}
-	clear(p.buf)
-	for n < size {
-		m, err := p.tar.Write(p.buf[:min(size-n, int64(len(p.buf)))])
-		if err != nil {
+// copyContent writes exactly size bytes, whatever becomes of the file meanwhile. It does without an os.File, which costs as much
+// as a small file takes to read.
+func (p *packer) copyContent(fd int, from string, size int64) error {
+	short := false // than it was
+	for size > 0 {
+		b := p.buf[:min(size, int64(len(p.buf)))]
+		if !short {
+			n, err := unix.Read(fd, b)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				return &fs.PathError{Op: "read", Path: from, Err: err}
+			}
+			if short = n == 0; short {
+				clear(p.buf)
+			} else {
+				b = b[:n]
+			}
+		}
+		if _, err := p.tar.Write(b); err != nil {
 			return err
 		}
-		n += int64(m)
+		size -= int64(len(b))
 	}
 	return nil
 }

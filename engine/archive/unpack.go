@@ -175,10 +175,9 @@ func (u *unpacker) fill(dir int, base, name string, flags int, h *tar.Header, co
 	if err != nil {
 		return u.fail("write", name, err)
 	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buf); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path.Join(u.into, name), err)
+	defer unix.Close(fd)
+	if err := u.write(fd, name, content); err != nil {
+		return err
 	}
 	uid, gid := u.ownerOf(h)
 	if err := unix.Fchown(fd, uid, gid); err != nil {
@@ -197,6 +196,25 @@ func (u *unpacker) fill(dir int, base, name string, flags int, h *tar.Header, co
 		return u.fail("set the time of", name, err)
 	}
 	return nil
+}
+
+func (u *unpacker) write(fd int, name string, content io.Reader) error {
+	for {
+		n, err := content.Read(u.buf)
+		for b := u.buf[:n]; len(b) > 0; {
+			m, werr := unix.Write(fd, b)
+			if werr != nil && !errors.Is(werr, unix.EINTR) {
+				return u.fail("write", name, werr)
+			}
+			b = b[max(m, 0):]
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the tar stream: %w", err)
+		}
+	}
 }
 
 func (u *unpacker) ownerOf(h *tar.Header) (uid, gid int) {
