@@ -329,7 +329,7 @@ func TestStreamsOfRun(t *testing.T) {
 	})
 	s.behaves("wherever podc was killed, the next command clears away", func(s *stack) {
 		ended := false
-		for d := time.Duration(0); !ended && d < time.Second; d += 15 * time.Millisecond {
+		for d := time.Duration(0); !ended && d < time.Second; d += 25 * time.Millisecond {
 			run := s.begin("run", "--rm", "-T", "alone", "true")
 			select {
 			case <-run.done:
@@ -392,7 +392,7 @@ func TestRunOnATerminal(t *testing.T) {
 		run.ends(4)
 	})
 	s.behaves("ctrl-p ctrl-q leaves it, to be removed when it ends", func(s *stack) {
-		run := s.onTerminal("run", "--rm", "alone", "sh", "-c", shell)
+		run := s.onTerminal("run", "-it", "--rm", "alone", "sh", "-c", shell)
 		run.shows("$ ")
 		run.types("echo before\r")
 		run.shows("before\r\n")
