@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (t Tree) Unpack(ctx context.Context, r io.Reader, into string, owner *Owner
 	if _, err := u.enter("."); err != nil {
 		return err
 	}
-	for entries := tar.NewReader(r); ; {
+	for entries := tar.NewReader(bufio.NewReaderSize(r, 256<<10)); ; {
 		h, err := entries.Next()
 		if errors.Is(err, io.EOF) {
 			return u.settleFolders()
