@@ -12,9 +12,9 @@ import (
 
 // printTemplate prints rows by a Go template.
 func printTemplate[R any](w io.Writer, format string, l layout, rows []R) error {
-	body, asTable := strings.CutPrefix(format, "table")
-	if asTable = asTable && strings.HasPrefix(body, " ") || strings.HasPrefix(body, "{{") && asTable; !asTable {
-		body = format
+	body, asTable := format, false
+	if rest, ok := strings.CutPrefix(format, "table"); ok && (strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, "{{")) {
+		body, asTable = rest, true
 	}
 	t, err := parseTemplate(body)
 	if err != nil {
