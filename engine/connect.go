@@ -114,14 +114,21 @@ func (p *pod) saveEndpoints(endpoints []netstack.Endpoint) error {
 	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, disk.Durable)
 }
 
-// reconnected tells the pod and its resolver what networks it has now. The files are written in place: the container has them
-// mounted.
+// reconnected tells the pod and its resolver what networks it has now. Only then is it on record, so that it is repeated if this
+// process dies before.
 func (p *pod) reconnected(ctx context.Context, a netstack.Attachment) error {
-	e, dir := p.e, p.e.paths.etc(p.Spec.Name)
+	before := p.state.Interfaces
 	p.state.Interfaces = a.Interfaces
-	if err := p.save(); err != nil {
-		return err
+	err := p.tellNetworks(ctx, a)
+	if err != nil {
+		p.state.Interfaces = before
 	}
+	return err
+}
+
+// tellNetworks writes files in place: the container has them mounted.
+func (p *pod) tellNetworks(ctx context.Context, a netstack.Attachment) error {
+	e, dir := p.e, p.e.paths.etc(p.Spec.Name)
 	hostname, err := p.hostname()
 	if err != nil {
 		return err
