@@ -107,9 +107,7 @@ func (e *Engine) MountPoints(p Pod) []string {
 	for _, m := range last.Mounts {
 		mounts = append(mounts, m.Destination)
 	}
-	for _, target := range slices.Sorted(maps.Keys(p.Volumes)) {
-		mounts = append(mounts, target)
-	}
+	mounts = append(mounts, slices.Sorted(maps.Keys(p.Volumes))...)
 	for i, m := range mounts {
 		mounts[i] = strings.Trim(m, "/")
 	}

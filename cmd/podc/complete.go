@@ -122,8 +122,8 @@ func (c *completer) subcommands() {
 
 // operand offers names of what the usage of the command says comes next.
 func (c *completer) operand() {
-	list, last := c.parser.commands, &cli.Command{}
-	if list = c.parser.root.Commands; len(c.parser.path) > 0 {
+	list, last := c.parser.root.Commands, &cli.Command{}
+	if len(c.parser.path) > 0 {
 		for _, name := range c.parser.path {
 			i := slices.IndexFunc(list, func(cmd *cli.Command) bool { return cmd.Name == name })
 			if i < 0 {
