@@ -27,12 +27,12 @@ services:
     ports: ["${PORT}:80"]
     restart: always
     hostname: web-host
-    networks: {default: {aliases: [other-name], ipv4_address: 10.89.77.9}}
+    networks: {default: {aliases: [other-name], ipv4_address: "${NET}.9"}}
     volumes: [data:/data, /anonymous]
     stop_grace_period: 2s
   alone: {<<: *shell, network_mode: none, command: [sleep, "1000"]}
   taught: {<<: *shell, command: *server, network_mode: none, stop_signal: SIGUSR1}
-networks: {default: {ipam: {config: [{subnet: 10.89.77.0/24}]}}}
+networks: {default: {ipam: {config: [{subnet: "${NET}.0/24"}]}}}
 volumes: {data: {}}
 `
 
@@ -93,7 +93,7 @@ func (s *stack) noOneOff() {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, oneOffs, "some.env", "A=env file\nB=env file\n")
-	s.env = []string{fmt.Sprintf("PORT=%d", freePort(t)), "FROM_HERE=of the caller"}
+	s.env = []string{fmt.Sprintf("PORT=%d", freePort(t)), "FROM_HERE=of the caller", "NET=" + subnet24(11)}
 	s.load("busybox")
 	s.behaves("makes a container of its own, after what the service depends on", func(s *stack) {
 		out, err := s.try("run", "-T", "web")
@@ -238,7 +238,7 @@ func TestRun(t *testing.T) {
 func TestStreamsOfRun(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, oneOffs)
-	s.env = []string{"PORT=1"}
+	s.env = []string{"PORT=1", "NET=" + subnet24(12)}
 	s.load("busybox")
 	s.behaves("input and output pass unchanged, however much, and the end of the input too", func(s *stack) {
 		data := make([]byte, 3<<20)
@@ -357,7 +357,7 @@ func TestStreamsOfRun(t *testing.T) {
 func TestRunOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, oneOffs)
-	s.env = []string{"PORT=1"}
+	s.env = []string{"PORT=1", "NET=" + subnet24(13)}
 	s.load("busybox")
 	shell := `PS1='$ ' exec sh`
 	s.behaves("the container has one of the same size, and every key", func(s *stack) {

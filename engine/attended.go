@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"podc.example/podc/internal/disk"
 )
@@ -33,7 +34,7 @@ func (p *pod) outlived() bool {
 }
 
 // Await returns the pod as it is when its run has ended. It does not settle the pod: that is done by a removal, by Refresh, or by
-// the monitor.
+// the monitor. Of one that somebody else removed by then, the journal tells how it ended.
 func (e *Engine) Await(ctx context.Context, name string) (Pod, error) {
 	p, err := e.read(name)
 	if err != nil {
@@ -47,7 +48,24 @@ func (e *Engine) Await(ctx context.Context, name string) (Pod, error) {
 			return Pod{}, err
 		}
 	}
-	return e.Pod(name)
+	v, err := e.Pod(name)
+	if isMissing(err) && p.state.Status == StatusRunning {
+		return e.endInJournal(p.view())
+	}
+	return v, err
+}
+
+// endInJournal is a pod that is gone, with the end of its last run.
+func (e *Engine) endInJournal(v Pod) (Pod, error) {
+	v.Status, v.ExitKnown = StatusExited, false
+	err := e.Events(context.Background(), EventOptions{Group: v.Spec.Group, Since: v.Started}, func(ev Event) error {
+		if ev.ID == v.ID && ev.Action == "die" {
+			code, err := strconv.Atoi(ev.Attributes["exitCode"])
+			v.ExitCode, v.ExitKnown = code, err == nil
+		}
+		return nil
+	})
+	return v, err
 }
 
 // leftOver reports whether the pod should have gone with its run, and nobody is at that.

@@ -67,10 +67,16 @@ func (e *Engine) forgetMonitor(group string) error {
 		}
 		defer l.Unlock()
 	}
+	return e.ForgetGroup(group)
+}
+
+// ForgetGroup removes the folder of the monitor of a group that has no pods. The caller holds its locks, start and lock: who waits
+// for them notices and begins anew. Idempotent.
+func (e *Engine) ForgetGroup(group string) error {
 	if pods, err := e.Pods(group); err != nil || len(pods) > 0 {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return os.RemoveAll(e.paths.monitor(group))
 }
 
 // lastPatience is how long a monitor or guardian of a group without pods may take to end by itself.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
@@ -93,7 +94,7 @@ func (s *session) attachTo(ctx context.Context, pod engine.Pod, opt attachComman
 	if err != nil || ended == nil {
 		return err
 	}
-	if _, err := s.engine.Refresh(context.WithoutCancel(ctx), pod.Spec.Name); err != nil {
+	if _, err := s.engine.Refresh(context.WithoutCancel(ctx), pod.Spec.Name); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
 	in.finish()

@@ -91,6 +91,9 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 	}
 	cancel()
 	m.running.Wait()
+	if err == nil { // pods that go with their end leave no command behind that would do it
+		err = cfg.Engine.ForgetGroup(cfg.Group)
+	}
 	return func() {
 		lock.Unlock()
 		start.Unlock()
