@@ -30,23 +30,34 @@ func stayLean(start, again time.Duration) {
 
 // letGo unmaps what the start has touched: heap that is free, and the program's own pages, which the kernel maps again
 // when they are needed, from the page cache, and around which it has mapped many more than are. Only read-only mappings of
-// files are let go of, in which nothing can be lost.
+// files are let go of, and none of which a page is this process's own, as that of relocated data is: nothing can be lost.
 func letGo() {
 	debug.FreeOSMemory()
-	maps, err := os.ReadFile("/proc/self/maps")
+	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return
 	}
-	for line := range bytes.Lines(maps) {
+	var mapping [][]byte // its first line, if it is one to let go of
+	for line := range bytes.Lines(smaps) {
 		f := bytes.Fields(line)
-		if len(f) < 6 || f[5][0] != '/' || f[1][1] == 'w' || f[1][0] != 'r' {
-			continue
+		switch {
+		case len(f) > 0 && !bytes.HasSuffix(f[0], []byte(":")):
+			mapping = nil
+			if len(f) > 5 && f[5][0] == '/' && f[1][0] == 'r' && f[1][1] != 'w' {
+				mapping = f
+			}
+		case mapping != nil && len(f) == 3 && string(f[0]) == "Anonymous:" && string(f[1]) == "0":
+			unmap(mapping[0])
 		}
-		from, to, _ := bytes.Cut(f[0], []byte{'-'})
-		begin, err1 := strconv.ParseUint(string(from), 16, 64)
-		end, err2 := strconv.ParseUint(string(to), 16, 64)
-		if err1 == nil && err2 == nil {
-			unix.Syscall(unix.SYS_MADVISE, uintptr(begin), uintptr(end-begin), unix.MADV_DONTNEED)
-		}
+	}
+}
+
+// unmap lets go of the pages of an address range "from-to", in hexadecimal.
+func unmap(addresses []byte) {
+	from, to, _ := bytes.Cut(addresses, []byte{'-'})
+	begin, err1 := strconv.ParseUint(string(from), 16, 64)
+	end, err2 := strconv.ParseUint(string(to), 16, 64)
+	if err1 == nil && err2 == nil {
+		unix.Syscall(unix.SYS_MADVISE, uintptr(begin), uintptr(end-begin), unix.MADV_DONTNEED)
 	}
 }
