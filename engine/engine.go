@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,6 +95,7 @@ func Open(cfg Config) (*Engine, error) {
 	if cfg.Runtime == "" {
 		cfg.Runtime = "crun"
 	}
+	go warmDecoder()
 	p := newPaths(cfg.Root, cfg.RunRoot)
 	return &Engine{
 		paths: p,
@@ -102,6 +104,13 @@ func Open(cfg Config) (*Engine, error) {
 			PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf), ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
 	}, nil
+}
+
+// warmDecoder has the decoder of JSON build its tables for what every pod is read into, which takes as long as reading twenty of
+// them, while the caller finds out what is asked for.
+func warmDecoder() {
+	json.Unmarshal([]byte("{}"), new(record))
+	json.Unmarshal([]byte("{}"), new(state))
 }
 
 // Network gives access to the engine's networks.

@@ -24,9 +24,10 @@ const (
 	Volatile Durability = false
 )
 
-// WriteJSON replaces path with v as indented JSON, mode 0600. Readers see the old or the new content, never a mixture.
+// WriteJSON replaces path with v as JSON, mode 0600, without indentation, which every reader would pay for. Readers see the old or
+// the new content, never a mixture.
 func WriteJSON(path string, v any, d Durability) error {
-	b, err := json.MarshalIndent(v, "", "  ")
+	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("cannot encode %s: %w", filepath.Base(path), err)
 	}
