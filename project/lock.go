@@ -20,6 +20,15 @@ func (deps Deps) lockPath(name string) string {
 // lock takes the project's lock, the first in the order of locks, so that no two commands change one project at once. What
 // runs of the project is watched over from then on, whatever happened before.
 func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
+	lock, err := deps.acquire(ctx, name)
+	if err == nil {
+		deps.supervise(ctx, name)
+	}
+	return lock, err
+}
+
+// acquire takes the lock and no more.
+func (deps Deps) acquire(ctx context.Context, name string) (*disk.Lock, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockDeadline, fmt.Errorf("it was not released within %s", lockDeadline))
 	defer cancel()
 	lock, err := disk.LockWait(ctx, deps.lockPath(name), func(holder int) {
@@ -29,11 +38,14 @@ func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 		return nil, fmt.Errorf("cannot lock project %s: %w", name, err)
 	}
 	lock.Note()
+	return lock, nil
+}
+
+func (deps Deps) supervise(ctx context.Context, name string) {
 	if err := deps.Engine.Supervise(ctx, name); err != nil {
 		// What is asked for may well work all the same, and taking the project down may be the remedy.
 		deps.Report(Event{Kind: Warned, Text: err.Error()})
 	}
-	return lock, nil
 }
 
 // Idle returns when no command is at work on the project, or with ctx's cause.

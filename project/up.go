@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/containerd/errdefs"
 
@@ -27,12 +28,15 @@ type Deps struct {
 // waits for the lock and then finds nothing to do. Everything that can be refused is refused before the first side effect.
 func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
 	deps.Report = serial(deps.Report)
-	lock, err := deps.lock(ctx, d.Name)
+	lock, err := deps.acquire(ctx, d.Name)
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
+	var watched sync.WaitGroup // a plan only looks: the monitor may be asked meanwhile
+	watched.Go(func() { deps.supervise(ctx, d.Name) })
 	o, plan, err := deps.plan(ctx, d, opt, d.Name)
+	watched.Wait()
 	if err != nil {
 		return err
 	}
