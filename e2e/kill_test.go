@@ -13,7 +13,10 @@ import (
 	"time"
 )
 
-var killStep = flag.Duration("kill-step", 10*time.Millisecond, "distance of the moments at which podc is killed")
+var killStep = flag.Duration("kill-step", 10*time.Millisecond, "distance of the moments at which podc is killed, at least")
+
+// killMoments bounds the moments of one sweep: on a slow machine more of them would add time and find nothing more.
+const killMoments = 32
 
 const three = `
 services:
@@ -113,7 +116,7 @@ func (s *stack) sweep(kill func(*exec.Cmd), prepare func(), args ...string) (kil
 	return s.sweepBy(*killStep, kill, prepare, args...)
 }
 
-// sweepBy is sweep with another distance of the moments.
+// sweepBy is sweep with another distance of the moments, at least; a run that takes long is cut into killMoments.
 func (s *stack) sweepBy(step time.Duration, kill func(*exec.Cmd), prepare func(), args ...string) (kills int) {
 	s.t.Helper()
 	s.podc("up", "-d")
@@ -121,6 +124,10 @@ func (s *stack) sweepBy(step time.Duration, kill func(*exec.Cmd), prepare func()
 	if err := os.WriteFile(data, []byte("precious"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
+	prepare()
+	begun := time.Now()
+	s.podc(args...)
+	step = max(step, time.Since(begun)/killMoments)
 	for after := step; ; after += step {
 		prepare()
 		hit := s.killedAfter(after, kill, args...)
