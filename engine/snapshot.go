@@ -50,7 +50,7 @@ func (e *Engine) Pods(group string) ([]Pod, error) {
 }
 
 func views(all []*pod, group string) []Pod {
-	var pods []Pod
+	pods := make([]Pod, 0, len(all)) // growing would copy each several times
 	for _, p := range all {
 		if group == "" || p.Spec.Group == group {
 			pods = append(pods, p.view())

@@ -164,8 +164,8 @@ func (e *Engine) load(name string) (*pod, error) {
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
 	}
 	err = disk.ReadJSON(e.paths.state(name), &p.state)
-	if err == nil && p.state.Boot == bootID() && p.state.Status == StatusRunning {
-		return p, nil // how the run before ended is of no interest
+	if err == nil && p.state.Boot == bootID() && (p.state.Status == StatusRunning || p.state.Status == StatusCreated && p.state.Error == "") {
+		return p, nil // how the run before ended is of no interest, or there was none
 	}
 	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
 		p.last = lastRun{} // that it ended counts, not how: a damaged record is not worth a pod
@@ -228,6 +228,9 @@ func (p *pod) refresh() {
 
 // noted takes the end of the run from what conmon has written, if it has.
 func (p *pod) noted() bool {
+	if _, err := os.Stat(p.e.paths.exit(p.ID)); err != nil {
+		return false
+	}
 	oom := p.outOfMemory() // first: it goes after the exit file
 	end, ok := p.e.readExit(p.ID, p.state.Started)
 	if ok {

@@ -35,7 +35,7 @@ type containerRow struct {
 	HealthStatus string
 	ID           string
 	Image        string
-	Labels       string
+	Labels       labelSet
 	LocalVolumes string
 	Mounts       string
 	Names        string
@@ -46,12 +46,10 @@ type containerRow struct {
 	Size         string
 	State        string
 	Status       string
-
-	labels map[string]string
 }
 
 // Label is {{.Label "key"}} of templates.
-func (r containerRow) Label(key string) string { return r.labels[key] }
+func (r containerRow) Label(key string) string { return r.Labels[key] }
 
 func containerLayout(size bool) layout {
 	l := layout{
@@ -71,7 +69,7 @@ func containerRowOf(p engine.Pod, written *dockerapi.Size, now time.Time, full b
 	row := containerRow{
 		Command: r.Command, CreatedAt: r.CreatedAt, HealthStatus: firstOf(r.Health, "none"), ID: r.ID, Image: r.Image, Labels: r.Labels,
 		LocalVolumes: r.LocalVolumes, Mounts: r.Mounts, Names: r.Names, Networks: r.Networks, Ports: r.Ports, RunningFor: r.RunningFor,
-		Size: "0B", State: r.State, Status: r.Status, labels: r.labels,
+		Size: "0B", State: r.State, Status: r.Status,
 	}
 	if arch := p.Image.Config.Architecture; arch != "" {
 		row.Platform = firstOf(p.Image.Config.OS, "linux") + "/" + arch

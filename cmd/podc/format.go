@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -69,7 +73,19 @@ func printTable[R any](w io.Writer, l layout, rows []R) error {
 	return tw.Flush()
 }
 
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 10, 1, 3, ' ', 0) }
+// newTable writes nothing before it is flushed, and then all at once.
+func newTable(w io.Writer) *table {
+	b := bufio.NewWriterSize(w, 16<<10)
+	return &table{tabwriter.NewWriter(b, 10, 1, 3, ' ', 0), b}
+}
+
+// table is a tabwriter, which writes cell by cell, with what gathers its cells.
+type table struct {
+	*tabwriter.Writer
+	out *bufio.Writer
+}
+
+func (t *table) Flush() error { return errors.Join(t.Writer.Flush(), t.out.Flush()) }
 
 // printInspect prints details as an indented JSON array, or each by a template.
 func printInspect[T any](con *console, format string, list []T) error {
@@ -90,3 +106,16 @@ func printInspect[T any](con *console, format string, list []T) error {
 	}
 	return nil
 }
+
+// labelSet is printed and marshalled as docker's lists have labels: "a=1,b=2".
+type labelSet map[string]string
+
+func (l labelSet) String() string {
+	var kv []string
+	for _, k := range slices.Sorted(maps.Keys(l)) {
+		kv = append(kv, k+"="+l[k])
+	}
+	return strings.Join(kv, ",")
+}
+
+func (l labelSet) MarshalText() ([]byte, error) { return []byte(l.String()), nil }

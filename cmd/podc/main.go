@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
@@ -16,6 +17,7 @@ import (
 )
 
 func main() {
+	debug.SetGCPercent(400) // most commands end before the first collection is worth its time
 	cli.FlagStringer = flagText
 	con := systemConsole()
 	ctx, again := interruptible(context.Background())

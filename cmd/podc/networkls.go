@@ -24,12 +24,10 @@ type networkRow struct {
 	IPv4      string
 	IPv6      string
 	Internal  string
-	Labels    string
+	Labels    labelSet
 	Name      string
 	Scope     string
 	Subnets   string // podc's own
-
-	labels map[string]string
 }
 
 var networkLayout = layout{
@@ -39,14 +37,14 @@ var networkLayout = layout{
 }
 
 // Label is {{.Label "key"}} of templates.
-func (r networkRow) Label(key string) string { return r.labels[key] }
+func (r networkRow) Label(key string) string { return r.Labels[key] }
 
 func networkRowOf(n netstack.Network, full bool) networkRow {
 	d := dockerapi.InspectNetwork(n, nil)
 	row := networkRow{
 		CreatedAt: n.Created.Local().Format(dockerTime), Driver: d.Driver, ID: d.ID, IPv4: fmt.Sprint(d.EnableIPv4),
-		IPv6: fmt.Sprint(d.EnableIPv6), Internal: fmt.Sprint(n.Internal), Labels: joinedLabels(n.Labels), Name: n.Name,
-		Scope: d.Scope, labels: n.Labels,
+		IPv6: fmt.Sprint(d.EnableIPv6), Internal: fmt.Sprint(n.Internal), Labels: n.Labels, Name: n.Name,
+		Scope: d.Scope,
 	}
 	if !full {
 		row.ID = dockerapi.ShortID(row.ID)

@@ -73,9 +73,9 @@ func (s *session) ps(ctx context.Context, opt psOptions) error {
 	return printPods(s.con, t.selectPods(pods, opt), opt, time.Now())
 }
 
-// selectPods keeps the pods that `ps` lists.
+// selectPods keeps, of pods, those that `ps` lists; it reuses pods.
 func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
-	return slices.DeleteFunc(slices.Clone(pods), func(p engine.Pod) bool {
+	return slices.DeleteFunc(pods, func(p engine.Pod) bool {
 		service := p.Spec.Labels[project.LabelService]
 		switch {
 		case len(opt.statuses) > 0:

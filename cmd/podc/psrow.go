@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ type psRow struct {
 	Health       string
 	ID           string
 	Image        string
-	Labels       string
+	Labels       labelSet
 	LocalVolumes string
 	Mounts       string
 	Name         string
@@ -35,8 +34,6 @@ type psRow struct {
 	Size         string
 	State        string
 	Status       string
-
-	labels map[string]string
 }
 
 // publisher is one port of a container; PublishedPort is 0 for one that is only exposed.
@@ -65,7 +62,7 @@ func psLayoutOf(rows []psRow) layout {
 }
 
 // Label is {{.Label "key"}} of templates.
-func (r psRow) Label(key string) string { return r.labels[key] }
+func (r psRow) Label(key string) string { return r.Labels[key] }
 
 // psRowOf describes a pod as docker would. Unless full is set, ids and commands are cut.
 func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
@@ -78,7 +75,7 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 		Health:       string(p.Health),
 		ID:           dockerapi.ShortID(p.ID),
 		Image:        p.Spec.Container.Image,
-		Labels:       joinedLabels(labels),
+		Labels:       labels,
 		LocalVolumes: strconv.Itoa(len(p.Volumes)),
 		Mounts:       strings.Join(mounts(p, full), ","),
 		Name:         p.Spec.Name,
@@ -92,7 +89,6 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 		Size:         "0B",
 		State:        dockerapi.StatusOf(p),
 		Status:       dockerapi.StatusText(p, now),
-		labels:       labels,
 	}
 	if full {
 		row.ID = p.ID
@@ -117,14 +113,6 @@ func quotedCommand(p engine.Pod, full bool) string {
 		s = clip(s, 20)
 	}
 	return strconv.Quote(s)
-}
-
-func joinedLabels(labels map[string]string) string {
-	var kv []string
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		kv = append(kv, k+"="+labels[k])
-	}
-	return strings.Join(kv, ",")
 }
 
 // mounts are the volumes and host paths of a container. Unless full is set, long ones are cut as docker does.

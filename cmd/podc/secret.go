@@ -115,13 +115,11 @@ type objectRow struct {
 	Driver    string
 	CreatedAt string
 	UpdatedAt string
-	Labels    string
-
-	labels map[string]string
+	Labels    labelSet
 }
 
 // Label is {{.Label "key"}} of templates.
-func (r objectRow) Label(key string) string { return r.labels[key] }
+func (r objectRow) Label(key string) string { return r.Labels[key] }
 
 func objectLayout(k secrets.Kind) layout {
 	l := layout{columns: []column{{"ID", "ID"}, {"NAME", "Name"}}, headers: map[string]string{"Labels": "LABELS"}}
@@ -155,7 +153,7 @@ func (s *session) listObjects(c *cli.Context, k secrets.Kind) error {
 			continue
 		}
 		age := dockerapi.Since(o.Created, time.Now())
-		rows = append(rows, objectRow{ID: o.ID, Name: o.Name, CreatedAt: age, UpdatedAt: age, Labels: joinedLabels(o.Labels), labels: o.Labels})
+		rows = append(rows, objectRow{ID: o.ID, Name: o.Name, CreatedAt: age, UpdatedAt: age, Labels: o.Labels})
 	}
 	if c.Bool("quiet") {
 		return nil
@@ -210,7 +208,7 @@ func (s *session) inspectObjects(c *cli.Context, k secrets.Kind) error {
 
 func printObject(con *console, o objectInspect, k secrets.Kind) {
 	fmt.Fprintf(con.out, "ID:\t\t\t%s\nName:\t\t\t%s\n", o.ID, o.Spec.Name)
-	if labels := joinedLabels(o.Spec.Labels); labels != "" {
+	if labels := labelSet(o.Spec.Labels).String(); labels != "" {
 		fmt.Fprintf(con.out, "Labels:\t\t\t%s\n", labels)
 	}
 	fmt.Fprintf(con.out, "Created at:\t\t%s\n", o.CreatedAt.Local().Format(dockerTime))

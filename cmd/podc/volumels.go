@@ -18,15 +18,13 @@ type volumeRow struct {
 	Availability string
 	Driver       string
 	Group        string
-	Labels       string
+	Labels       labelSet
 	Links        string
 	Mountpoint   string
 	Name         string
 	Scope        string
 	Size         string
 	Status       string
-
-	labels map[string]string
 }
 
 var volumeLayout = layout{
@@ -36,13 +34,13 @@ var volumeLayout = layout{
 }
 
 // Label is {{.Label "key"}} of templates.
-func (r volumeRow) Label(key string) string { return r.labels[key] }
+func (r volumeRow) Label(key string) string { return r.Labels[key] }
 
 func (s *session) volumeRowOf(v volumes.Volume) volumeRow {
 	d := dockerapi.InspectVolume(v, s.engine.Volumes().Path(v.Name))
 	return volumeRow{
-		Availability: "N/A", Driver: d.Driver, Group: "N/A", Labels: joinedLabels(d.Labels), Links: "N/A", Mountpoint: d.Mountpoint,
-		Name: v.Name, Scope: d.Scope, Size: "N/A", Status: "N/A", labels: d.Labels,
+		Availability: "N/A", Driver: d.Driver, Group: "N/A", Labels: d.Labels, Links: "N/A", Mountpoint: d.Mountpoint,
+		Name: v.Name, Scope: d.Scope, Size: "N/A", Status: "N/A",
 	}
 }
 

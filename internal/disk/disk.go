@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -112,12 +113,18 @@ var ErrDamaged = errors.New("damaged state file")
 // ReadJSON decodes path into v. A missing file is an error for which errors.Is(err, fs.ErrNotExist) holds; one that does
 // not decode satisfies errors.Is(err, ErrDamaged).
 func ReadJSON(path string, v any) error {
-	b, err := ReadFile(path)
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	b, err := readInto((*room)[:0], path, true)
 	if err != nil {
 		return err
 	}
+	*room = b
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w %s: %v", ErrDamaged, path, err)
 	}
 	return nil
 }
+
+// rooms are what JSON was read into before: decoding copies all that it keeps.
+var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
