@@ -115,14 +115,45 @@ func TestFiftyServicesComeUpWithoutNetworkProcesses(t *testing.T) {
 			t.Errorf("up ran %s", program)
 		}
 	}
-	running := 0
+	if running := s.running(); running != 50 {
+		t.Errorf("%d of 50 run", running)
+	}
+}
+
+// running counts the containers that run.
+func (s *stack) running() (n int) {
 	for _, r := range s.ps() {
 		if r.State == "running" {
-			running++
+			n++
 		}
 	}
-	if running != 50 {
-		t.Errorf("%d of 50 run", running)
+	return n
+}
+
+// Two hundred containers come up and go, scaled, restarted and half of them removed in between; nothing is left of any.
+func TestTwoHundredContainersComeAndGo(t *testing.T) {
+	s := newStack(t, `
+services:
+  a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, scale: 100}
+  b: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, scale: 20, networks: [default, other], ports: ['127.0.0.1:0:80']}
+networks: {other: {}}
+`)
+	s.load("busybox")
+	before := census(s)
+	s.podc("up", "-d", "--scale", "b=100")
+	if running := s.running(); running != 200 {
+		t.Fatalf("%d of 200 run", running)
+	}
+	if steps := s.plan("--scale", "b=100"); len(steps) != 0 {
+		t.Errorf("up left to do: %v", steps)
+	}
+	s.podc("up", "-d")
+	if running := s.running(); running != 120 {
+		t.Errorf("%d of 120 run", running)
+	}
+	s.podc("down", "-v")
+	if left := census(s).minus(before); len(left) > 0 {
+		t.Errorf("down left %q", left)
 	}
 }
 

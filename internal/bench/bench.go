@@ -77,22 +77,29 @@ func (b *bench) podc(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// repeat measures a command n times; before and after each run, which may be nil, are not measured.
-func (b *bench) repeat(measure func() (sample, error), after func() error) (sample, error) {
-	var all []sample
+// inTurn measures a command and its floor n times, in turn: what else the machine does, it does to both.
+func (b *bench) inTurn(command, floor func() (sample, error)) (got, bare sample, err error) {
+	var commands, floors []sample
 	for range b.n {
-		s, err := measure()
-		if err != nil {
-			return sample{}, err
+		c, err1 := command()
+		f, err2 := floor()
+		if err := errors.Join(err1, err2); err != nil {
+			return sample{}, sample{}, err
 		}
-		all = append(all, s)
-		if after != nil {
-			if err := after(); err != nil {
-				return sample{}, err
-			}
-		}
+		commands, floors = append(commands, c), append(floors, f)
 	}
-	return median(all), nil
+	return median(commands), median(floors), nil
+}
+
+// besideBare measures a podc command beside a Go program that does nothing.
+func (b *bench) besideBare(name string, aim float64, args ...string) error {
+	got, bare, err := b.inTurn(
+		func() (sample, error) { return timed(b.podc(args...)) },
+		func() (sample, error) { return timed(exec.Command(b.bare)) })
+	if err == nil {
+		b.results = append(b.results, row(name, got, "bare Go program", bare, aim))
+	}
+	return err
 }
 
 // composeFile is size idle services with health checks.
@@ -154,21 +161,15 @@ func aimAt20(size int, aim float64) float64 {
 
 // whileUp measures what is asked of a running project.
 func (b *bench) whileUp(size int) error {
-	bare, err := b.repeat(func() (sample, error) { return timed(exec.Command(b.bare)) }, nil)
-	if err != nil {
-		return err
-	}
 	for _, c := range []struct {
 		name string
 		args []string
 	}{
 		{"up, converged", []string{"up", "-d"}}, {"ps", []string{"ps"}}, {"logs", []string{"logs"}}, {"version", []string{"version"}},
 	} {
-		got, err := b.repeat(func() (sample, error) { return timed(b.podc(c.args...)) }, nil)
-		if err != nil {
+		if err := b.besideBare(fmt.Sprintf("%s (%d)", c.name, size), aimAt20(size, 5), c.args...); err != nil {
 			return err
 		}
-		b.results = append(b.results, row(fmt.Sprintf("%s (%d)", c.name, size), got, "bare Go program", bare, aimAt20(size, 5)))
 	}
 	if err := b.execTrue(size); err != nil {
 		return err
@@ -187,13 +188,11 @@ func (b *bench) execTrue(size int) error {
 	if err != nil {
 		return err
 	}
-	got, err := b.repeat(func() (sample, error) { return timed(b.podc("exec", "-T", "s00", "true")) }, nil)
-	if err != nil {
-		return err
-	}
-	floor, err := b.repeat(func() (sample, error) {
-		return timed(exec.Command("crun", "--root", filepath.Join(b.dir, "run", "runtime"), "exec", strings.TrimSpace(string(id)), "true"))
-	}, nil)
+	got, floor, err := b.inTurn(
+		func() (sample, error) { return timed(b.podc("exec", "-T", "s00", "true")) },
+		func() (sample, error) {
+			return timed(exec.Command("crun", "--root", filepath.Join(b.dir, "run", "runtime"), "exec", strings.TrimSpace(string(id)), "true"))
+		})
 	if err != nil {
 		return err
 	}

@@ -20,13 +20,9 @@ func (b *bench) runTrue(size int, bundle string) error {
 	if _, err := run(); err != nil { // the first warms up
 		return err
 	}
-	got, err := b.repeat(run, nil)
-	if err != nil {
-		return err
-	}
-	floor, err := b.repeat(func() (sample, error) {
+	got, floor, err := b.inTurn(run, func() (sample, error) {
 		return timed(exec.Command("crun", "--root", filepath.Join(b.dir, "crun"), "run", "--bundle", bare, "bare-true"))
-	}, nil)
+	})
 	if err != nil {
 		return err
 	}
