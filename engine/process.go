@@ -56,7 +56,7 @@ func (p process) life() life {
 const pfExiting = 0x4
 
 func procStat(pid int) (start uint64, l life) {
-	b, err := disk.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := disk.ReadOnce("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, gone
 	}
@@ -125,7 +125,7 @@ func (p process) freeze() bool {
 	}
 	// A stop is told to the parent only, and takes microseconds.
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
-		b, err := disk.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/stat")
+		b, err := disk.ReadOnce("/proc/" + strconv.Itoa(p.Pid) + "/stat")
 		if i := bytes.LastIndexByte(b, ')'); err != nil || i < 0 || i+2 >= len(b) || b[i+2] == 'Z' || b[i+2] == 'X' {
 			return false
 		} else if b[i+2] == 'T' {

@@ -260,7 +260,7 @@ func (p *pod) outOfMemory() bool {
 // readExit reads what conmon noted of the end of a container.
 func (e *Engine) readExit(id string, started time.Time) (lastRun, bool) {
 	path := e.paths.exit(id)
-	b, err := disk.ReadFile(path)
+	b, err := disk.ReadOnce(path)
 	if err != nil || len(b) == 0 {
 		return lastRun{}, false
 	}

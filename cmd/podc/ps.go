@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -62,14 +63,17 @@ func psCommand(con *console) *cli.Command {
 var psStatuses = []string{"paused", "restarting", "removing", "running", "dead", "created", "exited"}
 
 func (s *session) ps(ctx context.Context, opt psOptions) error {
+	all := sync.OnceValues(func() ([]engine.Pod, error) { return s.engine.Pods("") })
+	go all() // while the project is found out
 	t, err := s.target(ctx, opt.services)
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.Name)
+	pods, err := all()
 	if err != nil {
 		return err
 	}
+	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return p.Spec.Group != t.Name })
 	return printPods(s.con, t.selectPods(pods, opt), opt, time.Now())
 }
 

@@ -12,9 +12,14 @@ func ReadFile(path string) ([]byte, error) {
 	return readInto(make([]byte, 0, 2048), path, false)
 }
 
-// readInto is ReadFile with room to begin with. A read of a regular file is short only at its end; one of the kernel's own files
-// may be short anywhere.
-func readInto(b []byte, path string, regular bool) ([]byte, error) {
+// ReadOnce is ReadFile for files of which a read is short only at the end: regular ones, and the kernel's of one record, such as
+// /proc/1/stat.
+func ReadOnce(path string) ([]byte, error) {
+	return readInto(make([]byte, 0, 2048), path, true)
+}
+
+// readInto reads a file into room, or into more if it does not suffice. Once says that a short read is the end.
+func readInto(b []byte, path string, once bool) ([]byte, error) {
 	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -27,7 +32,7 @@ func readInto(b []byte, path string, regular bool) ([]byte, error) {
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 		}
 		b = b[:len(b)+n]
-		if n == 0 || regular && n < room {
+		if n == 0 || once && n < room {
 			return b, nil
 		}
 		if len(b) == cap(b) {
