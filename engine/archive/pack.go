@@ -3,14 +3,16 @@ package archive
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -217,26 +219,61 @@ func (p *packer) content(dir int, from, as string) error {
 	if err != nil {
 		return gone(from, err)
 	}
-	f := os.NewFile(uintptr(fd), from)
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
+	defer unix.Close(fd)
+	files, err := readDir(fd)
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "read", Path: from, Err: err}
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		var st unix.Stat_t
-		err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err == nil {
-			err = p.entry(fd, name, path.Join(from, name), path.Join(as, name), st)
-		} else {
-			err = gone(path.Join(from, name), err)
-		}
-		if err != nil {
+	for _, file := range files {
+		if err := p.file(fd, file, path.Join(from, file.name), path.Join(as, file.name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// file writes one file of the folder dir.
+func (p *packer) file(dir int, file dirent, from, as string) error {
+	if file.kind == unix.DT_REG && !p.layer { // it is looked at once it is open
+		return p.entry(dir, file.name, from, as, unix.Stat_t{Mode: unix.S_IFREG})
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, file.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return gone(from, err)
+	}
+	return p.entry(dir, file.name, from, as, st)
+}
+
+// dirent is a name in a folder; kind is unix.DT_UNKNOWN where the file system does not tell.
+type dirent struct {
+	name string
+	kind byte
+}
+
+// readDir lists a folder by name. That of package os looks where a kind is not told, by path: the wrong one for a folder that was
+// opened in another root.
+func readDir(fd int) ([]dirent, error) {
+	const head = 19 // bytes before the name in the kernel's struct linux_dirent64: inode, offset, length of the entry, kind
+	var found []dirent
+	for buf := make([]byte, 32<<10); ; {
+		n, err := unix.Getdents(fd, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			slices.SortFunc(found, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
+			return found, nil
+		}
+		for b := buf[:n]; len(b) >= head; b = b[binary.NativeEndian.Uint16(b[16:]):] {
+			name, _, _ := bytes.Cut(b[head:], []byte{0})
+			if string(name) != "." && string(name) != ".." {
+				found = append(found, dirent{string(name), b[18]})
+			}
+		}
+	}
 }
 
 // openFrom opens a file of a folder, never through a link; with an empty name the folder, which may be open as a path only, or

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +57,7 @@ type unpacker struct {
 
 	dir     *os.File // the folder that was entered last
 	entered string
+	ours    bool         // what is made in it belongs to root, as a process that is root has it, and to no group that the folder passes on
 	folders []madeFolder // their times come last: each file that is made in them changes them
 }
 
@@ -95,6 +97,8 @@ func (u *unpacker) enter(name string) (int, error) {
 	}
 	u.leave()
 	u.dir, u.entered = f, name
+	var st unix.Stat_t
+	u.ours = os.Geteuid() == 0 && os.Getegid() == 0 && unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_ISGID == 0
 	return int(f.Fd()), nil
 }
 
@@ -108,6 +112,11 @@ func (u *unpacker) entry(name string, h *tar.Header, content io.Reader) error {
 		return err
 	}
 	base := path.Base(name)
+	if h.Typeflag == tar.TypeReg { // most entries are files that are new: a look first would be one system call more
+		if err := u.fill(dir, base, name, unix.O_CREAT|unix.O_EXCL, h, content); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
 	var st unix.Stat_t
 	there := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
 	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
@@ -180,9 +189,10 @@ func (u *unpacker) fill(dir int, base, name string, flags int, h *tar.Header, co
 	if err := u.write(fd, name, content); err != nil {
 		return err
 	}
-	uid, gid := u.ownerOf(h)
-	if err := unix.Fchown(fd, uid, gid); err != nil {
-		return u.fail("give to its owner", name, err)
+	if uid, gid := u.ownerOf(h); flags&unix.O_EXCL == 0 || !u.ours || uid != 0 || gid != 0 {
+		if err := unix.Fchown(fd, uid, gid); err != nil {
+			return u.fail("give to its owner", name, err)
+		}
 	}
 	if err := unix.Fchmod(fd, uint32(h.Mode&0o7777)); err != nil { // after the owner, which takes set-user-id bits away
 		return u.fail("set the mode of", name, err)
@@ -192,9 +202,18 @@ func (u *unpacker) fill(dir int, base, name string, flags int, h *tar.Header, co
 			return u.fail("set the capabilities of", name, err)
 		}
 	}
-	times := []unix.Timespec{timespec(h.ModTime), timespec(h.ModTime)}
-	if err := unix.UtimesNanoAt(dir, base, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := futimens(fd, timespec(h.ModTime)); err != nil {
 		return u.fail("set the time of", name, err)
+	}
+	return nil
+}
+
+// futimens sets the times of an open file: without a name to look up, it takes half as long.
+func futimens(fd int, t unix.Timespec) error {
+	times := [2]unix.Timespec{t, t}
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	if errno != 0 {
+		return errno
 	}
 	return nil
 }
