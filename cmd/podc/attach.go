@@ -62,7 +62,7 @@ func (s *session) attach(ctx context.Context, opt attachCommandOptions) error {
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.Name)
+	pods, err := s.engine.Pods(t.name)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 // chosen lists the containers that a command about existing ones is about, by name: those of the services named, or all;
 // what `run` made only if oneOffs is set; and of these the ones that keep, if it is not nil, wants.
 func (s *session) chosen(t target, oneOffs bool, keep func(engine.Pod) bool) ([]engine.Pod, error) {
-	pods, err := s.engine.Pods(t.Name)
+	pods, err := s.engine.Pods(t.name)
 	if err != nil {
 		return nil, err
 	}

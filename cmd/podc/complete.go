@@ -264,13 +264,10 @@ func (c *completer) services() []string {
 	if err != nil {
 		return nil
 	}
-	names := slices.Clone(t.Disabled)
-	for _, svc := range t.Services {
-		names = append(names, svc.Name)
-	}
+	names := t.known
 	if !t.modelled {
 		for _, p := range c.pods() {
-			if p.Spec.Group == t.Name {
+			if p.Spec.Group == t.name {
 				names = append(names, p.Spec.Labels[project.LabelService])
 			}
 		}

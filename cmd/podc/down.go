@@ -38,14 +38,14 @@ func downCommand(con *console) *cli.Command {
 }
 
 func (s *session) down(ctx context.Context, opt downOptions) error {
-	t, err := s.target(ctx, opt.services)
+	d, _, err := s.existing(ctx, opt.services, planned)
 	if err != nil {
 		return err
 	}
 	o := s.operate("down")
 	defer o.close()
 	return o.run(ctx, func(ctx context.Context) error {
-		return project.Down(ctx, o.deps(), t.Desired, project.DownOptions{
+		return project.Down(ctx, o.deps(), d, project.DownOptions{
 			Services: opt.services, Volumes: opt.volumes, RemoveImages: opt.images, RemoveOrphans: s.removeOrphans(), Timeout: opt.timeout,
 		})
 	})

@@ -51,7 +51,7 @@ func (s *session) events(ctx context.Context, opt eventsOptions) error {
 	if err != nil {
 		return err
 	}
-	opt.read.Group = t.Name
+	opt.read.Group = t.name
 	if !opt.read.Follow && opt.read.Since.IsZero() {
 		opt.read.Since = time.Unix(0, 1) // all that led up to until
 	}

@@ -74,7 +74,7 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.Name)
+	pods, err := s.engine.Pods(t.name)
 	if err != nil {
 		return err
 	}

@@ -121,8 +121,8 @@ func (s *session) logs(ctx context.Context, opt logsOptions) error {
 		return printLogs(ctx, s.engine, pods, opt.read, printer.all)
 	}
 	f := &logFollower{
-		engine: s.engine, group: t.Name, wanted: wanted, opt: opt.read, printer: printer, idle: func(ctx context.Context) error {
-			return project.Deps{RunDir: s.runRoot}.Idle(ctx, t.Name)
+		engine: s.engine, group: t.name, wanted: wanted, opt: opt.read, printer: printer, idle: func(ctx context.Context) error {
+			return project.Deps{RunDir: s.runRoot}.Idle(ctx, t.name)
 		},
 	}
 	return f.run(ctx)

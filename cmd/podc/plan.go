@@ -41,7 +41,7 @@ func planCommand(con *console) *cli.Command {
 }
 
 func (s *session) plan(ctx context.Context, opt upOptions, asJSON bool) error {
-	w, err := s.load(ctx, selection{opt.services, opt.noDeps, opt.scale}, false)
+	w, err := s.load(ctx, selection{opt.services, opt.noDeps, opt.scale}, planned)
 	if err != nil {
 		return err
 	}

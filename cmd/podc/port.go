@@ -42,7 +42,7 @@ func (s *session) port(ctx context.Context, service, private, protocol string, i
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.Name)
+	pods, err := s.engine.Pods(t.name)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func volumesCommand(con *console) *cli.Command {
 			if len(services) > 0 {
 				err = s.keepMounted(all, t)
 			} else {
-				maps.DeleteFunc(all, func(_ string, v volumes.Volume) bool { return v.Labels[project.LabelProject] != t.Name })
+				maps.DeleteFunc(all, func(_ string, v volumes.Volume) bool { return v.Labels[project.LabelProject] != t.name })
 			}
 			if err != nil {
 				return err

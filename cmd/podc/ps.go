@@ -73,7 +73,7 @@ func (s *session) ps(ctx context.Context, opt psOptions) error {
 	if err != nil {
 		return err
 	}
-	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return p.Spec.Group != t.Name })
+	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return p.Spec.Group != t.name })
 	return printPods(s.con, t.selectPods(pods, opt), opt, time.Now())
 }
 
@@ -92,7 +92,7 @@ func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
 		if len(t.services) > 0 {
 			return !slices.Contains(t.services, service)
 		}
-		return !opt.orphans && t.modelled && !knows(&t.Desired, service)
+		return !opt.orphans && t.modelled && !slices.Contains(t.known, service)
 	})
 }
 

@@ -88,7 +88,7 @@ shop-web-1   web:1     "run --with many arg…"   web       3 hours ago   Up 2 h
 }
 
 func TestPsSelection(t *testing.T) {
-	model := target{modelled: true, Desired: project.Desired{Name: "shop", Services: []project.Service{{Name: "web"}}, Disabled: []string{"db"}}}
+	model := target{modelled: true, name: "shop", known: []string{"db", "web"}}
 	for _, tt := range []struct {
 		name   string
 		target target

@@ -139,7 +139,7 @@ func (s *session) run(ctx context.Context, opt runOptions) error {
 		return err
 	}
 	req.Run = &opt.request
-	w, err := s.answer(ctx, req, true)
+	w, err := s.answer(ctx, req, whole)
 	if err != nil {
 		return err
 	}

@@ -66,25 +66,49 @@ type composeAnswer struct {
 	Partial  bool              `json:",omitempty"`
 }
 
-// load reads the compose project: from a memo if one holds, else by podc-compose. whole asks for the contents of configs and
-// secrets, which memos lack. Variables that env files set for podc itself take effect.
-func (s *session) load(ctx context.Context, sel selection, whole bool) (wish, error) {
+// detail is how much a command needs to know of a project.
+type detail int
+
+const (
+	outline detail = iota // its name and those of its services
+	planned               // all but the contents of configs and secrets, which memos lack
+	whole
+)
+
+// outlineOf asks for the outline of what a request asks for. Most commands need no more, and its memo is many times smaller.
+type outlineOf struct{ Outline project.LoadRequest }
+
+func outlined(d *project.Desired) *project.Desired {
+	short := &project.Desired{Name: d.Name, Disabled: d.Disabled}
+	for _, s := range d.Services {
+		short.Services = append(short.Services, project.Service{Name: s.Name})
+	}
+	return short
+}
+
+// load reads the compose project: from a memo if one holds, else by podc-compose. Variables that env files set for podc itself
+// take effect.
+func (s *session) load(ctx context.Context, sel selection, d detail) (wish, error) {
 	req, err := s.loadRequest(sel)
 	if err != nil {
 		return wish{}, err
 	}
-	return s.answer(ctx, req, whole)
+	return s.answer(ctx, req, d)
 }
 
 // answer is load for a question of one's own.
-func (s *session) answer(ctx context.Context, req project.LoadRequest, whole bool) (wish, error) {
+func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail) (wish, error) {
 	key, saved, err := s.secretKey()
 	if err != nil {
 		return wish{}, err
 	}
 	m := newMemos(s.runRoot, s.beside("podc-compose"), s.con.env, key)
+	var question any = req
+	if d == outline {
+		question = outlineOf{req}
+	}
 	if saved {
-		if got, ok := recall[composeAnswer](m, req); ok && got.Desired != nil && !(whole && got.Partial) {
+		if got, ok := recall[composeAnswer](m, question); ok && got.Desired != nil && !(d == whole && got.Partial) {
 			return wish{got.Desired, got.Partial}, s.promote(got.Promoted)
 		}
 	}
@@ -95,6 +119,7 @@ func (s *session) answer(ctx context.Context, req project.LoadRequest, whole boo
 	}
 	if saved && reply.Memo {
 		keep(m, req, composeAnswer{reply.Desired, reply.Promoted, len(reply.Contents) > 0}, reply.Inputs, asked)
+		keep(m, outlineOf{req}, composeAnswer{outlined(reply.Desired), reply.Promoted, false}, reply.Inputs, asked)
 	}
 	return wish{reply.Desired, false}, s.promote(reply.Promoted)
 }
@@ -213,57 +238,67 @@ func (s *session) firstKey(path string, key []byte) ([]byte, bool, error) {
 
 // target is the project that a command about existing containers is about.
 type target struct {
-	project.Desired // no more than a name where there is no file: then labels decide
-	modelled        bool
-	// services are those named on the command line; none: all.
-	services []string
+	name     string
+	modelled bool     // there is a file; else labels decide
+	known    []string // services of the file, those of inactive profiles included
+	services []string // those named on the command line; none: all
 }
 
-// target finds the project. With -p and no file, the labels of what exists are enough. With a file, services that it does not
+func (s *session) target(ctx context.Context, services []string) (target, error) {
+	d, modelled, err := s.existing(ctx, services, outline)
+	return target{d.Name, modelled, known(&d), services}, err
+}
+
+// existing finds the project, of which it has no more than the name where there is no file. With -p and no file, the labels of what exists are enough. With a file, services that it does not
 // know are an error; but what keeps it from being brought up, such as a missing file, does not keep it from being looked at and
 // taken down.
-func (s *session) target(ctx context.Context, services []string) (target, error) {
-	labelled := func(name string) (target, error) {
-		return target{Desired: project.Desired{Name: name}, services: services}, checkProjectName(name)
+func (s *session) existing(ctx context.Context, services []string, d detail) (found project.Desired, modelled bool, err error) {
+	labelled := func(name string) (project.Desired, bool, error) {
+		return project.Desired{Name: name}, false, checkProjectName(name)
 	}
 	if s.projectName != "" && len(s.files) == 0 {
 		return labelled(s.projectName)
 	}
-	w, err := s.loadExisting(ctx)
+	w, err := s.loadExisting(ctx, d)
 	if name := s.con.env["COMPOSE_PROJECT_NAME"]; errdefs.IsNotFound(err) && len(s.files) == 0 && name != "" {
 		return labelled(name)
 	}
 	if err != nil {
-		return target{}, err
+		return project.Desired{}, false, err
 	}
+	names := known(w.Desired)
 	for _, name := range services {
-		if !knows(w.Desired, name) {
-			return target{}, noSuchService(name)
+		if !slices.Contains(names, name) {
+			return project.Desired{}, false, noSuchService(name)
 		}
 	}
-	return target{Desired: *w.Desired, modelled: true, services: services}, nil
+	return *w.Desired, true, nil
 }
 
 // loadExisting reads the compose project leniently where it cannot be read otherwise.
-func (s *session) loadExisting(ctx context.Context) (wish, error) {
+func (s *session) loadExisting(ctx context.Context, d detail) (wish, error) {
 	req, err := s.loadRequest(selection{})
 	if err != nil {
 		return wish{}, err
 	}
-	w, err := s.answer(ctx, req, false)
+	w, err := s.answer(ctx, req, d)
 	if !errors.As(err, new(*project.LoadError)) {
 		return w, err
 	}
 	req.Existing = true
-	if lenient, again := s.answer(ctx, req, false); again == nil {
+	if lenient, again := s.answer(ctx, req, d); again == nil {
 		return lenient, nil
 	}
 	return wish{}, err
 }
 
-// knows reports whether the compose file has a service, in an active profile or not.
-func knows(d *project.Desired, service string) bool {
-	return serviceOf(d, service) != nil || slices.Contains(d.Disabled, service)
+// known are the services that the compose file has, in active profiles or not.
+func known(d *project.Desired) []string {
+	names := slices.Clone(d.Disabled)
+	for _, s := range d.Services {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 func serviceOf(d *project.Desired, name string) *project.Service {

@@ -245,7 +245,7 @@ func (opt upOptions) wanted(s *session) (project.Options, error) {
 
 func (s *session) up(ctx context.Context, opt upOptions) error {
 	sel := selection{opt.services, opt.noDeps, opt.scale}
-	w, err := s.load(ctx, sel, false)
+	w, err := s.load(ctx, sel, planned)
 	if err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func (o *operation) converge(ctx context.Context, w wish, sel selection, opt pro
 			o.report(project.Event{Kind: project.Planned, Plan: &plan})
 			return nil
 		}
-		if w, err = o.s.load(ctx, sel, true); err != nil {
+		if w, err = o.s.load(ctx, sel, whole); err != nil {
 			return err
 		}
 	}

@@ -69,14 +69,14 @@ func ask(con *console, question string) bool {
 // verbOn runs a verb on the pods that exist.
 func (s *session) verbOn(ctx context.Context, name string, opt project.VerbOptions,
 	run func(context.Context, project.Deps, project.Desired, project.VerbOptions) error) error {
-	t, err := s.target(ctx, opt.Services)
+	d, _, err := s.existing(ctx, opt.Services, planned)
 	if err != nil {
 		return err
 	}
 	o := s.operate(name)
 	defer o.close()
 	o.yes = opt.Force
-	return o.run(ctx, func(ctx context.Context) error { return run(ctx, o.deps(), t.Desired, opt) })
+	return o.run(ctx, func(ctx context.Context) error { return run(ctx, o.deps(), d, opt) })
 }
 
 // errDryRun ends a dry run once its plan is known.

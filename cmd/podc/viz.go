@@ -30,7 +30,7 @@ func vizCommand(con *console) *cli.Command {
 			if c.Bool("spaces") {
 				with = " "
 			}
-			w, err := s.load(c.Context, selection{}, false)
+			w, err := s.load(c.Context, selection{}, planned)
 			if err != nil {
 				return err
 			}

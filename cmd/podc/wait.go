@@ -38,7 +38,7 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 	}
 	code, err := s.awaitEnds(ctx, pods, down)
 	if err == nil && down {
-		err = s.takeDown(ctx, t.Desired)
+		err = s.takeDown(ctx, services)
 	}
 	if err == nil && code != 0 {
 		err = exitCode(code)
@@ -87,7 +87,11 @@ func (s *session) awaitEnds(ctx context.Context, pods []engine.Pod, first bool) 
 }
 
 // takeDown removes the containers and networks of a project.
-func (s *session) takeDown(ctx context.Context, d project.Desired) error {
+func (s *session) takeDown(ctx context.Context, services []string) error {
+	d, _, err := s.existing(ctx, services, planned)
+	if err != nil {
+		return err
+	}
 	o := s.operate("down")
 	defer o.close()
 	return o.run(ctx, func(ctx context.Context) error { return project.Down(ctx, o.deps(), d, project.DownOptions{}) })
