@@ -230,6 +230,7 @@ func (s *stack) tells() {
 	}()
 	interrupt(s.t, cmd)
 
+	s.podc("restart", "-t", "0", "web")
 	all := s.events("--since", "1h", "--until", "0s")
 	var web []string
 	id := strings.TrimSpace(s.podc("ps", "-q", "web"))
@@ -242,7 +243,7 @@ func (s *stack) tells() {
 			}
 		}
 	}
-	for _, action := range []string{"create", "start", "health_status: healthy", "pause", "unpause", "exec_create: true", "exec_start: true", "kill", "die", "stop"} {
+	for _, action := range []string{"create", "start", "health_status: healthy", "pause", "unpause", "exec_create: true", "exec_start: true", "kill", "die", "stop", "restart"} {
 		if !slices.Contains(web, action) {
 			s.t.Errorf("%q is not among %q", action, web)
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +45,8 @@ type ImageEvent struct {
 // ImageFailure is what podc-image prints instead of a reply.
 type ImageFailure struct {
 	Error ImageError `json:"error"`
+	// Done is the verb's reply for what it had done by then.
+	Done json.RawMessage `json:"done,omitempty"`
 }
 
 // ImageError is an error that crossed a process boundary and kept its class: errdefs.IsNotFound and its siblings hold for

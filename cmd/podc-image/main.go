@@ -44,7 +44,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	logrus.SetLevel(logrus.WarnLevel)
 	reply, err := t.command(ctx, args)
 	if err != nil {
-		reply = engine.ImageFailure{Error: *engine.NewImageError(err, hint(err))}
+		done, _ := json.Marshal(reply)
+		reply = engine.ImageFailure{Error: *engine.NewImageError(err, hint(err)), Done: done}
 	}
 	if werr := json.NewEncoder(stdout).Encode(reply); werr != nil || err != nil {
 		return 1

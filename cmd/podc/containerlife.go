@@ -59,7 +59,7 @@ func containerRestartCommand(con *console) *cli.Command {
 				if err := s.engine.StopPodBy(ctx, p.Spec.Name, c.String("signal"), seconds(c, "timeout")); err != nil {
 					return err
 				}
-				return s.engine.StartPod(ctx, p.Spec.Name)
+				return tellingRestarts{s.engine}.StartPod(ctx, p.Spec.Name)
 			})
 		}),
 	}

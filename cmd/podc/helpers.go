@@ -153,6 +153,9 @@ func askImages(ctx context.Context, con *console, g globals, stdin io.Reader, sh
 	}
 	var failure engine.ImageFailure
 	if errors.As(err, new(*exec.ExitError)) && json.Unmarshal(out.Bytes(), &failure) == nil && failure.Error.Message != "" {
+		if failure.Done != nil {
+			json.Unmarshal(failure.Done, reply) // best effort: the failure is the news
+		}
 		return &failure.Error
 	}
 	return fmt.Errorf("%w%s", err, last.String())

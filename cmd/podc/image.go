@@ -82,16 +82,14 @@ func (s *session) removeImages(ctx context.Context, force bool, refs []string) e
 		args = append(args, "--force")
 	}
 	var reply engine.RemoveReply
-	if err := s.images(ctx, "image rm", true, nil, &reply, append(append(args, "--"), refs...)...); err != nil {
-		return err
-	}
+	err := s.images(ctx, "image rm", true, nil, &reply, append(append(args, "--"), refs...)...)
 	for _, name := range reply.Untagged {
 		fmt.Fprintf(s.con.out, "Untagged: %s\n", printable(dockerapi.Familiar(name)))
 	}
 	for _, id := range reply.Deleted {
 		fmt.Fprintf(s.con.out, "Deleted: sha256:%s\n", id)
 	}
-	return nil
+	return err
 }
 
 func imagePullCommand(con *console) *cli.Command {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -15,7 +18,24 @@ func restartCommand(con *console) *cli.Command {
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
 			opt := project.VerbOptions{Services: c.Args().Slice(), NoDeps: c.Bool("no-deps"), Timeout: seconds(c, "timeout")}
-			return s.verbOn(c.Context, "restart", opt, project.Restart)
+			return s.verbOn(c.Context, "restart", opt, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.VerbOptions) error {
+				deps.Engine = tellingRestarts{s.engine}
+				return project.Restart(ctx, deps, d, opt)
+			})
 		}),
 	}
+}
+
+// tellingRestarts has each start followed by docker's event for a restart that somebody asked for.
+type tellingRestarts struct{ *engine.Engine }
+
+// StartPod implements project.Engine.
+func (e tellingRestarts) StartPod(ctx context.Context, name string) error {
+	err := e.Engine.StartPod(ctx, name)
+	if err == nil {
+		if p, err := e.Pod(name); err == nil { // else it is gone already
+			e.NoteEvent(p, "restart", nil)
+		}
+	}
+	return err
 }
