@@ -27,12 +27,13 @@ services:
   lender: {<<: *sleep, ipc: shareable, shm_size: 4m, hostname: lends}
   guest: {<<: *sleep, pid: service:lender, ipc: service:lender, uts: service:lender, network_mode: service:lender}
   alone: {<<: *sleep, ipc: none, network_mode: none, init: true}
-  foreign: {<<: *sleep, pid: container:lender, ipc: container:lender, uts: container:lender, network_mode: container:lender}
+  foreign: {<<: *sleep, pid: 'container:${LENT}', ipc: container:lender, uts: container:lender, network_mode: 'container:${LENT}'}
   forks: {image: localhost/podc-busybox, command: [sh, -c, 'sleep 777 & sleep 778 & exec sleep 1000'], pid: host, init: true, stop_grace_period: 100ms}
 `, "other.yaml", "services: {lender: {image: localhost/podc-busybox, command: sleep 1000, container_name: lender, ipc: shareable, hostname: lent, stop_signal: SIGKILL}}\n")
 	s.load("busybox")
 	t.Cleanup(func() { s.podc("-p", "other", "down") })
 	s.podc("-p", "other", "-f", "other.yaml", "up", "-d")
+	s.env = append(s.env, "LENT="+strings.TrimSpace(s.podc("container", "ls", "-q", "-f", "name=lender")))
 	s.podc("up", "-d")
 	s.behaves("those of the host are the host's", func(s *stack) {
 		for _, kind := range []string{"pid", "ipc", "uts", "net"} {
@@ -63,7 +64,7 @@ services:
 		s.says("guest", "cat /dev/shm/x; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "shared\n4096")
 		s.says("guest", "tr '\\0' ' ' < /proc/1/cmdline", "sleep 1000")
 	})
-	s.behaves("those of a container by name are that container's, whoever made it", func(s *stack) {
+	s.behaves("those of a container by name or id are that container's, whoever made it", func(s *stack) {
 		for _, kind := range []string{"pid", "ipc", "uts", "net"} {
 			if got, want := s.namespace("p-foreign-1", kind), s.namespace("lender", kind); got != want {
 				s.t.Errorf("%s is %s, the lender's is %s", kind, got, want)

@@ -97,7 +97,7 @@ func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
 		var of PodSpec
 		if i := slices.IndexFunc(made, func(m PodSpec) bool { return m.Name == b.Of }); i >= 0 {
 			of = made[i]
-		} else if have, err := e.read(b.Of); err != nil {
+		} else if have, err := e.read(e.nameOf(b.Of)); err != nil {
 			errs = append(errs, fmt.Errorf("it uses the %s of pod %q: %w", b.What, b.Of, err))
 			continue
 		} else {
@@ -108,6 +108,14 @@ func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// nameOf is the name of the pod that somebody named by the beginning of its id; else what was given.
+func (e *Engine) nameOf(nameOrID string) string {
+	if p, err := e.Pod(nameOrID); err == nil {
+		return p.Spec.Name
+	}
+	return nameOrID
 }
 
 // sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes. Each has

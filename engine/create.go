@@ -38,6 +38,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	if _, err := os.Stat(e.paths.spec(spec.Name)); err == nil {
 		return podError("create", spec.Name, fmt.Errorf("a pod of that name exists: %w", errdefs.ErrAlreadyExists))
 	}
+	spec.MapBorrowed(func(b Borrowed) string { return e.nameOf(b.Of) })
 	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}
 	if p.From, err = e.mountsFrom(spec); err != nil {
 		return podError("create", spec.Name, err)
