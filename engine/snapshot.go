@@ -96,10 +96,11 @@ func (e *Engine) read(name string) (*pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.refresh(); !p.unrecorded || p.last.ExitKnown {
+	if p.refresh(); !p.ending && !p.unrecorded || p.last.ExitKnown {
 		return p, nil
 	}
-	// An end that nobody saw, unless somebody settled it between the look at the state and that at the exit file.
+	// An end that nobody saw, or that conmon has yet to note; unless somebody settled it between the look at the state and that at
+	// the exit file, such as the exit handler, whose conmon still lives.
 	if p, err = e.load(name); err == nil {
 		p.refresh()
 	}
