@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -86,12 +87,13 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 	done := errors.New("all seen")
 	seen := map[string]int{}
 	began := make(chan struct{})
+	beginning := sync.OnceFunc(func() { close(began) })
 	unread := make(chan struct{}, 1000) // a reader is not overtaken by a whole journal
 	result := make(chan error, 1)
 	go func() {
 		result <- e.Events(t.Context(), EventOptions{Follow: true, Group: "g"}, func(ev Event) error {
 			if ev.Action == "begin" {
-				close(began)
+				beginning()
 				return nil
 			}
 			seen[ev.Action]++
@@ -112,14 +114,15 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 		}
 		break
 	}
+	var writing sync.WaitGroup
 	for w := range writers {
-		go func() {
+		writing.Go(func() {
 			for i := range each {
 				unread <- struct{}{}
 				e.journal(Event{Time: time.Now(), Action: fmt.Sprintf("%d-%d", w, i), Group: "g", Attributes: map[string]string{"pad": pad}})
 				e.journal(Event{Time: time.Now(), Action: "other", Group: "h"})
 			}
-		}()
+		})
 	}
 	select {
 	case err := <-result:
@@ -129,6 +132,7 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("%d of %d events seen", len(seen), writers*each)
 	}
+	writing.Wait() // for what the follower does not ask for
 	for action, n := range seen {
 		if n != 1 {
 			t.Errorf("%s was seen %d times", action, n)
