@@ -249,9 +249,9 @@ func (s *session) target(ctx context.Context, services []string) (target, error)
 	return target{d.Name, modelled, known(&d), services}, err
 }
 
-// existing finds the project, of which it has no more than the name where there is no file. With -p and no file, the labels of what exists are enough. With a file, services that it does not
-// know are an error; but what keeps it from being brought up, such as a missing file, does not keep it from being looked at and
-// taken down.
+// existing finds the project, of which it has no more than the name where there is no file. With -p and no file, the labels of
+// what exists are enough. With a file, services that it does not know are an error; but what keeps it from being brought up, such
+// as a missing file, does not keep it from being looked at and taken down.
 func (s *session) existing(ctx context.Context, services []string, d detail) (found project.Desired, modelled bool, err error) {
 	labelled := func(name string) (project.Desired, bool, error) {
 		return project.Desired{Name: name}, false, checkProjectName(name)
