@@ -113,7 +113,7 @@ volumes: {data: {}}
 	want = append(want, conmon, monitor)
 
 	monitors := pidsWith("podc-monitor", "monitor", s.run)
-	halted(t, monitors) // it would mend this at once
+	haltedBetweenDeeds(t, s, monitors) // it would mend this at once
 	plant("rule nftables table podc-"+s.id(), func() { run(t, "nft", "delete", "table", "inet", "podc-"+s.id()) })
 	found := s.fails(1, "system", "check")
 	for _, pid := range monitors {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"podc.example/podc/internal/disk"
 )
 
 // `down -v` that is killed at any moment is finished by the next one; until then a volume is never gone before its container.
@@ -186,6 +188,20 @@ func halted(t *testing.T, pids []int) {
 				syscall.Kill(pid, syscall.SIGCONT)
 			}
 		})
+	}
+}
+
+// haltedBetweenDeeds is halted for processes that work on networks: not while they hold the lock that everybody needs.
+func haltedBetweenDeeds(t *testing.T, s *stack, pids []int) {
+	t.Helper()
+	lock := filepath.Join(s.run, "net", "lock")
+	for halted(t, pids); disk.Held(lock); halted(t, pids) {
+		for _, pid := range pids {
+			syscall.Kill(pid, syscall.SIGCONT)
+		}
+		if err := disk.Await(t.Context(), lock); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

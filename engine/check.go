@@ -137,7 +137,7 @@ func (e *Engine) findings() ([]finding, error) {
 	}
 	strays, err := e.volumes.Strays()
 	for _, v := range strays {
-		found = append(found, finding{Problem: Problem{"volume", v, "folder without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
+		found = append(found, finding{Problem: Problem{"volume", v, "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
 	}
 	for v, damage := range e.volumes.Damaged() {
 		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v (its data is in %s)", damage, e.volumes.Path(v))}})

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -22,6 +23,9 @@ func Open(dir string) *Store { return &Store{dir} }
 
 func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "volume.json") }
 
+// locks is where the locks of volumes lie: beside them, since they are there before a volume and after it.
+func (s *Store) locks() string { return filepath.Join(s.dir, ".locks") }
+
 // Path is the folder of a volume's data.
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_data") }
 
@@ -32,7 +36,7 @@ func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	}
 	ctx, cancel := disk.WithDeadline(ctx, 10*time.Minute, "the holder of volume "+name) // seeding a large volume takes long
 	defer cancel()
-	return disk.LockWait(ctx, filepath.Join(s.dir, ".locks", name), nil)
+	return disk.LockWait(ctx, filepath.Join(s.locks(), name), nil)
 }
 
 // Create makes a volume, or returns the one that has the name already, whose record then stands. A name that is empty is
@@ -152,27 +156,32 @@ func (s *Store) remove(ctx context.Context, name string, goes func() bool) error
 	if err := s.clear(name); err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", name, err)
 	}
-	os.Remove(filepath.Join(s.dir, ".locks", name))
-	os.Remove(filepath.Join(s.dir, ".locks"))
+	os.Remove(filepath.Join(s.locks(), name))
+	os.Remove(s.locks())
 	return nil
 }
 
-// Strays lists folders in the store that are no volume: what a process that died while creating or removing left.
+// Strays lists folders and locks in the store that are of no volume: what a process that died while creating or removing left.
 func (s *Store) Strays() ([]string, error) {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var strays []string
-	for _, e := range entries {
-		if !disk.IsName(e.Name()) {
-			continue
+	var names []string
+	for _, dir := range []string{s.dir, s.locks()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
-		if _, err := s.Get(e.Name()); errdefs.IsNotFound(err) && !disk.Held(filepath.Join(s.dir, ".locks", e.Name())) {
-			strays = append(strays, e.Name())
+		for _, e := range entries {
+			names = append(names, e.Name())
 		}
 	}
-	return strays, nil
+	os.Remove(s.locks()) // if it is all that such a process left
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
+		if !disk.IsName(name) {
+			return true
+		}
+		_, err := s.Get(name)
+		return !errdefs.IsNotFound(err) || disk.Held(filepath.Join(s.locks(), name))
+	}), nil
 }
 
 // Size is how much room the data of a volume takes on disk, in bytes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -29,6 +30,38 @@ func TestAStrayThatBecameAVolumeIsKept(t *testing.T) {
 	}
 	if _, err := s.Get("v"); err != nil {
 		t.Errorf("the new volume: %v", err)
+	}
+}
+
+// A process died between the removal of a volume and that of its lock.
+func TestALockOfNoVolumeIsAStray(t *testing.T) {
+	s := Open(t.TempDir())
+	l, err := s.lock(t.Context(), "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strays, err := s.Strays(); err != nil || len(strays) > 0 {
+		t.Errorf("while it is held: %q, %v", strays, err)
+	}
+	l.Unlock()
+	strays, err := s.Strays()
+	if err != nil || !slices.Equal(strays, []string{"v"}) {
+		t.Fatalf("strays: %q, %v", strays, err)
+	}
+	if err := s.RemoveStray(t.Context(), "v"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.locks()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder of locks: %v", err)
+	}
+	if err := os.Mkdir(s.locks(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if strays, err := s.Strays(); err != nil || len(strays) > 0 {
+		t.Errorf("of a folder of locks: %q, %v", strays, err)
+	}
+	if _, err := os.Stat(s.locks()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the empty folder of locks: %v", err)
 	}
 }
 
