@@ -527,9 +527,7 @@ func TestAFloodIsRotated(t *testing.T) {
 	if err := s.WaitPod(t.Context(), "kept", engine.Stopped); err != nil {
 		t.Fatal(err)
 	}
-	ticks, _ := cpu(t, s.holder("lock", 0))
-	t.Logf("the monitor used %d ms", 10*ticks)
-	sizes := s.logFiles("flood")
+	sizes := s.logFiles("flood") // the monitor, with nothing to watch over, may have gone
 	if n := len(sizes); n < 3 || sizes[n-1] > 4*limit { // how closely it is watched depends on the machine
 		t.Errorf("%d files: %d", n, sizes)
 	}
