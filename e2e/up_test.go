@@ -130,7 +130,7 @@ func (s *stack) running() (n int) {
 	return n
 }
 
-// Two hundred containers come up and go, scaled, restarted and half of them removed in between; nothing is left of any.
+// Two hundred containers come up and go, eighty of them scaled away in between; nothing is left of any.
 func TestTwoHundredContainersComeAndGo(t *testing.T) {
 	s := newStack(t, `
 services:

@@ -229,7 +229,7 @@ func (p *pod) refresh() {
 // noted takes the end of the run from what conmon has written, if it has.
 func (p *pod) noted() bool {
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err != nil {
-		return false
+		return false // as of every pod that runs, with one look
 	}
 	oom := p.outOfMemory() // first: it goes after the exit file
 	end, ok := p.e.readExit(p.ID, p.state.Started)

@@ -162,6 +162,7 @@ func (s *Store) remove(ctx context.Context, name string, goes func() bool) error
 }
 
 // Strays lists folders and locks in the store that are of no volume: what a process that died while creating or removing left.
+// It removes the folder of locks if that is empty.
 func (s *Store) Strays() ([]string, error) {
 	var names []string
 	for _, dir := range []string{s.dir, s.locks()} {
@@ -173,7 +174,7 @@ func (s *Store) Strays() ([]string, error) {
 			names = append(names, e.Name())
 		}
 	}
-	os.Remove(s.locks()) // if it is all that such a process left
+	os.Remove(s.locks()) // fails unless it is empty
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
 		if !disk.IsName(name) {

@@ -244,6 +244,7 @@ type target struct {
 	services []string // those named on the command line; none: all
 }
 
+// target finds the project, as existing does, for commands that need no more than names of it.
 func (s *session) target(ctx context.Context, services []string) (target, error) {
 	d, modelled, err := s.existing(ctx, services, outline)
 	return target{d.Name, modelled, known(&d), services}, err

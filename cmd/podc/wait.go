@@ -29,6 +29,12 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 	if err != nil {
 		return err
 	}
+	var d project.Desired
+	if down { // as the file is now, not as it may be when the wait is over
+		if d, _, err = s.existing(ctx, services, planned); err != nil {
+			return err
+		}
+	}
 	pods, err := s.chosen(t, true, func(p engine.Pod) bool { return !p.Started.IsZero() })
 	if err != nil {
 		return err
@@ -38,7 +44,7 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 	}
 	code, err := s.awaitEnds(ctx, pods, down)
 	if err == nil && down {
-		err = s.takeDown(ctx, services)
+		err = s.takeDown(ctx, d)
 	}
 	if err == nil && code != 0 {
 		err = exitCode(code)
@@ -87,11 +93,7 @@ func (s *session) awaitEnds(ctx context.Context, pods []engine.Pod, first bool) 
 }
 
 // takeDown removes the containers and networks of a project.
-func (s *session) takeDown(ctx context.Context, services []string) error {
-	d, _, err := s.existing(ctx, services, planned)
-	if err != nil {
-		return err
-	}
+func (s *session) takeDown(ctx context.Context, d project.Desired) error {
 	o := s.operate("down")
 	defer o.close()
 	return o.run(ctx, func(ctx context.Context) error { return project.Down(ctx, o.deps(), d, project.DownOptions{}) })
