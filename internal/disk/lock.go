@@ -20,11 +20,15 @@ type Lock struct{ f *os.File }
 var ErrLocked = errors.New("locked by another process")
 
 // TryLock takes the lock at path or fails at once with ErrLocked. It creates the file and its folder where missing.
-func TryLock(path string) (*Lock, error) { return lock(path, unix.LOCK_EX|unix.LOCK_NB) }
+func TryLock(path string) (*Lock, error) {
+	return lock(context.Background(), path, unix.LOCK_EX|unix.LOCK_NB)
+}
 
 // LockShared takes the lock at path together with other LockShared holders, waiting while somebody holds it alone; such
 // holders keep it only for moments.
-func LockShared(path string) (*Lock, error) { return lock(path, unix.LOCK_SH) }
+func LockShared(path string) (*Lock, error) {
+	return lock(context.Background(), path, unix.LOCK_SH)
+}
 
 // LockWait takes the lock at path, waiting until ctx ends. Within one process two LockWait calls exclude each other too.
 // waiting, which may be nil, is called once before the first wait with the pid noted by the holder (0 if unknown).
@@ -37,14 +41,14 @@ func LockWait(ctx context.Context, path string, waiting func(holder int)) (*Lock
 		waiting(Holder(path))
 	}
 	// flock(2) cannot be cancelled, so a goroutine blocks in it; if ctx ends first, the goroutine gives the lock back when
-	// it gets it, at the latest when this process ends.
+	// it gets it, at the latest when this process ends. It makes no file anew then: the object may be gone by that time.
 	type result struct {
 		l   *Lock
 		err error
 	}
 	got := make(chan result)
 	go func() {
-		l, err := lock(path, unix.LOCK_EX)
+		l, err := lock(ctx, path, unix.LOCK_EX)
 		select {
 		case got <- result{l, err}:
 		case <-ctx.Done():
@@ -59,8 +63,12 @@ func LockWait(ctx context.Context, path string, waiting func(holder int)) (*Lock
 	}
 }
 
-func lock(path string, how int) (*Lock, error) {
+// lock opens, locks and checks until the file it locked is the one at path, or, between two tries, until ctx ends.
+func lock(ctx context.Context, path string, how int) (*Lock, error) {
 	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if errors.Is(err, os.ErrNotExist) {
 			if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {

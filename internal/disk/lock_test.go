@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestHeldAsksAndLeavesNoTrace(t *testing.T) {
@@ -82,5 +84,18 @@ func TestAWaitEndsWithItsContextAndSaysForWhom(t *testing.T) {
 	}
 	if Holder(path) != os.Getpid() {
 		t.Errorf("holder is %d", Holder(path))
+	}
+}
+
+// A wait that was given up is over once the lock is free; the lock of an object that has gone must not come back then.
+func TestAWaitGivenUpMakesNoLockAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if l, err := lock(ctx, path, unix.LOCK_EX); l != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, %v", l, err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the lock is there: %v", err)
 	}
 }
