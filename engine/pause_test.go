@@ -14,7 +14,7 @@ import (
 
 // ticking counts in a file of the container, so that a look at the file shows whether it runs.
 func ticking(name string) PodSpec {
-	return shell(name, `trap 'exit 3' TERM; echo up; while :; do echo x >> /tmp/ticks; sleep 0.01; done`)
+	return shell(name, `trap 'exit 3' TERM; echo x > /tmp/ticks; echo up; while sleep 0.01; do echo x >> /tmp/ticks; done`)
 }
 
 func ticks(t *testing.T, e *Engine, name string) int64 {
