@@ -157,6 +157,10 @@ func TestAStopIsNotedBeforeItsSignal(t *testing.T) {
 	if err := proc.signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(proc.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("it does not stop: %#x, %v", status, err)
+	}
 	ctx, cancel := withCancel(t)
 	go func() {
 		for { // the signal, SIGTERM, stays pending while the process is stopped
