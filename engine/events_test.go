@@ -138,8 +138,9 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 			t.Errorf("%s was seen %d times", action, n)
 		}
 	}
+	// Others append to a full one until its writer, wherever the kernel keeps it waiting, has renamed it.
 	for _, path := range []string{e.paths.journal(), chainPath(e.paths.journal(), 1)} {
-		if fi, err := os.Stat(path); err != nil || fi.Size() > journalLimit+8<<10 {
+		if fi, err := os.Stat(path); err != nil || fi.Size() > journalLimit*3/2 {
 			t.Errorf("%s: %v, %v", path, fi, err)
 		}
 	}
