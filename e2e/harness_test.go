@@ -29,6 +29,10 @@ var binDir = flag.String("podc-bin", "", "folder of built binaries; empty: build
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Package net finds out once what families there are, and it must not do so in a namespace whose loopback is down.
+	if l, err := net.Listen("tcp", "localhost:0"); err == nil {
+		l.Close()
+	}
 	os.Exit(func() int {
 		if os.Geteuid() != 0 || testing.Short() {
 			return m.Run() // every test skips itself

@@ -12,7 +12,7 @@ import (
 
 // LogLine is one line of a container's output.
 type LogLine struct {
-	Time   time.Time // when its first part was written
+	Time   time.Time // when its last part was written: in one log, a line is never older than the one before it
 	Stream string    // "stdout" or "stderr"
 	Text   []byte    // without the newline; valid only until the receiver returns
 	// Partial says that the line goes on in the next LogLine of its stream, or that its end is not written yet.
@@ -74,7 +74,7 @@ type lineJoiner struct {
 }
 
 type openLine struct {
-	time time.Time
+	time time.Time // of its last part so far
 	text []byte
 }
 
@@ -93,14 +93,12 @@ func (j *lineJoiner) add(r logRecord) error {
 	if len(o.text) == 0 && r.full {
 		return j.out(LogLine{Time: r.time, Stream: r.stream, Text: r.text})
 	}
-	if len(o.text) == 0 {
-		o.time = r.time
-	}
+	o.time = r.time
 	o.text = append(o.text, r.text...)
 	if !r.full && len(o.text) < maxLogLine {
 		return nil
 	}
-	line := LogLine{Time: o.time, Stream: r.stream, Text: o.text, Partial: !r.full}
+	line := LogLine{Time: r.time, Stream: r.stream, Text: o.text, Partial: !r.full}
 	o.text = o.text[:0]
 	if cap(o.text) > 64<<10 && r.full {
 		o.text = nil

@@ -145,6 +145,27 @@ func TestLogsJoinPartialLines(t *testing.T) {
 	}
 }
 
+// Lines of several containers are put in order by their times, which takes that those of each are in order.
+func TestALineIsAsOldAsItsEnd(t *testing.T) {
+	l := newLogPod(t, LogConfig{})
+	l.write(stdout, "P", "begun ")
+	l.write(stderr, "F", "between")
+	l.write(stdout, "F", "ended")
+	var last time.Time
+	if err := l.e.Logs(t.Context(), "web", LogOptions{Tail: -1}, func(line LogLine) error {
+		if line.Time.Before(last) {
+			t.Errorf("%q of %s comes after %s", line.Text, line.Time, last)
+		}
+		last = line.Time
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.read(LogOptions{Tail: -1, Since: last}); !slices.Equal(got, []string{"begun ended"}) {
+		t.Errorf("since its end: %q", got)
+	}
+}
+
 func TestLogsReadAllKeptFiles(t *testing.T) {
 	l := newLogPod(t, LogConfig{MaxFile: 3})
 	for i := range 40 {
