@@ -12,7 +12,7 @@ import (
 
 // LogLine is one line of a container's output.
 type LogLine struct {
-	Time   time.Time // when its last part was written: in one log, a line is never older than the one before it
+	Time   time.Time // when its last part was written; whole lines of one log come in the order of these times
 	Stream string    // "stdout" or "stderr"
 	Text   []byte    // without the newline; valid only until the receiver returns
 	// Partial says that the line goes on in the next LogLine of its stream, or that its end is not written yet.
