@@ -3,6 +3,9 @@
 package podc_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"slices"
@@ -55,7 +58,8 @@ var imports = []struct {
 		"plans are made and run by quick commands; the translation of compose is in project/translate"},
 	{"dockerapi", false, []string{module + "compose", module + "project", module + "engine/images", "github.com/moby/moby", netHTTP},
 		"shapes are made of facts by whoever shows them; moby's own types cost a tenth of a command's start"},
-	{"internal/disk", false, []string{module}, "the one helper package is below all others"},
+	{"internal/disk", false, []string{module}, "what all others share is below them"},
+	{"internal/fault", false, []string{module}, "what all others share is below them"},
 	{"internal/testimage", false, []string{module + "engine", module + "project", module + "compose", module + "cmd"},
 		"test images are made without the code under test"},
 }
@@ -136,6 +140,40 @@ func TestOneWordPackages(t *testing.T) {
 				t.Errorf("package %s: say what it is about", pkg)
 			}
 		}
+	}
+}
+
+// TestErrorClasses: the class of an error stands beside its text (internal/fault). In the text it would be one more reason,
+// which is none, and could not be told from one that is.
+func TestErrorClasses(t *testing.T) {
+	class := func(e ast.Expr) bool {
+		sel, ok := e.(*ast.SelectorExpr)
+		if !ok || !strings.HasPrefix(sel.Sel.Name, "Err") {
+			return false
+		}
+		pkg, ok := sel.X.(*ast.Ident)
+		return ok && pkg.Name == "errdefs"
+	}
+	files := token.NewFileSet()
+	for _, path := range list(t, "-f", `{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`, "./...") {
+		if path == "" {
+			continue
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			fun, ok := call.Fun.(*ast.SelectorExpr)
+			if ok && (fun.Sel.Name == "Errorf" && slices.ContainsFunc(call.Args, class) || fun.Sel.Name == "WithMessage" && class(fun.X)) {
+				t.Errorf("%s: make it with fault.New(errdefs.Err..., ...)", files.Position(call.Pos()))
+			}
+			return true
+		})
 	}
 }
 

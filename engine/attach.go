@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Stream is a connection to the input and output of a pod's container, through the socket of its conmon. Several may be open
@@ -37,7 +38,7 @@ func (e *Engine) Attach(_ context.Context, name string) (*Stream, error) {
 		return nil, err
 	}
 	if p.state.Status != StatusRunning {
-		return nil, podError("attach to", name, fmt.Errorf("it is %s, not running: %w", p.state.Status, errdefs.ErrFailedPrecondition))
+		return nil, podError("attach to", name, fault.New(errdefs.ErrFailedPrecondition, "it is %s, not running", p.state.Status))
 	}
 	s, err := e.dialStream(name)
 	return s, podError("attach to", name, err)
@@ -58,7 +59,7 @@ func (e *Engine) StartAttached(ctx context.Context, name string, prepare func(*S
 		return err
 	})
 	if err == nil && s == nil {
-		err = podError("start", name, fmt.Errorf("it is running already: %w", errdefs.ErrFailedPrecondition))
+		err = podError("start", name, fault.New(errdefs.ErrFailedPrecondition, "it is running already"))
 	}
 	if err != nil && s != nil {
 		s.Close()

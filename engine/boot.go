@@ -3,12 +3,12 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // returns reports whether the start of the machine is to bring the pod back, by the rules that docker has for the start of its
@@ -75,7 +75,7 @@ func (e *Engine) RestoreFiles(ctx context.Context, name string, contents map[str
 			}
 		}
 		if len(missing) > 0 {
-			return fmt.Errorf("the content of %s is gone since the reboot, and is in no file: %w", strings.Join(missing, ", "), errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone since the reboot, and is in no file", strings.Join(missing, ", "))
 		}
 		loaded, err := loadFiles(files)
 		if err != nil {

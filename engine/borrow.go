@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // NamespaceMode says where a namespace of a pod comes from, beside that of the network.
@@ -104,7 +105,7 @@ func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
 			of = have.Spec
 		}
 		if b.What == BorrowIPC && of.IPC.Mode != NamespaceShareable {
-			errs = append(errs, fmt.Errorf("it uses the %s of pod %q, which does not lend it (ipc: shareable would): %w", b.What, b.Of, errdefs.ErrFailedPrecondition))
+			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "it uses the %s of pod %q, which does not lend it (ipc: shareable would)", b.What, b.Of))
 		}
 	}
 	return errors.Join(errs...)
@@ -187,7 +188,7 @@ func (p *pod) namespacePaths() (map[string]string, error) {
 }
 
 func notLent(what, owner string) error {
-	return fmt.Errorf("it shares the %s of %q, which is not running: %w", what, owner, errdefs.ErrFailedPrecondition)
+	return fault.New(errdefs.ErrFailedPrecondition, "it shares the %s of %q, which is not running", what, owner)
 }
 
 // mountShm provides the /dev/shm of a pod whose ipc namespace others may join. It says where the container's is: "" is a new

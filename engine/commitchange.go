@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Change applies instructions of a Dockerfile, those that change no files: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL,
@@ -23,10 +25,10 @@ func (c *CommitConfig) Change(instructions []string) error {
 		name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
 		apply, ok := changes[strings.ToUpper(name)]
 		if !ok {
-			return fmt.Errorf("cannot apply the change %q: want one of %s: %w", text, strings.Join(slices.Sorted(maps.Keys(changes)), ", "), errdefs.ErrInvalidArgument)
+			return fault.New(errdefs.ErrInvalidArgument, "cannot apply the change %q: want one of %s", text, strings.Join(slices.Sorted(maps.Keys(changes)), ", "))
 		}
 		if err := apply(&changed, strings.TrimSpace(rest)); err != nil {
-			return fmt.Errorf("cannot apply the change %q: %v: %w", text, err, errdefs.ErrInvalidArgument)
+			return fault.New(errdefs.ErrInvalidArgument, "cannot apply the change %q: %v", text, err)
 		}
 	}
 	*c = changed

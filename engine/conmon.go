@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -200,7 +201,7 @@ func explainRuntime(msg string) error {
 	case strings.Contains(msg, "cgroups in hybrid mode not supported"):
 		return hybridCgroups("hugetlb, perf_event")
 	case strings.Contains(msg, "executable file") && strings.Contains(msg, "not found"), strings.Contains(msg, "No such file or directory") && strings.Contains(msg, "executable"):
-		return fmt.Errorf("%w: %s", errdefs.ErrNotFound, msg)
+		return fault.New(errdefs.ErrNotFound, "%s", msg)
 	case msg == "":
 		return errors.New("the runtime failed without a word")
 	}

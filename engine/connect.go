@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -94,11 +94,11 @@ func (e *Engine) disconnect(ctx context.Context, name, network string, forGood b
 func (p *pod) canConnect() error {
 	switch {
 	case p.Spec.Network.Mode == NetworkHost:
-		return fmt.Errorf("it uses the network of the host: %w", errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "it uses the network of the host")
 	case p.Spec.Network.Mode == NetworkPod:
-		return fmt.Errorf("it shares the network of %q: connect that one: %w", p.Spec.Network.Pod, errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "it shares the network of %q: connect that one", p.Spec.Network.Pod)
 	case p.state.Status == StatusCreating || p.state.Status == StatusRemoving || p.state.Status == StatusDead:
-		return fmt.Errorf("it is half made, or damaged: %w", errdefs.ErrFailedPrecondition)
+		return fault.New(errdefs.ErrFailedPrecondition, "it is half made, or damaged")
 	}
 	return nil
 }

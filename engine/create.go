@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -36,7 +37,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	}
 	defer l.Unlock()
 	if _, err := os.Stat(e.paths.spec(spec.Name)); err == nil {
-		return podError("create", spec.Name, fmt.Errorf("a pod of that name exists: %w", errdefs.ErrAlreadyExists))
+		return podError("create", spec.Name, fault.New(errdefs.ErrAlreadyExists, "a pod of that name exists"))
 	}
 	spec.MapBorrowed(func(b Borrowed) string { return e.nameOf(b.Of) })
 	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}
@@ -74,26 +75,26 @@ func podError(verb, name string, err error) error {
 // checkSpec refuses what can be known to be wrong before anything is made.
 func checkSpec(s PodSpec, img Image) error {
 	if !disk.IsName(s.Name) {
-		return fmt.Errorf("the name is not valid: %w", errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "the name is not valid")
 	}
 	if s.Group == "" || !disk.IsName(s.Group) {
-		return fmt.Errorf("group %q is not valid: %w", s.Group, errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "group %q is not valid", s.Group)
 	}
 	for _, m := range s.Container.Mounts {
 		if !path.IsAbs(m.Target) {
-			return fmt.Errorf("mount target %q is not an absolute path: %w", m.Target, errdefs.ErrInvalidArgument)
+			return fault.New(errdefs.ErrInvalidArgument, "mount target %q is not an absolute path", m.Target)
 		}
 		switch path.Clean(m.Target) {
 		case "/", "/proc", "/sys", "/dev":
-			return fmt.Errorf("nothing may be mounted on %s of a container: %w", m.Target, errdefs.ErrInvalidArgument)
+			return fault.New(errdefs.ErrInvalidArgument, "nothing may be mounted on %s of a container", m.Target)
 		}
 	}
 	if len(img.Layers) == 0 {
-		return fmt.Errorf("image %q is not resolved: %w", s.Container.Image, errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "image %q is not resolved", s.Container.Image)
 	}
 	for _, f := range s.Container.Files {
 		if !path.IsAbs(f.Target) {
-			return fmt.Errorf("file target %q is not an absolute path: %w", f.Target, errdefs.ErrInvalidArgument)
+			return fault.New(errdefs.ErrInvalidArgument, "file target %q is not an absolute path", f.Target)
 		}
 	}
 	return nil
@@ -217,9 +218,9 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 	err := e.update(ctx, name, func(p *pod) error {
 		switch {
 		case p.paused():
-			return fmt.Errorf("it is paused; unpause and stop it first: %w", errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "it is paused; unpause and stop it first")
 		case p.state.Status == StatusRunning:
-			return fmt.Errorf("it is running; stop it first: %w", errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "it is running; stop it first")
 		}
 		return p.remove(ctx, opt)
 	})

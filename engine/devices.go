@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // devices lists the devices that a pod may use. Privileged pods get all of /dev.
@@ -29,7 +31,7 @@ func deviceNodes(list []Device) (full []Device, nodes []specs.LinuxDevice, err e
 		found := []Device{d}
 		if fi, err := os.Stat(d.Host); err == nil && fi.IsDir() {
 			if found = devicesIn(d.Host, d); len(found) == 0 {
-				return nil, nil, fmt.Errorf("cannot use %s as a device: it is a folder with no device in it: %w", d.Host, errdefs.ErrInvalidArgument)
+				return nil, nil, fault.New(errdefs.ErrInvalidArgument, "cannot use %s as a device: it is a folder with no device in it", d.Host)
 			}
 		}
 		for _, d := range found {
@@ -58,7 +60,7 @@ func deviceNode(host, target string) (specs.LinuxDevice, error) {
 	case unix.S_IFBLK:
 		d.Type = "b"
 	default:
-		return d, fmt.Errorf("cannot use %s as a device: it is not a device node: %w", host, errdefs.ErrInvalidArgument)
+		return d, fault.New(errdefs.ErrInvalidArgument, "cannot use %s as a device: it is not a device node", host)
 	}
 	return d, nil
 }

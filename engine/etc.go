@@ -11,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -67,7 +68,7 @@ func (p *pod) hosts(hostname string) ([]byte, error) {
 		if addr == "host-gateway" {
 			gw, ok := p.e.net.HostGateway(netstack.Attachment{Interfaces: p.state.Interfaces})
 			if !ok {
-				return nil, fmt.Errorf("cannot give extra host %q the host's address: the pod is on no network that reaches the host: %w", name, errdefs.ErrInvalidArgument)
+				return nil, fault.New(errdefs.ErrInvalidArgument, "cannot give extra host %q the host's address: the pod is on no network that reaches the host", name)
 			}
 			addr = gw.String()
 		}

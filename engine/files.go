@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Configs and secrets lie on a tmpfs of the pod: never on disk, never in a layer, never in saved state. It stays from the
@@ -33,7 +34,7 @@ func loadFiles(files []File) ([]File, error) {
 			f.Content = b
 		}
 		if len(f.Content) > maxFile {
-			return nil, fmt.Errorf("the file for %s is larger than %d KiB: %w", f.Target, maxFile>>10, errdefs.ErrInvalidArgument)
+			return nil, fault.New(errdefs.ErrInvalidArgument, "the file for %s is larger than %d KiB", f.Target, maxFile>>10)
 		}
 		loaded[i] = f
 	}
@@ -51,10 +52,10 @@ func readHostFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file: %w", path, errdefs.ErrInvalidArgument)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "%s is not a regular file", path)
 	}
 	if fi.Size() > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d KiB: %w", path, maxFile>>10, errdefs.ErrInvalidArgument)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "%s is larger than %d KiB", path, maxFile>>10)
 	}
 	b := make([]byte, fi.Size())
 	n, err := f.ReadAt(b, 0)
@@ -107,7 +108,7 @@ func ownFiles(dir, root string, files []File) ([]specs.Mount, error) {
 	for i, f := range files {
 		path := filepath.Join(dir, strconv.Itoa(i))
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("the content of %s is gone, as after a reboot: bring the pod up anew: %w", f.Target, errdefs.ErrFailedPrecondition)
+			return nil, fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone, as after a reboot: bring the pod up anew", f.Target)
 		}
 		if f.UID != "" || f.GID != "" {
 			id, err := lookupUser(root, or(f.UID, "0")+":"+or(f.GID, "0"), nil)

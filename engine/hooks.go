@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Hook is a command that runs inside of a container after its start or before its stop, as docker compose's post_start and
@@ -114,14 +116,8 @@ func hookFailure(err error, output string) error {
 	if said != "" {
 		said = ":\n" + said
 	}
-	return fmt.Errorf("exited with code %d%s%w", ended.ExitCode(), said, silentPrecondition{})
+	return fault.New(errdefs.ErrFailedPrecondition, "exited with code %d%s", ended.ExitCode(), said)
 }
-
-// silentPrecondition gives an error its class and no words.
-type silentPrecondition struct{}
-
-func (silentPrecondition) Error() string { return "" }
-func (silentPrecondition) Unwrap() error { return errdefs.ErrFailedPrecondition }
 
 // tailWriter keeps the end of what is written to it.
 type tailWriter struct{ b bytes.Buffer }

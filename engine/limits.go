@@ -1,11 +1,12 @@
 package engine
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Limits that not every kernel offers, by the names that people know them by.
@@ -50,9 +51,9 @@ func (h host) offers(wanted map[string]bool) error {
 		switch {
 		case !wanted[l.name] || !slices.Contains(h.Lacks, l.name):
 		case h.CgroupV2 && l.v2 == "":
-			return fmt.Errorf("%s cannot be set: cgroups v2, which this host has, do not know it: %w", l.name, errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "%s cannot be set: cgroups v2, which this host has, do not know it", l.name)
 		default:
-			return fmt.Errorf("%s cannot be set: the kernel of this host does not offer it: %w", l.name, errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "%s cannot be set: the kernel of this host does not offer it", l.name)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // LogOptions says which lines of a pod's output are wanted.
@@ -46,7 +46,7 @@ func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func
 		return err
 	}
 	if p.Spec.Container.Log.Driver == logNone {
-		return fmt.Errorf("%q keeps no log: its logging driver is %q: %w", name, logNone, errdefs.ErrFailedPrecondition)
+		return fault.New(errdefs.ErrFailedPrecondition, "%q keeps no log: its logging driver is %q", name, logNone)
 	}
 	r := &logReader{e: e, name: p.Spec.Name, id: p.ID, path: e.paths.log(p.Spec.Name), kept: p.Spec.Container.Log.limits().files, opt: opt, out: out}
 	r.lines.out = r.pass

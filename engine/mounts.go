@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // mounts are those of the spec and those that it has from other pods.
@@ -48,7 +50,7 @@ func bindSource(m Mount) error {
 		return err
 	}
 	if !m.CreateSource {
-		return fmt.Errorf("bind source %s does not exist: %w", m.Source, errdefs.ErrNotFound)
+		return fault.New(errdefs.ErrNotFound, "bind source %s does not exist", m.Source)
 	}
 	return os.MkdirAll(m.Source, 0o755)
 }
@@ -69,7 +71,7 @@ func checkPropagation(m Mount) error {
 			}
 		}
 	}
-	return fmt.Errorf("cannot mount %s with propagation %s: %s, on which it lies, is not a shared mount: %w", m.Source, m.Propagation, at, errdefs.ErrFailedPrecondition)
+	return fault.New(errdefs.ErrFailedPrecondition, "cannot mount %s with propagation %s: %s, on which it lies, is not a shared mount", m.Source, m.Propagation, at)
 }
 
 // mountOf is the mount point that path lies on, and what the kernel says about its propagation.

@@ -3,10 +3,11 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // PausePod stops all processes of a running pod without their knowing, and returns once none of them runs. Its probes rest
@@ -17,7 +18,7 @@ func (e *Engine) PausePod(ctx context.Context, name string) error {
 		case p.state.Status != StatusRunning:
 			return notRunning(p)
 		case p.paused():
-			return fmt.Errorf("it is paused already: %w", errdefs.ErrConflict)
+			return fault.New(errdefs.ErrConflict, "it is paused already")
 		}
 		p.state.Paused = true
 		if err := p.save(); err != nil { // intent before effect
@@ -41,7 +42,7 @@ func (e *Engine) UnpausePod(ctx context.Context, name string) error {
 		case p.state.Status != StatusRunning:
 			return notRunning(p)
 		case !p.state.Paused:
-			return fmt.Errorf("it is not paused: %w", errdefs.ErrConflict)
+			return fault.New(errdefs.ErrConflict, "it is not paused")
 		}
 		if err := p.thaw(); err != nil {
 			return err
@@ -53,11 +54,11 @@ func (e *Engine) UnpausePod(ctx context.Context, name string) error {
 }
 
 func notRunning(p *pod) error {
-	return fmt.Errorf("it is %s, not running: %w", p.view().Status, errdefs.ErrFailedPrecondition)
+	return fault.New(errdefs.ErrFailedPrecondition, "it is %s, not running", p.view().Status)
 }
 
 // errPaused refuses what cannot be done with a paused pod.
-var errPaused = fmt.Errorf("it is paused; unpause it first: %w", errdefs.ErrConflict)
+var errPaused = fault.New(errdefs.ErrConflict, "it is paused; unpause it first")
 
 // paused reports whether the pod was paused and the kernel agrees: a pause that was cut short before it took effect is none.
 func (p *pod) paused() bool {

@@ -3,13 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // CheckPods fails with everything that the specs ask for and this host cannot give: sources of binds, devices, capabilities,
@@ -29,7 +30,7 @@ func checkPossible(p PodSpec) error {
 			errs = append(errs, bindSource(m))
 		}
 		if m.AllReadOnly && !thisHost().RecursiveReadOnly {
-			errs = append(errs, fmt.Errorf("the kernel cannot make all below %s read-only (Linux 5.12 can): %w", m.Source, errdefs.ErrFailedPrecondition))
+			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "the kernel cannot make all below %s read-only (Linux 5.12 can)", m.Source))
 		}
 		errs = append(errs, checkPropagation(m))
 	}
@@ -55,7 +56,7 @@ const journalSocket = "/run/systemd/journal/socket"
 // checkLog refuses the journal where there is none.
 func checkLog(l LogConfig) error {
 	if _, err := os.Stat(journalSocket); l.Driver == logJournald && err != nil {
-		return fmt.Errorf("the logging driver %q needs systemd's journal, which does not run on this host: %w", logJournald, errdefs.ErrFailedPrecondition)
+		return fault.New(errdefs.ErrFailedPrecondition, "the logging driver %q needs systemd's journal, which does not run on this host", logJournald)
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func checkLog(l LogConfig) error {
 func (c container) checkSecurity() error {
 	o, err := parseSecurityOpt(c.Spec.SecurityOpt)
 	if err == nil && o.apparmor != "" && o.apparmor != "unconfined" && !c.Host.AppArmor {
-		err = fmt.Errorf("security option apparmor=%s: AppArmor is not on: %w", o.apparmor, errdefs.ErrFailedPrecondition)
+		err = fault.New(errdefs.ErrFailedPrecondition, "security option apparmor=%s: AppArmor is not on", o.apparmor)
 	}
 	return err
 }
@@ -80,15 +81,15 @@ func checkSysctls(p PodSpec) error {
 		ipc := !network && (strings.HasPrefix(name, "fs.mqueue.") || slices.Contains(ipcSysctls, name))
 		switch {
 		case ipc && p.IPC.Mode == NamespaceHost:
-			errs = append(errs, fmt.Errorf("sysctl %s would be set for the host's ipc: %w", name, errdefs.ErrInvalidArgument))
+			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the host's ipc", name))
 		case network && p.Network.Mode == NetworkHost:
-			errs = append(errs, fmt.Errorf("sysctl %s would be set for the host's network: %w", name, errdefs.ErrInvalidArgument))
+			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the host's network", name))
 		case !network && !ipc:
-			errs = append(errs, fmt.Errorf("sysctl %s would be set for the whole host: a container has its own only of net.*, fs.mqueue.* and the limits of System V IPC: %w", name, errdefs.ErrInvalidArgument))
+			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the whole host: a container has its own only of net.*, fs.mqueue.* and the limits of System V IPC", name))
 		case network && perInterface(name):
 		default:
 			if _, err := os.Stat("/proc/sys/" + strings.ReplaceAll(name, ".", "/")); errors.Is(err, os.ErrNotExist) {
-				errs = append(errs, fmt.Errorf("sysctl %s is not one of this kernel: %w", name, errdefs.ErrInvalidArgument))
+				errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s is not one of this kernel", name))
 			}
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // CheckPrograms fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
@@ -44,8 +46,8 @@ func checkHybrid(cgroups string) error {
 }
 
 func hybridCgroups(controllers string) error {
-	return fmt.Errorf("crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
-		"mount it as a v1 hierarchy (%s; `go tool task setup` does) or use another runtime: %w", controllers, errdefs.ErrFailedPrecondition)
+	return fault.New(errdefs.ErrFailedPrecondition, "crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
+		"mount it as a v1 hierarchy (%s; `go tool task setup` does) or use another runtime", controllers)
 }
 
 // helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
@@ -68,7 +70,7 @@ func lookupBinary(name string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("cannot find the program %q that containers need (on Debian: apt-get install %s): %w", name, filepath.Base(name), errdefs.ErrFailedPrecondition)
+	return "", fault.New(errdefs.ErrFailedPrecondition, "cannot find the program %q that containers need (on Debian: apt-get install %s)", name, filepath.Base(name))
 }
 
 // runtimePath finds the OCI runtime of a pod.

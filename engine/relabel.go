@@ -9,6 +9,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // sharedLabel lets every container at a folder, whichever engine runs it: podc does not label processes, so there is no level
@@ -31,7 +33,7 @@ func relabel(path string) error {
 		return nil
 	}
 	if slices.Contains(unlabelled, filepath.Clean(path)) {
-		return fmt.Errorf("cannot relabel %s for containers: the host itself needs its label: %w", path, errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "cannot relabel %s for containers: the host itself needs its label", path)
 	}
 	return labelTree(path, sharedLabel)
 }

@@ -2,13 +2,13 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -40,7 +40,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 		return err
 	}
 	if len(users) > 0 {
-		return fmt.Errorf("cannot remove volume %q: it is used by %s (remove them first): %w", name, strings.Join(users, ", "), errdefs.ErrFailedPrecondition)
+		return fault.New(errdefs.ErrFailedPrecondition, "cannot remove volume %q: it is used by %s (remove them first)", name, strings.Join(users, ", "))
 	}
 	return e.volumes.Remove(ctx, name)
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Snapshot reads what exists: the pods of group (of every group if it is empty), all networks, those made by hand too, and all volumes. It takes no
@@ -84,7 +84,7 @@ func (e *Engine) Pod(name string) (Pod, error) {
 	case 1:
 		return found[0].view(), nil
 	}
-	return Pod{}, fmt.Errorf("id %q is ambiguous: %d pods have it: %w", name, len(found), errdefs.ErrInvalidArgument)
+	return Pod{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d pods have it", name, len(found))
 }
 
 // read loads and refreshes one pod for looking at, without its lock.

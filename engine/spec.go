@@ -1,13 +1,14 @@
 package engine
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"podc.example/podc/internal/fault"
 )
 
 // ociVersion is what crun 1.8.1 still accepts; it refuses 1.2.0 and newer.
@@ -106,7 +107,7 @@ func commandOf(spec ContainerSpec, img ImageConfig) []string {
 func (c container) args() ([]string, error) {
 	args := commandOf(c.Spec, c.Image)
 	if len(args) == 0 || args[0] == "" {
-		return nil, fmt.Errorf("no command to run: neither the image %q nor the service names one: %w", c.Spec.Image, errdefs.ErrInvalidArgument)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", c.Spec.Image)
 	}
 	if c.Spec.Init {
 		args = append([]string{initTarget, "init", "--"}, args...)

@@ -6,6 +6,8 @@ import (
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // blockIO resolves the limits of traffic with block devices; nil if there are none.
@@ -66,7 +68,7 @@ func blockDevice(path string) (major, minor int64, err error) {
 		return 0, 0, fmt.Errorf("cannot limit the traffic with %s: %w", path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return 0, 0, fmt.Errorf("cannot limit the traffic with %s: it is not a block device: %w", path, errdefs.ErrInvalidArgument)
+		return 0, 0, fault.New(errdefs.ErrInvalidArgument, "cannot limit the traffic with %s: it is not a block device", path)
 	}
 	return int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev)), nil
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"podc.example/podc/internal/fault"
 )
 
 const (
@@ -105,7 +106,7 @@ func cpuLimit(r Resources) *specs.LinuxCPU {
 // parseDeviceRule reads the kernel's notation: "c 1:3 rwm", with "*" for any number.
 func parseDeviceRule(rule string) (specs.LinuxDeviceCgroup, error) {
 	f := strings.Fields(rule)
-	bad := fmt.Errorf("device rule %q is not valid (want: TYPE MAJOR:MINOR PERMISSIONS): %w", rule, errdefs.ErrInvalidArgument)
+	bad := fault.New(errdefs.ErrInvalidArgument, "device rule %q is not valid (want: TYPE MAJOR:MINOR PERMISSIONS)", rule)
 	if len(f) != 3 || !strings.Contains("abc", f[0]) || len(f[0]) != 1 || strings.Trim(f[2], "rwm") != "" {
 		return specs.LinuxDeviceCgroup{}, bad
 	}
@@ -139,11 +140,11 @@ func (c container) rlimits() ([]specs.POSIXRlimit, error) {
 		kind := "RLIMIT_" + strings.ToUpper(name)
 		max, known := c.Host.Rlimits[kind]
 		if !known {
-			return nil, fmt.Errorf("ulimit %q is not known: %w", name, errdefs.ErrInvalidArgument)
+			return nil, fault.New(errdefs.ErrInvalidArgument, "ulimit %q is not known", name)
 		}
 		want := specs.POSIXRlimit{Type: kind, Soft: uint64(l.Soft), Hard: uint64(l.Hard)} // -1 becomes RLIM_INFINITY
 		if want.Hard > max && !mayRaise {
-			return nil, fmt.Errorf("cannot set ulimit %s to %d: the limit of podc itself is %d and it may not raise it: %w", name, l.Hard, max, errdefs.ErrPermissionDenied)
+			return nil, fault.New(errdefs.ErrPermissionDenied, "cannot set ulimit %s to %d: the limit of podc itself is %d and it may not raise it", name, l.Hard, max)
 		}
 		limits[kind] = want
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"podc.example/podc/internal/fault"
 )
 
 // defaultCaps are docker's without NET_RAW and MKNOD: ping works without (see sysctls), and device nodes are named in the
@@ -59,7 +61,7 @@ func parseSecurityOpt(list []string) (o securityOptions, err error) {
 		case key == "systempaths" && value == "unconfined":
 			o.unmasked = true
 		default:
-			return o, fmt.Errorf("security option %q is not known: %w", opt, errdefs.ErrInvalidArgument)
+			return o, fault.New(errdefs.ErrInvalidArgument, "security option %q is not known", opt)
 		}
 	}
 	return o, nil
@@ -131,7 +133,7 @@ func (c container) caps() ([]string, error) {
 		case known[cap]:
 			set[cap] = true
 		default:
-			return nil, fmt.Errorf("cannot add capability %q: it is not known, or podc does not hold it itself: %w", name, errdefs.ErrInvalidArgument)
+			return nil, fault.New(errdefs.ErrInvalidArgument, "cannot add capability %q: it is not known, or podc does not hold it itself", name)
 		}
 	}
 	caps := slices.Sorted(maps.Keys(set))

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // StartPod starts a pod: namespaces, network, names, conmon, the container. It returns when the container's process runs.
@@ -33,9 +34,9 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 			}
 			return nil
 		case StatusCreating, StatusRemoving:
-			return fmt.Errorf("it is half made; remove it and create it anew: %w", errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "it is half made; remove it and create it anew")
 		case StatusDead:
-			return fmt.Errorf("it can only be removed and created anew: %s: %w", p.state.Error, errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "it can only be removed and created anew: %s", p.state.Error)
 		}
 		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
 		if err := p.start(ctx, created); err != nil {

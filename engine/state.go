@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -129,7 +130,7 @@ const statusGone Status = "gone"
 
 func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
-		return nil, fmt.Errorf("pod name %q is not valid: %w", name, errdefs.ErrInvalidArgument)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "pod name %q is not valid", name)
 	}
 	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the holder of pod "+name)
 	defer cancel()

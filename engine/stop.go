@@ -11,6 +11,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/sys/signal"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 const (
@@ -123,7 +125,7 @@ func (p *pod) stopWay(signal string, timeout *time.Duration) (unix.Signal, time.
 func parseSignal(name string) (unix.Signal, error) {
 	s, err := signal.ParseSignal(name)
 	if err != nil {
-		return 0, fmt.Errorf("signal %q is not known: %w", name, errdefs.ErrInvalidArgument)
+		return 0, fault.New(errdefs.ErrInvalidArgument, "signal %q is not known", name)
 	}
 	return s, nil
 }
@@ -212,7 +214,7 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 	}
 	err = e.update(ctx, name, func(p *pod) error {
 		if p.state.Status != StatusRunning {
-			return fmt.Errorf("it is not running: %w", errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "it is not running")
 		}
 		stop, _, err := p.stopWay("", nil)
 		ends := err == nil && (s == unix.SIGKILL || s == stop)

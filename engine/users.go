@@ -11,6 +11,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // identity is who a process in a container is.
@@ -36,13 +38,13 @@ func lookupUser(root, spec string, groups []string) (identity, error) {
 	}
 	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
 	if err != nil {
-		return identity{}, fmt.Errorf("cannot find user %q in the image: %w: %w", spec, err, errdefs.ErrInvalidArgument)
+		return identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find user %q in the image: %w", spec, err)
 	}
 	id := identity{UID: u.Uid, GID: u.Gid, Groups: append([]int{u.Gid}, u.Sgids...), Home: u.Home}
 	if len(groups) > 0 {
 		more, err := user.GetAdditionalGroups(groups, strings.NewReader(group))
 		if err != nil {
-			return identity{}, fmt.Errorf("cannot find groups %q in the image: %w: %w", groups, err, errdefs.ErrInvalidArgument)
+			return identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find groups %q in the image: %w", groups, err)
 		}
 		id.Groups = append(id.Groups, more...)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // undoDeadline bounds the undoing of a failed Attach, which must go on when its caller has given up.
@@ -84,11 +85,11 @@ func (a Attachment) check() error {
 func (p Port) check() error {
 	switch {
 	case p.Protocol != "tcp" && p.Protocol != "udp":
-		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol))
+		return fault.New(errdefs.ErrNotImplemented, "cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol)
 	case p.Container == 0:
-		return errdefs.ErrInvalidArgument.WithMessage("cannot publish container port 0")
+		return fault.New(errdefs.ErrInvalidArgument, "cannot publish container port 0")
 	case p.HostEnd != 0 && p.HostEnd < p.HostPort:
-		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("cannot publish port %d: the range %d-%d is reversed", p.Container, p.HostPort, p.HostEnd))
+		return fault.New(errdefs.ErrInvalidArgument, "cannot publish port %d: the range %d-%d is reversed", p.Container, p.HostPort, p.HostEnd)
 	}
 	return nil
 }

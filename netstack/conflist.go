@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // cniVersion is the version that podc's conflists speak.
@@ -185,7 +186,7 @@ func (s *Stack) loadList(name string) (*libcni.NetworkConfigList, error) {
 }
 
 func noSuchNetwork(name string) error {
-	return errdefs.ErrNotFound.WithMessage(fmt.Sprintf("network %q not found", name))
+	return fault.New(errdefs.ErrNotFound, "network %q not found", name)
 }
 
 // handMade is a configuration list of CNI that somebody else has written, and where.

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Connect adds an endpoint to an attachment that stands, and answers the whole. Where e asks for no address, it takes one of
@@ -32,7 +33,7 @@ func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []net
 		return fail(err)
 	}
 	if i := rec.endpoint(e.Network); i >= 0 && i < len(rec.Interfaces) {
-		return fail(errdefs.ErrAlreadyExists.WithMessage("it is connected already"))
+		return fail(fault.New(errdefs.ErrAlreadyExists, "it is connected already"))
 	} else if i >= 0 {
 		if err := s.drop(ctx, &rec, i); err != nil {
 			return fail(err)
@@ -62,7 +63,7 @@ func (s *Stack) Disconnect(ctx context.Context, id, network string) (Attachment,
 	}
 	i := rec.endpoint(network)
 	if i < 0 {
-		return Attachment{}, errdefs.ErrNotFound.WithMessage(fmt.Sprintf("%q is not connected to network %q", rec.Owner, network))
+		return Attachment{}, fault.New(errdefs.ErrNotFound, "%q is not connected to network %q", rec.Owner, network)
 	}
 	if err := s.drop(ctx, &rec, i); err != nil {
 		return Attachment{}, fmt.Errorf("cannot disconnect %q from network %q: %w", rec.Owner, network, err)
@@ -74,7 +75,7 @@ func (s *Stack) Disconnect(ctx context.Context, id, network string) (Attachment,
 func (s *Stack) standing(id string) (record, error) {
 	rec, err := s.loadRecord(id)
 	if errors.Is(err, os.ErrNotExist) || err == nil && (!rec.Done || rec.Going) {
-		return rec, errdefs.ErrNotFound.WithMessage(fmt.Sprintf("nothing is attached as %s", id))
+		return rec, fault.New(errdefs.ErrNotFound, "nothing is attached as %s", id)
 	}
 	return rec, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Leases are kept as the CNI plugin host-local keeps them, so that it and podc can follow one another: a folder per network
@@ -71,7 +72,7 @@ func (s *Stack) leaseOf(dir, network string, i int, set []ipamRange, static neti
 	if !static.IsValid() {
 		a, err := nextLease(dir, i, set, gateway, id, ifname)
 		if errors.Is(err, errFull) {
-			err = errdefs.ErrResourceExhausted.WithMessage(fmt.Sprintf("network %q has no free address left in %s: give it a larger subnet", network, subnet))
+			err = fault.New(errdefs.ErrResourceExhausted, "network %q has no free address left in %s: give it a larger subnet", network, subnet)
 		}
 		return a, err
 	}
@@ -80,7 +81,7 @@ func (s *Stack) leaseOf(dir, network string, i int, set []ipamRange, static neti
 	}
 	err := takeLease(dir, static, id, ifname)
 	if errors.Is(err, os.ErrExist) {
-		err = errdefs.ErrConflict.WithMessage(fmt.Sprintf("address %s on network %q is in use by %s", static, network, s.leaseOwner(dir, static)))
+		err = fault.New(errdefs.ErrConflict, "address %s on network %q is in use by %s", static, network, s.leaseOwner(dir, static))
 	}
 	return static, err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // validName is what CNI allows as a network name or a container id.
@@ -44,7 +45,7 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 		return fail(err)
 	}
 	if _, exists := all[n.Name]; exists {
-		return fail(errdefs.ErrAlreadyExists.WithMessage("it exists already"))
+		return fail(fault.New(errdefs.ErrAlreadyExists, "it exists already"))
 	}
 	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "another creation of a network")
 	defer cancel()
@@ -88,7 +89,7 @@ func (s *Stack) complete(n Network, all map[string]Network) (Network, error) {
 		}
 		for _, other := range all {
 			if other.Bridge == n.Bridge {
-				return n, errdefs.ErrConflict.WithMessage(fmt.Sprintf("bridge %s belongs to network %q", n.Bridge, other.Name))
+				return n, fault.New(errdefs.ErrConflict, "bridge %s belongs to network %q", n.Bridge, other.Name)
 			}
 		}
 	}
@@ -254,7 +255,7 @@ func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 	n, err := readNetwork(s.conflistPath(name))
 	if errors.Is(err, os.ErrNotExist) {
 		if by, err := s.Network(name); err == nil {
-			return fail(errdefs.ErrFailedPrecondition.WithMessage("it was made by hand: remove " + by.File))
+			return fail(fault.New(errdefs.ErrFailedPrecondition, "it was made by hand: remove %s", by.File))
 		}
 		return nil
 	}
@@ -266,7 +267,7 @@ func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 		return fail(err)
 	}
 	if len(owners) > 0 {
-		return fail(errdefs.ErrFailedPrecondition.WithMessage("in use by " + strings.Join(owners, ", ")))
+		return fail(fault.New(errdefs.ErrFailedPrecondition, "in use by %s", strings.Join(owners, ", ")))
 	}
 	if err := s.dropNetwork(n); err != nil {
 		return fail(err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Driver options that are served, by docker's names. Those of bridges:
@@ -31,7 +33,7 @@ const (
 )
 
 func invalidf(format string, args ...any) error {
-	return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf(format, args...))
+	return fault.New(errdefs.ErrInvalidArgument, format, args...)
 }
 
 // checks of the options of bridges.
@@ -70,7 +72,7 @@ func CheckOption(driver, key, value string) error {
 	}
 	check, ok := known[key]
 	if !ok {
-		return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver option %q is not served (served: %s)", key, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+		return fault.New(errdefs.ErrNotImplemented, "driver option %q is not served (served: %s)", key, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 	if err := check(value); err != nil {
 		return invalidf("driver option %s: %v", key, err)
@@ -87,7 +89,7 @@ func CheckEndpointOption(key, value string) error {
 		_, err := parseSysctls(value, "eth0")
 		return err
 	}
-	return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver option %q is not served (served: %s, %s)", key, endpointIfName, endpointSysctls))
+	return fault.New(errdefs.ErrNotImplemented, "driver option %q is not served (served: %s, %s)", key, endpointIfName, endpointSysctls)
 }
 
 func checkAny(string) error { return nil }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // A published port is answered by the kernel's translation: nobody listens on it. It is reserved against the host's own
@@ -165,7 +167,7 @@ func choose(p Port, held, freed []claim) (uint16, error) {
 		}
 	}
 	if p.HostEnd > p.HostPort {
-		return 0, errdefs.ErrConflict.WithMessage(fmt.Sprintf("no port of %d-%d/%s is free: %v", p.HostPort, p.HostEnd, p.Protocol, first))
+		return 0, fault.New(errdefs.ErrConflict, "no port of %d-%d/%s is free: %v", p.HostPort, p.HostEnd, p.Protocol, first)
 	}
 	return 0, first
 }
@@ -182,7 +184,7 @@ func chooseEphemeral(p Port, held []claim) (uint16, error) {
 			return port, nil
 		}
 	}
-	return 0, errdefs.ErrResourceExhausted.WithMessage("no ephemeral port is free")
+	return 0, fault.New(errdefs.ErrResourceExhausted, "no ephemeral port is free")
 }
 
 func heldBy(ip netip.Addr, port uint16, protocol string, held []claim) *claim {
@@ -197,7 +199,7 @@ func heldBy(ip netip.Addr, port uint16, protocol string, held []claim) *claim {
 // available says why a port cannot be published, naming who has it.
 func available(p Port, port uint16, held, freed []claim) error {
 	if h := heldBy(p.HostIP, port, p.Protocol, held); h != nil {
-		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("port %s is published by %q", addrPort(p.HostIP, port, p.Protocol), h.owner))
+		return fault.New(errdefs.ErrConflict, "port %s is published by %q", addrPort(p.HostIP, port, p.Protocol), h.owner)
 	}
 	if heldBy(p.HostIP, port, p.Protocol, freed) != nil {
 		return nil
@@ -215,9 +217,9 @@ func bindError(err error, ip netip.Addr, port uint16, protocol string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EADDRINUSE):
-		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("port %s is in use by %s", addrPort(ip, port, protocol), socketOwner(ip, port, protocol)))
+		return fault.New(errdefs.ErrConflict, "port %s is in use by %s", addrPort(ip, port, protocol), socketOwner(ip, port, protocol))
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return errdefs.ErrConflict.WithMessage(fmt.Sprintf("no interface of this host has address %s", ip))
+		return fault.New(errdefs.ErrConflict, "no interface of this host has address %s", ip)
 	}
 	return fmt.Errorf("port %s: %w", addrPort(ip, port, protocol), err)
 }

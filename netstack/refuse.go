@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // checkDriver refuses a driver that is not there, and one whose parent interface is not.
@@ -14,13 +16,13 @@ func (s *Stack) checkDriver(n Network) error {
 		return nil
 	}
 	if _, err := (&executor{stack: s}).FindInPath(n.Driver, s.cfg.PluginDirs); err != nil {
-		return errdefs.ErrNotFound.WithMessage(err.Error())
+		return fault.New(errdefs.ErrNotFound, "%w", err)
 	}
 	parent := n.Options["parent"]
 	if parent == "" || n.Driver != "macvlan" && n.Driver != "ipvlan" || linkExists(parent) {
 		return nil
 	}
-	return errdefs.ErrNotFound.WithMessage(fmt.Sprintf("this host has no interface %s to be the parent", parent))
+	return fault.New(errdefs.ErrNotFound, "this host has no interface %s to be the parent", parent)
 }
 
 // check refuses what cannot be served, before anything is made.

@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // taken is a range that a new network must keep clear of, and who has it.
@@ -37,7 +39,7 @@ func chooseSubnet(pools []Pool, used []taken) (netip.Prefix, error) {
 			}
 		}
 	}
-	return netip.Prefix{}, errdefs.ErrResourceExhausted.WithMessage("no free subnet left in the address pools: give the network a subnet, or configure more pools")
+	return netip.Prefix{}, fault.New(errdefs.ErrResourceExhausted, "no free subnet left in the address pools: give the network a subnet, or configure more pools")
 }
 
 func firstSubnet(pool Pool) (netip.Prefix, bool) {
@@ -65,7 +67,7 @@ func clearOf(p netip.Prefix, used []taken) (taken, bool) {
 func checkSubnet(p netip.Prefix, used []taken) error {
 	for _, u := range used {
 		if u.prefix.Overlaps(p) && !(u.route && u.prefix.Bits() < p.Bits()) {
-			return errdefs.ErrConflict.WithMessage(fmt.Sprintf("subnet %s overlaps %s, used by %s", p, u.prefix, u.by))
+			return fault.New(errdefs.ErrConflict, "subnet %s overlaps %s, used by %s", p, u.prefix, u.by)
 		}
 	}
 	return nil

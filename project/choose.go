@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // choose gives every unit its policy and number of replicas.
@@ -144,7 +145,7 @@ func (p *planner) chooseScale() {
 
 // refuse is fail for what may be found more than once.
 func (p *planner) refuse(class error, format string, args ...any) {
-	err := faultf(class, format, args...)
+	err := fault.New(class, format, args...)
 	same := func(e error) bool { return e.Error() == err.Error() }
 	if !slices.ContainsFunc(p.errs, same) {
 		p.errs = append(p.errs, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Recreate says when pods of dependencies are replaced.
@@ -224,5 +225,5 @@ func (p *planner) addOneOffs() {
 }
 
 func (p *planner) fail(class error, format string, args ...any) {
-	p.errs = append(p.errs, faultf(class, format, args...))
+	p.errs = append(p.errs, fault.New(class, format, args...))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/volumes"
 )
 
@@ -142,11 +143,11 @@ func (deps Deps) run(ctx context.Context, plan Plan) error {
 			continue
 		}
 		if c.Image.ID == "" {
-			return faultf(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, c.Spec.Container.Image)
+			return fault.New(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, c.Spec.Container.Image)
 		}
 		for _, m := range c.Spec.Container.Mounts {
 			if m.Type == engine.MountImage && m.ImageID == "" {
-				return faultf(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, m.Source)
+				return fault.New(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, m.Source)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Object is one secret or config.
@@ -62,10 +63,10 @@ func isName(s string) bool {
 // Create keeps an object and returns it with its id; errdefs.IsAlreadyExists if the name is taken.
 func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
 	if !isName(o.Name) {
-		return o, fmt.Errorf("cannot create %s %q: a name is letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends, 64 at most: %w", s.kind.Name, o.Name, errdefs.ErrInvalidArgument)
+		return o, fault.New(errdefs.ErrInvalidArgument, "cannot create %s %q: a name is letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends, 64 at most", s.kind.Name, o.Name)
 	}
 	if len(o.Data) > s.kind.Limit || len(o.Data) == 0 {
-		return o, fmt.Errorf("cannot create %s %q: it holds %d bytes, and between 1 and %d are possible: %w", s.kind.Name, o.Name, len(o.Data), s.kind.Limit, errdefs.ErrInvalidArgument)
+		return o, fault.New(errdefs.ErrInvalidArgument, "cannot create %s %q: it holds %d bytes, and between 1 and %d are possible", s.kind.Name, o.Name, len(o.Data), s.kind.Limit)
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return o, fmt.Errorf("cannot create %s %q: %w", s.kind.Name, o.Name, err)
@@ -76,7 +77,7 @@ func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
 	}
 	defer l.Unlock()
 	if _, err := os.Lstat(s.Path(o.Name)); err == nil {
-		return o, fmt.Errorf("cannot create %s %q: it exists; remove it first: %w", s.kind.Name, o.Name, errdefs.ErrAlreadyExists)
+		return o, fault.New(errdefs.ErrAlreadyExists, "cannot create %s %q: it exists; remove it first", s.kind.Name, o.Name)
 	}
 	o.ID, o.Created = strings.ToLower(rand.Text()[:25]), time.Now()
 	if err := disk.WriteJSON(s.Path(o.Name), o, disk.Durable); err != nil {
@@ -115,7 +116,7 @@ func (s *Store) Get(ref string) (Object, error) {
 	if i := slices.IndexFunc(list, func(o Object) bool { return o.ID == ref }); i >= 0 {
 		return list[i], nil
 	}
-	return Object{}, fmt.Errorf("%s %q does not exist: %w", s.kind.Name, ref, errdefs.ErrNotFound)
+	return Object{}, fault.New(errdefs.ErrNotFound, "%s %q does not exist", s.kind.Name, ref)
 }
 
 func (s *Store) read(name string) (Object, error) {

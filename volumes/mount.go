@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // A volume with options is a mount: of a device, a folder of the host, a tmpfs, another machine's export. It is mounted on its
@@ -27,7 +28,7 @@ func optionNames() []string { return []string{"device", "o", "type"} }
 // CheckOption refuses an option that the driver local does not have.
 func CheckOption(name string) error {
 	if !slices.Contains(optionNames(), name) {
-		return fmt.Errorf("the driver local has no option %q (only %s): %w", name, strings.Join(optionNames(), ", "), errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "the driver local has no option %q (only %s)", name, strings.Join(optionNames(), ", "))
 	}
 	return nil
 }
@@ -45,11 +46,11 @@ func CheckOptions(o map[string]string) error {
 	m := parseMount(o)
 	switch {
 	case o["device"] == "" || o["type"] == "":
-		return fmt.Errorf("the options of a volume need both device and type: %w", errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "the options of a volume need both device and type")
 	case m.flags&unix.MS_BIND != 0 && !filepath.IsAbs(o["device"]):
-		return fmt.Errorf("the device %q of a bind is not an absolute path: %w", o["device"], errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "the device %q of a bind is not an absolute path", o["device"])
 	case m.flags&unix.MS_REMOUNT != 0:
-		return fmt.Errorf("a volume cannot be remounted: %w", errdefs.ErrInvalidArgument)
+		return fault.New(errdefs.ErrInvalidArgument, "a volume cannot be remounted")
 	}
 	return nil
 }
@@ -244,7 +245,7 @@ func (s *Store) clear(name string) error {
 		return err
 	}
 	if disk.IsMountPoint(s.Path(name)) {
-		return fmt.Errorf("%s is still mounted: %w", s.Path(name), errdefs.ErrFailedPrecondition)
+		return fault.New(errdefs.ErrFailedPrecondition, "%s is still mounted", s.Path(name))
 	}
 	err := os.RemoveAll(filepath.Join(s.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // Store is the volumes below one folder. It is safe for concurrent use, within and across processes.
@@ -32,7 +33,7 @@ func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_d
 // Lock excludes others who create, seed or remove the volume. Order: after the pod's and the network's locks.
 func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
-		return nil, fmt.Errorf("volume name %q is not valid: %w", name, errdefs.ErrInvalidArgument)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "volume name %q is not valid", name)
 	}
 	ctx, cancel := disk.WithDeadline(ctx, 10*time.Minute, "the holder of volume "+name) // seeding a large volume takes long
 	defer cancel()
@@ -43,7 +44,7 @@ func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
 // not valid.
 func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
 	if v.Driver != "" && v.Driver != "local" {
-		return Volume{}, fmt.Errorf("cannot create volume %q: driver %q is not known (only local): %w", v.Name, v.Driver, errdefs.ErrInvalidArgument)
+		return Volume{}, fault.New(errdefs.ErrInvalidArgument, "cannot create volume %q: driver %q is not known (only local)", v.Name, v.Driver)
 	}
 	if err := CheckOptions(v.Options); err != nil {
 		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
@@ -82,7 +83,7 @@ func (s *Store) Get(name string) (Volume, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return v, fmt.Errorf("volume %q does not exist: %w", name, errdefs.ErrNotFound)
+		return v, fault.New(errdefs.ErrNotFound, "volume %q does not exist", name)
 	case err != nil:
 		return v, fmt.Errorf("cannot read volume %q: %w", name, err)
 	}

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/compose"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 	"podc.example/podc/project/translate"
 )
@@ -29,7 +29,7 @@ func load(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
 func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	var req project.LoadRequest
 	if err := json.NewDecoder(stdin).Decode(&req); err != nil {
-		return &project.LoadReply{Error: project.NewLoadError(fmt.Errorf("cannot decode the request: %w: %w", err, errdefs.ErrInvalidArgument), "")}
+		return &project.LoadReply{Error: project.NewLoadError(fault.New(errdefs.ErrInvalidArgument, "cannot decode the request: %w", err), "")}
 	}
 	warned := captureWarnings()
 	p, err := compose.Load(ctx, options(req))

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // containerCommand has docker's verbs for single containers, of whatever project, by name, id, or the beginning of an id.
@@ -32,7 +33,7 @@ func containerCommand(con *console) *cli.Command {
 func (s *session) container(arg string) (engine.Pod, error) {
 	p, err := s.engine.Pod(strings.TrimPrefix(arg, "/"))
 	if errdefs.IsNotFound(err) {
-		err = fmt.Errorf("%wno such container: %s", silent{errdefs.ErrNotFound}, arg)
+		err = fault.New(errdefs.ErrNotFound, "no such container: %s", arg)
 	}
 	return p, err
 }
@@ -93,7 +94,7 @@ func (r refused) check(c *cli.Context) error {
 	for _, key := range slices.Sorted(maps.Keys(r)) {
 		name, _ := strings.CutSuffix(key, "=")
 		if name, _, _ = strings.Cut(name, ","); c.IsSet(name) {
-			return fmt.Errorf("%w--%s is not available: %s", silent{errdefs.ErrNotImplemented}, name, r[key])
+			return fault.New(errdefs.ErrNotImplemented, "--%s is not available: %s", name, r[key])
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // containerFilterKeys are docker's but for isolation and is-task, which are about Windows and swarms.
@@ -68,7 +68,7 @@ func moments(f filters, key string, pods []engine.Pod) ([]time.Time, error) {
 			return p.Spec.Name == strings.TrimPrefix(v, "/") || len(v) > 1 && strings.HasPrefix(p.ID, v)
 		})
 		if i < 0 {
-			return nil, fmt.Errorf("%wno such container: %s", silent{errdefs.ErrNotFound}, v)
+			return nil, fault.New(errdefs.ErrNotFound, "no such container: %s", v)
 		}
 		list = append(list, pods[i].Created)
 	}

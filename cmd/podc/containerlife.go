@@ -151,7 +151,7 @@ func onlyMissing(con *console, err error) error {
 	rest := slices.DeleteFunc(slices.Clone(joined.Unwrap()), func(err error) bool {
 		missing := errdefs.IsNotFound(err)
 		if missing {
-			warn(con, plain(err))
+			warn(con, err.Error())
 		}
 		return missing
 	})

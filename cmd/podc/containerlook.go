@@ -12,6 +12,7 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -124,7 +125,7 @@ func portLines(p engine.Pod, only string) ([]string, error) {
 		}
 	}
 	if only != "" && len(lines) == 0 {
-		return nil, fmt.Errorf("%wno public port %q is published for %s", silent{errdefs.ErrNotFound}, only, p.Spec.Name)
+		return nil, fault.New(errdefs.ErrNotFound, "no public port %q is published for %s", only, p.Spec.Name)
 	}
 	slices.Sort(lines)
 	return lines, nil

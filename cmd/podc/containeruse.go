@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 func containerTopCommand(con *console) *cli.Command {
@@ -21,7 +22,7 @@ func containerTopCommand(con *console) *cli.Command {
 				return needArgs(c, 1)
 			case 1:
 			default:
-				return fmt.Errorf("%woptions of ps are not available: podc asks the kernel itself", silent{errdefs.ErrNotImplemented})
+				return fault.New(errdefs.ErrNotImplemented, "options of ps are not available: podc asks the kernel itself")
 			}
 			p, err := s.container(c.Args().First())
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -42,14 +43,8 @@ func withHint(err error, format string, args ...any) error {
 
 // usage is an error of the command line.
 func usage(format string, args ...any) error {
-	return fmt.Errorf("%w%s", silent{errdefs.ErrInvalidArgument}, fmt.Sprintf(format, args...))
+	return fault.New(errdefs.ErrInvalidArgument, format, args...)
 }
-
-// silent gives an error a class without adding to its text.
-type silent struct{ class error }
-
-func (silent) Error() string   { return "" }
-func (s silent) Unwrap() error { return s.class }
 
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
 var later = []string{"build", "bridge",
@@ -65,13 +60,13 @@ var never = map[string]string{
 func unknownCommand(program string, path []string) error {
 	name := strings.Join(path, " ")
 	if why := never[name]; why != "" {
-		return fmt.Errorf("%w\"%s %s\" is not available: %s", silent{errdefs.ErrNotImplemented}, program, name, why)
+		return fault.New(errdefs.ErrNotImplemented, `"%s %s" is not available: %s`, program, name, why)
 	}
 	if path[0] == "container" && len(path) == 2 && slices.Contains(later, path[1]) {
-		return fmt.Errorf("%w\"%s %s\" is not available yet", silent{errdefs.ErrNotImplemented}, program, name)
+		return fault.New(errdefs.ErrNotImplemented, `"%s %s" is not available yet`, program, name)
 	}
 	if len(path) == 1 && slices.Contains(later, path[0]) {
-		return fmt.Errorf("%w\"%s %s\" is not available yet", silent{errdefs.ErrNotImplemented}, program, path[0])
+		return fault.New(errdefs.ErrNotImplemented, `"%s %s" is not available yet`, program, path[0])
 	}
 	err := usage("unknown %s command: %q", program, name)
 	if program == standaloneName { // in docker's words
@@ -115,21 +110,6 @@ func codeOf(err error) int {
 	return exitFailure
 }
 
-// plain is the text of err without the names of error classes at the ends of its lines: they are for programs.
-func plain(err error) string {
-	lines := strings.Split(err.Error(), "\n")
-	for i := range lines {
-		for _, class := range classes {
-			lines[i] = strings.TrimSuffix(lines[i], ": "+class.Error())
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-var classes = []error{errdefs.ErrNotFound, errdefs.ErrAlreadyExists, errdefs.ErrFailedPrecondition, errdefs.ErrConflict,
-	errdefs.ErrInvalidArgument, errdefs.ErrUnavailable, errdefs.ErrNotImplemented, errdefs.ErrPermissionDenied, errdefs.ErrDataLoss,
-	errdefs.ErrUnauthenticated}
-
 // report writes err for people, or as the last event of a JSON progress.
 func report(w io.Writer, err error, asJSON bool) {
 	var code exitCode
@@ -140,11 +120,11 @@ func report(w io.Writer, err error, asJSON bool) {
 		line, _ := json.Marshal(struct {
 			Error   bool   `json:"error"`
 			Message string `json:"message"`
-		}{true, plain(err)})
+		}{true, err.Error()})
 		fmt.Fprintf(w, "%s\n", line)
 		return
 	}
-	fmt.Fprintf(w, "podc: %s\n", printable(plain(err)))
+	fmt.Fprintf(w, "podc: %s\n", printable(err.Error()))
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", printable(hint))
 	}

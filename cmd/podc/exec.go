@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -143,11 +143,11 @@ func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error)
 	case index > 0:
 		return engine.Pod{}, noReplica(service, index)
 	}
-	return engine.Pod{}, fmt.Errorf("%wservice %q is not running", silent{errdefs.ErrFailedPrecondition}, service)
+	return engine.Pod{}, fault.New(errdefs.ErrFailedPrecondition, "service %q is not running", service)
 }
 
 func noReplica(service string, index int) error {
-	return fmt.Errorf("%wservice %q has no container #%d", silent{errdefs.ErrNotFound}, service, index)
+	return fault.New(errdefs.ErrNotFound, "service %q has no container #%d", service, index)
 }
 
 func numberOf(p engine.Pod) int {

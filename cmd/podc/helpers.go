@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Deadlines of the helpers. An image may be large and its registry slow; podc-image gives up on a silent registry by itself.
@@ -171,7 +172,7 @@ func readStdin(con *console, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read the standard input: %w", err)
 	}
 	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%wstandard input holds more than %s", silent{errdefs.ErrInvalidArgument}, size(limit))
+		return nil, fault.New(errdefs.ErrInvalidArgument, "standard input holds more than %s", size(limit))
 	}
 	return b, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 func imageCommand(con *console) *cli.Command {
@@ -41,7 +42,7 @@ func with(con *console, do func(s *session, c *cli.Context) error) cli.ActionFun
 func changes(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
 	return with(con, func(s *session, c *cli.Context) error {
 		if s.dryRun {
-			return fmt.Errorf("%w--dry-run is not available for %q: it does at once what its arguments say", silent{errdefs.ErrNotImplemented}, c.Command.HelpName)
+			return fault.New(errdefs.ErrNotImplemented, "--dry-run is not available for %q: it does at once what its arguments say", c.Command.HelpName)
 		}
 		return do(s, c)
 	})

@@ -14,6 +14,7 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 func imageListCommand(con *console) *cli.Command {
@@ -111,7 +112,7 @@ func imageMoment(refs []string, all []engine.ImageSummary) (t time.Time, err err
 	for _, ref := range refs {
 		i := slices.IndexFunc(all, func(img engine.ImageSummary) bool { return isImage(img, ref) })
 		if i < 0 {
-			return t, fmt.Errorf("%wno such image: %s", silent{errdefs.ErrNotFound}, ref)
+			return t, fault.New(errdefs.ErrNotFound, "no such image: %s", ref)
 		}
 		t = all[i].Created
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Exit codes of exec and run when the command could not be run, as shells and docker have them.
@@ -62,7 +64,7 @@ func checkProgram(pid int, process *os.File) error {
 		}
 	}
 	if errors.Is(found, errdefs.ErrNotFound) {
-		return coded{fmt.Errorf("cannot run %q: %w%s", proc.Args[0], silent{errdefs.ErrNotFound}, "no such program in the container"), exitNotFound}
+		return coded{fault.New(errdefs.ErrNotFound, "cannot run %q: no such program in the container", proc.Args[0]), exitNotFound}
 	}
 	return coded{fmt.Errorf("cannot run %q: %w", proc.Args[0], found), exitNotExecutable}
 }

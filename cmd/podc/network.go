@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -117,7 +118,7 @@ func (s *session) createNetwork(c *cli.Context) error {
 		return err
 	}
 	if _, err := s.engine.Network().Network(n.Name); err == nil {
-		return fmt.Errorf("%wnetwork %q exists already", silent{errdefs.ErrAlreadyExists}, n.Name)
+		return fault.New(errdefs.ErrAlreadyExists, "network %q exists already", n.Name)
 	}
 	if err := s.engine.CreateNetwork(c.Context, n); err != nil {
 		return err

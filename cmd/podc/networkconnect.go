@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -52,7 +52,7 @@ func (s *session) connectNetwork(c *cli.Context) error {
 		return err
 	}
 	if isOn(p, n.Name) {
-		return fmt.Errorf("%wcontainer %q is connected to network %q already", silent{errdefs.ErrAlreadyExists}, p.Spec.Name, n.Name)
+		return fault.New(errdefs.ErrAlreadyExists, "container %q is connected to network %q already", p.Spec.Name, n.Name)
 	}
 	e.Network = n.Name
 	return s.engine.ConnectPod(c.Context, p.Spec.Name, e, nil)
@@ -110,7 +110,7 @@ func (s *session) disconnectNetwork(c *cli.Context) error {
 	case err != nil:
 		return err
 	case !isOn(p, n.Name) && !force:
-		return fmt.Errorf("%wcontainer %q is not connected to network %q", silent{errdefs.ErrNotFound}, p.Spec.Name, n.Name)
+		return fault.New(errdefs.ErrNotFound, "container %q is not connected to network %q", p.Spec.Name, n.Name)
 	}
 	return s.engine.RemoveFromNetwork(c.Context, p.Spec.Name, n.Name)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -138,7 +139,7 @@ func (s *session) network(arg string) (netstack.Network, error) {
 	case 1:
 		return all[found[0]], nil
 	}
-	return netstack.Network{}, fmt.Errorf("%wid %q is ambiguous: %d networks have it", silent{errdefs.ErrInvalidArgument}, arg, len(found))
+	return netstack.Network{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d networks have it", arg, len(found))
 }
 
 func (s *session) inspectNetworks(c *cli.Context) error {

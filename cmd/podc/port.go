@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 func portCommand(con *console) *cli.Command {
@@ -71,5 +72,5 @@ func printPort(con *console, pod engine.Pod, private uint16, protocol string) er
 	if len(published) > 0 {
 		has = "it publishes " + strings.Join(published, ", ")
 	}
-	return fmt.Errorf("no port %d/%s is published by %q: %s%w", private, protocol, pod.Spec.Name, has, silent{errdefs.ErrNotFound})
+	return fault.New(errdefs.ErrNotFound, "no port %d/%s is published by %q: %s", private, protocol, pod.Spec.Name, has)
 }

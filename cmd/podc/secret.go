@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/secrets"
 )
 
@@ -239,7 +240,7 @@ func readAtMost(path string, limit int) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	if err == nil && len(b) > limit {
-		err = fmt.Errorf("%s is larger than %s: %w", path, size(int64(limit)), errdefs.ErrInvalidArgument)
+		err = fault.New(errdefs.ErrInvalidArgument, "%s is larger than %s", path, size(int64(limit)))
 	}
 	return b, err
 }

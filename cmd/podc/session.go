@@ -20,6 +20,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -312,7 +313,7 @@ func serviceOf(d *project.Desired, name string) *project.Service {
 }
 
 func noSuchService(name string) error {
-	return fmt.Errorf("%wno such service: %s", silent{errdefs.ErrNotFound}, name)
+	return fault.New(errdefs.ErrNotFound, "no such service: %s", name)
 }
 
 // checkProjectName holds -p to docker's rule.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -240,6 +244,20 @@ func TestExitCodes(t *testing.T) {
 		if got := codeOf(tt.err); got != tt.want {
 			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)
 		}
+	}
+}
+
+// TestReasonsAreWhole: what ends like the name of an error class may be a reason, of podc or of another program.
+func TestReasonsAreWhole(t *testing.T) {
+	err := fmt.Errorf("cannot start: %w", errors.Join(fault.New(errdefs.ErrNotFound, "exec: \"sh\": not found"), &fs.PathError{Op: "open", Path: "/x", Err: fs.ErrPermission}))
+	var out bytes.Buffer
+	report(&out, err, false)
+	if want := "podc: cannot start: exec: \"sh\": not found\nopen /x: permission denied\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+	out.Reset()
+	if report(&out, err, true); !strings.Contains(out.String(), `not found\nopen /x: permission denied"`) {
+		t.Error(out.String())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -40,7 +41,7 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 		return err
 	}
 	if len(pods) == 0 {
-		return fmt.Errorf("%wno container of these services was ever started", silent{errdefs.ErrNotFound})
+		return fault.New(errdefs.ErrNotFound, "no container of these services was ever started")
 	}
 	code, err := s.awaitEnds(ctx, pods, down)
 	if err == nil && down {

@@ -4,7 +4,6 @@ package enginetest
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -109,7 +109,7 @@ func (f *Fake) note(ctx context.Context, call string) error {
 func (f *Fake) pod(name string) (*engine.Pod, error) {
 	p, ok := f.pods[name]
 	if !ok {
-		return nil, fmt.Errorf("pod %q does not exist: %w", name, errdefs.ErrNotFound)
+		return nil, fault.New(errdefs.ErrNotFound, "pod %q does not exist", name)
 	}
 	return p, nil
 }
@@ -131,7 +131,7 @@ func (f *Fake) Snapshot(_ context.Context, group string) (engine.Snapshot, error
 func (f *Fake) CreateNetwork(ctx context.Context, n netstack.Network) error {
 	return f.do(ctx, "create network "+n.Name, func() error {
 		if _, ok := f.networks[n.Name]; ok {
-			return fmt.Errorf("network %q exists: %w", n.Name, errdefs.ErrAlreadyExists)
+			return fault.New(errdefs.ErrAlreadyExists, "network %q exists", n.Name)
 		}
 		f.networks[n.Name] = n
 		return nil
@@ -144,7 +144,7 @@ func (f *Fake) RemoveNetwork(ctx context.Context, name string) error {
 		for _, p := range f.pods {
 			for _, i := range p.Interfaces {
 				if i.Network == name {
-					return fmt.Errorf("network %q is in use by %s: %w", name, p.Spec.Name, errdefs.ErrFailedPrecondition)
+					return fault.New(errdefs.ErrFailedPrecondition, "network %q is in use by %s", name, p.Spec.Name)
 				}
 			}
 		}
@@ -169,7 +169,7 @@ func (f *Fake) RemoveVolume(ctx context.Context, name string) error {
 		for _, p := range f.pods {
 			for _, v := range p.Volumes {
 				if v == name {
-					return fmt.Errorf("volume %q is in use by %s: %w", name, p.Spec.Name, errdefs.ErrFailedPrecondition)
+					return fault.New(errdefs.ErrFailedPrecondition, "volume %q is in use by %s", name, p.Spec.Name)
 				}
 			}
 		}
@@ -203,7 +203,7 @@ func (f *Fake) CheckPorts(_ context.Context, claims []netstack.PortClaim) error 
 	for _, c := range claims {
 		for port, owner := range held {
 			if owner != c.Owner && port.HostPort == c.Port.HostPort && port.Protocol == c.Port.Protocol {
-				return fmt.Errorf("port %d/%s wanted by %s is held by %s: %w", port.HostPort, port.Protocol, c.Owner, owner, errdefs.ErrConflict)
+				return fault.New(errdefs.ErrConflict, "port %d/%s wanted by %s is held by %s", port.HostPort, port.Protocol, c.Owner, owner)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -19,10 +20,10 @@ import (
 func (f *Fake) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error {
 	return f.do(ctx, "create pod "+spec.Name, func() error {
 		if _, ok := f.pods[spec.Name]; ok {
-			return fmt.Errorf("cannot create %q: a pod of that name exists: %w", spec.Name, errdefs.ErrAlreadyExists)
+			return fault.New(errdefs.ErrAlreadyExists, "cannot create %q: a pod of that name exists", spec.Name)
 		}
 		if len(img.Layers) == 0 {
-			return fmt.Errorf("cannot create %q: image %q is not resolved: %w", spec.Name, spec.Container.Image, errdefs.ErrInvalidArgument)
+			return fault.New(errdefs.ErrInvalidArgument, "cannot create %q: image %q is not resolved", spec.Name, spec.Container.Image)
 		}
 		if spec.Container.Health == nil {
 			spec.Container.Health = img.Config.Health
@@ -72,11 +73,11 @@ func (f *Fake) StartPod(ctx context.Context, name string) error {
 			return err
 		}
 		if of, ok := f.pods[p.Spec.Network.Pod]; p.Spec.Network.Pod != "" && (!ok || !of.Status.Live()) {
-			return fmt.Errorf("cannot start %q: %q, whose network it shares, does not run: %w", name, p.Spec.Network.Pod, errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "cannot start %q: %q, whose network it shares, does not run", name, p.Spec.Network.Pod)
 		}
 		for _, e := range p.Spec.Network.Endpoints {
 			if _, ok := f.networks[e.Network]; !ok {
-				return fmt.Errorf("cannot start %q: network %q does not exist: %w", name, e.Network, errdefs.ErrNotFound)
+				return fault.New(errdefs.ErrNotFound, "cannot start %q: network %q does not exist", name, e.Network)
 			}
 		}
 		f.launch(p)
@@ -122,7 +123,7 @@ func (f *Fake) ConnectPod(ctx context.Context, name string, e netstack.Endpoint,
 			return err
 		}
 		if _, ok := f.networks[e.Network]; !ok {
-			return fmt.Errorf("cannot connect %q: network %q does not exist: %w", name, e.Network, errdefs.ErrNotFound)
+			return fault.New(errdefs.ErrNotFound, "cannot connect %q: network %q does not exist", name, e.Network)
 		}
 		on := func(o netstack.Endpoint) bool { return o.Network == e.Network }
 		if !slices.ContainsFunc(p.Spec.Network.Endpoints, on) {
@@ -176,7 +177,7 @@ func (f *Fake) KillPod(ctx context.Context, name, _ string) error {
 			return err
 		}
 		if !p.Status.Live() {
-			return fmt.Errorf("cannot kill %q: it is not running: %w", name, errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "cannot kill %q: it is not running", name)
 		}
 		end(p, 137)
 		return nil
@@ -200,7 +201,7 @@ func (f *Fake) turn(ctx context.Context, verb, name string, from, to engine.Stat
 			return err
 		}
 		if p.Status != from {
-			return fmt.Errorf("cannot %s %q: it is %s: %w", verb, name, p.Status, errdefs.ErrConflict)
+			return fault.New(errdefs.ErrConflict, "cannot %s %q: it is %s", verb, name, p.Status)
 		}
 		p.Status = to
 		return nil
@@ -215,7 +216,7 @@ func (f *Fake) RemovePod(ctx context.Context, name string, opt engine.RemoveOpti
 			return nil
 		}
 		if p.Status.Live() && !opt.Force {
-			return fmt.Errorf("cannot remove %q: it is running; stop it first: %w", name, errdefs.ErrFailedPrecondition)
+			return fault.New(errdefs.ErrFailedPrecondition, "cannot remove %q: it is running; stop it first", name)
 		}
 		delete(f.pods, name)
 		for _, v := range p.Volumes {

@@ -20,6 +20,7 @@ import (
 	"go.podman.io/image/v5/types"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // candidate is one image found in an archive, and the names it brings along.
@@ -101,7 +102,7 @@ func broken(err error) error {
 	if errors.As(err, &pe) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return failed(errdefs.ErrInvalidArgument, "it is damaged or cut off: %w", err)
+	return fault.New(errdefs.ErrInvalidArgument, "it is damaged or cut off: %w", err)
 }
 
 // counted reports how far a read has come, a hundred times at most, and ends it with its context.
@@ -161,9 +162,9 @@ func isDocker(f *os.File) (bool, error) {
 	case docker || oci:
 		return docker, nil
 	case root:
-		return false, failed(errdefs.ErrInvalidArgument, "it is a root filesystem, not an image: `load` reads what `save` wrote")
+		return false, fault.New(errdefs.ErrInvalidArgument, "it is a root filesystem, not an image: `load` reads what `save` wrote")
 	}
-	return false, failed(errdefs.ErrInvalidArgument, "it is neither a docker-archive (no manifest.json) nor an oci-archive (no index.json)")
+	return false, fault.New(errdefs.ErrInvalidArgument, "it is neither a docker-archive (no manifest.json) nor an oci-archive (no index.json)")
 }
 
 func cleanEntry(name string) string { return strings.TrimPrefix(strings.TrimSuffix(name, "/"), "./") }

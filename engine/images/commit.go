@@ -16,6 +16,7 @@ import (
 	"go.podman.io/storage"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Commit makes an image of the image req.Image, with the layer that layer holds as a tar stream on top, and req's config. A name
@@ -92,7 +93,7 @@ func (s *Store) below(id string) (*base, error) {
 	}
 	b := &base{image: snap.byID(id)}
 	if b.image == nil {
-		return nil, failed(errdefs.ErrNotFound, "the image %s of the container is not there any more", short(id))
+		return nil, fault.New(errdefs.ErrNotFound, "the image %s of the container is not there any more", short(id))
 	}
 	config, err := s.rawConfig(b.image)
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *Store) below(id string) (*base, error) {
 		err = errors.Join(json.Unmarshal(config, &b.config), json.Unmarshal(manifest, &b.manifest))
 	}
 	if err == nil && b.manifest["layers"] == nil {
-		err = failed(errdefs.ErrFailedPrecondition, "the manifest of the image %s is of an old kind; save and load the image first", short(id))
+		err = fault.New(errdefs.ErrFailedPrecondition, "the manifest of the image %s is of an old kind; save and load the image first", short(id))
 	}
 	return b, err
 }
@@ -116,7 +117,7 @@ func (s *Store) putCommitted(b *base, req engine.CommitRequest, l *storage.Layer
 		return "", err
 	}
 	if _, err := parseConfig(config); err != nil { // what podc would not run, it does not make
-		return "", failed(errdefs.ErrInvalidArgument, "%w", err)
+		return "", fault.New(errdefs.ErrInvalidArgument, "%w", err)
 	}
 	configDigest := digest.FromBytes(config)
 	manifest, err := b.newManifest(configDigest, int64(len(config)), l.UncompressedDigest, size)

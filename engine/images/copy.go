@@ -17,6 +17,7 @@ import (
 	"go.podman.io/storage/pkg/configfile"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // stall is how long a transfer may stand still before it is given up.
@@ -94,7 +95,7 @@ func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReferen
 	defer img.Close()
 	d := img.ConfigInfo().Digest
 	if !validDigest(d) {
-		return nil, failed(errdefs.ErrInvalidArgument, "its config has no digest")
+		return nil, fault.New(errdefs.ErrInvalidArgument, "its config has no digest")
 	}
 	return istorage.Transport.NewStoreReference(s.store, nil, d.Encoded())
 }
@@ -107,7 +108,7 @@ func (s *Store) policy() (*signature.PolicyContext, error) {
 		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil
 	}
 	if err != nil {
-		return nil, failed(errdefs.ErrFailedPrecondition, "cannot read the signature policy: %w", err)
+		return nil, fault.New(errdefs.ErrFailedPrecondition, "cannot read the signature policy: %w", err)
 	}
 	return signature.NewPolicyContext(p)
 }
@@ -116,7 +117,7 @@ func (s *Store) policy() (*signature.PolicyContext, error) {
 func watchdog(parent context.Context, d time.Duration) (ctx context.Context, alive, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	t := time.AfterFunc(d, func() {
-		cancel(failed(errdefs.ErrUnavailable, "nothing arrived for %s", d))
+		cancel(fault.New(errdefs.ErrUnavailable, "nothing arrived for %s", d))
 	})
 	return ctx, func() { t.Reset(d) }, func() { t.Stop(); cancel(nil) }
 }

@@ -35,6 +35,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Config says where images are kept.
@@ -123,9 +124,9 @@ func storeOptions(c Config) (storage.StoreOptions, error) {
 
 func openError(opts storage.StoreOptions, err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return failed(errdefs.ErrPermissionDenied, "cannot open the image store %s: %w", opts.GraphRoot, err)
+		return fault.New(errdefs.ErrPermissionDenied, "cannot open the image store %s: %w", opts.GraphRoot, err)
 	}
-	return failed(errdefs.ErrFailedPrecondition, "cannot open the image store %s: %w", opts.GraphRoot, err)
+	return fault.New(errdefs.ErrFailedPrecondition, "cannot open the image store %s: %w", opts.GraphRoot, err)
 }
 
 // systemContext keeps what containers/image writes under a private root too. Its configuration (registries.conf,
@@ -233,7 +234,7 @@ func (s *Store) summaryOf(id string) (engine.ImageSummary, error) {
 	}
 	img := snap.byID(id)
 	if img == nil {
-		return engine.ImageSummary{}, failed(errdefs.ErrNotFound, "image %s went away", short(id))
+		return engine.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %s went away", short(id))
 	}
 	return snap.summary(img), nil
 }

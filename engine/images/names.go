@@ -9,6 +9,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/storage"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Normalize completes a reference as docker does: `web` is docker.io/library/web:latest, `localhost/web` keeps its host. Of
@@ -16,7 +18,7 @@ import (
 func Normalize(ref string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return nil, failed(errdefs.ErrInvalidArgument, "%q is no image reference: %w", ref, err)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "%q is no image reference: %w", ref, err)
 	}
 	if d, ok := named.(reference.Digested); ok {
 		return reference.WithDigest(reference.TrimNamed(named), d.Digest())
@@ -81,7 +83,7 @@ func (snap *snapshot) byPrefix(ref, prefix string) (*storage.Image, error) {
 			continue
 		}
 		if found != nil {
-			return nil, failed(errdefs.ErrInvalidArgument, "%q is the beginning of more than one image id", ref)
+			return nil, fault.New(errdefs.ErrInvalidArgument, "%q is the beginning of more than one image id", ref)
 		}
 		found = &snap.images[i]
 	}
@@ -108,7 +110,7 @@ func (snap *snapshot) must(ref string) (*storage.Image, error) {
 		if _, err := Normalize(ref); err != nil && !hexID.MatchString(strings.TrimPrefix(ref, "sha256:")) {
 			return nil, err
 		}
-		return nil, failed(errdefs.ErrNotFound, "image %q not found", ref)
+		return nil, fault.New(errdefs.ErrNotFound, "image %q not found", ref)
 	}
 	return img, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // holder is a group of one podc root that uses an image.
@@ -112,7 +113,7 @@ func (s *Store) lockPins(ctx context.Context) (unlock func(), err error) {
 func (s *Store) pin(snap *snapshot, h holder) error {
 	img := snap.byID(h.Image)
 	if img == nil {
-		return failed(errdefs.ErrNotFound, "it is gone")
+		return fault.New(errdefs.ErrNotFound, "it is gone")
 	}
 	if img.TopLayer != "" {
 		if err := s.keep(img.TopLayer, h); err != nil {
@@ -124,7 +125,7 @@ func (s *Store) pin(snap *snapshot, h holder) error {
 	case errors.Is(err, storage.ErrDuplicateName):
 		return nil
 	case errors.Is(err, storage.ErrImageUnknown):
-		return failed(errdefs.ErrNotFound, "it is gone")
+		return fault.New(errdefs.ErrNotFound, "it is gone")
 	}
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"go.podman.io/image/v5/types"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Policy says when Pull asks the registry.
@@ -70,9 +71,9 @@ func (s *Store) present(ctx context.Context, ref string) (engine.ImageSummary, e
 		return s.summaryOf(img.ID)
 	}
 	if why := reply.Why[ref]; why != "" {
-		return engine.ImageSummary{}, failed(errdefs.ErrNotFound, "image %q %s", ref, why)
+		return engine.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q %s", ref, why)
 	}
-	return engine.ImageSummary{}, failed(errdefs.ErrNotFound, "image %q not found", ref)
+	return engine.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q not found", ref)
 }
 
 func (s *Store) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (engine.ImageSummary, error) {
@@ -98,7 +99,7 @@ func (s *Store) registryContext(named reference.Named) (*types.SystemContext, er
 	}
 	known, err := sysregistriesv2.FindRegistry(s.sys, named.Name())
 	if err != nil {
-		return nil, failed(errdefs.ErrFailedPrecondition, "cannot read registries.conf: %w", err)
+		return nil, fault.New(errdefs.ErrFailedPrecondition, "cannot read registries.conf: %w", err)
 	}
 	sys := *s.sys
 	if known == nil {
@@ -127,17 +128,17 @@ func classify(err error) error {
 	)
 	switch {
 	case errors.As(err, &denied):
-		return failed(errdefs.ErrUnauthenticated, "%w", err)
+		return fault.New(errdefs.ErrUnauthenticated, "%w", err)
 	case hasCode(err, v2.ErrorCodeManifestUnknown, v2.ErrorCodeNameUnknown):
-		return failed(errdefs.ErrNotFound, "%w", err)
+		return fault.New(errdefs.ErrNotFound, "%w", err)
 	case hasCode(err, errcode.ErrorCodeUnauthorized):
-		return failed(errdefs.ErrUnauthenticated, "%w", err)
+		return fault.New(errdefs.ErrUnauthenticated, "%w", err)
 	case hasCode(err, errcode.ErrorCodeDenied):
-		return failed(errdefs.ErrPermissionDenied, "%w", err)
+		return fault.New(errdefs.ErrPermissionDenied, "%w", err)
 	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
-		return failed(errdefs.ErrNotFound, "%w", err)
+		return fault.New(errdefs.ErrNotFound, "%w", err)
 	case errors.As(err, &network), errors.As(err, &dial), errors.As(err, &status), errors.Is(err, docker.ErrTooManyRequests):
-		return failed(errdefs.ErrUnavailable, "%w", err)
+		return fault.New(errdefs.ErrUnavailable, "%w", err)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"go.podman.io/storage"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Remove takes a name away from an image, and deletes the image when that was the last one or when ref is its ID. An image
@@ -38,7 +39,7 @@ func (s *Store) Remove(ref string, force bool) (*engine.RemoveReply, error) {
 
 func (snap *snapshot) removable(img *storage.Image, ref string, manyNames bool) error {
 	if groups := snap.users(img.ID); len(groups) > 0 {
-		return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by %s (take it down first: `podc -p NAME down`)",
+		return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by %s (take it down first: `podc -p NAME down`)",
 			ref, strings.Join(groups, ", "))
 	}
 	for i := range snap.containers {
@@ -47,14 +48,14 @@ func (snap *snapshot) removable(img *storage.Image, ref string, manyNames bool) 
 			if len(c.Names) > 0 {
 				name = c.Names[0]
 			}
-			return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by container %q, which is not podc's", ref, name)
+			return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by container %q, which is not podc's", ref, name)
 		}
 	}
 	if img.ReadOnly {
-		return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: it is in a read-only store", ref)
+		return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: it is in a read-only store", ref)
 	}
 	if len(img.Names) > 1 && !manyNames {
-		return failed(errdefs.ErrFailedPrecondition, "cannot remove image %q: it has several names, %s (remove them one by one, or use --force)",
+		return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: it has several names, %s (remove them one by one, or use --force)",
 			ref, strings.Join(img.Names, ", "))
 	}
 	return nil
@@ -68,7 +69,7 @@ func removeError(ref string, err error) error {
 	case errors.Is(err, storage.ErrNotAnImage), errors.Is(err, storage.ErrImageUnknown):
 		class = errdefs.ErrNotFound
 	}
-	return failed(class, "cannot remove image %q: %w", ref, err)
+	return fault.New(class, "cannot remove image %q: %w", ref, err)
 }
 
 // Tag gives the image ref one more name, taken from whichever image has it.
@@ -94,7 +95,7 @@ func (s *Store) Tag(ref, name string) (engine.ImageSummary, error) {
 func tagName(name string) (string, error) {
 	named, err := Normalize(name)
 	if err == nil && strings.Contains(named.String(), "@") {
-		err = failed(errdefs.ErrInvalidArgument, "%q: a digest is no name to give", name)
+		err = fault.New(errdefs.ErrInvalidArgument, "%q: a digest is no name to give", name)
 	}
 	if err != nil {
 		return "", err

@@ -16,6 +16,7 @@ import (
 	"go.podman.io/storage"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Resolve says what each reference means here. One that means nothing, or only an image for another platform, is missing
@@ -49,7 +50,7 @@ func (s *Store) Resolve(ctx context.Context, refs []string, group string) (*engi
 			return nil, err
 		}
 	}
-	return nil, failed(errdefs.ErrUnavailable, "images were removed as fast as they could be pinned")
+	return nil, fault.New(errdefs.ErrUnavailable, "images were removed as fast as they could be pinned")
 }
 
 func (s *Store) resolve(snap *snapshot, refs []string) (*engine.ResolveReply, error) {
@@ -98,7 +99,7 @@ func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*engine.I
 	}
 	c, err := parseConfig(raw)
 	if err != nil {
-		return nil, failed(errdefs.ErrInvalidArgument, "image %q cannot be run: %w", ref, err)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "image %q cannot be run: %w", ref, err)
 	}
 	layers, err := s.layers(snap, img, ref, c.DiffIDs)
 	if err != nil {
@@ -223,19 +224,19 @@ func (s *Store) folder(l *storage.Layer) (string, error) {
 }
 
 func damaged(ref, what string) error {
-	return failed(errdefs.ErrDataLoss, "image %q is damaged: %s (remove it with `podc image rm --force %s` and load or pull it again)",
+	return fault.New(errdefs.ErrDataLoss, "image %q is damaged: %s (remove it with `podc image rm --force %s` and load or pull it again)",
 		ref, what, ref)
 }
 
 // runnable refuses a store whose layers podc could not mount by itself.
 func (s *Store) runnable() error {
 	if d := s.store.GraphDriverName(); d != "overlay" {
-		return failed(errdefs.ErrFailedPrecondition, "the image store %s uses the driver %q, and podc runs images from overlay only: set driver = \"overlay\" in storage.conf, or use --root",
+		return fault.New(errdefs.ErrFailedPrecondition, "the image store %s uses the driver %q, and podc runs images from overlay only: set driver = \"overlay\" in storage.conf, or use --root",
 			s.store.GraphRoot(), d)
 	}
 	for _, o := range s.store.GraphOptions() {
 		if strings.Contains(o, "force_mask=") {
-			return failed(errdefs.ErrFailedPrecondition, "the image store %s hides file owners (%s in storage.conf), so its images cannot be run", s.store.GraphRoot(), o)
+			return fault.New(errdefs.ErrFailedPrecondition, "the image store %s hides file owners (%s in storage.conf), so its images cannot be run", s.store.GraphRoot(), o)
 		}
 	}
 	return nil

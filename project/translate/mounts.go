@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/go-units"
 
@@ -51,7 +50,7 @@ func volumeOptions(v *volumes.Volume, key string, opts types.Options) error {
 		v.Options = opts
 	}
 	if err := volumes.CheckOptions(opts); err != nil {
-		return compose.Invalid(key, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error()))
+		return compose.Invalid(key, "%s", err)
 	}
 	return nil
 }
