@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,18 +31,8 @@ func mountRootfs(layers []string, diff, work, merged string) error {
 	if err := copyTopMode(layers, diff); err != nil {
 		return err
 	}
-	fd, err := overlayContext(layers, diff, work)
-	// It may also be that a mount on which the layers lay has gone: podman, and others with containers/storage, mount its
-	// folder over itself as long as they have it open.
-	for try := 0; errors.Is(err, unix.EINVAL) && try < 10; try++ {
-		fd, err = overlayContext(layers, diff, work)
-	}
-	if err != nil {
+	if err := mountOverlay(overlay{layers: layers, diff: diff, work: work}, merged); err != nil {
 		return fmt.Errorf("cannot mount the root filesystem: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, merged, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("cannot mount the root filesystem at %s: %w", merged, err)
 	}
 	return nil
 }
@@ -59,83 +48,10 @@ func mountImage(layers []string, empty, dir string) error {
 			return err
 		}
 	}
-	fd, err := overlayContext(append(slices.Clone(layers), empty), "", "")
-	if err != nil {
-		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	if err := mountOverlay(overlay{layers: append(slices.Clone(layers), empty)}, dir); err != nil {
 		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
 	}
 	return nil
-}
-
-// overlayContext makes a detached overlay mount, to be read only without diff and work. The layers are given one by one (lowerdir+, Linux 6.8), which no page size
-// limits; older kernels take one string of at most a page.
-func overlayContext(layers []string, diff, work string) (int, error) {
-	// A volatile overlay leaves this mark so that nobody trusts it after a crash. podc takes that risk knowingly.
-	if work != "" {
-		if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil {
-			return -1, err
-		}
-	}
-	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(fs)
-	err = addLayers(fs, layers)
-	set := func(key, value string) {
-		if err == nil {
-			if err = unix.FsconfigSetString(fs, key, value); err != nil {
-				err = fmt.Errorf("%s=%s: %w", key, value, err)
-			}
-		}
-	}
-	set("source", "podc")
-	if diff != "" {
-		set("upperdir", diff)
-		set("workdir", work)
-	}
-	if err == nil && diff != "" {
-		// A container's writable layer dies with it, what it must keep is in volumes: so the overlay is not synced, neither
-		// by the container nor, for the whole file system below it, at every unmount. Kernels before 5.10 lack the option.
-		unix.FsconfigSetFlag(fs, "volatile")
-	}
-	if err == nil {
-		err = unix.FsconfigCreate(fs)
-	}
-	if err != nil {
-		return -1, errors.Join(err, fsMessages(fs))
-	}
-	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-}
-
-func addLayers(fs int, layers []string) error {
-	for i, l := range layers {
-		err := unix.FsconfigSetString(fs, "lowerdir+", l)
-		if errors.Is(err, unix.EINVAL) && i == 0 {
-			escaped := make([]string, len(layers))
-			for j, l := range layers {
-				escaped[j] = strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(l)
-			}
-			return unix.FsconfigSetString(fs, "lowerdir", strings.Join(escaped, ":"))
-		}
-		if err != nil {
-			return fmt.Errorf("layer %s: %w", l, err)
-		}
-	}
-	return nil
-}
-
-// fsMessages reads what the kernel has to say about a failed file system context.
-func fsMessages(fs int) error {
-	var b [1024]byte
-	n, err := unix.Read(fs, b[:])
-	if err != nil || n <= 0 {
-		return nil
-	}
-	return errors.New(strings.TrimSpace(string(b[:n])))
 }
 
 // copyTopMode gives the upper folder the mode and owner that / has in the image: they are what the container sees.
