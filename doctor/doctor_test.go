@@ -95,7 +95,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"no helper", func(t *testing.T, h *Host) { os.Remove(filepath.Join(h.Helpers, "podc-monitor")) }, "podc-monitor", Missing, "not in"},
 		{"no plugins", remove("/opt/cni"), "cni plugins", Warning, "macvlan"},
 		{"no /proc", remove("/proc/sys/kernel/osrelease"), "kernel", Missing, "osrelease"},
-		{"an old kernel", put("/proc/sys/kernel/osrelease", "4.19.0"), "kernel", Missing, "5.4"},
+		{"an old kernel", put("/proc/sys/kernel/osrelease", "5.10.0-30-amd64"), "kernel", Missing, "5.15"},
 		{"no pid namespaces", remove("/proc/self/ns/pid"), "namespaces", Missing, "pid"},
 		{"no seccomp", remove("/proc/sys/kernel/seccomp"), "seccomp", Missing, "filter"},
 		{"no overlayfs", put("/proc/filesystems", "nodev\tproc\n"), "overlayfs", Missing, "does not have it"},

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// oldestKernel has pidfds that can be waited for, and clone into a cgroup.
-const oldestKernel = "5.4"
+// oldestKernel is the oldest that podc is made for; see ARCHITECTURE.md, Kernels.
+const oldestKernel = "5.15"
 
 // spaces are the kinds of namespaces that containers get.
 var spaces = []string{"ipc", "mnt", "net", "pid", "uts"}

@@ -11,7 +11,9 @@ import (
 	"testing"
 )
 
-func TestImagesAndArchivesOfContainers(t *testing.T) {
+func TestImagesAndArchivesOfContainers(t *testing.T) { withEachOverlay(t, imagesAndArchives) }
+
+func imagesAndArchives(t *testing.T, env ...string) {
 	t.Parallel()
 	s := newStack(t, `
 services:
@@ -27,6 +29,7 @@ services:
 volumes: {data: {}}
 configs: {c: {content: 'the config'}}
 `)
+	s.env = env
 	s.load("busybox")
 	s.podc("up", "-d", "web")
 	s.podc("exec", "-T", "web", "sh", "-c", "echo new > /new; rm /etc/group; rm -rf /usr/games; mkdir -p /usr/games/again; chown 12:34 /new; echo v > /data/in-volume")

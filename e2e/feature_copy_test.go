@@ -14,7 +14,9 @@ import (
 	"testing"
 )
 
-func TestCopying(t *testing.T) {
+func TestCopying(t *testing.T) { withEachOverlay(t, copying) }
+
+func copying(t *testing.T, env ...string) {
 	t.Parallel()
 	s := newStack(t, `
 services:
@@ -29,6 +31,7 @@ services:
   locked: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, read_only: true}
 volumes: {data: {}, fresh: {}}
 `, "host/there", "on the host\n", "d/a", "a\n", "d/sub/b", "b\n", "file", "file\n")
+	s.env = env
 	s.load("busybox")
 	at := func(name string) string { return filepath.Join(s.dir, name) }
 	must := func(errs ...error) {

@@ -122,7 +122,9 @@ func mountsOf(t *testing.T, dir string) []string {
 }
 
 // TestImagesAsVolumes mounts what is in images.
-func TestImagesAsVolumes(t *testing.T) {
+func TestImagesAsVolumes(t *testing.T) { withEachOverlay(t, imagesAsVolumes) }
+
+func imagesAsVolumes(t *testing.T, env ...string) {
 	s := newStack(t, `
 x-sleep: &sleep {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}
 services:
@@ -133,6 +135,7 @@ services:
       - {type: image, source: other, target: /part, image: {subpath: etc/deep}}
   other: {image: localhost/other, command: sleep 1000, stop_signal: SIGKILL}
 `)
+	s.env = env
 	s.load("busybox")
 	data := func(content string) v1.Image {
 		return derived(t, v1.Config{}, imageFile{"file", 0o644, 0, content})
@@ -221,4 +224,10 @@ services:
 		s.write("bad.yaml", "services: {d: {image: localhost/podc-busybox, volumes: [{type: bind, source: ./alone, target: /x, bind: {propagation: shared}}]}}\n")
 		contains(s.t, s.fails(1, "-f", "bad.yaml", "up", "-d"), "p-d-1", "not a shared mount")
 	})
+}
+
+// withEachOverlay runs a test with overlays as this kernel has them, and as kernels before 6.8 do.
+func withEachOverlay(t *testing.T, test func(t *testing.T, env ...string)) {
+	t.Run("layers as this kernel takes them", func(t *testing.T) { test(t) })
+	t.Run("layers in one string", func(t *testing.T) { test(t, "PODC_OVERLAY_OPTIONS=1") })
 }
