@@ -208,6 +208,13 @@ services:
   sick: {<<: *sleep, command: "sh -c 'for i in 1 2 3; do echo line $$i; done; exec sleep 1000'", profiles: [bad], healthcheck: {test: 'echo the last; echo probe; exit 4', interval: 100ms, retries: 2}}
   dying: {<<: *sleep, command: "sh -c 'echo my last words >&2; exit 9'", profiles: [dying], healthcheck: {test: 'true', interval: 1h}}
   slow: {<<: *sleep, profiles: [slow], healthcheck: {test: 'echo not yet; false', interval: 100ms, retries: 1000}}
+  behind: {<<: *sleep, profiles: [slow], depends_on: {slow: {condition: service_healthy}}}
+  endless: {<<: *sleep, profiles: [endless]}
+  after: {<<: *sleep, profiles: [endless], depends_on: {endless: {condition: service_completed_successfully}}}
+  hooked: {<<: *sleep, profiles: [hooked], pre_start: [{command: sleep 1000}]}
+  soon: {<<: *sleep, command: "sh -c 'sleep 0.2; exit 3'", profiles: [soon]}
+  looping: {<<: *sleep, command: "sh -c 'sleep 0.1; exit 5'", restart: always, profiles: [looping]}
+  brief: {<<: *sleep, command: sleep 0.2, profiles: [brief]}
 `)
 	s.load("busybox")
 	s.behaves("returns when all are healthy, running or well ended", func(s *stack) {
@@ -223,6 +230,26 @@ services:
 	})
 	s.behaves("fails when a container ends badly, with its last lines", func(s *stack) {
 		contains(s.t, s.fails(1, "up", "--wait", "dying"), `"p-dying-1" exited with code 9`, "my last words")
+	})
+	s.behaves("looks once more shortly after the start, and fails for what has ended badly or restarts", func(s *stack) {
+		contains(s.t, s.fails(1, "up", "--wait", "soon"), `"p-soon-1" exited with code 3`)
+		contains(s.t, s.fails(1, "up", "--wait", "looping"), `"p-looping-1" exited with code 5 and is restarted by its policy`)
+		s.podc("up", "-d", "soon")
+		contains(s.t, s.fails(1, "start", "--wait", "soon"), `"p-soon-1" exited with code 3`)
+		s.podc("stop", "-t", "0", "looping")
+	})
+	s.behaves("says Exited and not Healthy of what has ended well", func(s *stack) {
+		out := s.podcErr("up", "--wait", "brief", "plain")
+		contains(s.t, out, "Container p-brief-1 Exited", "Container p-plain-1 Healthy")
+		if strings.Contains(out, "p-brief-1 Healthy") {
+			s.t.Error(out)
+		}
+	})
+	s.behaves("is bounded by --wait-timeout in every wait: for a dependency's health, its completion, a hook's end", func(s *stack) {
+		for service, waited := range map[string]string{"behind": "p-slow-1", "after": "p-endless-1", "hooked": "p-hooked-pre_start-1"} {
+			contains(s.t, s.fails(1, "up", "--wait", "--wait-timeout", "1", service), `"`+waited+`"`, "not done within 1s")
+		}
+		contains(s.t, s.fails(1, "up", "-d", "--wait-timeout", "1", "behind"), `"p-slow-1"`)
 	})
 	s.behaves("ends at --wait-timeout, and says what is not ready", func(s *stack) {
 		start := time.Now()

@@ -314,8 +314,8 @@ const (
 	Started   Condition = "started"   // running, or already ended well
 	Healthy   Condition = "healthy"   // its probe succeeded; an error if it has none
 	Completed Condition = "completed" // exited with code 0
-	// Ready is what `up --wait` asks for: healthy where there is a probe, else running; one that ended with code 0 and will
-	// not restart is ready too.
+	// Ready is what `up --wait` asks for: healthy where there is a probe, else to have run for half a second; one that ended with
+	// code 0 and will not restart is ready too. Without a probe a restart by policy is an error.
 	Ready Condition = "ready"
 	// Running is running now; ends, however bad, are waited out.
 	Running Condition = "running"

@@ -52,19 +52,23 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) erro
 	if _, err := e.read(name); err != nil {
 		return err
 	}
-	err := e.watch.until(ctx, e.paths.runPod(name), func() (bool, error) {
+	err := e.watch.until(ctx, e.paths.runPod(name), func() (bool, time.Duration, error) {
 		p, err := e.read(name)
 		if isMissing(err) && until == Stopped {
-			return true, nil
+			return true, 0, nil
 		}
 		if err != nil {
-			return false, err
+			return false, 0, err
 		}
 		met, reason := p.meets(until)
 		if reason != "" {
-			return false, e.waitError(p, until, reason)
+			return false, 0, e.waitError(p, until, reason)
 		}
-		return met, nil
+		if met && until == Ready {
+			left := p.unproven()
+			return left <= 0, left, nil
+		}
+		return met, 0, nil
 	})
 	if err != nil && ctx.Err() != nil {
 		if p, rerr := e.read(name); rerr == nil {
@@ -83,6 +87,18 @@ func describe(p Pod) string {
 		return string(p.Status) + " (" + string(p.Health) + ")"
 	}
 	return string(p.Status)
+}
+
+// provenAfter is how long a container without a health check runs before it counts as ready: many a one that cannot work ends
+// at once. docker compose looks as long after the start.
+const provenAfter = 500 * time.Millisecond
+
+// unproven is what a running container without a health check has left to run until it counts as ready.
+func (p *pod) unproven() time.Duration {
+	if p.state.Status != StatusRunning || p.healthCheck() != nil {
+		return 0
+	}
+	return provenAfter - time.Since(p.state.Started)
 }
 
 // meets decides one condition: met, not yet, or, with a reason, never.
@@ -108,6 +124,9 @@ func (p *pod) meets(until Condition) (met bool, never string) {
 		}
 		if until == Ready && exited && v.ExitKnown && v.ExitCode == 0 {
 			return true, ""
+		}
+		if until == Ready && v.Status == StatusRestarting && p.healthCheck() == nil {
+			return false, explainExit(v) + " and is restarted by its policy"
 		}
 		if v.Status.Live() {
 			if v.Health == HealthUnhealthy {

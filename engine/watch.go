@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -102,11 +103,12 @@ func (s *watch) close() {
 	unix.InotifyRmWatch(int(s.w.f.Fd()), uint32(s.wd))
 }
 
-// until calls done at once and after each event in dir, until it answers true, fails, or ctx ends.
-func (w *watcher) until(ctx context.Context, dir string, done func() (bool, error)) error {
+// until calls done at once and after each event in dir, until it answers true, fails, or ctx ends; and once more after the time
+// that it asks for, if that is not 0.
+func (w *watcher) until(ctx context.Context, dir string, done func() (ok bool, again time.Duration, err error)) error {
 	s, err := w.watchDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		if ok, err := done(); ok || err != nil {
+		if ok, _, err := done(); ok || err != nil {
 			return err
 		}
 		return err
@@ -116,11 +118,17 @@ func (w *watcher) until(ctx context.Context, dir string, done func() (bool, erro
 	}
 	defer s.close()
 	for {
-		if ok, err := done(); ok || err != nil {
+		ok, again, err := done()
+		if ok || err != nil {
 			return err
+		}
+		var due <-chan time.Time
+		if again > 0 {
+			due = time.After(again)
 		}
 		select {
 		case <-s.events:
+		case <-due:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

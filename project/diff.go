@@ -20,25 +20,24 @@ const (
 
 // Options are what the user asked of a plan beside the compose file.
 type Options struct {
-	Services       []string // planned with what they depend on; none: all
-	NoDeps         bool     // leave the dependencies of Services alone
-	Deps           Recreate // for dependencies that Services does not name
-	ForceRecreate  bool
-	NoRecreate     bool
-	RenewAnon      bool // new anonymous volumes; implies ForceRecreate
-	RemoveOrphans  bool
-	IgnoreOrphans  bool // neither remove nor mention them
-	NoStart        bool
-	OneOff         *OneOff        // is made beside; its service is named in Services, and not planned itself
-	KeepVolumes    bool           // keep a volume whose configuration changed, with a warning, rather than plan its loss
-	KeepCompleted  bool           // do not run a one-shot again that completed and did not change
-	Scale          map[string]int // replicas by service
-	Pull           PullPolicy     // instead of that of every service, unless empty
-	Pulled         bool           // Pulls were done: do not plan them again
-	Wait           bool           // end only when all is ready
-	WaitTimeout    time.Duration  // of Wait, for each pod from its start on; 0: as long as its health check can take
-	Timeout        *time.Duration // of stops; nil: each pod's own grace period
-	CompleteWithin time.Duration  // bounds waits for completion; 0: a day
+	Services      []string // planned with what they depend on; none: all
+	NoDeps        bool     // leave the dependencies of Services alone
+	Deps          Recreate // for dependencies that Services does not name
+	ForceRecreate bool
+	NoRecreate    bool
+	RenewAnon     bool // new anonymous volumes; implies ForceRecreate
+	RemoveOrphans bool
+	IgnoreOrphans bool // neither remove nor mention them
+	NoStart       bool
+	OneOff        *OneOff        // is made beside; its service is named in Services, and not planned itself
+	KeepVolumes   bool           // keep a volume whose configuration changed, with a warning, rather than plan its loss
+	KeepCompleted bool           // do not run a one-shot again that completed and did not change
+	Scale         map[string]int // replicas by service
+	Pull          PullPolicy     // instead of that of every service, unless empty
+	Pulled        bool           // Pulls were done: do not plan them again
+	Wait          bool           // end only when all is ready
+	WaitTimeout   time.Duration  // of every wait, those of dependents too; 0: as long as a health check can take, or a day
+	Timeout       *time.Duration // of stops; nil: each pod's own grace period
 }
 
 // Diff returns the steps that turn o into d. It is a pure function: no context, clock, logger, prompt or engine. Its error

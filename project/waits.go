@@ -53,8 +53,8 @@ func met(pod *engine.Pod, cond engine.Condition) bool {
 		return pod.Status.Live() && pod.Health == engine.HealthHealthy
 	case engine.Completed:
 		return completed(pod)
-	case engine.Ready:
-		return pod.Status.Live() && (pod.Health == engine.HealthNone || pod.Health == engine.HealthHealthy) || completed(pod)
+	case engine.Ready: // of what has no health check it takes a look at the clock, which planning does not have
+		return pod.Status.Live() && pod.Health == engine.HealthHealthy || completed(pod)
 	default:
 		return running(pod) || completed(pod)
 	}
@@ -104,16 +104,18 @@ func (p *planner) scheduleReady(u *unit, s *slot) {
 	}
 }
 
-// patience bounds a wait: for health, by the time after which the health check has spoken either way.
+// patience bounds a wait: by --wait-timeout, else that for health by the time after which the health check has spoken either way.
 func (p *planner) patience(u *unit, s *slot, cond engine.Condition) time.Duration {
-	switch {
-	case cond == engine.Ready && p.opt.WaitTimeout > 0, cond == engine.Completed && p.opt.Wait && p.opt.WaitTimeout > 0:
-		return p.opt.WaitTimeout
-	case cond == engine.Completed:
-		return cmp.Or(p.opt.CompleteWithin, forever)
+	if cond == engine.Completed {
+		return p.completionPatience()
 	}
 	img := p.o.Images[u.Pod.Container.Image]
-	return probeTime(s.will().Container.Health, img.Config.Health) + time.Minute
+	return cmp.Or(p.opt.WaitTimeout, probeTime(s.will().Container.Health, img.Config.Health)+time.Minute)
+}
+
+// completionPatience bounds a wait for something to end.
+func (p *planner) completionPatience() time.Duration {
+	return cmp.Or(p.opt.WaitTimeout, forever)
 }
 
 // probeTime is the longest time that a health check, with docker's defaults, takes to say healthy or unhealthy.

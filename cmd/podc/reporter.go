@@ -16,6 +16,8 @@ type reporter struct {
 	planned func(project.Plan)
 	stepped func(project.Event)
 	skipped map[string]bool // what was said to be skipped
+	// pod, if not nil, tells what has become of a container.
+	pod func(name string) (engine.Pod, error)
 	// dry, if not nil, gets the plan of a dry run, in which no step counts.
 	dry func(project.Plan)
 }
@@ -54,7 +56,7 @@ func (r *reporter) step(e project.Event) {
 			r.show(stepEvent(*e.Step, failed, "Error", oneLine(e.Err.Error())))
 			return
 		}
-		r.show(stepEvent(*e.Step, done, endText(*e.Step), r.why(*e.Step)))
+		r.show(stepEvent(*e.Step, done, r.endText(*e.Step), r.why(*e.Step)))
 	case project.Warned:
 		r.show(stepEvent(*e.Step, warning, "Error", oneLine(e.Err.Error())))
 	}
@@ -90,6 +92,17 @@ var (
 )
 
 func verbOf(e project.Event) string { return e.Step.Do.Words().Verb }
+
+// endText is endText of the package, except that what has ended well is not said to be healthy.
+func (r *reporter) endText(s project.Step) string {
+	w := s.Do.Words()
+	if engine.Condition(w.Until) == engine.Ready && r.pod != nil {
+		if p, err := r.pod(w.Name); err != nil || !isUp(p) {
+			return "Exited"
+		}
+	}
+	return endText(s)
+}
 
 func endText(s project.Step) string {
 	w := s.Do.Words()

@@ -19,7 +19,7 @@ type operation struct {
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose}}
+	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod}}
 }
 
 // deps are what package project works with.
