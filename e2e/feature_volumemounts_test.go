@@ -122,10 +122,9 @@ func mountsOf(t *testing.T, dir string) []string {
 }
 
 // TestImagesAsVolumes mounts what is in images.
-func TestImagesAsVolumes(t *testing.T) { withEachOverlay(t, imagesAsVolumes) }
-
-func imagesAsVolumes(t *testing.T, env ...string) {
-	s := newStack(t, `
+func TestImagesAsVolumes(t *testing.T) {
+	withEachOverlay(t, func(t *testing.T, env ...string) {
+		s := newStack(t, `
 x-sleep: &sleep {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}
 services:
   user:
@@ -135,41 +134,42 @@ services:
       - {type: image, source: other, target: /part, image: {subpath: etc/deep}}
   other: {image: localhost/other, command: sleep 1000, stop_signal: SIGKILL}
 `)
-	s.env = env
-	s.load("busybox")
-	data := func(content string) v1.Image {
-		return derived(t, v1.Config{}, imageFile{"file", 0o644, 0, content})
-	}
-	s.loadImage("localhost/data", data("one"))
-	s.loadImage("localhost/other", derived(t, v1.Config{}, imageFile{"etc/deep/", 0o755, 0, ""}, imageFile{"etc/deep/f", 0o644, 0, "deep"}))
-	s.podc("up", "-d")
-	s.behaves("their files are there, to be read only", func(s *stack) {
-		s.says("user", "cat /data/file /part/f; ls /part; touch /data/x 2>/dev/null || echo read-only", "onedeepf\nread-only")
-	})
-	s.behaves("another image of that name is another volume", func(s *stack) {
-		s.loadImage("localhost/data", data("two"))
-		s.podc("up", "-d")
-		s.says("user", "cat /data/file", "two")
-		labels, _ := s.record("p-user-1")["spec"].(map[string]any)["labels"].(map[string]any)
-		contains(s.t, fmt.Sprint(labels["com.docker.compose.image-volume-digest"]), "/data=sha256:", "/part=sha256:")
-		contains(s.t, s.podc("plan"), "nothing to do")
-	})
-	s.behaves("they are not deleted while they are mounted", func(s *stack) {
-		contains(s.t, s.fails(1, "image", "rm", "localhost/data"), "in use by p")
-	})
-	s.behaves("a stopped pod mounts nothing", func(s *stack) {
-		s.podc("stop", "user")
-		for _, m := range mountsOf(s.t, filepath.Join(s.root, "pods")) {
-			if strings.Contains(m, "p-user-1") {
-				s.t.Errorf("%s is still mounted", m)
-			}
+		s.env = env
+		s.load("busybox")
+		data := func(content string) v1.Image {
+			return derived(t, v1.Config{}, imageFile{"file", 0o644, 0, content})
 		}
-		s.podc("start", "user")
-		s.says("user", "cat /data/file", "two")
-	})
-	s.behaves("one that is missing is refused by name", func(s *stack) {
-		s.write("bad.yaml", "services: {d: {image: localhost/podc-busybox, pull_policy: never, volumes: [{type: image, source: localhost/none-such, target: /x}]}}\n")
-		contains(s.t, s.fails(1, "-f", "bad.yaml", "up", "-d"), "localhost/none-such")
+		s.loadImage("localhost/data", data("one"))
+		s.loadImage("localhost/other", derived(t, v1.Config{}, imageFile{"etc/deep/", 0o755, 0, ""}, imageFile{"etc/deep/f", 0o644, 0, "deep"}))
+		s.podc("up", "-d")
+		s.behaves("their files are there, to be read only", func(s *stack) {
+			s.says("user", "cat /data/file /part/f; ls /part; touch /data/x 2>/dev/null || echo read-only", "onedeepf\nread-only")
+		})
+		s.behaves("another image of that name is another volume", func(s *stack) {
+			s.loadImage("localhost/data", data("two"))
+			s.podc("up", "-d")
+			s.says("user", "cat /data/file", "two")
+			labels, _ := s.record("p-user-1")["spec"].(map[string]any)["labels"].(map[string]any)
+			contains(s.t, fmt.Sprint(labels["com.docker.compose.image-volume-digest"]), "/data=sha256:", "/part=sha256:")
+			contains(s.t, s.podc("plan"), "nothing to do")
+		})
+		s.behaves("they are not deleted while they are mounted", func(s *stack) {
+			contains(s.t, s.fails(1, "image", "rm", "localhost/data"), "in use by p")
+		})
+		s.behaves("a stopped pod mounts nothing", func(s *stack) {
+			s.podc("stop", "user")
+			for _, m := range mountsOf(s.t, filepath.Join(s.root, "pods")) {
+				if strings.Contains(m, "p-user-1") {
+					s.t.Errorf("%s is still mounted", m)
+				}
+			}
+			s.podc("start", "user")
+			s.says("user", "cat /data/file", "two")
+		})
+		s.behaves("one that is missing is refused by name", func(s *stack) {
+			s.write("bad.yaml", "services: {d: {image: localhost/podc-busybox, pull_policy: never, volumes: [{type: image, source: localhost/none-such, target: /x}]}}\n")
+			contains(s.t, s.fails(1, "-f", "bad.yaml", "up", "-d"), "localhost/none-such")
+		})
 	})
 }
 
