@@ -240,6 +240,8 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 			}), true)
 		case errors.Is(p.lost, disk.ErrDamaged):
 			add(p, p.lost.Error(), e.refreshed(name), false)
+		case p.state.Status == StatusRunning && p.state.RunLost:
+			add(p, "it runs, but podc's files of its run were deleted: restart it, or run up, which does so", nil, false)
 		}
 	}
 	return found

@@ -39,6 +39,8 @@ func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) 
 		return nil, nil, podError("exec in", name, notRunning(p))
 	case p.paused():
 		return nil, nil, podError("exec in", name, errPaused)
+	case p.state.RunLost:
+		return nil, nil, podError("exec in", name, errRunLost)
 	}
 	proc, err := p.execProcess(opt)
 	if err != nil {

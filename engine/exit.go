@@ -23,6 +23,10 @@ func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
 		if p.ID != id || p.state.Status == StatusRunning || p.state.Status == StatusCreating {
 			return nil
 		}
+		if p.lost != nil && !p.last.Started.IsZero() && p.last.Finished.IsZero() { // conmon knows that it ran in this boot
+			p.state.Status, p.state.Started, p.state.RunLost = StatusRunning, p.last.Started, true
+			p.refresh()
+		}
 		return p.retire(ctx)
 	})
 	if isMissing(err) {
@@ -237,6 +241,9 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 	if p.Spec.Network.Mode == NetworkPrivate {
 		e.releaseNames(ctx, p.Spec.Group, p.ID) // sockets pin a namespace: the resolver's go first
 		errs = append(errs, e.net.Detach(ctx, p.ID))
+		if p.state.RunLost {
+			errs = append(errs, e.net.DetachLost(ctx, p.attachment()))
+		}
 	}
 	errs = append(errs, removeFiles(e.paths.shm(name)), unpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
 	if p.state.Status != StatusCreated {

@@ -283,6 +283,9 @@ type Pod struct {
 	Returns bool `json:"returns,omitempty"`
 	// HooksDue says that the hooks which follow a start have not succeeded since.
 	HooksDue bool `json:"hooks_due,omitempty"`
+	// RunLost says, of a running pod, that what podc needs to look after the run is gone, as when somebody has emptied the run
+	// root: it can be stopped, and not much else.
+	RunLost bool `json:"run_lost,omitempty"`
 	// FilesLost says that the contents of the pod's files are gone, as after a reboot: it can only be made anew.
 	FilesLost bool `json:"files_lost,omitempty"`
 

@@ -29,6 +29,15 @@ func findProcess(pid int) process {
 	return process{Pid: pid, Start: start}
 }
 
+// started is when the process was started, to a hundredth of a second; zero if that cannot be told.
+func (p process) started() time.Time {
+	boot, err := bootTime()
+	if err != nil || p.Pid == 0 {
+		return time.Time{}
+	}
+	return boot.Add(time.Duration(p.Start) * time.Second / clockTicks)
+}
+
 // life is what is left of a process.
 type life int
 

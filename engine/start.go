@@ -94,7 +94,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 	}
 	defer active.Unlock()
 	p.state.Settled, p.state.Stopping, p.state.Halting, p.state.Error = false, false, false, ""
-	p.state.HooksDue = false
+	p.state.HooksDue, p.state.RunLost = false, false
 	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
 	p.state.Started = time.Time{}    // of the run before; a start that fails has no run to judge
 	if err := p.save(); err != nil { // intent before effect

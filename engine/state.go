@@ -47,6 +47,8 @@ type state struct {
 	Resumed time.Time `json:"resumed,omitzero"` // when it last went on after a pause
 	Init    process   `json:"init,omitzero"`    // the container's first process
 	Conmon  process   `json:"conmon,omitzero"`  // its conmon
+	// RunLost says that what podc needs of the run under way, beside its processes, is gone from RUN.
+	RunLost bool `json:"run_lost,omitempty"`
 	// HooksDue says that post_start has not succeeded in this run.
 	HooksDue bool `json:"hooks_due,omitempty"`
 	// Settled says that nothing of the last run is left: no network, no namespaces, no runtime state.
@@ -84,6 +86,8 @@ type pod struct {
 	last  lastRun
 	saved state // as it is on disk
 	lost  error // why the state was not found on disk, if it should have been there
+	// lastDamaged says that there is a record of the last run, and that it cannot be read.
+	lastDamaged bool
 	// ending says that the container has ended and conmon has not noted it yet: the code is still to come.
 	ending bool
 	// unrecorded says that refresh has found the end of the run: it is not on record yet.
@@ -170,6 +174,7 @@ func (e *Engine) load(name string) (*pod, error) {
 	}
 	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
 		p.last = lastRun{} // that it ended counts, not how: a damaged record is not worth a pod
+		p.lastDamaged = errors.Is(err, disk.ErrDamaged)
 	}
 	switch {
 	case err != nil:
@@ -207,8 +212,8 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.HooksDue == o.HooksDue && s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon &&
-		s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
+	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.RunLost == o.RunLost && s.HooksDue == o.HooksDue &&
+		s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon && s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
 		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
 		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)
 }
@@ -294,7 +299,7 @@ func (p *pod) view() Pod {
 	}
 	if s.Status == StatusRunning {
 		v.Pid, v.Health, v.Failing, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Failing, s.Probes, s.Halting
-		v.HooksDue = s.HooksDue
+		v.HooksDue, v.RunLost = s.HooksDue, s.RunLost
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 		if p.paused() {
 			v.Status = StatusPaused
@@ -302,6 +307,8 @@ func (p *pod) view() Pod {
 	} else {
 		v.Probes = s.Probes
 		v.Returns = p.returns()
+	}
+	if s.Status != StatusRunning || s.RunLost {
 		v.FilesLost = len(p.Spec.Container.Files) > 0 && !hasFiles(p.e.paths.files(p.Spec.Name))
 	}
 	return v

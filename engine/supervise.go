@@ -60,6 +60,9 @@ func (e *Engine) Duties(group string) ([]Duty, error) {
 func (p *pod) duty() Duty {
 	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck(), init: p.state.Init, conmon: p.state.Conmon}
 	d.Pod.Status = p.state.Status // an end that is to be settled first is no restart yet
+	if p.state.RunLost {
+		d.Health = nil // there is no way into the container
+	}
 	d.Due = p.unrecorded && !p.state.Stopping
 	if p.state.Status == StatusRestarting {
 		d.NextStart = p.state.NextStart

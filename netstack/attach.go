@@ -200,6 +200,29 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 	return s.writeNames(rec.Attachment)
 }
 
+// DetachLost is Detach for an attachment whose record is gone, as a was asked for: it removes what bears its name, and every rule
+// for which there is no record. Idempotent.
+func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
+	if _, err := s.loadRecord(a.ID); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var endpoints []Endpoint
+	var networks []Network
+	for _, e := range a.Endpoints {
+		if n, err := s.Network(e.Network); err == nil {
+			endpoints, networks = append(endpoints, e), append(networks, n)
+		}
+	}
+	if err := nameInterfaces(endpoints, networks); err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range endpoints {
+		errs = append(errs, s.gone.remove(s.vethName(a.ID, e.Interface)))
+	}
+	return errors.Join(append(errs, s.Rebuild(ctx))...)
+}
+
 // Detach undoes Attach, in this order: published ports, names, interfaces, addresses, and at last the record. It works from the
 // record, also when the namespace or the links are gone; what is gone already is no error, nor is an unknown id. If something
 // cannot be undone the record stays, so that it is tried again.

@@ -30,10 +30,19 @@ func running(p *engine.Pod) bool {
 	return p != nil && (p.Status.Live() || p.Status == engine.StatusRestarting)
 }
 
-// halting reports whether p runs although its stop has begun: under the project's lock nobody is at that any more.
-func halting(p *engine.Pod) bool { return p != nil && p.Status.Live() && p.Halting }
-
-const stopCutShort = "its stop was cut short"
+// unfit says why a pod that runs must be stopped before it can count as running: its stop has begun, and under the project's lock
+// nobody is at that any more, or nothing but its processes is left of its run. "" if there is no such reason.
+func unfit(p *engine.Pod) string {
+	switch {
+	case p == nil || !p.Status.Live():
+		return ""
+	case p.Halting:
+		return "its stop was cut short"
+	case p.RunLost:
+		return "podc's files of its run were deleted"
+	}
+	return ""
+}
 
 // halfMade reports whether p was left by a process that died while making or removing it: under the project's lock nobody
 // else is at work on it.

@@ -51,7 +51,7 @@ func (p *planner) lostNetwork(s *slot, network string) string {
 		return "not on network " + network
 	}
 	// It lost the interface by force from outside, or to a plan that was cut short.
-	if s.stop == "" && s.old.Status.Live() && len(addressesOn(s.old, network)) == 0 {
+	if s.stop == "" && s.old.Status.Live() && !s.old.RunLost && len(addressesOn(s.old, network)) == 0 {
 		return "not attached to network " + network
 	}
 	return ""

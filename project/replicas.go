@@ -126,8 +126,8 @@ func (p *planner) revive(u *unit, s *slot) {
 	switch {
 	case p.opt.NoStart:
 		return
-	case halting(s.old):
-		s.stop, s.start = stopCutShort, stopCutShort
+	case unfit(s.old) != "":
+		s.stop, s.start = unfit(s.old), unfit(s.old)
 		return
 	case running(s.old):
 		if s.old.HooksDue {

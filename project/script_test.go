@@ -222,6 +222,7 @@ func (l line) pod(service string) engine.Pod {
 	n := l.words[2]
 	p := engine.Pod{Spec: l.spec(), Status: engine.Status(l.get("status", "running")), ExitCode: l.num("code", 0), ExitKnown: true}
 	p.FilesLost, p.Halting = l.has("fileslost"), l.has("halting")
+	p.RunLost = l.has("runlost")
 	if p.Returns = l.has("returns"); p.Returns {
 		p.Spec.Container.Restart.Name = l.get("restart", "always")
 	}

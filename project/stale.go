@@ -16,6 +16,8 @@ func (p *planner) stale(u *unit, old *engine.Pod) string {
 	switch {
 	case halfMade(old):
 		return "left half made"
+	case old.FilesLost && old.Status.Live():
+		return "configs and secrets lost with podc's files of its run"
 	case old.FilesLost:
 		return "configs and secrets lost in a reboot"
 	case u.policy == keep:

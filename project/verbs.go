@@ -180,8 +180,8 @@ func (p *planner) startSlot(s *slot) {
 	switch {
 	case halfMade(s.old):
 		p.warn("%s was left half made and cannot be started; podc up makes it anew", s.old.Spec.Name)
-	case halting(s.old):
-		s.stop, s.start = stopCutShort, stopCutShort
+	case unfit(s.old) != "":
+		s.stop, s.start = unfit(s.old), unfit(s.old)
 	case !running(s.old):
 		s.start = idleReason(s.old)
 	case s.old.HooksDue:

@@ -51,6 +51,7 @@ type Monitor struct {
 	door    *door
 	check   chan struct{} // capacity 1; the group may have become idle
 	lost    chan struct{} // capacity 1; events were dropped
+	wiped   chan struct{} // capacity 1; the monitor's lock was deleted
 
 	mu      sync.Mutex // protects what follows
 	workers map[string]*worker
@@ -68,7 +69,7 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 		return func() {}, errors.Join(err, ready(cfg.Ready, err))
 	}
 	m := &Monitor{
-		engine: cfg.Engine, group: cfg.Group, log: cfg.Log, check: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+		engine: cfg.Engine, group: cfg.Group, log: cfg.Log, check: make(chan struct{}, 1), lost: make(chan struct{}, 1), wiped: make(chan struct{}, 1),
 		names:   &served{resolver: cfg.Names, ids: map[string]*attachment{}},
 		workers: map[string]*worker{}, busy: map[*worker]bool{},
 	}
@@ -87,6 +88,8 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 	start, err := m.supervise(ctx)
 	if err == nil {
 		endInOrder(dir)
+	}
+	if err == nil || errors.Is(err, errWiped) {
 		g.end()
 	}
 	cancel()
@@ -99,6 +102,10 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 		start.Unlock()
 	}, err
 }
+
+// errWiped ends a monitor whose lock somebody has deleted, with the rest of the run root most likely: the next command starts
+// another one, and two would look after the same pods.
+var errWiped = errors.New("the files of the monitor were deleted")
 
 // becomeMonitor takes the lock of the group's monitor; no lock and no error means that another one has it and answers.
 func becomeMonitor(ctx context.Context, cfg Config, dir string) (*disk.Lock, error) {
@@ -145,7 +152,7 @@ func (m *Monitor) supervise(ctx context.Context) (*disk.Lock, error) {
 	go func() { failed <- m.watches.run() }()
 	defer m.watches.close()
 	defer m.door.close()
-	if err := m.scan(ctx); err != nil {
+	if err := errors.Join(m.watchOwn(), m.scan(ctx)); err != nil {
 		return nil, err
 	}
 	notify(m.check) // there may be nothing to do at all
@@ -157,6 +164,8 @@ func (m *Monitor) supervise(ctx context.Context) (*disk.Lock, error) {
 			return nil, err
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
+		case <-m.wiped:
+			return nil, errWiped
 		case <-m.lost:
 			m.pokeAll()
 			if err := m.meetAll(ctx); err != nil {
@@ -178,6 +187,16 @@ func (m *Monitor) supervise(ctx context.Context) (*disk.Lock, error) {
 			return start, err
 		}
 	}
+}
+
+// watchOwn tells when the monitor's own lock is deleted.
+func (m *Monitor) watchOwn() error {
+	_, err := m.watches.add(m.engine.MonitorDir(m.group), unix.IN_DELETE|unix.IN_ONLYDIR, func(_ uint32, name string) {
+		if name == "lock" {
+			notify(m.wiped)
+		}
+	})
+	return err
 }
 
 // scan finds the pods that are there, and has new ones told.

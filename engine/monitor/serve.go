@@ -31,6 +31,7 @@ type door struct {
 	mu       sync.RWMutex // held for reading while a request is answered
 	shut     bool
 	listener *net.UnixListener
+	socket   os.FileInfo // of listener
 }
 
 // open listens. Whoever holds the monitor's lock may replace a socket that is there: its owner is dead.
@@ -48,8 +49,13 @@ func (d *door) open() error {
 		return fmt.Errorf("cannot listen in %s: %w", d.dir, err)
 	}
 	l.SetUnlinkOnClose(false) // path means nothing once dir is closed
+	socket, err := os.Lstat(path)
+	if err != nil {
+		l.Close()
+		return err
+	}
 	d.mu.Lock()
-	d.shut, d.listener = false, l
+	d.shut, d.listener, d.socket = false, l, socket
 	d.mu.Unlock()
 	go d.accept(l)
 	return nil
@@ -61,10 +67,18 @@ func (d *door) close() {
 	defer d.mu.Unlock()
 	d.shut = true
 	if d.listener != nil {
-		os.Remove(filepath.Join(d.dir, "sock"))
+		// Where the folder was deleted under this monitor, there may be the socket of another one by now.
+		if path := filepath.Join(d.dir, "sock"); isFile(path, d.socket) {
+			os.Remove(path)
+		}
 		d.listener.Close()
 		d.listener = nil
 	}
+}
+
+func isFile(path string, fi os.FileInfo) bool {
+	there, err := os.Lstat(path)
+	return err == nil && os.SameFile(there, fi)
 }
 
 func (d *door) accept(l *net.UnixListener) {
