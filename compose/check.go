@@ -220,17 +220,13 @@ func plain(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 32)
 }
 
-// targets checks that no two mounts or files of a service want the same place, and that none wants a place that is taken.
+// targets checks that no two mounts or files of a service want the same place.
 func (c *checker) targets(key string, s types.ServiceConfig) {
 	taken := map[string]string{}
 	claim := func(at, target string) {
 		switch other, dup := taken[target]; {
 		case dup:
 			c.fail(at, "%s is the target of %s too", target, other)
-		case !strings.HasPrefix(target, "/"):
-			c.fail(at, "target %q is not an absolute path", target)
-		case target == "/" || target == "/proc" || strings.HasPrefix(target, "/proc/"):
-			c.fail(at, "nothing can be mounted on %s", target)
 		}
 		taken[target] = strings.TrimPrefix(at, key+".")
 	}

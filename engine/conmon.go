@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
@@ -40,6 +41,7 @@ type run struct {
 	stdinOnce bool
 	log       LogConfig
 	ports     []netstack.Port // published; conmon keeps the host's programs off them
+	mounts    []specs.Mount   // as the runtime is told, see checkPlaces
 }
 
 // createContainer starts conmon, which has the runtime create the container, and returns both processes. The container's

@@ -44,7 +44,9 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	if p.From, err = e.mountsFrom(spec); err != nil {
 		return podError("create", spec.Name, err)
 	}
-	p.nameVolumes()
+	if err := p.nameVolumes(); err != nil {
+		return podError("create", spec.Name, err)
+	}
 	p.state.Status, p.state.Settled = StatusCreating, true
 	// The intent, with every name that will be made, comes before the first effect, and the state before the record: one
 	// without a state would count as made.
@@ -81,20 +83,16 @@ func checkSpec(s PodSpec, img Image) error {
 		return fault.New(errdefs.ErrInvalidArgument, "group %q is not valid", s.Group)
 	}
 	for _, m := range s.Container.Mounts {
-		if !path.IsAbs(m.Target) {
-			return fault.New(errdefs.ErrInvalidArgument, "mount target %q is not an absolute path", m.Target)
-		}
-		switch path.Clean(m.Target) {
-		case "/", "/proc", "/sys", "/dev":
-			return fault.New(errdefs.ErrInvalidArgument, "nothing may be mounted on %s of a container", m.Target)
+		if err := CheckTarget(m); err != nil {
+			return err
 		}
 	}
 	if len(img.Layers) == 0 {
 		return fault.New(errdefs.ErrInvalidArgument, "image %q is not resolved", s.Container.Image)
 	}
 	for _, f := range s.Container.Files {
-		if !path.IsAbs(f.Target) {
-			return fault.New(errdefs.ErrInvalidArgument, "file target %q is not an absolute path", f.Target)
+		if err := CheckTarget(Mount{Target: f.Target}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -114,7 +112,7 @@ func (p *pod) saveRecord() error {
 
 // nameVolumes decides which volume stands behind each target, anonymous ones included: those of the spec and those that the
 // image declares and nothing else covers.
-func (p *pod) nameVolumes() {
+func (p *pod) nameVolumes() error {
 	p.Volumes = map[string]string{}
 	covered := map[string]bool{}
 	for _, m := range p.mounts() {
@@ -124,10 +122,15 @@ func (p *pod) nameVolumes() {
 		}
 	}
 	for _, target := range p.Image.Config.Volumes {
-		if !covered[path.Clean(target)] {
-			p.Volumes[target] = newID()
+		if covered[path.Clean(target)] {
+			continue
 		}
+		if err := checkImageVolume(target); err != nil {
+			return err
+		}
+		p.Volumes[target] = newID()
 	}
+	return nil
 }
 
 // make makes what the record promises.
@@ -139,6 +142,9 @@ func (p *pod) make(ctx context.Context, files []File) error {
 		return err
 	}
 	if err := p.mount(); err != nil {
+		return err
+	}
+	if err := p.checkTargets(); err != nil {
 		return err
 	}
 	return errors.Join(p.makeVolumes(ctx, false), p.releaseVolumes(ctx))

@@ -126,8 +126,10 @@ func (p *pod) mountIdle(ctx context.Context, merged string) error {
 	if err != nil {
 		return err
 	}
-	depth := func(m specs.Mount) int { return strings.Count(path.Clean(m.Destination), "/") }
-	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return depth(a) - depth(b) })
+	parentsFirst(mounts)
+	if err := resolveTargets(merged, mounts); err != nil {
+		return err
+	}
 	for _, m := range mounts {
 		if m.Type != "bind" {
 			continue
@@ -137,12 +139,13 @@ func (p *pod) mountIdle(ctx context.Context, merged string) error {
 				return err
 			}
 		}
-		target, err := realPathInRoot(merged, m.Destination)
+		target, err := openInRoot(merged, m.Destination, unix.O_PATH)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // a file, for which the first start makes a place
 		}
 		if err == nil {
-			err = bindIdle(m, target)
+			err = bindAt(m, target)
+			target.Close()
 		}
 		if err != nil {
 			return fmt.Errorf("cannot mount %s: %w", m.Destination, err)
@@ -172,12 +175,19 @@ func mkdirInRoot(root, dir string) error {
 	return nil
 }
 
-func bindIdle(m specs.Mount, target string) error {
-	err := unix.Mount(m.Source, target, "", unix.MS_BIND|unix.MS_REC, "")
-	if err == nil && slices.Contains(m.Options, "ro") {
-		err = unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+// bindAt mounts what m shows on target, which is what it is whatever takes its place meanwhile.
+func bindAt(m specs.Mount, target *os.File) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
 	}
-	return err
+	defer unix.Close(tree)
+	if slices.Contains(m.Options, "ro") {
+		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return err
+		}
+	}
+	return unix.MoveMount(tree, "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // unmountTree unmounts dir and what is mounted in it, in this thread's namespace.

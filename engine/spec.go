@@ -110,7 +110,7 @@ func (c container) args() ([]string, error) {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", c.Spec.Image)
 	}
 	if c.Spec.Init {
-		args = append([]string{initTarget, "init", "--"}, args...)
+		args = append([]string{c.initTarget(), "init", "--"}, args...)
 	}
 	return args, nil
 }

@@ -9,25 +9,30 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// initTarget is where the reaper of `init: true` appears in the container.
-const initTarget = "/dev/init"
+// initTarget is where the reaper of `init: true` appears in the container: not in a /dev that is the host's.
+func (c container) initTarget() string {
+	if slices.ContainsFunc(c.Mounts, func(m specs.Mount) bool { return path.Clean(m.Destination) == "/dev" }) {
+		return "/sbin/podc-init"
+	}
+	return "/dev/init"
+}
 
 // mounts lists the system's mounts, then the pod's own files, then the user's, parents before children. A mount of the user
 // replaces one of podc's at the same place.
 func (c container) mounts() []specs.Mount {
 	own := append(c.systemMounts(), c.Etc...)
 	if c.Spec.Init {
-		own = append(own, specs.Mount{Destination: initTarget, Type: "bind", Source: c.InitBinary, Options: []string{"bind", "ro"}})
+		own = append(own, specs.Mount{Destination: c.initTarget(), Type: "bind", Source: c.InitBinary, Options: []string{"bind", "ro"}})
 	}
 	users := append(slices.Clone(c.Mounts), c.Files...)
-	slices.SortStableFunc(users, func(a, b specs.Mount) int {
-		return strings.Count(path.Clean(a.Destination), "/") - strings.Count(path.Clean(b.Destination), "/")
-	})
+	parentsFirst(users)
 	taken := map[string]bool{}
 	for _, m := range users {
 		taken[path.Clean(m.Destination)] = true
 	}
-	own = slices.DeleteFunc(own, func(m specs.Mount) bool { return taken[m.Destination] })
+	own = slices.DeleteFunc(own, func(m specs.Mount) bool {
+		return taken[m.Destination] || taken["/dev"] && isBelow(m.Destination, "/dev") // a /dev of the user's has all of its own
+	})
 	return append(own, users...)
 }
 

@@ -140,6 +140,9 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err != nil {
 		return err
 	}
+	if err := checkPlaces(p.state.Init.Pid, r.mounts); err != nil {
+		return err
+	}
 	if created != nil {
 		if err := created(); err != nil {
 			return err
@@ -270,7 +273,10 @@ func (p *pod) configure(hostname string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports}
+	if err := resolveTargets(root, s.Mounts); err != nil {
+		return run{}, err
+	}
+	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports, mounts: s.Mounts}
 	return r, p.writeConfig(s)
 }
 

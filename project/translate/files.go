@@ -52,7 +52,7 @@ type fileRef struct {
 
 func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[string]string) error {
 	out := engine.File{Target: r.target, UID: r.ref.UID, GID: r.ref.GID, Source: r.object.File}
-	if err := owner(r); err != nil {
+	if err := compose.Join(owner(r), target(r.at, engine.Mount{Target: r.target})); err != nil {
 		return err
 	}
 	if r.ref.Mode != nil {

@@ -58,14 +58,22 @@ func volumeOptions(v *volumes.Volume, key string, opts types.Options) error {
 // mounts translates `volumes` and `tmpfs`, outer targets before inner ones.
 func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
 	for i, v := range s.Volumes {
-		m, err := t.mount(fmt.Sprintf("%s.volumes[%d]", key, i), v)
+		at := fmt.Sprintf("%s.volumes[%d]", key, i)
+		m, err := t.mount(at, v)
+		if err == nil {
+			err = target(at, m)
+		}
 		if err != nil {
 			return err
 		}
 		c.Mounts = append(c.Mounts, m)
 	}
 	for i, text := range s.Tmpfs {
-		m, err := tmpfs(fmt.Sprintf("%s.tmpfs[%d]", key, i), text)
+		at := fmt.Sprintf("%s.tmpfs[%d]", key, i)
+		m, err := tmpfs(at, text)
+		if err == nil {
+			err = target(at, m)
+		}
 		if err != nil {
 			return err
 		}
@@ -74,6 +82,14 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 	slices.SortStableFunc(c.Mounts, func(a, b engine.Mount) int {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
 	})
+	return nil
+}
+
+// target refuses a place where nothing can be mounted.
+func target(at string, m engine.Mount) error {
+	if err := engine.CheckTarget(m); err != nil {
+		return compose.Invalid(at, "%v", err)
+	}
 	return nil
 }
 

@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
+)
+
+// Where mounts land. An image, or what lies in a volume, may hold links; the runtime follows them, and would lay a mount over
+// /proc, which it trusts itself. So podc resolves every target before the start, as the container will see it, and gives the
+// runtime paths without links; once the container exists and before its process runs, podc looks where the mounts are, since
+// whoever shares a volume may have put a link into it meanwhile.
+
+// kernelFolders hold what the kernel and the runtime say of themselves.
+var kernelFolders = []string{"/proc", "/sys", "/dev"}
+
+// procFiles are what may be mounted on below /proc: what lxcfs imitates. It is runc's list.
+var procFiles = []string{
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+	"/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+}
+
+// isBelow reports whether path, which is clean, is folder or lies in it.
+func isBelow(path, folder string) bool {
+	return path == folder || folder == "/" || strings.HasPrefix(path, folder+"/")
+}
+
+// inKernelFolder reports whether path, which is clean, is one of kernelFolders or lies in one.
+func inKernelFolder(path string) bool {
+	return slices.ContainsFunc(kernelFolders, func(f string) bool { return isBelow(path, f) })
+}
+
+// CheckTarget refuses (errdefs.IsInvalidArgument) a mount whose target no container can have it on, whatever is in its image. As
+// in docker, what a file names itself may lie in /sys and /dev, and the host's own /proc, /sys and /dev may be bound there.
+func CheckTarget(m Mount) error {
+	target := path.Clean(m.Target)
+	switch {
+	case !path.IsAbs(m.Target):
+		return fault.New(errdefs.ErrInvalidArgument, "mount target %q is not an absolute path", m.Target)
+	case target == "/":
+		return fault.New(errdefs.ErrInvalidArgument, "nothing may be mounted on / of a container")
+	case target == "/proc" && (m.Type != MountBind || path.Clean(m.Source) != "/proc"):
+		return fault.New(errdefs.ErrInvalidArgument, "nothing but the host's /proc may be mounted on /proc of a container")
+	case slices.Contains(kernelFolders, target) && m.Type != MountBind:
+		return fault.New(errdefs.ErrInvalidArgument, "nothing but a bind mount may be mounted on %s of a container", target)
+	case target != "/proc" && isBelow(target, "/proc") && !slices.Contains(procFiles, target):
+		return fault.New(errdefs.ErrInvalidArgument, "%s lies in /proc of a container, where nothing may be mounted", target)
+	}
+	return nil
+}
+
+// checkImageVolume refuses a volume that the image declares, and no file names, in a place that is not for images to choose.
+func checkImageVolume(target string) error {
+	if clean := path.Clean("/" + target); clean == "/" || inKernelFolder(clean) {
+		return fault.New(errdefs.ErrInvalidArgument, "the image declares a volume at %s, which an image may not cover (a mount of the service's own there would be served)",
+			target)
+	}
+	return nil
+}
+
+// maxLinks bounds the links on the way to a target, as the kernel does.
+const maxLinks = 40
+
+// view is a container's files as they will be: its root filesystem, and what is mounted in it so far.
+type view struct {
+	root   string // folder of the host
+	mounts []mounted
+}
+
+// mounted is a mount: at is its place, without links, and source what it shows, on the host. "" is something new, which has no
+// links: a tmpfs, a /proc.
+type mounted struct{ at, source string }
+
+// resolve returns target without links: where it is in the container. What is missing, the runtime makes. It is
+// errdefs.IsInvalidArgument if a link leads to where no link may lead.
+func (v view) resolve(target string) (string, error) {
+	// All at once: the kernel says ELOOP if there is any link on the way, missing or not what follows it.
+	if _, err := v.readlink(path.Clean(target)); plain(err) {
+		return path.Clean(target), nil
+	}
+	at, rest := "/", parts(target)
+	for links := 0; len(rest) > 0; {
+		next := path.Join(at, rest[0]) // where nothing is a link, .. is what it says
+		rest = rest[1:]
+		to, err := v.readlink(next)
+		switch {
+		case plain(err):
+			at = next
+			continue
+		case err != nil:
+			return "", fmt.Errorf("cannot mount at %s: %w", target, err)
+		}
+		if links++; links > maxLinks {
+			return "", fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: too many links lead there", target)
+		}
+		if path.IsAbs(to) {
+			at = "/"
+		}
+		rest = slices.Concat(parts(to), rest)
+	}
+	if at != path.Clean(target) && inKernelFolder(at) {
+		return "", fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: a link in the container's files leads from there to %s", target, at)
+	}
+	return at, nil
+}
+
+// plain reports whether readlink has found what is no link, or nothing yet.
+func plain(err error) bool { return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.EINVAL) }
+
+// parts are the names in a path; a link may hold . and empty ones.
+func parts(p string) []string {
+	return slices.DeleteFunc(strings.Split(p, "/"), func(s string) bool { return s == "" || s == "." })
+}
+
+// readlink reads a link of the container's, on the way to which there is none: unix.EINVAL if it is none itself.
+func (v view) readlink(at string) (string, error) {
+	source, below := v.root, at
+	for _, m := range slices.Backward(v.mounts) {
+		if isBelow(at, m.at) {
+			source, below = m.source, strings.TrimPrefix(at, m.at)
+			break
+		}
+	}
+	if source == "" || below == "" { // what is mounted on is no link any more
+		return "", unix.EINVAL
+	}
+	dir, err := unix.Open(source, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat2(dir, path.Join(".", below), &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(fd, "", buf)
+	if errors.Is(err, os.ErrNotExist) { // how it says that a descriptor is of no link
+		err = unix.EINVAL
+	}
+	return string(buf[:max(n, 0)]), err
+}
+
+// parentsFirst sorts mounts so that none hides one that is mounted in it.
+func parentsFirst(mounts []specs.Mount) {
+	depth := func(m specs.Mount) int { return strings.Count(path.Clean(m.Destination), "/") }
+	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return depth(a) - depth(b) })
+}
+
+// resolveTargets gives each of mounts, in this order, the target that it will have in the container whose root is given. Those
+// that mount what a runtime makes are left as they are; see checkRootfs.
+func resolveTargets(root string, mounts []specs.Mount) error {
+	v := view{root: root}
+	for i := range mounts {
+		m := &mounts[i]
+		source := ""
+		if m.Type == "bind" {
+			source = m.Source
+		}
+		at, err := v.resolve(m.Destination)
+		if err != nil {
+			return err
+		}
+		m.Destination = at
+		v.mounts = append(v.mounts, mounted{at, source})
+	}
+	return nil
+}
+
+// checkTargets refuses, before the first start, what links in the image make of the pod's targets.
+func (p *pod) checkTargets() error {
+	var mounts []specs.Mount
+	for _, m := range append(p.mounts(), p.imageVolumes()...) {
+		mounts = append(mounts, specs.Mount{Destination: m.Target}) // what is in it, the start looks at
+	}
+	for _, f := range p.Spec.Container.Files {
+		mounts = append(mounts, specs.Mount{Destination: f.Target})
+	}
+	parentsFirst(mounts)
+	return resolveTargets(p.e.paths.merged(p.Spec.Name), mounts)
+}
+
+// checkPlaces refuses a container whose mounts are not all where they should be; pid is its first process, which waits.
+func checkPlaces(pid int, mounts []specs.Mount) error {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/mountinfo")
+	if err != nil {
+		return fmt.Errorf("cannot see where the mounts are: %w", err)
+	}
+	return misplaced(string(b), mounts)
+}
+
+// misplaced names a bind mount or tmpfs that mountinfo, as the container has it, does not show in its place.
+func misplaced(mountinfo string, mounts []specs.Mount) error {
+	places := map[string]bool{}
+	for line := range strings.Lines(mountinfo) {
+		if f := strings.Fields(line); len(f) > 4 {
+			places[unescape.Replace(f[4])] = true
+		}
+	}
+	for _, m := range mounts {
+		if (m.Type == "bind" || m.Type == "tmpfs") && !places[m.Destination] {
+			return fault.New(errdefs.ErrFailedPrecondition, "the mount at %s did not get there: somebody put a link in its way", m.Destination)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"podc.example/podc/volumes"
+)
+
+// Nothing that an image or a volume holds decides that a mount lands on /proc, /sys or /dev.
+func TestNoLinkLeadsAMountToTheKernelsFiles(t *testing.T) {
+	e := realEngine(t)
+	img := busybox(t)
+	layer := img.Layers[0]
+	for link, to := range map[string]string{"p": "/proc", "q": "../../p/", "s": "sys", "secrets": "/dev", "away": "/tmp/away"} {
+		if err := os.Symlink(to, filepath.Join(layer, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	linked := img
+	linked.Layers = []string{filepath.Join(t.TempDir(), "etc"), layer}
+	if err := errors.Join(os.MkdirAll(linked.Layers[0], 0o755), os.Symlink("/proc/sys", filepath.Join(linked.Layers[0], "etc"))); err != nil {
+		t.Fatal(err)
+	}
+	declares := func(volume string) Image {
+		i := img
+		i.Config.Volumes = []string{volume}
+		return i
+	}
+	host := t.TempDir()
+	if err := errors.Join(os.Symlink("/sys", filepath.Join(host, "l")), os.Mkdir(filepath.Join(host, "folder"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.volumes.Create(t.Context(), volumes.Volume{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../proc", filepath.Join(e.volumes.Path("v"), "l")); err != nil {
+		t.Fatal(err)
+	}
+	bind := func(target string) Mount { return Mount{Type: MountBind, Source: host, Target: target} }
+	for _, tt := range []struct {
+		name   string
+		img    Image
+		mounts []Mount
+		files  []File
+	}{
+		{"a volume of the image", declares("/p"), nil, nil},
+		{"a volume of the image, by name", declares("/proc"), nil, nil},
+		{"a volume of the image, below", declares("/sys/fs/x/"), nil, nil},
+		{"a bind", img, []Mount{bind("/p")}, nil},
+		{"a bind below", img, []Mount{bind("/q/sys/kernel")}, nil},
+		{"a tmpfs", img, []Mount{{Type: MountTmpfs, Target: "/s"}}, nil},
+		{"a secret", img, nil, []File{{Target: "/secrets/token", Content: []byte("x")}}},
+		{"by the content of a bind", img, []Mount{bind("/b"), {Type: MountTmpfs, Target: "/b/l/fs"}}, nil},
+		{"by the content of a volume", img, []Mount{{Type: MountVolume, Source: "v", Target: "/b"}, {Type: MountTmpfs, Target: "/b/l"}}, nil},
+		{"by the content of a part", img, []Mount{{Type: MountVolume, Source: "v", Target: "/b"}, bind("/c"), {Type: MountTmpfs, Target: "/c/folder/../l/x"}}, nil},
+		{"podc's own files", linked, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := shell("refused", "true")
+			s.Container.Mounts, s.Container.Files = tt.mounts, tt.files
+			err := e.CreatePod(t.Context(), s, tt.img)
+			if err == nil {
+				err = e.StartPod(t.Context(), s.Name)
+			}
+			if err == nil || !errdefs.IsInvalidArgument(err) {
+				t.Errorf("got %v, want a refusal", err)
+			}
+			if err := e.RemovePod(t.Context(), s.Name, RemoveOptions{Force: true, Volumes: true}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := e.volumes.Remove(t.Context(), "v"); err != nil {
+		t.Error(err)
+	}
+
+	// Links that lead elsewhere are followed, within the container; what is named itself may be mounted on.
+	s := shell("p1", "test -d /away/host/folder && test -d /dev/shm/b/folder && test -e /tmp/away/token && ls /sys/folder && test -c /dev/null")
+	s.Container.Mounts = []Mount{bind("/away/host"), bind("/dev/shm/b"), bind("/sys")}
+	s.Container.Files = []File{{Target: "/away/token", Content: []byte("x")}}
+	mustRun(t, e, s, img)
+	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 {
+		t.Errorf("exit code %d: %s", p.ExitCode, out)
+	}
+	if _, err := os.Stat("/tmp/away"); err == nil {
+		t.Error("the link was followed on the host")
+	}
+}
+
+// The host's own folders may be bound; nothing is made in them.
+func TestHostDevAndSysMayBeBound(t *testing.T) {
+	e := realEngine(t)
+	listing := func() string {
+		names, err := filepath.Glob("/dev/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(names, " ")
+	}
+	before := listing()
+	s := shell("p1", "echo x >/dev/null && ls /sys/kernel && ls /dev")
+	s.Container.Init = true
+	s.Container.Mounts = []Mount{{Type: MountBind, Source: "/dev", Target: "/dev"}, {Type: MountBind, Source: "/sys", Target: "/sys", ReadOnly: true}}
+	mustRun(t, e, s, busybox(t))
+	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 || !strings.Contains(out, "null\n") {
+		t.Errorf("exit code %d: %s", p.ExitCode, out)
+	}
+	if after := listing(); after != before {
+		t.Errorf("/dev was %s, and is %s", before, after)
+	}
+}
+
+func TestCheckTarget(t *testing.T) {
+	for _, tt := range []struct {
+		m  Mount
+		ok bool
+	}{
+		{Mount{Type: MountBind, Source: "/dev/", Target: "/dev"}, true},
+		{Mount{Type: MountBind, Source: "/sys", Target: "/sys/"}, true},
+		{Mount{Type: MountBind, Source: "/proc", Target: "/proc"}, true},
+		{Mount{Type: MountBind, Source: "/x", Target: "/proc/./cpuinfo"}, true},
+		{Mount{Type: MountTmpfs, Target: "/dev/shm"}, true},
+		{Mount{Type: MountBind, Source: "/x", Target: "/processes"}, true},
+		{Mount{Type: MountBind, Source: "/x", Target: "/a/../proc"}, false},
+		{Mount{Type: MountBind, Source: "/proc", Target: "/proc/sys"}, false},
+		{Mount{Type: MountVolume, Target: "/sys"}, false},
+		{Mount{Type: MountTmpfs, Target: "/dev/."}, false},
+		{Mount{Type: MountTmpfs, Target: "//"}, false},
+		{Mount{Type: MountTmpfs, Target: "tmp"}, false},
+	} {
+		if err := CheckTarget(tt.m); (err == nil) != tt.ok || err != nil && !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%s %s: %v", tt.m.Type, tt.m.Target, err)
+		}
+	}
+}
+
+func TestMisplacedMounts(t *testing.T) {
+	const info = "22 21 0:20 / / rw - overlay podc rw\n23 22 0:5 / /proc rw - proc proc rw\n24 22 8:1 /v /a\\040b rw - ext4 /dev/x rw\n25 23 8:1 /w /proc rw - ext4 /dev/x rw\n"
+	for _, tt := range []struct {
+		m  specs.Mount
+		ok bool
+	}{
+		{specs.Mount{Type: "bind", Destination: "/a b"}, true},
+		{specs.Mount{Type: "bind", Destination: "/v/swapped"}, false},
+		{specs.Mount{Type: "tmpfs", Destination: "/v/swapped"}, false},
+		{specs.Mount{Type: "cgroup", Destination: "/sys/fs/cgroup"}, true}, // whose place runtimes choose by the version
+	} {
+		if err := misplaced(info, []specs.Mount{tt.m}); (err == nil) != tt.ok {
+			t.Errorf("%s at %s: %v", tt.m.Type, tt.m.Destination, err)
+		}
+	}
+}
