@@ -3,7 +3,6 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -96,7 +96,7 @@ func (p *pod) mainProcess(pids []int) (init, conmon process) {
 }
 
 // errRunLost refuses what needs more of a run than the kernel knows of it.
-var errRunLost = fmt.Errorf("podc's files of its run were deleted while it ran: stop it, and start it anew: %w", errdefs.ErrFailedPrecondition)
+var errRunLost = fault.New(errdefs.ErrFailedPrecondition, "podc's files of its run were deleted while it ran: stop it, and start it anew")
 
 func notedProcess(path string) process {
 	b, _ := os.ReadFile(path)
