@@ -16,7 +16,7 @@ import (
 // if its last run failed or was cut short and there are tries left. Beyond docker, `on-failure` respects a person's stop too,
 // and what a person stopped since the machine started stays stopped under every policy.
 func (p *pod) returns() bool {
-	if p.last.Started.IsZero() || p.state.Status != StatusExited || p.state.Stopping {
+	if p.last.Started.IsZero() || p.state.Status != StatusExited || p.stoppedByUser() {
 		return false
 	}
 	switch p.Spec.Container.Restart.Name {
@@ -25,11 +25,14 @@ func (p *pod) returns() bool {
 	case "unless-stopped":
 		return !p.last.ByUser
 	case "on-failure":
-		ranSinceBoot := !p.state.Started.IsZero()
+		ranSinceBoot := !p.state.Started.IsZero() && !p.state.Shutdown
 		return !ranSinceBoot && !p.last.ByUser && !p.last.GaveUp && p.last.ExitCode != 0
 	}
 	return false
 }
+
+// stoppedByUser reports whether a person asked for the end of the last run, or of the one under way.
+func (p *pod) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdown }
 
 // Heal clears away what processes that died, or the machine's last run, have left. It is for before pods are started after a
 // start of the machine; each start finds and clears away what is its own. Idempotent.
@@ -38,9 +41,19 @@ func (e *Engine) Heal(ctx context.Context) error {
 	return errors.Join(err, e.emptyTrash())
 }
 
-// noteStop puts on record in DATA, before the effect, that a person ends the pod: its policy must not bring it back should the
-// machine go down meanwhile.
-func (p *pod) noteStop() error {
+// noteStop notes that the pod is asked to end. If a person asks, that is on record in DATA, before the effect: its policy must not
+// bring it back should the machine go down meanwhile.
+func (p *pod) noteStop(how stopRequest) error {
+	live := p.state.Status == StatusRunning || p.state.Status == StatusRestarting
+	switch {
+	case !how.shutdown:
+		p.state.Stopping, p.state.Shutdown = true, false
+	case live && !p.state.Stopping:
+		p.state.Stopping, p.state.Shutdown = true, true
+		return nil
+	default: // a stop that a person asked for stays one
+		return nil
+	}
 	switch p.Spec.Container.Restart.Name {
 	case "unless-stopped", "on-failure":
 	default:

@@ -24,6 +24,8 @@ func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
 		{"always, although stopped by hand", "always", byUser, state{Status: StatusExited}, true},
 		{"always, although it ended well", "always", well, state{Status: StatusExited}, true},
 		{"always, but stopped since", "always", cut, stopped, false},
+		{"always, ended with the machine, which stayed", "always", failed, state{Status: StatusExited, Started: ran, Stopping: true, Shutdown: true}, true},
+		{"on-failure, ended with the machine, which stayed", "on-failure", failed, state{Status: StatusExited, Started: ran, Stopping: true, Shutdown: true}, true},
 		{"always, but never started", "always", lastRun{}, state{Status: StatusCreated}, false},
 		{"always, and running", "always", lastRun{}, state{Status: StatusRunning, Started: ran}, false},
 		{"always, and about to restart", "always", failed, state{Status: StatusRestarting}, false},

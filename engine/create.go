@@ -217,7 +217,7 @@ type RemoveOptions struct {
 // A running one is an error (errdefs.IsFailedPrecondition) unless forced.
 func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) error {
 	if opt.Force {
-		if err := e.stopPod(ctx, name, "", ptr(time.Duration(0))); err != nil && !isMissing(err) {
+		if err := e.stopPod(ctx, name, stopRequest{timeout: ptr(time.Duration(0))}); err != nil && !isMissing(err) {
 			return err
 		}
 	}

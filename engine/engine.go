@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -76,6 +77,7 @@ type Engine struct {
 	net     *netstack.Stack
 	volumes *volumes.Store
 	watch   watcher
+	opened  time.Duration // since the start of the machine
 }
 
 // Open returns the engine of the roots in cfg. It is cheap and has no side effect: folders are made by the first write.
@@ -103,6 +105,7 @@ func Open(cfg Config) (*Engine, error) {
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
 			PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf), ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
+		opened:  sinceBoot(),
 	}, nil
 }
 

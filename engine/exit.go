@@ -51,7 +51,7 @@ func (p *pod) settle(ctx context.Context) error {
 	if p.state.Status == StatusRestarting {
 		return p.clearRuntime()
 	}
-	if p.restartsNext() {
+	if p.restartsNext() && !p.e.shuttingDown() {
 		if err := p.clearRuntime(); err != nil {
 			return err
 		}
@@ -104,8 +104,8 @@ func (p *pod) noteEnd() {
 
 func (p *pod) saveLast() error {
 	p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory()
-	p.last.ByUser = p.last.ByUser || p.state.Stopping
-	p.last.GaveUp = p.last.GaveUp || !p.wantsRestart()
+	p.last.ByUser = p.last.ByUser || p.stoppedByUser()
+	p.last.GaveUp = p.last.GaveUp || p.stoppedByUser() || !p.policyRestarts()
 	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
 }
 
@@ -275,9 +275,10 @@ const (
 
 // wantsRestart applies the restart policy to the run that has ended, or to a start by policy that failed.
 func (p *pod) wantsRestart() bool {
-	if p.state.Stopping {
-		return false
-	}
+	return !p.state.Stopping && p.policyRestarts()
+}
+
+func (p *pod) policyRestarts() bool {
 	switch r := p.Spec.Container.Restart; r.Name {
 	case "always", "unless-stopped":
 		return true

@@ -26,6 +26,7 @@ import (
 //	resolve [--group G --pin] REF...   -> ResolveReply
 //	unpin --group G [--keep ID]...     -> UnpinReply (all but the images ID)
 //	check [--deep] [--repair]          -> CheckReply (deep: read every layer again)
+//	where                              -> WhereReply
 //
 // The reply is one JSON object on stdout. While it works it writes ImageEvents to stderr, one JSON object a line. When it
 // fails it writes ImageFailure to stdout instead of a reply and exits with code 1.
@@ -129,6 +130,11 @@ type PullReply struct {
 // ListReply lists all images, by first name, nameless ones last.
 type ListReply struct {
 	Images []ImageSummary `json:"images"`
+}
+
+// WhereReply says where images are stored, whether there are any or not.
+type WhereReply struct {
+	GraphRoot string `json:"graph_root"`
 }
 
 // InspectReply holds one entry for each reference asked for, in that order.

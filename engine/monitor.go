@@ -22,7 +22,10 @@ import (
 // it that there is one, and speaks to it where an answer must be waited for. The monitor itself is package engine/monitor.
 
 const (
-	// monitorDeadline bounds the start of a monitor and every request to it.
+	// startDeadline bounds the start of a monitor, which takes that long only where very much else starts too: one that fails says
+	// so at once.
+	startDeadline = 30 * time.Second
+	// monitorDeadline bounds every request to one.
 	monitorDeadline = 10 * time.Second
 	// pingDeadline bounds the question whether there is one. One that lives answers at once.
 	pingDeadline = 2 * time.Second
@@ -63,7 +66,7 @@ func (e *Engine) renewMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	// Many starts at once need one monitor: the first starts it, the others wait here and find it.
-	wait, cancel := disk.WithDeadline(ctx, 3*monitorDeadline, "whoever starts the monitor of "+group)
+	wait, cancel := disk.WithDeadline(ctx, 3*startDeadline, "whoever starts the monitor of "+group)
 	defer cancel()
 	l, err := disk.LockWait(wait, filepath.Join(dir, "start"), nil)
 	if err != nil {
@@ -110,7 +113,7 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	defer cmd.Process.Release()
-	ready.SetReadDeadline(time.Now().Add(monitorDeadline))
+	ready.SetReadDeadline(time.Now().Add(startDeadline))
 	if line, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it ended at once")

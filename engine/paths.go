@@ -23,6 +23,7 @@ import (
 //	net/                         (package netstack)
 //	monitors/<group>/            lock, sock, log
 //	projects/<project>.lock      (package project)
+//	shutdown                     everything ends, or has ended, with the machine (shutdown.go)
 //	active.lock                  shared by whoever makes cgroups; exclusive to remove the common parent
 type paths struct {
 	id        string // rootID
@@ -68,6 +69,7 @@ func (p paths) runtime() string              { return filepath.Join(p.run, "runt
 func (p paths) monitors() string             { return filepath.Join(p.run, "monitors") }
 func (p paths) monitor(group string) string  { return filepath.Join(p.run, "monitors", group) }
 func (p paths) activeLock() string           { return filepath.Join(p.run, "active.lock") }
+func (p paths) shutdown() string             { return filepath.Join(p.run, "shutdown") }
 
 // cgroup is the parent of every cgroup of this root, below each hierarchy's mount.
 func (p paths) cgroup() string { return "/podc-" + p.id }

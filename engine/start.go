@@ -38,6 +38,9 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		case StatusDead:
 			return fault.New(errdefs.ErrFailedPrecondition, "it can only be removed and created anew: %s", p.state.Error)
 		}
+		if err := e.allowStart(); err != nil {
+			return err
+		}
 		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
 		if err := p.start(ctx, created); err != nil {
 			return errors.Join(err, p.giveUp(ctx))
@@ -57,6 +60,9 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		if p.state.Status != StatusRestarting {
 			return nil
+		}
+		if e.shuttingDown() {
+			return p.giveUp(ctx)
 		}
 		err := p.start(ctx, nil)
 		p.state.Restarts++ // one that was cut short by the death of this process is tried again, and does not count
@@ -93,7 +99,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 		return err
 	}
 	defer active.Unlock()
-	p.state.Settled, p.state.Stopping, p.state.Halting, p.state.Error = false, false, false, ""
+	p.state.Settled, p.state.Stopping, p.state.Shutdown, p.state.Halting, p.state.Error = false, false, false, false, ""
 	p.state.HooksDue, p.state.RunLost = false, false
 	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
 	p.state.Started = time.Time{}    // of the run before; a start that fails has no run to judge

@@ -40,6 +40,8 @@ type state struct {
 	Status  Status            `json:"status"`
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
+	// Shutdown says of such an end that the machine asked for it, and no person.
+	Shutdown bool `json:"shutdown,omitempty"`
 	// Halting says that a stop is under way. Once its process has died nobody knows whether the signal was sent.
 	Halting bool `json:"halting,omitempty"`
 	// Paused says that the container's cgroup is frozen, or about to be; the kernel knows.
@@ -212,7 +214,7 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Halting == o.Halting && s.RunLost == o.RunLost && s.HooksDue == o.HooksDue &&
+	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Shutdown == o.Shutdown && s.Halting == o.Halting && s.RunLost == o.RunLost && s.HooksDue == o.HooksDue &&
 		s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon && s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
 		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
 		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)
@@ -248,7 +250,7 @@ func (p *pod) noted() bool {
 
 // ended notes the end of a run; what follows (restart, or nothing) is settle's business.
 func (p *pod) ended(end lastRun) {
-	end.ByUser = p.state.Stopping
+	end.ByUser = p.stoppedByUser()
 	p.last, p.unrecorded = end, true
 	p.state.Status, p.state.Halting, p.state.Paused = StatusExited, false, false
 	p.state.Init = process{}

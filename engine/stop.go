@@ -32,12 +32,19 @@ func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *ti
 	if err := e.preStop(ctx, name); err != nil {
 		return podError("stop", name, err)
 	}
-	return e.stopPod(ctx, name, signal, timeout)
+	return e.stopPod(ctx, name, stopRequest{signal: signal, timeout: timeout})
+}
+
+// stopRequest says how a pod is to end; its zero value, as the pod itself says.
+type stopRequest struct {
+	signal   string
+	timeout  *time.Duration
+	shutdown bool // the machine asks for it, and no person
 }
 
 // stopPod is StopPodBy without hooks.
-func (e *Engine) stopPod(ctx context.Context, name, signal string, timeout *time.Duration) error {
-	ran, err := e.halt(ctx, name, signal, timeout)
+func (e *Engine) stopPod(ctx context.Context, name string, how stopRequest) error {
+	ran, err := e.halt(ctx, name, how)
 	if err == nil {
 		err = e.update(ctx, name, func(p *pod) error {
 			err := p.retire(ctx)
@@ -59,17 +66,16 @@ func (e *Engine) HaltPod(ctx context.Context, name string, timeout *time.Duratio
 	if err := e.preStop(ctx, name); err != nil {
 		return podError("stop", name, err)
 	}
-	_, err := e.halt(ctx, name, "", timeout)
+	_, err := e.halt(ctx, name, stopRequest{timeout: timeout})
 	return podError("stop", name, err)
 }
 
 // halt ends a pod and returns when its end is noted; ran tells whether it was running.
-func (e *Engine) halt(ctx context.Context, name, signal string, timeout *time.Duration) (ran bool, err error) {
+func (e *Engine) halt(ctx context.Context, name string, how stopRequest) (ran bool, err error) {
 	var init, conmon process
 	var grace time.Duration
 	err = e.update(ctx, name, func(p *pod) error {
-		p.state.Stopping = true
-		if err := p.noteStop(); err != nil {
+		if err := p.noteStop(how); err != nil {
 			return err
 		}
 		if p.state.Status == StatusRestarting {
@@ -81,7 +87,7 @@ func (e *Engine) halt(ctx context.Context, name, signal string, timeout *time.Du
 		init, conmon = p.state.Init, p.state.Conmon
 		var sig unix.Signal
 		var err error
-		if sig, grace, err = p.stopWay(signal, timeout); err != nil {
+		if sig, grace, err = p.stopWay(how); err != nil {
 			return err
 		}
 		p.state.Halting = true
@@ -107,18 +113,21 @@ func signalAttribute(sig unix.Signal) map[string]string {
 	return map[string]string{"signal": strconv.Itoa(int(sig))}
 }
 
-func (p *pod) stopWay(signal string, timeout *time.Duration) (unix.Signal, time.Duration, error) {
+func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 	grace := defaultGrace
 	if g := p.Spec.Container.StopGrace; g != nil {
 		grace = *g
 	}
-	if timeout != nil {
-		grace = *timeout
+	if how.timeout != nil {
+		grace = *how.timeout
+	}
+	if how.shutdown && grace < 0 {
+		grace = shutdownGrace
 	}
 	if grace == 0 {
 		return unix.SIGKILL, 0, nil
 	}
-	sig, err := parseSignal(or(signal, p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
+	sig, err := parseSignal(or(how.signal, p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
 	return sig, grace, err
 }
 
@@ -216,7 +225,7 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 		if p.state.Status != StatusRunning {
 			return fault.New(errdefs.ErrFailedPrecondition, "it is not running")
 		}
-		stop, _, err := p.stopWay("", nil)
+		stop, _, err := p.stopWay(stopRequest{})
 		ends := err == nil && (s == unix.SIGKILL || s == stop)
 		if ends {
 			p.state.Stopping = true

@@ -30,6 +30,8 @@ type Engine interface {
 	StopPod(ctx context.Context, name string, timeout *time.Duration) error
 	// HaltPod is StopPod for a pod that is removed next: what a stop clears away may be left to that.
 	HaltPod(ctx context.Context, name string, timeout *time.Duration) error
+	// ShutDownPod is StopPod for the end of the machine: no person is on record as having asked for it.
+	ShutDownPod(ctx context.Context, name string) error
 	KillPod(ctx context.Context, name, signal string) error
 	// PausePod and UnpausePod refuse what is so already, as errdefs.ErrConflict.
 	PausePod(ctx context.Context, name string) error
@@ -106,6 +108,11 @@ type (
 		Halt    bool           // its removal follows
 		Hooks   int            // how many run before
 	}
+	ShutDownPod struct {
+		Name  string
+		Grace time.Duration // what the pod itself asks for
+		Hooks int           // how many run before
+	}
 	KillPod    struct{ Name, Signal string }
 	PausePod   struct{ Name string }
 	UnpausePod struct{ Name string }
@@ -135,6 +142,7 @@ func (a CreatePod) Words() Words     { return Words{"create", "pod", a.Spec.Name
 func (a RestoreFiles) Words() Words  { return Words{"restore", "files of", a.Name, ""} }
 func (a StartPod) Words() Words      { return Words{"start", "pod", a.Name, ""} }
 func (a StopPod) Words() Words       { return Words{"stop", "pod", a.Name, ""} }
+func (a ShutDownPod) Words() Words   { return Words{"stop", "pod", a.Name, ""} }
 func (a KillPod) Words() Words       { return Words{"kill", "pod", a.Name, ""} }
 func (a PausePod) Words() Words      { return Words{"pause", "pod", a.Name, ""} }
 func (a UnpausePod) Words() Words    { return Words{"unpause", "pod", a.Name, ""} }
@@ -168,6 +176,7 @@ func (a StopPod) apply(ctx context.Context, e Engine) error {
 	}
 	return e.StopPod(ctx, a.Name, a.Timeout)
 }
+func (a ShutDownPod) apply(ctx context.Context, e Engine) error { return e.ShutDownPod(ctx, a.Name) }
 func (a KillPod) apply(ctx context.Context, e Engine) error {
 	err := e.KillPod(ctx, a.Name, a.Signal)
 	if errdefs.IsFailedPrecondition(err) { // it ended since it was seen running
@@ -233,3 +242,6 @@ func (a StopPod) limits() limits {
 	}
 	return limits{deadline: grace + time.Minute + hookTime(a.Hooks)}
 }
+
+// A grace without end has one when the machine goes down (engine.ShutDownPod).
+func (a ShutDownPod) limits() limits { return StopPod{Grace: max(a.Grace, 0), Hooks: a.Hooks}.limits() }

@@ -2,7 +2,13 @@ package project
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
 )
@@ -14,12 +20,108 @@ type BootOptions struct {
 	Contents func(ctx context.Context, pods []engine.Pod) (map[string][]byte, error)
 }
 
+const (
+	// bootPatience bounds how long Boot tries again what has failed.
+	bootPatience = time.Hour
+	// firstPause lies before the second try, twice as much before the next, up to maxPause.
+	firstPause = time.Second
+	maxPause   = 30 * time.Second
+	// A start that fails this often in a row in the same words is hopeless: one whose cause is known sooner than one that may be
+	// a matter of time.
+	hopelessKnown   = 3
+	hopelessUnknown = 10
+)
+
 // Boot starts the pods of a group that their restart policies bring back once the machine has started (engine.Pod.Returns), in
 // the order of depends_on. What a pod depends on is waited for, but it is started even if that fails: a policy to restart says
 // that it can do without. Nothing is recreated, and the compose file is not applied. A second Boot finds nothing to do. One pod
-// that cannot start does not keep others from it.
+// that cannot start does not keep others from it. A machine that starts is busy: what fails is tried again until all that is due
+// runs or is hopeless, and between two tries the project's lock is free.
 func Boot(ctx context.Context, deps Deps, group string, opt BootOptions) error {
 	deps.Report = serial(deps.Report)
+	var lasting []error // of pods that are not due any more
+	count := map[string]int{}
+	pause := firstPause
+	for end := time.Now().Add(bootPatience); ; pause = min(2*pause, maxPause) {
+		err := bootOnce(ctx, deps, group, opt)
+		if err == nil || ctx.Err() != nil {
+			return errors.Join(append(lasting, err)...)
+		}
+		due, lookErr := deps.due(ctx, group)
+		again, hopeless := map[string]int{}, true
+		for _, failure := range failures(err) {
+			var step *StepError
+			if lookErr == nil && errors.As(failure, &step) && !slices.Contains(due, step.Step.Do.Words().Name) {
+				lasting = append(lasting, failure)
+				continue
+			}
+			again[failure.Error()] = count[failure.Error()] + 1
+			hopeless = hopeless && again[failure.Error()] >= triesOf(failure)
+		}
+		if count = again; hopeless || time.Now().After(end) {
+			return errors.Join(append(lasting, err)...)
+		}
+		what := group
+		if len(due) > 0 {
+			what = strings.Join(due, ", ")
+		}
+		deps.Report(Event{Kind: Warned, Text: fmt.Sprintf("waiting for %s, to be tried again in %s: %v", what, pause, err)})
+		if err := sleep(ctx, pause); err != nil {
+			return errors.Join(append(lasting, err)...)
+		}
+	}
+}
+
+// due names the pods of a group that are still to be brought back.
+func (deps Deps) due(ctx context.Context, group string) ([]string, error) {
+	s, err := deps.Engine.Snapshot(ctx, group)
+	var names []string
+	for _, p := range s.Pods {
+		if p.Returns {
+			names = append(names, p.Spec.Name)
+		}
+	}
+	return names, err
+}
+
+// triesOf is after how many failures in the same words a start is hopeless.
+func triesOf(err error) int {
+	for _, known := range []func(error) bool{errdefs.IsNotFound, errdefs.IsInvalidArgument, errdefs.IsFailedPrecondition, errdefs.IsConflict,
+		errdefs.IsAlreadyExists, errdefs.IsPermissionDenied, errdefs.IsNotImplemented, errdefs.IsDataLoss} {
+		if known(err) {
+			return hopelessKnown
+		}
+	}
+	return hopelessUnknown
+}
+
+// failures lists the failed steps that Run has joined; what went wrong before there was a plan is one.
+func failures(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, failure := range joined.Unwrap() {
+		if !errors.As(failure, new(*StepError)) {
+			return []error{err}
+		}
+	}
+	return joined.Unwrap()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// bootOnce is one try of Boot.
+func bootOnce(ctx context.Context, deps Deps, group string, opt BootOptions) error {
 	lock, err := deps.lock(ctx, group)
 	if err != nil {
 		return err
@@ -84,4 +186,41 @@ func contentsOf(pod *engine.Pod, all map[string][]byte) map[string][]byte {
 		}
 	}
 	return own
+}
+
+// shutdownLock bounds the wait for a command on the project when the machine goes down: the command is told to end too.
+const shutdownLock = 10 * time.Second
+
+// ShutDown stops all that runs of a group when the machine goes down, one-offs included, dependents first; what cannot be stopped
+// in time keeps nothing else from it. No person is on record as having asked for it, so that the next Boot brings back what restart
+// policies say. engine.NoteShutdown goes before it.
+func ShutDown(ctx context.Context, deps Deps, group string) error {
+	deps.Report = serial(deps.Report)
+	wait, cancel := context.WithTimeoutCause(ctx, shutdownLock, fmt.Errorf("it was not released within %s, and the machine does not wait", shutdownLock))
+	defer cancel()
+	lock, err := deps.acquire(wait, group)
+	if err != nil {
+		deps.Report(Event{Kind: Warned, Text: err.Error()})
+	}
+	defer lock.Unlock()
+	o, err := deps.observe(ctx, group, nil)
+	if err != nil {
+		return err
+	}
+	plan, err := planShutDown(Desired{Name: group}, o)
+	if err != nil {
+		return err
+	}
+	return deps.run(ctx, plan)
+}
+
+func planShutDown(d Desired, o Observed) (Plan, error) {
+	p := newVerb(d, o, Options{})
+	p.shutdown = true
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			s.halt("the machine goes down")
+		}
+	}
+	return p.finish()
 }

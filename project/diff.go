@@ -92,6 +92,7 @@ type planner struct {
 	volumes  map[string]*fate
 
 	dropVolumes bool // anonymous volumes go with their pods
+	shutdown    bool // what stops ends with the machine: what fails keeps nothing else from it
 	alone       bool // dependents with `restart: true` do not follow
 
 	plan  Plan

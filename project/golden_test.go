@@ -106,6 +106,8 @@ func planVerb(t *testing.T, verb string, options []byte, d Desired, o Observed) 
 		return planDown(d, o, down)
 	case "boot":
 		return planBoot(Desired{Name: d.Name}, o, nil)
+	case "shutdown":
+		return planShutDown(Desired{Name: d.Name}, o)
 	}
 	decode(&vopt)
 	plans := map[string]func(Desired, Observed, VerbOptions) (Plan, error){

@@ -60,7 +60,7 @@ type tool struct {
 	config images.Config
 }
 
-const usage = "usage: podc-image [--root DIR] [--runroot DIR] load|pull|ls|inspect|rm|tag|resolve|unpin|check ..."
+const usage = "usage: podc-image [--root DIR] [--runroot DIR] load|pull|ls|inspect|rm|tag|resolve|unpin|check|where ..."
 
 // command parses the global flags, opens the store and runs the verb.
 func (t *tool) command(ctx context.Context, args []string) (any, error) {

@@ -26,6 +26,7 @@ var verbs = map[string]func(context.Context, *tool, []string) (any, error){
 	"resolve": resolve,
 	"unpin":   unpin,
 	"check":   check,
+	"where":   where,
 }
 
 func newFlags(verb string) *flag.FlagSet {
@@ -209,4 +210,12 @@ func check(_ context.Context, t *tool, args []string) (any, error) {
 		return nil, err
 	}
 	return with(t, func(s *images.Store) (*engine.CheckReply, error) { return s.Check(*deep, *repair) })
+}
+
+func where(_ context.Context, t *tool, args []string) (any, error) {
+	if err := arguments(newFlags("where"), args, 0, 0); err != nil {
+		return nil, err
+	}
+	root, err := images.GraphRoot(t.config)
+	return engine.WhereReply{GraphRoot: root}, err
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -27,6 +28,8 @@ const (
 
 // monitorVerb is the life of a group's monitor.
 func monitorVerb(args []string) error {
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, unix.SIGTERM)
 	stayLean(time.Second, 10*time.Second)
 	sealDescriptors()
 	var adopt bool
@@ -49,7 +52,7 @@ func monitorVerb(args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg := monitor.Config{Engine: e, Group: group, Log: log, Names: names, Ready: os.NewFile(readyFd, "ready")}
+	cfg := monitor.Config{Engine: e, Group: group, Log: log, Names: names, Ready: os.NewFile(readyFd, "ready"), Terminated: terminated}
 	cfg.Guardian = func() (*os.File, error) { return startGuardian(r, group) }
 	if adopt {
 		if err := unix.SetNonblock(guardianFd, true); err != nil {
@@ -104,8 +107,9 @@ func startGuardian(r roots, group string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "guardian"), nil
 }
 
-// guardVerb is the life of a guardian.
+// guardVerb is the life of a guardian. A SIGTERM is the monitor's affair, with which it ends.
 func guardVerb(args []string) error {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM)
 	stayLean(200*time.Millisecond, 0)
 	sealDescriptors()
 	r, args, err := parse("guard", args, 1, nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,23 +17,32 @@ import (
 func bootCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "boot", Usage: "start again what is to run after the machine has started",
-		Flags: []cli.Flag{toggle("unit", "print a systemd unit that runs this at every start, and do nothing")},
+		Flags: []cli.Flag{
+			toggle("stop", "stop all that runs, for the machine goes down: the next start brings it back"),
+			toggle("unit", "print a systemd unit that does both, and do nothing"),
+		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			if c.NArg() > 0 {
+			switch {
+			case c.NArg() > 0:
 				return usage("podc boot takes no arguments: it starts what is to run of every project")
-			}
-			if c.Bool("unit") {
-				_, err := fmt.Fprint(con.out, s.unit())
+			case c.Bool("unit") && c.Bool("stop"):
+				return usage("--unit and --stop exclude each other")
+			case c.Bool("unit"):
+				_, err := fmt.Fprint(con.out, s.unit(c.Context))
 				return err
+			case c.Bool("stop"):
+				return s.shutDown(c.Context)
 			}
 			return s.boot(c.Context)
 		}),
 	}
 }
 
-// unit is a systemd unit for this podc and its roots. The roots must be there and the firewall loaded before; containers are
-// not the service's own processes, and stay when it is stopped.
-func (s *session) unit() string {
+// unit is a systemd unit for this podc and its roots. What containers need must be there before them and stay until they have
+// ended: the roots, the images, file systems of the network, the network, the firewall. Containers are not the service's own
+// processes. One that cannot start must not fail the service, which would then not be stopped either: hence the "-". Both commands
+// end by themselves, after what containers were given to start and to stop, which systemd cannot know.
+func (s *session) unit(ctx context.Context) string {
 	command := quoteUnit(s.con.exe)
 	if s.root != defaultRoot {
 		command += " --root " + quoteUnit(s.root)
@@ -43,19 +53,30 @@ func (s *session) unit() string {
 	return `[Unit]
 Description=containers of podc that run again after a start of the machine
 Documentation=man:podc-boot(1)
-RequiresMountsFor=` + quoteUnit(s.root) + ` ` + quoteUnit(s.runRoot) + `
+RequiresMountsFor=` + quoteUnit(s.root) + ` ` + quoteUnit(s.runRoot) + ` ` + quoteUnit(s.imageStore(ctx)) + `
 Wants=network-online.target
-After=network-online.target nftables.service firewalld.service
+After=network-online.target remote-fs.target time-set.target apparmor.service nftables.service firewalld.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=` + command + ` boot --progress plain
+ExecStart=-` + command + ` boot --progress plain
+ExecStop=` + command + ` boot --stop --progress plain
 TimeoutStartSec=infinity
+TimeoutStopSec=infinity
 
 [Install]
 WantedBy=multi-user.target
 `
+}
+
+// imageStore is where images lie: where storage.conf says, or where it says by default.
+func (s *session) imageStore(ctx context.Context) string {
+	var reply engine.WhereReply
+	if err := askImages(ctx, s.con, s.globals, nil, func(event) {}, &reply, "where"); err != nil {
+		return "/var/lib/containers/storage"
+	}
+	return reply.GraphRoot
 }
 
 // quoteUnit quotes a path for a unit, where "%" and "$" mean something.
@@ -71,33 +92,61 @@ func quoteUnit(path string) string {
 // once. What cannot start does not keep the rest from it.
 func (s *session) boot(ctx context.Context) error {
 	if s.dryRun {
-		return s.eachGroup(ctx)
+		return s.startAll(ctx)
 	}
-	healed := s.engine.Heal(ctx)
-	return errors.Join(healed, s.eachGroup(ctx))
+	err := s.engine.ForgetShutdown()
+	err = errors.Join(err, s.engine.Heal(ctx))
+	err = errors.Join(err, s.startAll(ctx))
+	if ctx.Err() != nil && engine.MachineStops() { // it went down before it was up: systemd stops no service that has not begun
+		return errors.Join(err, s.shutDown(context.WithoutCancel(ctx)))
+	}
+	return err
 }
 
-func (s *session) eachGroup(ctx context.Context) error {
-	pods, err := s.engine.Pods("")
-	if err != nil {
+func (s *session) startAll(ctx context.Context) error {
+	due := func(p engine.Pod) bool { return p.Returns }
+	return s.eachGroup(ctx, "boot", due, func(ctx context.Context, deps project.Deps, group string) error {
+		return project.Boot(ctx, deps, group, project.BootOptions{Contents: s.lostContents})
+	})
+}
+
+// helperPatience is how long the helpers of containers that have ended may take to end themselves.
+const helperPatience = 10 * time.Second
+
+// shutDown stops all that runs of every group. Commands that are at work start nothing more.
+func (s *session) shutDown(ctx context.Context) error {
+	var noted error
+	if !s.dryRun {
+		noted = s.engine.NoteShutdown()
+	}
+	runs := func(p engine.Pod) bool { return p.Status.Live() || p.Status == engine.StatusRestarting }
+	err := errors.Join(noted, s.eachGroup(ctx, "stop", runs, project.ShutDown))
+	if s.dryRun {
 		return err
 	}
+	err = errors.Join(err, s.engine.ShutDownAll(ctx, "")) // what was started meanwhile
+	wait, cancel := context.WithTimeoutCause(ctx, helperPatience, fmt.Errorf("helpers of containers did not end within %s", helperPatience))
+	defer cancel()
+	return errors.Join(err, s.engine.AwaitHelpers(wait))
+}
+
+// eachGroup runs a verb for every group that has a matching pod, all at once.
+func (s *session) eachGroup(ctx context.Context, name string, match func(engine.Pod) bool, verb func(context.Context, project.Deps, string) error) error {
+	pods, err := s.engine.Pods("")
 	groups := map[string]bool{}
 	for _, p := range pods {
-		if p.Returns {
+		if match(p) {
 			groups[p.Spec.Group] = true
 		}
 	}
-	o := s.operate("boot")
+	o := s.operate(name)
 	defer o.close()
 	var wg sync.WaitGroup
 	var mu sync.Mutex // protects errs
-	var errs []error
+	errs := []error{err}
 	for group := range groups {
 		wg.Go(func() {
-			err := o.run(ctx, func(ctx context.Context) error {
-				return project.Boot(ctx, o.deps(), group, project.BootOptions{Contents: s.lostContents})
-			})
+			err := o.run(ctx, func(ctx context.Context) error { return verb(ctx, o.deps(), group) })
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()

@@ -34,7 +34,8 @@ func TestTheUnitIsForThisPodcAndItsRoots(t *testing.T) {
 	if code := run(context.Background(), con, []string{"--root", "/data", "boot", "--unit"}); code != 0 {
 		t.Fatal(code, stderr)
 	}
-	for _, line := range []string{`ExecStart="/opt/50%% off/podc" --root /data boot --progress plain`, "RequiresMountsFor=/data /run/podc"} {
+	for _, line := range []string{`ExecStart=-"/opt/50%% off/podc" --root /data boot --progress plain`, "RequiresMountsFor=/data /run/podc /var/lib/containers/storage",
+		`ExecStop="/opt/50%% off/podc" --root /data boot --stop --progress plain`} {
 		if !strings.Contains(out.String(), line+"\n") {
 			t.Errorf("%q is not in\n%s", line, out)
 		}

@@ -169,6 +169,9 @@ func (f *Fake) HaltPod(ctx context.Context, name string, timeout *time.Duration)
 	return f.StopPod(ctx, name, timeout)
 }
 
+// ShutDownPod implements project.Engine.
+func (f *Fake) ShutDownPod(ctx context.Context, name string) error { return f.StopPod(ctx, name, nil) }
+
 // KillPod implements project.Engine. Every signal ends the container.
 func (f *Fake) KillPod(ctx context.Context, name, _ string) error {
 	return f.do(ctx, "kill pod "+name, func() error {

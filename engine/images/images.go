@@ -74,7 +74,7 @@ func Open(c Config) (*Store, error) {
 	}
 	opts, err := storeOptions(c)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration of the image store: %w", err)
+		return nil, err
 	}
 	clearProbes(opts.GraphRoot)
 	st, err := getStore(opts)
@@ -116,10 +116,19 @@ func storeOptions(c Config) (storage.StoreOptions, error) {
 		}, nil
 	}
 	opts, err := storage.DefaultStoreOptions()
+	if err != nil {
+		err = fmt.Errorf("cannot read the configuration of the image store: %w", err)
+	}
 	// Pins have to outlive a reboot and to be seen by others, so podc's records are never transient.
 	opts.TransientStore = false
 	opts.GraphDriverOptions = append(opts.GraphDriverOptions, noHomeMount)
 	return opts, err
+}
+
+// GraphRoot is the folder of the store, which need not exist.
+func GraphRoot(c Config) (string, error) {
+	opts, err := storeOptions(c)
+	return opts.GraphRoot, err
 }
 
 func openError(opts storage.StoreOptions, err error) error {

@@ -39,6 +39,8 @@ type Config struct {
 	// Guardian starts the guardian, and returns a pidfd of it; with Adopt, the first one is there already.
 	Guardian func() (*os.File, error)
 	Adopt    *os.File
+	// Terminated tells of SIGTERM, which init sends to every process when the machine goes down; nil: of none.
+	Terminated <-chan os.Signal
 }
 
 // Monitor is a running monitor.
@@ -52,6 +54,7 @@ type Monitor struct {
 	check   chan struct{} // capacity 1; the group may have become idle
 	lost    chan struct{} // capacity 1; events were dropped
 	wiped   chan struct{} // capacity 1; the monitor's lock was deleted
+	ending  bool          // the machine goes down: there is no start to linger for
 
 	mu      sync.Mutex // protects what follows
 	workers map[string]*worker
@@ -85,7 +88,7 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 	go g.keep(cfg.Adopt)
 	ctx, cancel := context.WithCancel(ctx)
 	m.running.Go(func() { m.keepNetwork(ctx) })
-	start, err := m.supervise(ctx)
+	start, err := m.supervise(ctx, cfg.Terminated)
 	if err == nil {
 		endInOrder(dir)
 	}
@@ -147,7 +150,7 @@ func ready(f *os.File, err error) error {
 
 // supervise runs until the group is idle. It returns the lock of starting monitors, which keeps others from starting one until
 // this one has ended.
-func (m *Monitor) supervise(ctx context.Context) (*disk.Lock, error) {
+func (m *Monitor) supervise(ctx context.Context, terminated <-chan os.Signal) (*disk.Lock, error) {
 	failed := make(chan error, 1)
 	go func() { failed <- m.watches.run() }()
 	defer m.watches.close()
@@ -166,6 +169,10 @@ func (m *Monitor) supervise(ctx context.Context) (*disk.Lock, error) {
 			return nil, context.Cause(ctx)
 		case <-m.wiped:
 			return nil, errWiped
+		case <-terminated:
+			m.terminate(ctx)
+			notify(m.check)
+			continue
 		case <-m.lost:
 			m.pokeAll()
 			if err := m.meetAll(ctx); err != nil {
@@ -177,7 +184,7 @@ func (m *Monitor) supervise(ctx context.Context) (*disk.Lock, error) {
 			switch pods, busy := m.count(); {
 			case busy > 0:
 				continue
-			case pods > 0:
+			case pods > 0 && !m.ending:
 				timer.Reset(linger)
 				continue
 			}
@@ -197,6 +204,23 @@ func (m *Monitor) watchOwn() error {
 		}
 	})
 	return err
+}
+
+// terminate is for a SIGTERM. It goes on until the last container has ended, answering names until then; where the machine really
+// goes down, it sees to that end: by its own signal and, for one that ignores it, in its own time.
+func (m *Monitor) terminate(ctx context.Context) {
+	m.ending = true
+	if err := m.engine.NoteTermination(); err != nil {
+		m.log.Error("SIGTERM", "err", err)
+	}
+	m.running.Go(func() {
+		if !engine.MachineStops() {
+			return
+		}
+		if err := m.engine.ShutDownAll(ctx, m.group); err != nil {
+			m.log.Error("cannot stop the containers", "err", err)
+		}
+	})
 }
 
 // scan finds the pods that are there, and has new ones told.

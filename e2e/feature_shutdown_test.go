@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ending has services that write into ./said how they end.
+const ending = `
+x-run: &run {image: localhost/podc-busybox, volumes: ['./said:/said'], stop_signal: SIGKILL}
+services:
+  db:
+    <<: *run
+    restart: unless-stopped
+    stop_signal: SIGUSR1
+    command: sh -c 'trap "echo db >>/said/order; exit 0" USR1; while :; do sleep 0.05; done'
+  app:
+    <<: *run
+    restart: on-failure
+    stop_signal: SIGTERM
+    depends_on: [db]
+    pre_stop: [{command: sh -c 'echo hook >>/said/order'}]
+    command: sh -c 'trap "echo app >>/said/order; exit 3" TERM; while :; do sleep 0.05; done'
+  deaf: {<<: *run, restart: always, stop_signal: SIGTERM, stop_grace_period: 100ms, command: "sh -c 'trap : TERM; while :; do sleep 0.05; done'"}
+  crashing: {<<: *run, restart: always, command: 'false'}
+  halted: {<<: *run, restart: unless-stopped, command: sleep 1000}
+  "no": {<<: *run, command: sleep 1000}
+`
+
+func (s *stack) said() string {
+	b, _ := os.ReadFile(filepath.Join(s.dir, "said", "order"))
+	os.Remove(filepath.Join(s.dir, "said", "order"))
+	return strings.Join(strings.Fields(string(b)), " ")
+}
+
+// nothingLives waits until no process of the stack is left.
+func (s *stack) nothingLives() {
+	s.t.Helper()
+	eventually(s.t, 30*time.Second, func() error {
+		if left := s.everything(); len(left) > 0 {
+			return fmt.Errorf("processes %v live", left)
+		}
+		return nil
+	})
+}
+
+// When the machine goes down containers end in order, each as it wishes, and no person has asked for it: the next start brings
+// them back.
+func TestTheEndOfTheMachineStopsEverythingAndIsNobodysWish(t *testing.T) {
+	s := newStack(t, ending, "said/here", "")
+	s.load("busybox")
+	s.podc("up", "-d")
+	s.podc("run", "-d", "--name", "oneoff", "no", "sleep", "1000")
+	s.podc("stop", "halted")
+	back := map[string]string{"db": "running", "app": "running", "deaf": "running", "halted": "exited", "no": "exited"}
+	checkBack := func(in *stack) {
+		in.t.Helper()
+		rows := in.ps()
+		for service, state := range back {
+			if got := rows["p-"+service+"-1"].State; got != state {
+				in.t.Errorf("%s is %s after the next start, want %s", service, got, state)
+			}
+		}
+		if got := rows["p-crashing-1"].State; got != "restarting" && got != "running" {
+			in.t.Errorf("what crashes is %s after the next start", got)
+		}
+	}
+	down := func(in *stack) {
+		in.t.Helper()
+		if out := in.podc("boot", "--stop", "--dry-run"); in.said() != "" {
+			in.t.Errorf("a dry run stopped containers: %s", out)
+		}
+		in.podc("boot", "--stop")
+		if got := in.said(); got != "hook app db" {
+			in.t.Errorf("they ended in the order %q", got)
+		}
+		if left := in.everything(); len(left) > 0 {
+			in.t.Errorf("processes %v live", left)
+		}
+		in.podc("boot", "--stop") // nothing to do
+	}
+	s.behaves("in one boot", func(s *stack) {
+		down(s)
+		s.podc("boot")
+		checkBack(s)
+	})
+	s.behaves("with a reboot", func(s *stack) {
+		down(s)
+		after := s.boot().after(s)
+		after.podc("boot")
+		checkBack(after)
+		after.podc("down", "-v", "-t", "0", "--remove-orphans")
+	})
+	for _, args := range [][]string{{"boot", "--stop", "--unit"}, {"boot", "--stop", "db"}} {
+		s.fails(1, args...)
+	}
+}
+
+// Where nothing stops containers before, init sends SIGTERM to every process at once. No policy brings anything back then.
+func TestSigtermToEverythingRestartsNothing(t *testing.T) {
+	s := newStack(t, `
+services:
+  a: &run
+    image: localhost/podc-busybox
+    restart: always
+    command: sh -c 'trap "exit 0" TERM; while :; do sleep 0.05; done'
+  b: {<<: *run, restart: unless-stopped, depends_on: [a]}
+  c: {<<: *run, command: "false"}
+`)
+	s.load("busybox")
+	s.podc("up", "-d")
+	for _, pid := range s.everything() {
+		syscall.Kill(pid, syscall.SIGTERM)
+	}
+	s.nothingLives()
+	for name, r := range s.ps() {
+		if r.State != "exited" {
+			t.Errorf("%s is %s", name, r.State)
+		}
+	}
+	s.podc("up", "-d", "a", "b") // whoever asks knows that the machine stays
+	syscall.Kill(s.pid("p-a-1"), syscall.SIGTERM)
+	eventually(t, 10*time.Second, func() error {
+		if s.podc("ps", "-q", "--status", "running", "a") == "" || s.podc("container", "inspect", "-f", "{{.RestartCount}}", "p-a-1") == "0\n" {
+			return fmt.Errorf("a was not restarted")
+		}
+		return nil
+	})
+}

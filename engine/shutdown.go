@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
+)
+
+// When the machine goes down its containers are stopped, each with its own signal and grace, and no restart policy brings one
+// back meanwhile; the next start of the machine does. Three things say that it goes down: the note of `podc boot --stop`, which
+// systemd runs first of all; systemd itself; and, where there is none, the SIGTERM that init sends to every process, of which a
+// monitor takes note.
+
+const (
+	// termPatience is how long a SIGTERM to a monitor counts as the end of the machine, which follows it within seconds. Should
+	// a person have sent it by mistake, restarts go on after that.
+	termPatience = time.Minute
+	// shutdownHooks bounds the pre_stop hooks of a pod, and shutdownGrace replaces a grace without end: the machine waits.
+	shutdownHooks = 5 * time.Minute
+	shutdownGrace = 90 * time.Second
+)
+
+// shutdownNote lies in RUN. Times are since the start of the machine, which no clock that is set can change.
+type shutdownNote struct {
+	Boot  string        `json:"boot"`
+	At    time.Duration `json:"at"`
+	Until time.Duration `json:"until,omitempty"` // 0: until a start is asked for
+}
+
+// sinceBoot is the age of this run of the machine.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
+	return time.Duration(t.Nano())
+}
+
+// NoteShutdown puts on record that the pods of the root end now without restarts, and refuses starts that engines opened before
+// are still about to make. The first start asked for later lifts it. Idempotent.
+func (e *Engine) NoteShutdown() error { return e.noteShutdown(0) }
+
+// NoteTermination is NoteShutdown for a helper that was sent SIGTERM: it holds for a minute.
+func (e *Engine) NoteTermination() error { return e.noteShutdown(termPatience) }
+
+func (e *Engine) noteShutdown(d time.Duration) error {
+	if n, ok := e.shutdownNote(); ok && n.Until == 0 {
+		return nil
+	}
+	n := shutdownNote{Boot: bootID(), At: sinceBoot()}
+	if d > 0 {
+		n.Until = n.At + d
+	}
+	err := os.MkdirAll(e.paths.run, 0o700)
+	if err == nil {
+		err = disk.WriteJSON(e.paths.shutdown(), n, disk.Volatile)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot note that the machine goes down: %w", err)
+	}
+	return nil
+}
+
+// shutdownNote is the note that holds, if there is one.
+func (e *Engine) shutdownNote() (n shutdownNote, ok bool) {
+	err := disk.ReadJSON(e.paths.shutdown(), &n)
+	return n, err == nil && n.Boot == bootID() && (n.Until == 0 || sinceBoot() < n.Until)
+}
+
+// ForgetShutdown lifts what NoteShutdown noted. Idempotent.
+func (e *Engine) ForgetShutdown() error {
+	if err := os.Remove(e.paths.shutdown()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot start anything again: %w", err)
+	}
+	return nil
+}
+
+// allowStart is for a start that was asked for: it is refused if the machine began to go down meanwhile, and lifts an older note,
+// since whoever asks knows that the machine stays.
+func (e *Engine) allowStart() error {
+	switch n, ok := e.shutdownNote(); {
+	case !ok:
+		return nil
+	case n.Until == 0 && n.At > e.opened:
+		return fault.New(errdefs.ErrFailedPrecondition, "everything is being stopped (podc boot --stop)")
+	}
+	return e.ForgetShutdown()
+}
+
+// shuttingDown reports whether restart policies are to be left alone. It may ask systemd, and is for when a restart is due.
+func (e *Engine) shuttingDown() bool {
+	_, noted := e.shutdownNote()
+	return noted || MachineStops()
+}
+
+// systemctlPatience bounds the question to systemd.
+const systemctlPatience = 5 * time.Second
+
+// MachineStops reports whether systemd is about to stop the machine; false where there is no systemd.
+func MachineStops() bool {
+	if _, err := os.Lstat("/run/systemd/system"); err != nil {
+		return false
+	}
+	// Last of all, systemd gives way to a program that ends what is left, and that answers no question.
+	if name, _ := disk.ReadFile("/proc/1/comm"); strings.HasPrefix(string(name), "systemd-shut") {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), systemctlPatience)
+	defer cancel()
+	state, _ := exec.CommandContext(ctx, "systemctl", "is-system-running").Output()
+	return strings.TrimSpace(string(state)) == "stopping"
+}
+
+// ShutDownPod is StopPod for the end of the machine: nobody is on record as having asked for it, so that the next start of the
+// machine brings the pod back as far as its restart policy says. pre_stop hooks that fail, or take longer than five minutes, do
+// not keep it from being stopped. One that somebody stops already, or that does not run, stays what it is.
+func (e *Engine) ShutDownPod(ctx context.Context, name string) error {
+	hooks, cancel := context.WithTimeoutCause(ctx, shutdownHooks, fmt.Errorf("the machine does not wait longer than %s", shutdownHooks))
+	err := e.preStop(hooks, name)
+	cancel()
+	if err != nil {
+		err = podError("run the hooks of", name, err)
+	}
+	return errors.Join(err, e.stopPod(ctx, name, stopRequest{shutdown: true}))
+}
+
+// ShutDownAll shuts down what runs of a group, or of all if it is empty, at once and in no order.
+func (e *Engine) ShutDownAll(ctx context.Context, group string) error {
+	pods, err := e.Pods(group)
+	errs := make([]error, len(pods)+1)
+	errs[len(pods)] = err
+	var wg sync.WaitGroup
+	for i, p := range pods {
+		if p.Status.Live() || p.Status == StatusRestarting {
+			wg.Go(func() { errs[i] = e.ShutDownPod(ctx, p.Spec.Name) })
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// AwaitHelpers returns when no monitor and no conmon of the root is left, or with ctx's cause.
+func (e *Engine) AwaitHelpers(ctx context.Context) error {
+	for _, h := range e.helperProcesses() {
+		if err := h.wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
