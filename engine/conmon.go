@@ -35,6 +35,7 @@ var sealDescriptors = sync.OnceFunc(func() {
 type run struct {
 	id, name string
 	runtime  string // path of the OCI runtime
+	login    Login
 	terminal bool
 	stdin    bool
 	// stdinOnce ends the standard input with the first stream that is attached to it.
@@ -79,7 +80,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 	cmd.ExtraFiles = append([]*os.File{syncChild, startChild}, reserved...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
-	err = cmd.Start()
+	err = r.login.Start(cmd)
 	syncChild.Close()
 	startChild.Close()
 	if err != nil {

@@ -41,7 +41,7 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		if err := e.allowStart(); err != nil {
 			return err
 		}
-		p.state.Restarts, p.state.Backoff, p.state.NextStart = 0, 0, time.Time{}
+		p.state.Restarts, p.state.Backoff, p.state.NextStart, p.state.Login = 0, 0, time.Time{}, ownLogin()
 		if err := p.start(ctx, created); err != nil {
 			return errors.Join(err, p.giveUp(ctx))
 		}
@@ -282,7 +282,7 @@ func (p *pod) configure(hostname string) (run, error) {
 	if err := resolveTargets(root, s.Mounts); err != nil {
 		return run{}, err
 	}
-	r := run{id: p.ID, name: name, runtime: runtime, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports, mounts: s.Mounts}
+	r := run{id: p.ID, name: name, runtime: runtime, login: p.state.Login, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports, mounts: s.Mounts}
 	return r, p.writeConfig(s)
 }
 

@@ -38,6 +38,7 @@ type state struct {
 	Group   string            `json:"group"`
 	Volumes map[string]string `json:"volumes,omitempty"`
 	Status  Status            `json:"status"`
+	Login   Login             `json:"login,omitempty"` // of who asked for the start; restarts keep it
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
 	// Shutdown says of such an end that the machine asked for it, and no person.
@@ -214,7 +215,7 @@ func (s state) clone() state {
 }
 
 func (s state) equal(o state) bool {
-	return s.Boot == o.Boot && s.Status == o.Status && s.Stopping == o.Stopping && s.Shutdown == o.Shutdown && s.Halting == o.Halting && s.RunLost == o.RunLost && s.HooksDue == o.HooksDue &&
+	return s.Boot == o.Boot && s.Status == o.Status && s.Login == o.Login && s.Stopping == o.Stopping && s.Shutdown == o.Shutdown && s.Halting == o.Halting && s.RunLost == o.RunLost && s.HooksDue == o.HooksDue &&
 		s.Paused == o.Paused && s.Resumed.Equal(o.Resumed) && s.Init == o.Init && s.Conmon == o.Conmon && s.Settled == o.Settled && s.Started.Equal(o.Started) && s.NextStart.Equal(o.NextStart) && s.Restarts == o.Restarts &&
 		s.Backoff == o.Backoff && s.Error == o.Error && s.Health == o.Health && s.Failing == o.Failing &&
 		slices.Equal(s.Probes, o.Probes) && slices.Equal(s.Interfaces, o.Interfaces) && slices.Equal(s.Ports, o.Ports)

@@ -25,6 +25,8 @@ type Duty struct {
 	// Due says that the run has ended, nobody has put that on record yet, and nobody else was asked to.
 	Due bool
 
+	Login Login // of who asked for the run: its probes have it too
+
 	init, conmon process // of the run under way
 }
 
@@ -58,7 +60,7 @@ func (e *Engine) Duties(group string) ([]Duty, error) {
 }
 
 func (p *pod) duty() Duty {
-	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck(), init: p.state.Init, conmon: p.state.Conmon}
+	d := Duty{Pod: p.view(), Settled: p.state.Settled, Health: p.healthCheck(), Login: p.state.Login, init: p.state.Init, conmon: p.state.Conmon}
 	d.Pod.Status = p.state.Status // an end that is to be settled first is no restart yet
 	if p.state.RunLost {
 		d.Health = nil // there is no way into the container

@@ -125,7 +125,9 @@ func (w *worker) probe(ctx context.Context, d engine.Duty) (engine.Probe, error)
 	cmd.WaitDelay = outputDelay
 	cmd.Cancel = func() error { return w.killProbe(cmd.Process, mark) }
 	p := engine.Probe{Start: time.Now()}
-	err = cmd.Run()
+	if err = d.Login.Start(cmd); err == nil {
+		err = cmd.Wait()
+	}
 	p.End, p.Output = time.Now(), out.String()
 	switch state := cmd.ProcessState; {
 	case state == nil:
