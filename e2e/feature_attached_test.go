@@ -123,8 +123,18 @@ func TestAttachedUp(t *testing.T) {
 		if out := up.output(); strings.Contains(out, "base begins") {
 			s.t.Errorf("it shows %s", out)
 		}
-		if r := s.ps()["p-web-1"]; r.State != "exited" {
-			s.t.Errorf("web is %s", r.State)
+		if rows := s.ps(); rows["p-web-1"].State != "exited" || rows["p-base-1"].State != "running" {
+			s.t.Errorf("there is %v", rows)
+		}
+	})
+	s.behaves("of a named service ends with that, whatever its dependencies do", func(s *stack) {
+		up := s.begin("up", "--attach-dependencies", "web")
+		up.prints("web-1   | web begins\n")
+		s.podc("stop", "web")
+		up.ends(0)
+		contains(s.t, up.output(), "web-1 exited with code 0\n")
+		if r := s.ps()["p-base-1"]; r.State != "running" {
+			s.t.Errorf("base is %s", r.State)
 		}
 	})
 	s.behaves("shows containers that come back", func(s *stack) {
@@ -206,12 +216,25 @@ services:
     command: [sh, -c, 'trap "exit 42" TERM; touch /ready; while :; do sleep 0.05; done']
     healthcheck: {test: test -e /ready, start_period: 10s, start_interval: 50ms}
     profiles: [server]
+  again: {image: localhost/podc-busybox, command: sh -c 'echo last words; exit 3', restart: "on-failure:2", profiles: [again]}
+  forever: {image: localhost/podc-busybox, command: sh -c 'exit 3', restart: always, profiles: [again]}
 `)
 	s.load("busybox")
 	s.behaves("it ends when nothing runs any more", func(s *stack) {
 		up := s.begin("up")
 		up.ends(0)
 		contains(s.t, up.output(), "job-1 exited with code 0", "other-1 exited with code 0")
+	})
+	s.behaves("it shows every end, those that a restart follows too, after the words of that run", func(s *stack) {
+		up := s.begin("up", "again")
+		up.ends(0)
+		const run, restart = "again-1  | last words\n", "again-1 exited with code 3 (restarting)\n"
+		contains(s.t, up.output(), run+restart+run+restart+run+"again-1 exited with code 3\n")
+	})
+	s.behaves("--abort-on-container-exit and --exit-code-from heed an end that a restart follows", func(s *stack) {
+		up := s.begin("--profile", "server", "up", "--exit-code-from", "forever", "forever", "server")
+		up.ends(3)
+		s.ended("server", 42)
 	})
 	s.behaves("--abort-on-container-exit stops all with the first, and has its code", func(s *stack) {
 		s.begin("--profile", "server", "up", "--abort-on-container-exit").ends(0)

@@ -280,6 +280,28 @@ func TestStreamsOfRun(t *testing.T) {
 		contains(s.t, run.output(), "got TERM\n")
 		s.noOneOff()
 
+		// A program that ends at its stop signal alone gets that when its grace period begins, and what comes after it.
+		trap = `trap "echo got HUP" HUP; trap "echo got INT" INT; trap "echo asked to stop" USR1; trap "echo got USR2; exit 4" USR2; echo ready; while :; do sleep 0.05; done`
+		run = s.begin("run", "--rm", "-T", "taught", "sh", "-c", trap)
+		run.prints("ready\n")
+		run.cmd.Process.Signal(syscall.SIGHUP)
+		run.prints("got HUP\n")
+		run.prints("asked to stop\n")
+		run.cmd.Process.Signal(syscall.SIGUSR2)
+		run.prints("got USR2\n")
+		run.ends(4)
+		run = s.begin("run", "--rm", "-T", "taught", "sh", "-c", trap)
+		run.prints("ready\n")
+		run.interrupt()
+		run.prints("got INT\n")
+		if out := run.output(); strings.Contains(out, "asked to stop") {
+			s.t.Error("the first interrupt stops it")
+		}
+		run.interrupt()
+		run.prints("asked to stop\n")
+		run.cmd.Process.Signal(syscall.SIGUSR2)
+		run.ends(4)
+
 		run = s.begin("run", "--rm", "-T", "--no-deps", "web", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
 		run.prints("ready\n")
 		run.cmd.Process.Signal(syscall.SIGTERM) // killed after its grace period

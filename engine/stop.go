@@ -127,8 +127,16 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 	if grace == 0 {
 		return unix.SIGKILL, 0, nil
 	}
-	sig, err := parseSignal(or(how.signal, p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
+	sig, err := Pod{Spec: p.Spec, Image: p.Image}.StopSignal()
+	if how.signal != "" {
+		sig, err = parseSignal(how.signal)
+	}
 	return sig, grace, err
+}
+
+// StopSignal is the signal that asks the pod to end: its own, else its image's, else SIGTERM; 0 with the error if it is none.
+func (p Pod) StopSignal() (unix.Signal, error) {
+	return parseSignal(or(p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
 }
 
 func parseSignal(name string) (unix.Signal, error) {

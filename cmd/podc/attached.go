@@ -45,6 +45,7 @@ type attachment struct {
 	engine  podReader
 	project string
 	members map[string]bool // services that are brought up
+	named   map[string]bool // those that were asked for, and not only needed: their ends count, and they are stopped
 	shown   map[string]bool // those whose output is shown
 	opt     attachOptions
 	timeout *time.Duration
@@ -63,7 +64,7 @@ type attachment struct {
 	display  progress   // where lines must be put aside
 	followed map[string]*follower
 	deaths   map[string]chan int // by id: the exit code of a container's last run, for when the container is gone
-	alive    int                 // runs of containers whose end is still to come
+	alive    int                 // runs of containers whose end counts and is still to come
 }
 
 // ending is how a run of a container ended.
@@ -71,11 +72,13 @@ type ending struct {
 	pod, service string
 	code         int
 	replaced     bool // by another run, of this container or of one in its place
+	restarts     bool // its restart policy starts it again
 }
 
 func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment {
 	a := &attachment{
-		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout, members: map[string]bool{}, shown: map[string]bool{},
+		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout,
+		members: map[string]bool{}, named: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
 		followed: map[string]*follower{}, deaths: map[string]chan int{},
 	}
@@ -85,6 +88,7 @@ func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment 
 	}
 	for _, svc := range d.Services {
 		a.members[svc.Name] = true
+		a.named[svc.Name] = len(opt.services) == 0 || slices.Contains(opt.services, svc.Name)
 		a.shown[svc.Name] = a.shows(svc, opt.services)
 	}
 	return a
@@ -143,11 +147,18 @@ func (a *attachment) waiting() bool {
 	return a.alive > 0
 }
 
-// count notes that a container lives, or has ended.
-func (a *attachment) count(n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.alive += n
+// counts reports whether it matters how a service ends.
+func (a *attachment) counts(service string) bool {
+	return a.named[service] || service == a.opt.exitCodeFrom
+}
+
+// settle notes that a run whose end was reported is over.
+func (a *attachment) settle(e ending) {
+	if !e.restarts {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.alive--
+	}
 }
 
 // watch stays until every container has ended, one ends everything, or a signal comes.
@@ -168,13 +179,13 @@ func (a *attachment) watch(ctx context.Context) error {
 				return nil
 			}
 		case e := <-a.ends:
-			a.count(-1)
+			a.settle(e)
 			if e.replaced {
 				continue
 			}
 			seen = append(seen, e)
 			aborts := a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0
-			if aborts && !(a.resumed(ctx) && a.follows(e.pod)) {
+			if aborts && (e.restarts || !(a.resumed(ctx) && a.follows(e.pod))) {
 				return a.abort(ctx, seen)
 			}
 		}
@@ -226,7 +237,7 @@ func (a *attachment) interrupted(seen []ending) error {
 // lastWords bounds the wait for what containers wrote before they were stopped.
 const lastWords = 10 * time.Second
 
-// stopAll stops what this up brought up, dependents first, or kills it once again closes. It returns the endings seen, those
+// stopAll stops what was asked for, dependents first, or kills it once again closes. It returns the endings seen, those
 // that the stop brought about included.
 func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan struct{}) ([]ending, error) {
 	soft, cancel := context.WithCancelCause(ctx)
@@ -240,7 +251,7 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	for pending := true; pending || a.waiting(); {
 		select {
 		case e := <-a.ends:
-			a.count(-1)
+			a.settle(e)
 			seen = append(seen, e)
 		case err = <-stopped:
 			pending = false
@@ -266,11 +277,13 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	return seen, err
 }
 
-// haltOptions name what this up brought up: only that is stopped or killed.
+// haltOptions name what was asked for: only that is stopped or killed, and not what it needs, which others may need too.
 func (a *attachment) haltOptions() project.VerbOptions {
 	opt := project.VerbOptions{Timeout: a.timeout}
-	for name := range a.members {
-		opt.Services = append(opt.Services, name)
+	for name, named := range a.named {
+		if named {
+			opt.Services = append(opt.Services, name)
+		}
 	}
 	slices.Sort(opt.Services)
 	return opt

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -95,9 +97,14 @@ func (f *fakePods) Logs(ctx context.Context, name string, opt engine.LogOptions,
 	ended := p.ended
 	f.mu.Unlock()
 	for {
+		if opt.CaughtUp != nil {
+			if err := opt.CaughtUp(); err != nil {
+				return err
+			}
+		}
 		select {
 		case text := <-p.lines:
-			if err := out(engine.LogLine{Stream: "stdout", Text: []byte(text)}); err != nil {
+			if err := out(engine.LogLine{Time: time.Now(), Stream: "stdout", Text: []byte(text)}); err != nil {
 				return err
 			}
 		case <-ended:
@@ -126,6 +133,18 @@ func (f *fakePods) startAgain(name string) {
 	p, _ := f.Pod(name)
 	f.add(p)
 	f.started(name)
+}
+
+// restarts tells of the end of a run that the restart policy goes on from.
+func (f *fakePods) restarts(name string, code int) {
+	f.mu.Lock()
+	p := f.pods[name]
+	p.Restarts++
+	attributes := maps.Clone(p.Spec.Labels)
+	f.mu.Unlock()
+	attributes["exitCode"] = strconv.Itoa(code)
+	f.told <- engine.Event{Action: "die", Pod: name, ID: p.ID, Time: time.Now(), Attributes: attributes}
+	time.Sleep(time.Second)
 }
 
 // replace puts another container in the place of one that runs.
@@ -318,6 +337,57 @@ func TestAttachedAborts(t *testing.T) {
 	}
 }
 
+// What was not asked for, but only needed, neither ends an attached up nor is stopped by it.
+func TestAttachedHeedsWhatWasNamed(t *testing.T) {
+	for _, opt := range []attachOptions{{attachDependencies: true}, {attachDependencies: true, abortOnExit: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			a := attach(t, opt, "web")
+			result := make(chan error)
+			go func() { result <- a.watch(context.Background()) }()
+			a.pods.add(testPod("db", "2", nil))
+			a.pods.started("shop-db-2")
+			a.pods.end("shop-db-1", 1)
+			synctest.Wait()
+			a.pods.end("shop-web-1", 6)
+			want := 0
+			if opt.abortOnExit {
+				want = 6
+			}
+			if got := codeOf(<-result); got != want {
+				t.Errorf("code %d", got)
+			}
+			if opt.abortOnExit != slices.Equal(a.halts, []string{"stop web"}) {
+				t.Errorf("%q", a.halts)
+			}
+			if !strings.HasSuffix(a.out(), "db-1 exited with code 1\nweb-1 exited with code 6\n") {
+				t.Errorf("got\n%s", a.out())
+			}
+		})
+	}
+}
+
+func TestAttachedShowsEndsThatARestartFollows(t *testing.T) {
+	for _, opt := range []attachOptions{{}, {abortOnExit: true, exitCodeFrom: "web"}} {
+		synctest.Test(t, func(t *testing.T) {
+			a := attach(t, opt)
+			result := make(chan error)
+			go func() { result <- a.watch(context.Background()) }()
+			time.Sleep(time.Second)
+			a.pods.restarts("shop-web-1", 3)
+			if !opt.abortOnExit {
+				a.say("shop-web-1", "back")
+				a.pods.endAll(4)
+			}
+			if got, want := codeOf(<-result), map[bool]int{true: 3}[opt.abortOnExit]; got != want {
+				t.Errorf("code %d", got)
+			}
+			if !opt.abortOnExit && !strings.Contains(a.out(), "web-1 exited with code 3 (restarting)\nweb-1  | back\n") {
+				t.Errorf("got\n%s", a.out())
+			}
+		})
+	}
+}
+
 func TestAttachedGoesOnAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := attach(t, attachOptions{abortOnFailure: true})
@@ -386,6 +456,7 @@ func TestAttachedChoosesServices(t *testing.T) {
 			if got := strings.TrimSpace(a.out()); got != "Attaching to "+tt.want {
 				t.Errorf("%+v: %q", tt.opt, got)
 			}
+			synctest.Wait()
 			a.pods.endAll(0)
 			if err := a.watch(context.Background()); err != nil {
 				t.Error(err)

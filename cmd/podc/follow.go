@@ -87,10 +87,18 @@ type follower struct {
 	since        time.Time     // from where the output of that run is shown
 
 	// Protected by attachment.mu:
-	id      string    // of the container
-	started time.Time // when its run began
-	live    bool      // it is being followed
-	again   bool      // while it is, something was started
+	id       string    // of the container
+	started  time.Time // when its run began
+	live     bool      // it is being followed
+	again    bool      // while it is, something was started
+	caughtUp time.Time // when all that it had written was shown
+	restarts []restart // still to be shown
+}
+
+// restart is the end of a run after which the container's restart policy starts it again.
+type restart struct {
+	at   time.Time
+	code int
 }
 
 // meet follows a run of a container, unless it is followed already or was.
@@ -113,10 +121,17 @@ func (a *attachment) meet(p engine.Pod, since time.Time) {
 	}
 	replaced := f.id != "" && f.id != p.ID
 	f.id, f.started, f.since, f.live = p.ID, p.Started, since, true
-	a.alive++
+	a.begun(f)
 	a.mu.Unlock()
 	a.introduce(p, replaced)
 	f.wake <- struct{}{}
+}
+
+// begun counts a run that is about to be followed. It needs mu.
+func (a *attachment) begun(f *follower) {
+	if a.counts(f.service) {
+		a.alive++
+	}
 }
 
 // introduce makes a container that is about to be followed known.
@@ -140,7 +155,7 @@ func (a *attachment) follow(f *follower) {
 		}
 		for more := true; more; {
 			id := f.id
-			err := a.read(f.pod, f.service, f.since)
+			err := a.read(f)
 			more = a.next(f)
 			a.ended(f, id, err)
 		}
@@ -156,7 +171,7 @@ func (a *attachment) next(f *follower) bool {
 		if up && (p.ID != f.id || !p.Started.Equal(f.started)) {
 			replaced := p.ID != f.id
 			f.id, f.started, f.since, f.again = p.ID, p.Started, p.Started, false
-			a.alive++
+			a.begun(f)
 			a.mu.Unlock()
 			a.introduce(p, replaced)
 			return true
@@ -214,6 +229,51 @@ func (a *attachment) died(e engine.Event) {
 	default:
 	}
 	last <- code
+	// Its lock is held until it is settled what follows.
+	p, err := a.engine.Refresh(a.live, e.Pod)
+	if err == nil && p.ID == e.ID && (p.Status == engine.StatusRestarting || isUp(p) && p.Restarts > 0) {
+		a.restarted(e.Pod, restart{e.Time, code})
+	}
+}
+
+// restarted reports the end of a run that the container's policy goes on from. It is shown after all that the run has written.
+func (a *attachment) restarted(pod string, r restart) {
+	a.mu.Lock()
+	f := a.followed[pod]
+	if f == nil {
+		a.mu.Unlock()
+		return
+	}
+	f.restarts = append(f.restarts, r)
+	due := f.caughtUp.After(r.at)
+	a.mu.Unlock()
+	if due {
+		a.aside(func() { a.showRestarts(f, time.Now()) })
+	}
+	if a.counts(f.service) {
+		go a.report(ending{pod: pod, service: f.service, code: r.code, restarts: true})
+	}
+}
+
+// showRestarts shows the ends before a time that a restart followed. It needs mu.
+func (a *attachment) showRestarts(f *follower, before time.Time) {
+	for len(f.restarts) > 0 && f.restarts[0].at.Before(before) {
+		if a.shown[f.service] {
+			a.printer.status(f.pod, fmt.Sprintf("exited with code %d (restarting)", f.restarts[0].code))
+		}
+		f.restarts = f.restarts[1:]
+	}
+}
+
+// caughtUp notes that all has been shown that a container has written so far.
+func (a *attachment) caughtUp(f *follower) {
+	a.mu.Lock()
+	f.caughtUp = time.Now()
+	due := len(f.restarts) > 0
+	a.mu.Unlock()
+	if due {
+		a.aside(func() { a.showRestarts(f, time.Now()) })
+	}
 }
 
 func (a *attachment) death(id string) chan int {
@@ -251,20 +311,23 @@ func (a *attachment) resumed(ctx context.Context) bool {
 }
 
 // read shows a container's output until it has ended and will not restart.
-func (a *attachment) read(pod, service string, since time.Time) error {
-	opt := engine.LogOptions{Follow: true, Tail: -1, Since: since}
-	if !a.shown[service] {
+func (a *attachment) read(f *follower) error {
+	opt := engine.LogOptions{Follow: true, Tail: -1, Since: f.since, CaughtUp: func() error { a.caughtUp(f); return nil }}
+	if !a.shown[f.service] {
 		opt.Tail = 0
 	}
-	err := a.engine.Logs(a.live, pod, opt, func(l engine.LogLine) error {
-		if a.shown[service] {
-			line := logLine{pod: pod, stderr: l.Stream == "stderr", time: time.Now(), text: bytes.Clone(l.Text)}
-			a.aside(func() { a.printer.line(line) })
+	err := a.engine.Logs(a.live, f.pod, opt, func(l engine.LogLine) error {
+		if a.shown[f.service] {
+			line := logLine{pod: f.pod, stderr: l.Stream == "stderr", time: time.Now(), text: bytes.Clone(l.Text)}
+			a.aside(func() {
+				a.showRestarts(f, l.Time)
+				a.printer.line(line)
+			})
 		}
 		return nil
 	})
 	if errdefs.IsFailedPrecondition(err) { // it keeps no log
-		return a.engine.WaitPod(a.live, pod, engine.Stopped)
+		return a.engine.WaitPod(a.live, f.pod, engine.Stopped)
 	}
 	return err
 }
@@ -292,10 +355,20 @@ func (a *attachment) ended(f *follower, id string, err error) {
 		text = "exited, nobody knows how"
 	}
 	if a.shown[f.service] && text != "" {
-		a.aside(func() { a.printer.status(f.pod, text) })
+		a.aside(func() {
+			a.showRestarts(f, time.Now())
+			a.printer.status(f.pod, text)
+		})
 	}
+	if a.counts(f.service) {
+		a.report(end)
+	}
+}
+
+// report has the end of a run heeded.
+func (a *attachment) report(e ending) {
 	select {
-	case a.ends <- end:
+	case a.ends <- e:
 	case <-a.live.Done():
 	}
 }

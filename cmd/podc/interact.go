@@ -127,12 +127,10 @@ func (in *interaction) input(detached chan struct{}) {
 	}
 }
 
-// forwarder passes signals on. A container has its grace period to heed one that asks it to end (an interrupt only when it is
-// repeated: many programs have a use for one), then it is killed; so it is when it is asked a third time.
+// forwarder passes signals on. One that asks the container to end (an interrupt only when it is repeated: many programs have a
+// use for one) stops it beside: with its stop signal and its grace period. When it is asked a third time it is killed.
 func (in *interaction) forwarder(ctx context.Context) func(os.Signal) {
-	asked := 0
-	kill := func() { in.engine.StopPod(ctx, in.pod, new(time.Duration)) }
-	var overdue *time.Timer
+	asked, stopping := 0, false
 	return func(sig os.Signal) {
 		switch sig {
 		case syscall.SIGPIPE:
@@ -146,22 +144,28 @@ func (in *interaction) forwarder(ctx context.Context) func(os.Signal) {
 			asked = max(asked+1, 2)
 		}
 		if asked > 2 {
-			go kill()
+			go in.engine.StopPod(ctx, in.pod, new(time.Duration))
 			return
 		}
-		in.engine.KillPod(ctx, in.pod, unix.SignalName(sig.(syscall.Signal)))
-		if asked == 2 && overdue == nil {
-			overdue = time.AfterFunc(in.grace(), kill)
+		stops := asked == 2 && !stopping
+		if !stops || sig != in.stopSignal() { // which it is not sent twice
+			in.engine.KillPod(ctx, in.pod, unix.SignalName(sig.(syscall.Signal)))
+		}
+		if stops {
+			stopping = true
+			go in.engine.StopPod(ctx, in.pod, nil)
 		}
 	}
 }
 
-// grace is how long the container may take to end.
-func (in *interaction) grace() time.Duration {
-	if p, err := in.engine.Pod(in.pod); err == nil && p.Spec.Container.StopGrace != nil {
-		return *p.Spec.Container.StopGrace
+// stopSignal is that of the container, 0 if nobody knows.
+func (in *interaction) stopSignal() os.Signal {
+	p, err := in.engine.Pod(in.pod)
+	if err != nil {
+		return syscall.Signal(0)
 	}
-	return 10 * time.Second
+	sig, _ := p.StopSignal()
+	return sig
 }
 
 // raw has podc's terminal pass every key on, if the container has one of its own.
