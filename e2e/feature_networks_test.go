@@ -337,3 +337,44 @@ func needPlugins(t *testing.T, plugins ...string) {
 	}
 	t.Skipf("needs the CNI plugins %s", strings.Join(plugins, ", "))
 }
+
+// A bridge that a file names and that podc did not make is used and left; anything else of that name is left, and refused before
+// anything is made.
+func TestBridgesOfOthers(t *testing.T) {
+	taken, bridge, subnet := fmt.Sprintf("pxv%d", os.Getpid()), fmt.Sprintf("pxb%d", os.Getpid()), subnet24(30)
+	compose := func(link string) string {
+		return fmt.Sprintf("services: {web: {%s, networks: [n]}}\nnetworks: {n: {driver_opts: {com.docker.network.bridge.name: %s}}}\n", sleeper, link)
+	}
+	s := newStack(t, compose(taken))
+	s.load("busybox")
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = taken
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: taken + "p"}
+	attrs.Name = bridge
+	lent := &netlink.Bridge{LinkAttrs: attrs}
+	if err := errors.Join(netlink.LinkAdd(veth), netlink.LinkAdd(lent)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { netlink.LinkDel(veth); netlink.LinkDel(lent) })
+	if err := addAddress(lent, subnet+".1/24"); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, s.fails(1, "up", "-d"), "interface "+taken+" exists", "left alone")
+	if made := s.podc("network", "ls", "-q"); strings.Contains(made, "p_n") || len(s.ps()) > 0 {
+		t.Errorf("made before the refusal: %s %v", made, s.ps())
+	}
+	s.write("compose.yaml", compose(bridge))
+	s.podc("up", "-d")
+	if got := s.interfaces("web")["eth0"]; !slices.Equal(got, []string{subnet + ".2/24"}) {
+		t.Errorf("addresses %v", got)
+	}
+	s.down("-t", "0")
+	for _, name := range []string{taken, bridge} {
+		if _, err := netlink.LinkByName(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if addrs, err := netlink.AddrList(lent, netlink.FAMILY_V4); err != nil || len(addrs) != 1 {
+		t.Errorf("its addresses are %v %v", addrs, err)
+	}
+}

@@ -22,6 +22,12 @@ func (e *Engine) CreateNetwork(ctx context.Context, n netstack.Network) error {
 	return err
 }
 
+// CheckNetworks fails with everything for which networks could not be created once those of the names given are gone. It makes
+// nothing.
+func (e *Engine) CheckNetworks(want []netstack.Network, leaving []string) error {
+	return e.net.CheckNetworks(want, leaving)
+}
+
 // RemoveNetwork removes a network that no pod is attached to. Idempotent.
 func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	return e.net.RemoveNetwork(ctx, name)

@@ -218,7 +218,7 @@ func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
 	}
 	var errs []error
 	for _, e := range endpoints {
-		errs = append(errs, s.gone.remove(s.vethName(a.ID, e.Interface)))
+		errs = append(errs, s.removeVeth(a.ID, e.Interface, true))
 	}
 	return errors.Join(append(errs, s.Rebuild(ctx))...)
 }

@@ -248,8 +248,8 @@ func TestCheckFindsEverything(t *testing.T) {
 		Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	ctx := t.Context()
 	plants := map[string]func(){
-		"link v0a1b2c3dzzzzzz": func() { addLink(t, "v0a1b2c3dzzzzzz") },
-		"link b0a1b2c3dzzzzzz": func() { addLink(t, "b0a1b2c3dzzzzzz") },
+		"link v0a1b2c3dzzzzzz": func() { addLink(t, "v0a1b2c3dzzzzzz", "podc 0a1b2c3d eth0 of ghost") },
+		"link any-name":        func() { addLink(t, "any-name", "podc 0a1b2c3d network ghost") },
 		"lease " + n.Subnets[0].CIDR.Addr().Next().Next().Next().String(): func() {
 			must(t, takeLease(l.leaseDir("net"), n.Subnets[0].CIDR.Addr().Next().Next().Next(), "ghost", "eth0"))
 		},
@@ -293,7 +293,7 @@ func TestDetachAfterTheNamespaceVanished(t *testing.T) {
 	l.network(Network{Name: "net"})
 	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	run(t, "umount", pod.NetNS)
-	must(t, l.gone.remove(pod.Interfaces[0].HostIf))
+	run(t, "ip", "link", "del", pod.Interfaces[0].HostIf)
 	if p, _ := l.Check(t.Context(), nil); len(p) != 2 {
 		t.Errorf("check: %v", p)
 	}
@@ -326,8 +326,8 @@ func TestReboot(t *testing.T) {
 	n := l.network(Network{Name: "net"})
 	a := Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
 	old := l.attach(a)
-	must(t, l.gone.remove(old.Interfaces[0].HostIf))
-	must(t, l.gone.remove(n.Bridge))
+	run(t, "ip", "link", "del", old.Interfaces[0].HostIf)
+	run(t, "ip", "link", "del", n.Bridge)
 	run(t, "nft", "flush", "ruleset")
 	must(t, errors.Join(os.Remove(l.runPath("boot_id")), os.Symlink("another-boot", l.runPath("boot_id"))))
 	l.Stack = Open(l.cfg)
@@ -560,11 +560,13 @@ func TestTwoRoots(t *testing.T) {
 	b.clean()
 }
 
-func addLink(t *testing.T, name string) {
+func addLink(t *testing.T, name, alias string) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
-	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	must(t, netlink.LinkAdd(bridge))
+	must(t, netlink.LinkSetAlias(bridge, alias))
 }
 
 func wantError(t *testing.T, err, class error, text string) {

@@ -10,26 +10,37 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/fault"
 )
 
-// bridgeStands reports whether the interface of n is a bridge, is up and has its address. The link is nil if there is none.
-func bridgeStands(n Network) (link netlink.Link, stands bool) {
-	link, err := netlink.LinkByName(n.Bridge)
-	if err != nil {
+// bridgeStands reports whether the interface of n is its bridge, is up and has its address. The link is nil if there is none.
+func (s *Stack) bridgeStands(n Network) (link netlink.Link, stands bool) {
+	link, err := linkByName(n.Bridge)
+	if err != nil || link == nil {
 		return nil, false
 	}
-	return link, link.Type() == "bridge" && link.Attrs().Flags&net.FlagUp != 0 && hasAddrs(link, bridgeAddrs(n))
+	ours := link.Attrs().Alias == s.bridgeMark(n)
+	if n.Lent != nil {
+		localnet, err := readSysctl(localnetKey(n))
+		ours = n.Internal || err == nil && localnet == "1"
+	}
+	return link, ours && link.Type() == "bridge" && link.Attrs().Flags&net.FlagUp != 0 && hasAddrs(link, bridgeAddrs(n))
 }
 
 // bridgeLinkLocal is the address from which a bridge with IPv6 asks for its pods' hardware addresses when it forwards.
 var bridgeLinkLocal = netip.MustParsePrefix("fe80::1/64")
 
-// bridgeAddrs are the addresses of the bridge of n: the gateways of its subnets.
+// bridgeAddrs are the addresses that podc gives the bridge of n: the gateways of its subnets.
 func bridgeAddrs(n Network) []netip.Prefix {
+	if n.Lent != nil {
+		return n.Lent.Addrs
+	}
 	var list []netip.Prefix
 	for _, sub := range n.Subnets {
 		list = append(list, netip.PrefixFrom(sub.Gateway, sub.CIDR.Bits()))
@@ -41,24 +52,33 @@ func bridgeAddrs(n Network) []netip.Prefix {
 }
 
 // ensureBridge makes the bridge of n, with its address, where it is missing or half made. The net lock is held.
-func ensureBridge(n Network) error {
+func (s *Stack) ensureBridge(n Network) error {
 	fail := func(err error) error { return fmt.Errorf("cannot make bridge %s: %w", n.Bridge, err) }
-	link, stands := bridgeStands(n)
+	link, stands := s.bridgeStands(n)
 	if stands {
 		return nil
 	}
-	if link != nil && link.Type() != "bridge" {
-		return fail(fmt.Errorf("the interface exists and is a %s", link.Type()))
+	if link != nil && n.Lent == nil && !s.ownsBridge(link, n) {
+		return fail(fault.New(errdefs.ErrFailedPrecondition, "the interface exists, a %s that podc did not make: it is left alone", link.Type()))
 	}
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fail(err)
 	}
 	defer h.Close()
+	if n.Lent != nil {
+		if err := borrowBridge(h, n, link); err != nil {
+			return fmt.Errorf("cannot use bridge %s: %w", n.Bridge, err)
+		}
+		return nil
+	}
 	if link == nil {
 		if link, err = makeBridge(h, n); err != nil {
 			return fail(err)
 		}
+	}
+	if err := h.LinkSetAlias(link, s.bridgeMark(n)); err != nil {
+		return fail(err)
 	}
 	if err := bridgeSysctls(n); err != nil {
 		return fail(err)
@@ -87,9 +107,8 @@ func makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = n.Bridge, n.MTU
-	// An address given once stays; otherwise the bridge takes the lowest of its ports and changes as pods come and go.
-	attrs.HardwareAddr = macOf(n.Subnets[0].Gateway)
-	if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, os.ErrExist) {
+	attrs.HardwareAddr = bridgeMAC(n)
+	if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 		return nil, err
 	}
 	return h.LinkByName(n.Bridge)
@@ -102,12 +121,16 @@ func bridgeSysctls(n Network) error {
 	if n.Internal {
 		return err
 	}
+	return errors.Join(err, setSysctl(localnetKey(n), "1", false), forward(n))
+}
+
+// forward lets the host forward the packets of n.
+func forward(n Network) error {
+	err := setSysctl("ipv4/ip_forward", "1", false)
 	if n.IPv6 {
 		err = errors.Join(err, forwardIPv6())
 	}
-	return errors.Join(err,
-		setSysctl("ipv4/conf/"+n.Bridge+"/route_localnet", "1", false),
-		setSysctl("ipv4/ip_forward", "1", false))
+	return err
 }
 
 // ipv6Sysctls makes an interface of the current namespace have IPv6 or none. Addresses are not probed for duplicates before
@@ -169,8 +192,8 @@ func hasAddrs(l netlink.Link, want []netip.Prefix) bool {
 }
 
 func linkExists(name string) bool {
-	_, err := netlink.LinkByName(name)
-	return err == nil
+	link, err := linkByName(name)
+	return err == nil && link != nil
 }
 
 // bridgeAdd answers the plugin bridge's ADD: a lease, a pair of interfaces, an address and, for the first network with a way
@@ -194,7 +217,7 @@ func (s *Stack) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs) (*
 		return nil, err
 	}
 	defer h.Close()
-	if err := addVeth(h, conf, args, hostIf, mac); err != nil {
+	if err := s.addVeth(h, conf, args, hostIf, mac); err != nil {
 		return nil, err
 	}
 	if err := inNetNS(args.netns, func() error { return configure(args.ifname, leases) }); err != nil {
@@ -211,7 +234,7 @@ func (s *Stack) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs) (*
 	for _, l := range leases {
 		gateway := net.IP(l.gateway.AsSlice())
 		res.IPs = append(res.IPs, &types100.IPConfig{Interface: &index, Address: *ipNet(l.address), Gateway: gateway})
-		if conf.IsDefaultGateway { // see setRoutes
+		if conf.waysOut() { // see setRoutes
 			any := netip.PrefixFrom(l.gateway, 0).Masked()
 			res.Routes = append(res.Routes, &types.Route{Dst: *ipNet(any), GW: gateway})
 		}
@@ -241,7 +264,7 @@ func wanted(rc runtimeConf) (ips []netip.Addr, mac net.HardwareAddr, err error) 
 func (s *Stack) vethName(id, ifname string) string { return s.hostName("v", id+" "+ifname) }
 
 // addVeth makes a pair of interfaces with one message: one end in the bridge and up, the other in the pod's namespace.
-func addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, hostIf string, mac net.HardwareAddr) error {
+func (s *Stack) addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, hostIf string, mac net.HardwareAddr) error {
 	fail := func(err error) error { return fmt.Errorf("cannot make interface %s: %w", hostIf, err) }
 	ns, err := os.Open(args.netns)
 	if err != nil {
@@ -253,9 +276,12 @@ func addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, hostIf string, ma
 		return fail(fmt.Errorf("bridge %s: %w", conf.Bridge, err))
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.MasterIndex = hostIf, conf.MTU, bridge.Attrs().Index
+	attrs.Name, attrs.MTU, attrs.MasterIndex, attrs.HardwareAddr = hostIf, conf.MTU, bridge.Attrs().Index, s.vethMAC(args.id, args.ifname)
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: args.ifname, PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(int(ns.Fd()))}
 	if err := h.LinkAdd(veth); err != nil {
+		return fail(err)
+	}
+	if err := h.LinkSetAlias(veth, s.vethMark(args.id, args.ifname)); err != nil {
 		return fail(err)
 	}
 	// Before the link goes up, or it would announce itself with IPv6.
@@ -304,7 +330,7 @@ func configure(ifname string, leases []lease) error {
 
 // bridgeDel answers the plugin bridge's DEL. It needs neither the namespace nor the links to exist.
 func (s *Stack) bridgeDel(ctx context.Context, conf pluginConf, args cniArgs) error {
-	if err := s.gone.remove(s.vethName(args.id, args.ifname)); err != nil {
+	if err := s.removeVeth(args.id, args.ifname, len(prevIPs(conf)) > 0); err != nil {
 		return err
 	}
 	if conf.IPAM == nil {

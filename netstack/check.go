@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -107,7 +106,7 @@ func (s *Stack) dead(alive func(id string) bool) (map[string]bool, error) {
 
 // things is what exists on the host and in the run folder.
 type things struct {
-	links  []string                         // with this root's prefix
+	links  map[string]netlink.Link          // of the host, by name
 	leases map[string]map[netip.Addr]holder // by network
 	names  map[string][]string              // ids by network
 	cached []string
@@ -115,13 +114,13 @@ type things struct {
 }
 
 func (s *Stack) survey(ctx context.Context) (things, error) {
-	t := things{leases: map[string]map[netip.Addr]holder{}, names: map[string][]string{}}
+	t := things{links: map[string]netlink.Link{}, leases: map[string]map[netip.Addr]holder{}, names: map[string][]string{}}
 	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return t, fmt.Errorf("cannot list interfaces: %w", err)
 	}
 	for _, l := range links {
-		t.links = append(t.links, l.Attrs().Name)
+		t.links[l.Attrs().Name] = l
 	}
 	if !s.thisBoot() {
 		return t, nil
@@ -214,7 +213,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 	for network, leases := range t.leases {
 		for a, h := range leases {
 			if h.id == id {
-				errs = append(errs, s.gone.remove(s.vethName(id, h.ifname)),
+				errs = append(errs, s.removeVeth(id, h.ifname, true),
 					releaseLeases(ctx, s.leaseDir(network), []netip.Addr{a}, id, h.ifname), s.dropCached(network, id, h.ifname))
 			}
 		}
@@ -238,7 +237,7 @@ func (s *Stack) missing(r record, t things) []finding {
 		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
 	}
 	for i, iface := range r.Interfaces {
-		if iface.HostIf != "" && !slices.Contains(t.links, iface.HostIf) {
+		if iface.HostIf != "" && t.links[iface.HostIf] == nil {
 			add("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
 		}
 		dir := s.leaseDir(iface.Network)
@@ -266,15 +265,18 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		found = append(found, finding{Problem{kind, object, detail}, fix, true})
 	}
 	links, cached, bridges := s.expected(known, networks)
-	for _, l := range t.links {
-		veth, bridge := strings.HasPrefix(l, "v"+s.cfg.RootID), strings.HasPrefix(l, "b"+s.cfg.RootID)
-		if veth && !links[l] || bridge && !bridges[l] {
-			add("link", l, "belongs to no attachment or network", func(context.Context) error { return s.gone.remove(l) })
+	for name, l := range t.links {
+		if s.marked(l) && !links[name] && !bridges[name] {
+			add("link", name, "belongs to no attachment or network", func(context.Context) error { return s.gone.remove(l) })
 		}
 	}
 	for _, n := range networks {
-		if n.Bridge != "" && !slices.Contains(t.links, n.Bridge) {
-			found = append(found, finding{Problem{"link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name)}, s.Rebuild, false})
+		if n.Bridge != "" && t.links[n.Bridge] == nil {
+			fix := s.Rebuild
+			if n.Lent != nil {
+				fix = nil // who made it must make it again
+			}
+			found = append(found, finding{Problem{"link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name)}, fix, false})
 		}
 	}
 	for network, leases := range t.leases {

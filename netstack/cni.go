@@ -235,7 +235,7 @@ func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
 	list, ours, err := s.listOf(network, r.Exec)
 	if err != nil {
 		// The network is gone, by hand: undo what podc's own would have made.
-		return errors.Join(s.gone.remove(s.vethName(r.ID, ifname)),
+		return errors.Join(s.removeVeth(r.ID, ifname, i < len(r.Interfaces)),
 			releaseLeases(ctx, s.leaseDir(network), nil, r.ID, ifname), s.dropCached(network, r.ID, ifname))
 	}
 	rt := runtimeConfOf(r, i)

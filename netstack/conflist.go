@@ -85,6 +85,9 @@ type portMapping struct {
 	HostIP        netip.Addr `json:"hostIP,omitzero"`
 }
 
+// waysOut reports whether an interface has default routes: by the gateway that the plugin makes of the bridge, or by routes.
+func (p pluginConf) waysOut() bool { return p.IsDefaultGateway || len(p.IPAM.Routes) > 0 }
+
 // isBridge reports whether podc drives n in this process.
 func (n Network) isBridge() bool { return n.Driver == "" || n.Driver == "bridge" }
 
@@ -93,15 +96,15 @@ func (s *Stack) conflistOf(n Network) conflist {
 	p := pluginConf{Type: n.Driver, MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
 	p.IPAM = &ipamConf{Type: "host-local", DataDir: s.runPath("leases")}
 	for _, sub := range n.Subnets {
-		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub))
-		if !n.isBridge() && !n.Internal { // the plugin bridge makes its own
+		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub, n.held()))
+		if (!n.isBridge() || n.Lent != nil) && !n.Internal { // else the plugin bridge makes its own
 			p.IPAM.Routes = append(p.IPAM.Routes, ipamRoute{netip.PrefixFrom(sub.CIDR.Addr(), 0).Masked()})
 		}
 	}
 	list := conflist{CNIVersion: cniVersion, Name: n.Name, Podc: &n}
 	switch n.Driver {
 	case "", "bridge":
-		p.Type, p.Bridge, p.IsGateway, p.IsDefaultGateway = "bridge", n.Bridge, true, !n.Internal
+		p.Type, p.Bridge, p.IsGateway, p.IsDefaultGateway = "bridge", n.Bridge, n.Lent == nil, n.Lent == nil && !n.Internal
 		p.HairpinMode, p.PortIsolation = true, n.isolated()
 		list.Plugins = []any{p, pluginConf{Type: "portmap", Capabilities: map[string]bool{"portMappings": true}}}
 	case "macvlan", "ipvlan":
@@ -132,13 +135,22 @@ func withOptions(p pluginConf, options map[string]string) map[string]any {
 	return out
 }
 
-// ranges cuts what may be handed out of a subnet around its reserved addresses, since host-local knows no exceptions.
-func ranges(sub Subnet) []ipamRange {
+// held are the addresses that a bridge of somebody else's has itself.
+func (n Network) held() []netip.Addr {
+	if n.Lent == nil {
+		return nil
+	}
+	return n.Lent.Held
+}
+
+// ranges cuts what may be handed out of a subnet around its reserved addresses and those of held, since host-local knows no
+// exceptions.
+func ranges(sub Subnet, held []netip.Addr) []ipamRange {
 	first, last := hostRange(sub.CIDR)
 	if sub.IPRange.IsValid() {
 		first, last = maxAddr(first, sub.IPRange.Masked().Addr()), minAddr(last, lastAddr(sub.IPRange))
 	}
-	var taken []netip.Addr
+	taken := slices.Clone(held)
 	for _, a := range sub.Reserved {
 		taken = append(taken, a)
 	}

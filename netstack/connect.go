@@ -160,7 +160,7 @@ func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint 
 
 // gives reports whether a is among the addresses that sub hands out.
 func (sub Subnet) gives(a netip.Addr) bool {
-	return a != sub.Gateway && slices.ContainsFunc(ranges(sub), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
+	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, nil), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
 // settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.

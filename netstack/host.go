@@ -70,15 +70,18 @@ func listRoutes(family, table int) ([]netlink.Route, error) {
 	})
 }
 
+// readSysctl reads /proc/sys/net/<key>.
+func readSysctl(key string) (string, error) {
+	b, err := os.ReadFile(filepath.Join("/proc/sys/net", key))
+	return strings.TrimSpace(string(b)), err
+}
+
 // setSysctl writes value to /proc/sys/net/<key> unless it is there already; a key that the kernel does not have is fine where
 // optional says so.
 func setSysctl(key, value string, optional bool) error {
 	path := filepath.Join("/proc/sys/net", key)
-	now, err := os.ReadFile(path)
-	if optional && errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err == nil && strings.TrimSpace(string(now)) == value {
+	now, err := readSysctl(key)
+	if optional && errors.Is(err, os.ErrNotExist) || err == nil && now == value {
 		return nil
 	}
 	if err := os.WriteFile(path, []byte(value), 0); err != nil {

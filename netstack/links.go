@@ -24,22 +24,19 @@ type linkRemover struct {
 
 // removal is a batch; done is closed when it was removed, err says how.
 type removal struct {
-	names []string
+	links []netlink.Link
 	done  chan struct{}
 	err   error
 }
 
-// remove removes an interface and returns when it is gone; a missing one, or none (""), is no error.
-func (l *linkRemover) remove(name string) error {
-	if name == "" || !linkExists(name) {
-		return nil
-	}
+// remove removes an interface and returns when it is gone; that it is so already is no error.
+func (l *linkRemover) remove(link netlink.Link) error {
 	l.mu.Lock()
 	if l.waiting == nil {
 		l.waiting = &removal{done: make(chan struct{})}
 	}
 	mine := l.waiting
-	mine.names = append(mine.names, name)
+	mine.links = append(mine.links, link)
 	lead := !l.busy
 	l.busy = true
 	l.mu.Unlock()
@@ -62,13 +59,13 @@ func (l *linkRemover) lead() {
 			return
 		}
 		l.mu.Unlock()
-		batch.err = removeLinks(batch.names)
+		batch.err = removeLinks(batch.links)
 		close(batch.done)
 	}
 }
 
 // removeLinks removes interfaces with one request: several are put into a group of their own first.
-func removeLinks(names []string) error {
+func removeLinks(links []netlink.Link) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -77,20 +74,19 @@ func removeLinks(names []string) error {
 	// The group must hold nothing but what is being removed; people number theirs from 1.
 	group := 0x70000000 | os.Getpid()
 	var errs []error
-	for _, name := range names {
-		link, err := h.LinkByName(name)
-		if err == nil && len(names) == 1 {
+	for _, link := range links { // by their numbers, which are not used again, and not by their names
+		if len(links) == 1 {
 			err = h.LinkDel(link)
-		} else if err == nil {
+		} else {
 			err = h.LinkSetGroup(link, group)
 		}
 		if err != nil && !isGone(err) {
-			errs = append(errs, fmt.Errorf("cannot remove interface %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("cannot remove interface %s: %w", link.Attrs().Name, err))
 		}
 	}
-	if len(names) > 1 {
+	if len(links) > 1 {
 		if err := removeGroup(group); err != nil && !isGone(err) {
-			errs = append(errs, fmt.Errorf("cannot remove interfaces %v: %w", names, err))
+			errs = append(errs, fmt.Errorf("cannot remove %d interfaces: %w", len(links), err))
 		}
 	}
 	return errors.Join(errs...)

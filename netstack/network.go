@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/vishvananda/netlink"
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -54,7 +55,7 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 		return fail(err)
 	}
 	defer unlockHost()
-	if n, err = s.complete(n, all); err != nil {
+	if n, err = s.complete(n, all, nil); err != nil {
 		return fail(err)
 	}
 	if err := os.MkdirAll(s.networksDir(), 0o700); err != nil {
@@ -64,14 +65,59 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 	if err := disk.WriteJSON(s.conflistPath(n.Name), s.conflistOf(n), disk.Durable); err != nil {
 		return fail(err)
 	}
-	if err := s.ensureNetwork(n); err != nil {
+	placed, err := s.place(n)
+	if err != nil {
 		return fail(errors.Join(err, s.dropNetwork(n)))
 	}
-	return n, nil
+	return placed, nil
 }
 
-// complete chooses what n leaves open. The net lock and the host's are held.
-func (s *Stack) complete(n Network, all map[string]Network) (Network, error) {
+// moves bounds how often another subnet is chosen, because the host has come to use the one before.
+const moves = 3
+
+// place is ensureNetwork with another subnet, if the host has come to use the one that was chosen. The net lock and the host's are
+// held, but nobody else keeps to those.
+func (s *Stack) place(n Network) (Network, error) {
+	err := s.ensureNetwork(n)
+	for range moves {
+		if !errdefs.IsConflict(err) || !slices.ContainsFunc(n.Subnets, func(sub Subnet) bool { return sub.Chosen }) {
+			break
+		}
+		n, err = s.moveNetwork(n, err)
+	}
+	return n, err
+}
+
+// CheckNetworks fails with everything for which networks could not be created now, once those that are leaving are gone. It makes
+// nothing.
+func (s *Stack) CheckNetworks(want []Network, leaving []string) error {
+	all, err := s.Networks()
+	if err != nil {
+		return err
+	}
+	var gone []Network
+	for _, name := range leaving {
+		gone = append(gone, all[name])
+		delete(all, name)
+	}
+	var errs []error
+	for _, n := range want {
+		err := errors.Join(n.check(), s.checkDriver(n))
+		if err == nil {
+			n, err = s.complete(n, all, gone)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot create network %q: %w", n.Name, err))
+			continue
+		}
+		all[n.Name] = n
+	}
+	return errors.Join(errs...)
+}
+
+// complete chooses what n leaves open, beside all others, of which those of leaving are no obstacle. The net lock and the host's
+// are held, or nothing comes of it.
+func (s *Stack) complete(n Network, all map[string]Network, leaving []Network) (Network, error) {
 	if n.Driver == "" {
 		n.Driver = "bridge"
 	}
@@ -79,10 +125,8 @@ func (s *Stack) complete(n Network, all map[string]Network) (Network, error) {
 	if v, ok := n.Options[optionMTU]; ok && n.MTU == 0 {
 		n.MTU, _ = strconv.Atoi(v)
 	}
+	var lent netlink.Link
 	if n.isBridge() {
-		if n.MTU == 0 {
-			n.MTU = uplinkMTU()
-		}
 		n.Bridge = n.Options[optionBridge]
 		if n.Bridge == "" {
 			n.Bridge = s.hostName("b", n.Name)
@@ -92,8 +136,15 @@ func (s *Stack) complete(n Network, all map[string]Network) (Network, error) {
 				return n, fault.New(errdefs.ErrConflict, "bridge %s belongs to network %q", n.Bridge, other.Name)
 			}
 		}
+		var err error
+		if n, lent, err = s.claimBridge(n, leaving); err != nil {
+			return n, err
+		}
+		if n.MTU == 0 {
+			n.MTU = uplinkMTU()
+		}
 	}
-	return s.completeSubnets(n, all)
+	return s.completeSubnets(n, all, lent, leaving)
 }
 
 // hostName makes an interface name of the host from a prefix letter, the root's id and a hash of what it is for: at most 15
@@ -111,7 +162,7 @@ func (s *Stack) ensureNetwork(n Network) error {
 	if !n.isBridge() {
 		return nil
 	}
-	if err := ensureBridge(n); err != nil {
+	if err := s.ensureBridge(n); err != nil {
 		return err
 	}
 	return s.ensureTable(n)
@@ -121,7 +172,7 @@ func (s *Stack) ensureNetwork(n Network) error {
 // removal was cut short, the host may have come to use its subnet: then it gets another, if the choice was podc's and nobody
 // is attached. The net lock is held.
 func (s *Stack) readyNetwork(ctx context.Context, n Network) error {
-	if _, stands := bridgeStands(n); stands {
+	if _, stands := s.bridgeStands(n); stands {
 		return s.ensureTable(n)
 	}
 	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "another creation of a network")
@@ -131,35 +182,32 @@ func (s *Stack) readyNetwork(ctx context.Context, n Network) error {
 		return err
 	}
 	defer unlock()
-	err = s.ensureNetwork(n)
-	if errdefs.IsConflict(err) && slices.ContainsFunc(n.Subnets, func(sub Subnet) bool { return sub.Chosen }) {
-		return s.moveNetwork(n, err)
-	}
+	_, err = s.place(n)
 	return err
 }
 
 // moveNetwork gives n another subnet, because of conflict. The net lock and the host's are held.
-func (s *Stack) moveNetwork(n Network, conflict error) error {
+func (s *Stack) moveNetwork(n Network, conflict error) (Network, error) {
 	owners, err := s.ownersOn(n.Name)
 	if err != nil || len(owners) > 0 {
-		return errors.Join(conflict, err)
+		return n, errors.Join(conflict, err)
 	}
 	all, err := s.Networks()
 	if err != nil {
-		return err
+		return n, err
 	}
 	delete(all, n.Name)
 	n.Subnets = slices.DeleteFunc(slices.Clone(n.Subnets), func(sub Subnet) bool { return sub.Chosen })
-	if n, err = s.completeSubnets(n, all); err != nil {
-		return err
+	if n, err = s.completeSubnets(n, all, nil, nil); err != nil {
+		return n, err
 	}
 	if err := os.RemoveAll(s.leaseDir(n.Name)); err != nil {
-		return err
+		return n, err
 	}
 	if err := disk.WriteJSON(s.conflistPath(n.Name), s.conflistOf(n), disk.Durable); err != nil {
-		return err
+		return n, err
 	}
-	return errors.Join(ensureBridge(n), s.rebuild())
+	return n, errors.Join(s.ensureBridge(n), s.rebuild())
 }
 
 // dropNetwork removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.
@@ -171,7 +219,7 @@ func (s *Stack) dropNetwork(n Network) error {
 	}
 	delete(all, n.Name)
 	if n.isBridge() {
-		errs = append(errs, s.dropFromTable(n, all), s.gone.remove(n.Bridge))
+		errs = append(errs, s.dropFromTable(n, all), s.dropBridge(n))
 	}
 	errs = append(errs, os.RemoveAll(s.leaseDir(n.Name)), os.RemoveAll(s.namesDir(n.Name)))
 	if err := errors.Join(errs...); err != nil {
@@ -181,6 +229,14 @@ func (s *Stack) dropNetwork(n Network) error {
 		return err
 	}
 	return disk.SyncDir(s.networksDir())
+}
+
+// dropBridge removes the bridge of n, or leaves it as it was before, if it is not podc's.
+func (s *Stack) dropBridge(n Network) error {
+	if n.Lent != nil {
+		return returnBridge(n)
+	}
+	return s.removeOwn(n.Bridge, func(l netlink.Link) bool { return s.ownsBridge(l, n) })
 }
 
 // Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is

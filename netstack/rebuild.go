@@ -125,7 +125,7 @@ func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
 				continue
 			}
 			seen[n.Name] = true
-			if _, stands := bridgeStands(n); !stands {
+			if _, stands := s.bridgeStands(n); !stands {
 				return fmt.Sprintf("bridge %s of network %q is missing, down or without its address", n.Bridge, n.Name), nil
 			}
 		}
@@ -138,7 +138,7 @@ func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) err
 	var errs []error
 	for _, n := range networks {
 		if n.isBridge() {
-			errs = append(errs, ensureBridge(n))
+			errs = append(errs, s.ensureBridge(n))
 		}
 	}
 	err := s.nft(func(c *nftables.Conn) error {
@@ -161,22 +161,22 @@ func (s *Stack) replug(ctx context.Context, networks map[string]Network) error {
 	var errs []error
 	for _, r := range recs {
 		for _, iface := range r.Interfaces {
-			if n := networks[iface.Network]; n.Bridge != "" {
-				errs = append(errs, plug(ctx, h, iface.HostIf, n.Bridge))
+			n := networks[iface.Network]
+			port, err := linkByName(iface.HostIf)
+			// Check reports one that is gone; those that a plugin made are told by the record alone.
+			if err == nil && port != nil && n.Bridge != "" && (r.Exec || s.ownsVeth(port, r.ID, iface.Name, true)) {
+				err = plug(ctx, h, port, n.Bridge)
 			}
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func plug(ctx context.Context, h *netlink.Handle, port, bridge string) error {
-	l, err := h.LinkByName(port)
-	if err != nil {
-		return nil // Check reports it
-	}
+func plug(ctx context.Context, h *netlink.Handle, port netlink.Link, bridge string) error {
 	b, err := h.LinkByName(bridge)
-	if err != nil || l.Attrs().MasterIndex == b.Attrs().Index {
+	if err != nil || port.Attrs().MasterIndex == b.Attrs().Index {
 		return err
 	}
-	return errors.Join(h.LinkSetMaster(l, b), h.LinkSetHairpin(l, true), h.LinkSetUp(l), settle(ctx, h, port, bridge))
+	return errors.Join(h.LinkSetMaster(port, b), h.LinkSetHairpin(port, true), h.LinkSetUp(port), settle(ctx, h, port.Attrs().Name, bridge))
 }

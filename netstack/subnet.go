@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -201,24 +202,41 @@ func maxAddr(a, b netip.Addr) netip.Addr {
 	return a
 }
 
-// completeSubnets gives n a range for each of its families.
-func (s *Stack) completeSubnets(n Network, all map[string]Network) (Network, error) {
+// completeSubnets gives n a range for each of its families. lent is its bridge, if that is somebody else's;
+// the ranges of that one and of networks that are leaving are no obstacle.
+func (s *Stack) completeSubnets(n Network, all map[string]Network, lent netlink.Link, leaving []Network) (Network, error) {
+	var own []netip.Prefix
+	if lent != nil {
+		var err error
+		if n, own, err = subnetsOfLent(n, lent); err != nil {
+			return n, err
+		}
+	}
+	for _, l := range leaving {
+		for _, sub := range l.Subnets {
+			own = append(own, sub.CIDR)
+		}
+	}
 	var subnets []Subnet
 	for _, v6 := range families {
 		if !n.has(v6) {
 			continue
 		}
-		sub, err := s.completeSubnet(n, v6, all)
+		sub, err := s.completeSubnet(n, v6, all, own)
 		if err != nil {
 			return n, err
 		}
 		subnets = append(subnets, sub)
 	}
 	n.Subnets = subnets
+	if lent != nil {
+		return n, n.completeLent()
+	}
 	return n, nil
 }
 
-func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network) (Subnet, error) {
+// completeSubnet chooses what is left open of the range of a family; the ranges of own are no obstacle.
+func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network, own []netip.Prefix) (Subnet, error) {
 	sub, _ := n.subnet(v6)
 	var used []taken
 	for _, other := range all {
@@ -231,7 +249,7 @@ func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network) (Subn
 		if err != nil {
 			return sub, err
 		}
-		used = append(used, host...)
+		used = append(used, slices.DeleteFunc(host, func(t taken) bool { return slices.Contains(own, t.prefix) })...)
 	}
 	if sub.CIDR.IsValid() {
 		sub.CIDR = sub.CIDR.Masked()

@@ -51,6 +51,8 @@ type Engine interface {
 	CheckPorts(ctx context.Context, claims []netstack.PortClaim) error
 	// CheckPrograms fails with everything that the host lacks for pods of these runtimes, "" meaning the default.
 	CheckPrograms(ctx context.Context, runtimes []string) error
+	// CheckNetworks fails with everything for which networks could not be created once those that are leaving are gone.
+	CheckNetworks(want []netstack.Network, leaving []string) error
 	// CheckPods fails with everything that pods ask for and the host cannot give.
 	CheckPods(ctx context.Context, pods []engine.PodSpec) error
 }

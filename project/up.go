@@ -10,6 +10,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
 
@@ -98,10 +99,20 @@ func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
 	if runtimes := plan.runtimes(); len(runtimes) > 0 {
 		errs = append(errs, deps.Engine.CheckPrograms(ctx, runtimes))
 	}
+	var made []netstack.Network
+	var leaving []string
 	for _, s := range plan.Steps {
-		if do, ok := s.Do.(CreateVolume); ok {
+		switch do := s.Do.(type) {
+		case CreateVolume:
 			errs = append(errs, volumes.CheckSource(do.Volume))
+		case CreateNetwork:
+			made = append(made, do.Network)
+		case RemoveNetwork:
+			leaving = append(leaving, do.Name)
 		}
+	}
+	if len(made) > 0 {
+		errs = append(errs, deps.Engine.CheckNetworks(made, leaving))
 	}
 	if pods := plan.made(); len(pods) > 0 {
 		errs = append(errs, deps.Engine.CheckPods(ctx, pods))

@@ -187,6 +187,9 @@ func (f *Fake) Tidy(context.Context, string) error { return nil }
 // CheckPrograms implements project.Engine: here nothing is missing.
 func (f *Fake) CheckPrograms(context.Context, []string) error { return nil }
 
+// CheckNetworks implements project.Engine: here everything is possible.
+func (f *Fake) CheckNetworks([]netstack.Network, []string) error { return nil }
+
 // CheckPods implements project.Engine: here everything is possible.
 func (f *Fake) CheckPods(context.Context, []engine.PodSpec) error { return nil }
 
