@@ -50,9 +50,12 @@ type Probe struct {
 
 // Examine looks at everything. It takes as long as the programs whose versions it asks for, each at most a few seconds.
 func Examine(ctx context.Context, h Host) []Finding {
-	var found []Finding
+	found := user(ctx, h)
+	if !Healthy(found) {
+		return found // to an ordinary user everything looks broken
+	}
 	for _, look := range []func(context.Context, Host) []Finding{
-		user, programs, kernel, cgroups, forwarding, names, limits, subIDs, space, probes,
+		programs, kernel, cgroups, forwarding, names, limits, subIDs, space, probes,
 	} {
 		found = append(found, look(ctx, h)...)
 	}
@@ -83,7 +86,7 @@ func user(_ context.Context, h Host) []Finding {
 	if h.UID == 0 {
 		return []Finding{fine("user", "root")}
 	}
-	return []Finding{{"user", Missing, "podc does not run as root", "run podc as root, with sudo for example"}}
+	return []Finding{{"user", Missing, "permission denied: podc runs as root until it serves ordinary users (rootless)", "run it as root, with sudo for example"}}
 }
 
 func probes(ctx context.Context, h Host) []Finding {

@@ -86,7 +86,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		state State
 		text  string
 	}{
-		{"not root", func(_ *testing.T, h *Host) { h.UID = 1000 }, "user", Missing, "does not run as root"},
+		{"not root", func(_ *testing.T, h *Host) { h.UID = 1000 }, "user", Missing, "runs as root"},
 		{"no conmon", func(t *testing.T, h *Host) { os.Remove(filepath.Join(h.Path, "conmon")) }, "conmon", Missing, "not found"},
 		{"an old conmon", says("conmon", "conmon version 1.9"), "conmon", Missing, "podc needs"},
 		{"a crun with holes", says("crun", "crun version 1.8.1"), "crun", Warning, "CVE-2024-21626"},

@@ -121,16 +121,17 @@ func (e *Engine) nameOf(nameOrID string) string {
 
 // sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes. Each has
 // left its name with that pod before it started; a name alone says little.
-func (e *Engine) sharers(name string) []string {
+func (e *Engine) sharers(name string) ([]string, error) {
 	lends := func(b Borrowed) bool { return b.Of == name && b.What != BorrowVolumes && b.What != BorrowPID }
 	var list []string
-	for _, sharer := range listDir(e.paths.sharers(name)) {
+	names, err := listDir(e.paths.sharers(name))
+	for _, sharer := range names {
 		p, err := e.read(sharer)
 		if err == nil && p.state.Status == StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
 			list = append(list, sharer)
 		}
 	}
-	return list
+	return list, err
 }
 
 // beSharerOf leaves the pod's name with one whose namespaces it uses.

@@ -231,7 +231,7 @@ func removeCgroupTree(dir string, kill bool) error {
 // awaitIdle takes the active lock if nobody starts anything. Without a pod nobody is meant to stay: then helpers that are
 // about to end are waited for.
 func (e *Engine) awaitIdle(ctx context.Context) (*disk.Lock, error) {
-	if len(listDir(e.paths.pods())) > 0 {
+	if pods, err := listDir(e.paths.pods()); err != nil || len(pods) > 0 {
 		return disk.TryLock(e.paths.activeLock())
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastPatience)

@@ -111,9 +111,9 @@ type finding struct {
 }
 
 func (e *Engine) findings() ([]finding, error) {
-	inv := e.takeInventory()
+	inv, invErr := e.takeInventory()
 	pods, err := e.readAll()
-	if err != nil {
+	if err := errors.Join(invErr, err); err != nil {
 		return nil, err
 	}
 	byID, groups, names := map[string]*pod{}, map[string]bool{}, map[string]bool{}
@@ -196,6 +196,7 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 		// Somebody may have finished it since it was read, and let go of the lock. One that is still the same was nobody's at
 		// the moment when the lock was free.
 		now, err := e.read(name)
+		sharers, shareErr := e.sharers(name)
 		switch {
 		case err != nil || now.ID != p.ID:
 		case halfMade(p) && halfMade(now):
@@ -204,7 +205,7 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 			})})
 		case e.leftOver(p) && e.leftOver(now):
 			found = append(found, finding{Problem: Problem{"pod", name, "was to go with its end"}, mend: e.refreshed(name)})
-		case unsettled(p) && unsettled(now) && len(e.sharers(name)) == 0:
+		case unsettled(p) && unsettled(now) && shareErr == nil && len(sharers) == 0:
 			found = append(found, finding{Problem: Problem{"pod", name, "ended, but not cleared away"}, mend: e.refreshed(name)})
 		}
 	}

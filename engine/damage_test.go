@@ -40,7 +40,7 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 			if err := found[0].mend(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if left := listDir(e.paths.pods()); len(left) != 1 || left[0] != "good" {
+			if left, _ := listDir(e.paths.pods()); len(left) != 1 || left[0] != "good" {
 				t.Errorf("left: %q", left)
 			}
 		})
@@ -66,7 +66,7 @@ func TestAPodOfWhichNothingIsKnownCanBeRemoved(t *testing.T) {
 	if _, err := os.Stat(e.paths.runtime() + "/" + other.ID); err != nil {
 		t.Errorf("another pod's: %v", err)
 	}
-	if left := listDir(e.paths.pods()); len(left) != 1 {
+	if left, _ := listDir(e.paths.pods()); len(left) != 1 {
 		t.Errorf("left: %q", left)
 	}
 }

@@ -201,13 +201,9 @@ func (p *pod) dismissExitHandler() {
 // before it could note a pid.
 func (e *Engine) startersOf(id string) []process {
 	var list []process
-	for _, name := range listDir("/proc") {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	for _, pid := range processIDs() {
 		proc := findProcess(pid)
-		cmdline, err := os.ReadFile(filepath.Join("/proc", name, "cmdline"))
+		cmdline, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 		if err == nil && proc != (process{}) && isConmonOf(cmdline, id) {
 			list = append(list, proc)
 		}
@@ -234,8 +230,8 @@ func isConmonOf(cmdline []byte, id string) bool {
 // sharer's own settle comes back for it.
 func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 	e, name := p.e, p.Spec.Name
-	if len(e.sharers(name)) > 0 {
-		return true, nil
+	if sharers, err := e.sharers(name); err != nil || len(sharers) > 0 {
+		return true, err
 	}
 	var errs []error
 	if p.Spec.Network.Mode == NetworkPrivate {

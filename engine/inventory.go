@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,15 +27,21 @@ type helperProcess struct {
 	owner string // the container's id, or the group
 }
 
-func (e *Engine) takeInventory() inventory {
+func (e *Engine) takeInventory() (inventory, error) {
 	pp := e.paths
-	inv := inventory{
-		dirs: listDir(pp.pods()), runDirs: listDir(pp.runPods()), runtimes: listDir(pp.runtime()), exits: listDir(pp.exits()),
-		monitors: listDir(pp.monitors()), trash: listDir(pp.trash()), cgroups: map[string][]string{},
+	inv := inventory{cgroups: map[string][]string{}}
+	var errs []error
+	list := func(dir string) []string {
+		names, err := listDir(dir)
+		errs = append(errs, err)
+		return names
 	}
+	inv.dirs, inv.runDirs, inv.runtimes, inv.exits = list(pp.pods()), list(pp.runPods()), list(pp.runtime()), list(pp.exits())
+	inv.monitors, inv.trash = list(pp.monitors()), list(pp.trash())
 	for _, m := range cgroupMounts() {
 		parent := filepath.Join(m, pp.cgroup())
-		for _, id := range listDir(parent) {
+		ids, _ := listDir(parent) // of a cgroup that is going the kernel lists nothing
+		for _, id := range ids {
 			if fi, err := os.Stat(filepath.Join(parent, id)); err == nil && fi.IsDir() {
 				inv.cgroups[id] = append(inv.cgroups[id], filepath.Join(parent, id))
 			}
@@ -42,7 +49,7 @@ func (e *Engine) takeInventory() inventory {
 	}
 	inv.mounts = pp.mounts()
 	inv.processes = e.helperProcesses()
-	return inv
+	return inv, errors.Join(errs...)
 }
 
 // mounts lists what is mounted for pods of this root.
@@ -86,25 +93,42 @@ func (p paths) podOfMount(path string) string {
 	return ""
 }
 
-func listDir(dir string) []string {
-	entries, _ := os.ReadDir(dir)
-	var names []string
+// listDir lists the names in a folder; none if it does not exist. What cannot be read must not count as empty.
+func listDir(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list what is in %s: %w", dir, err)
+	}
+	names := make([]string, 0, len(entries))
 	for _, d := range entries {
 		names = append(names, d.Name())
 	}
-	return names
+	return names, nil
+}
+
+// processIDs lists the processes of the machine.
+func processIDs() (pids []int) {
+	names, _ := listDir("/proc") // without it nothing of podc works, and nothing is lost
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // helperProcesses finds what podc left running for this root, by the run root among the arguments.
 func (e *Engine) helperProcesses() []helperProcess {
 	var list []helperProcess
-	for _, name := range listDir("/proc") {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
+	for _, pid := range processIDs() {
+		if pid == os.Getpid() {
 			continue
 		}
 		proc := findProcess(pid) // before its arguments are read: they may be those of the pid's next holder, never the reverse
-		b, err := os.ReadFile("/proc/" + name + "/cmdline")
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if err != nil || proc == (process{}) || !strings.Contains(string(b), e.paths.run) {
 			continue
 		}

@@ -52,7 +52,7 @@ func TestPodsRemovedAtOnceAreAllGone(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if left := listDir(e.paths.pods()); len(left) > 0 {
+	if left, _ := listDir(e.paths.pods()); len(left) > 0 {
 		t.Errorf("still there: %q", left)
 	}
 }
@@ -113,7 +113,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 		}
 	}
 	for _, dir := range []string{e.paths.pods(), e.paths.runPods(), e.paths.trash()} {
-		if left := listDir(dir); len(left) > 0 {
+		if left, _ := listDir(dir); len(left) > 0 {
 			t.Errorf("still there: %q", left)
 		}
 	}

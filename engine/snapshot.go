@@ -109,7 +109,10 @@ func (e *Engine) read(name string) (*pod, error) {
 
 // readAll reads every pod, by name, on all processors: most of a short command's time goes into it.
 func (e *Engine) readAll() ([]*pod, error) {
-	names := listDir(e.paths.pods())
+	names, err := listDir(e.paths.pods())
+	if err != nil {
+		return nil, err
+	}
 	pods, errs := make([]*pod, len(names)), make([]error, len(names))
 	var next atomic.Int64
 	var wg sync.WaitGroup

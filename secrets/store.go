@@ -143,8 +143,11 @@ func (s *Store) List() ([]Object, error) {
 		if !ok || !isName(name) {
 			continue
 		}
-		if o, err := s.read(name); err == nil {
+		switch o, err := s.read(name); {
+		case err == nil:
 			found[name] = o
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, disk.ErrDamaged):
+			return nil, err
 		}
 	}
 	var list []Object

@@ -21,7 +21,7 @@ func bootCommand(con *console) *cli.Command {
 			toggle("stop", "stop all that runs, for the machine goes down: the next start brings it back"),
 			toggle("unit", "print a systemd unit that does both, and do nothing"),
 		},
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: forAnyone(con, func(s *session, c *cli.Context) error {
 			switch {
 			case c.NArg() > 0:
 				return usage("podc boot takes no arguments: it starts what is to run of every project")
@@ -30,7 +30,11 @@ func bootCommand(con *console) *cli.Command {
 			case c.Bool("unit"):
 				_, err := fmt.Fprint(con.out, s.unit(c.Context))
 				return err
-			case c.Bool("stop"):
+			}
+			if err := con.needRoot(); err != nil {
+				return err
+			}
+			if c.Bool("stop") {
 				return s.shutDown(c.Context)
 			}
 			return s.boot(c.Context)

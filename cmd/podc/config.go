@@ -13,7 +13,7 @@ func configCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "config", Usage: "check the compose file and print what it means; config create, ls, inspect and rm manage external configs", ArgsUsage: "[SERVICE...]",
 		Flags: configFlags(),
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: forAnyone(con, func(s *session, c *cli.Context) error {
 			args := configArgs(c, s.globals)
 			if c.IsSet("hash") { // the hashes that containers bear are made with the key of the data root
 				if _, saved, err := s.secretKey(); err == nil && saved {

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // console is what a command sees of the world around it. Tests build their own.
@@ -23,6 +25,7 @@ type console struct {
 	env                   map[string]string
 	// standalone says that podc was called as docker-compose, and answers as that does.
 	standalone bool
+	uid        int    // effective
 	dir        string // working directory
 	// size is that of the terminal behind err; zero when there is none.
 	size func() (width, height int)
@@ -52,7 +55,7 @@ func systemConsole() *console {
 	return &console{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout), errTTY: isTerminal(os.Stderr),
-		env: environment(os.Environ()), dir: dir, exe: exe,
+		env: environment(os.Environ()), uid: os.Geteuid(), dir: dir, exe: exe,
 		standalone: filepath.Base(os.Args[0]) == standaloneName,
 		size: func() (int, int) {
 			w, h, err := term.GetSize(int(os.Stderr.Fd()))
@@ -131,6 +134,14 @@ func keepAt(f *os.File, fd int) error {
 		return err
 	}
 	return unix.Dup3(int(f.Fd()), fd, 0)
+}
+
+// needRoot refuses an ordinary user, in one sentence for every command: what each would fail at first says little.
+func (c *console) needRoot() error {
+	if c.uid == 0 {
+		return nil
+	}
+	return fault.New(errdefs.ErrPermissionDenied, "permission denied: podc runs as root (with sudo, for example) until it serves ordinary users (rootless)")
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

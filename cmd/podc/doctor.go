@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -19,7 +18,7 @@ func doctorCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "doctor", Usage: "look whether the machine has what containers need; exit code 1 if not",
 		Flags: []cli.Flag{text("format", "text or json (`FORMAT`)")},
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: forAnyone(con, func(s *session, c *cli.Context) error {
 			format := c.String("format")
 			if format != "" && format != "text" && format != "json" {
 				return usage("unknown --format %q: want text or json", format)
@@ -39,7 +38,7 @@ func doctorCommand(con *console) *cli.Command {
 // machine is this one.
 func (s *session) machine() doctor.Host {
 	return doctor.Host{
-		Path: s.con.env["PATH"], Helpers: filepath.Dir(s.con.exe), DataRoot: s.root, RunRoot: s.runRoot, UID: os.Geteuid(),
+		Path: s.con.env["PATH"], Helpers: filepath.Dir(s.con.exe), DataRoot: s.root, RunRoot: s.runRoot, UID: s.con.uid,
 		Probes: []doctor.Probe{
 			{Name: "root filesystems", Try: s.engine.TryRootfs, Fine: "overlays can be mounted below " + s.root, Needed: true,
 				Mend: "put the data root on ext4, xfs or btrfs (--root), and give podc the right to mount"},

@@ -27,8 +27,18 @@ func imageLoadCommand(con *console) *cli.Command {
 	return loadCommand(con)
 }
 
-// with opens a session for a command's action.
+// with opens a session for a command's action, which needs root.
 func with(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
+	return forAnyone(con, func(s *session, c *cli.Context) error {
+		if err := con.needRoot(); err != nil {
+			return err
+		}
+		return do(s, c)
+	})
+}
+
+// forAnyone is with for what needs no root.
+func forAnyone(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		s, err := open(c, con)
 		if err != nil {

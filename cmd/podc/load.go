@@ -19,16 +19,12 @@ func loadCommand(con *console) *cli.Command {
 			text("input", "read `FILE` instead of the standard input", "i"),
 			toggle("quiet", "show no progress", "q"),
 		},
-		Action: func(c *cli.Context) error {
-			s, err := open(c, con)
-			if err != nil {
-				return err
-			}
+		Action: with(con, func(s *session, c *cli.Context) error {
 			if c.NArg() > 0 {
 				return usage("load takes no arguments: name the archive with -i %s", c.Args().First())
 			}
 			return s.loadImages(c.Context, c.String("input"), c.Bool("quiet"))
-		},
+		}),
 	}
 }
 

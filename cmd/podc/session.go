@@ -208,7 +208,8 @@ func (s *session) secretKey() (key []byte, saved bool, err error) {
 	if key, err = os.ReadFile(path); err == nil && len(key) == keySize {
 		return key, true, nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	unreadable := errors.Is(err, fs.ErrPermission) && s.con.uid != 0 // as is the whole data root: an ordinary user looks at a file
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !unreadable {
 		return nil, false, fmt.Errorf("cannot read the key of %s: %w", s.root, err)
 	}
 	damaged := err == nil

@@ -80,17 +80,13 @@ func upCommand(con *console) *cli.Command {
 			toggle("yes", "answer every question with yes", "y"),
 			toggle("explain", "say why each step is taken"),
 		},
-		Action: func(c *cli.Context) error {
-			s, err := open(c, con)
-			if err != nil {
-				return err
-			}
+		Action: with(con, func(s *session, c *cli.Context) error {
 			opt, err := upOptionsOf(c, s)
 			if err != nil {
 				return err
 			}
 			return s.up(c.Context, opt)
-		},
+		}),
 	}
 }
 

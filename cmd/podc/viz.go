@@ -19,7 +19,7 @@ func vizCommand(con *console) *cli.Command {
 			number("indentation-size", 1, "`N` tabs or spaces before each line"),
 			toggle("spaces", "indent with spaces rather than tabs"),
 		},
-		Action: with(con, func(s *session, c *cli.Context) error {
+		Action: forAnyone(con, func(s *session, c *cli.Context) error {
 			if c.NArg() > 0 {
 				return usage("podc viz takes no arguments: it draws the whole project")
 			}
