@@ -167,9 +167,9 @@ func TestFlagsOfOtherCommands(t *testing.T) {
 		}
 	})
 	s.behaves("kill and rm of nothing say so", func(s *stack) {
-		contains(s.t, s.podcErr("rm", "--all", "--force"), "no stopped containers")
+		contains(s.t, s.podcErr("rm", "--all", "--force"), "No stopped containers")
 		s.podc("stop")
-		contains(s.t, s.podcErr("kill"), "no container to kill")
+		contains(s.t, s.podcErr("kill"), "No container to kill")
 		contains(s.t, s.podcErr("rm", "--all", "--force"), "p-web-1 Removed")
 	})
 	s.behaves("system check --format json is a list", func(s *stack) {

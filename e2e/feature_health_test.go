@@ -121,8 +121,8 @@ volumes: {shared: {}}
 	})
 	s.behaves("that fail keep dependents from starting, name the reason, and let others finish", func(s *stack) {
 		out := s.fails(1, "--profile", "bad", "up", "-d")
-		contains(s.t, out, `"p-sick-1" is unhealthy`, "exit code 3", "it hurts", "words of the sick",
-			`"p-failing-1" exited with code 3`, "cannot migrate")
+		contains(s.t, out, "container p-sick-1 is unhealthy", "exit code 3", "it hurts", "words of the sick",
+			`service "failing" didn't complete successfully: exit 3`, "cannot migrate")
 		rows := s.ps()
 		for _, service := range []string{"waiting", "behind", "after"} {
 			if r := rows["p-"+service+"-1"]; r.State != "created" && r.State != "" {
@@ -226,16 +226,16 @@ services:
 	})
 	s.behaves("fails with the container's name, its last probe and its last lines", func(s *stack) {
 		out := s.fails(1, "up", "--wait", "sick")
-		contains(s.t, out, `"p-sick-1" is unhealthy`, "exit code 4", "the last", "probe", "line 1", "line 3")
+		contains(s.t, out, "container p-sick-1 is unhealthy", "exit code 4", "the last", "probe", "line 1", "line 3")
 	})
 	s.behaves("fails when a container ends badly, with its last lines", func(s *stack) {
-		contains(s.t, s.fails(1, "up", "--wait", "dying"), `"p-dying-1" exited with code 9`, "my last words")
+		contains(s.t, s.fails(1, "up", "--wait", "dying"), "container p-dying-1 exited (9)", "my last words")
 	})
 	s.behaves("looks once more shortly after the start, and fails for what has ended badly or restarts", func(s *stack) {
-		contains(s.t, s.fails(1, "up", "--wait", "soon"), `"p-soon-1" exited with code 3`)
-		contains(s.t, s.fails(1, "up", "--wait", "looping"), `"p-looping-1" exited with code 5 and is restarted by its policy`)
+		contains(s.t, s.fails(1, "up", "--wait", "soon"), "container p-soon-1 exited (3)")
+		contains(s.t, s.fails(1, "up", "--wait", "looping"), `container p-looping-1 exited (5) and is restarted by its policy`)
 		s.podc("up", "-d", "soon")
-		contains(s.t, s.fails(1, "start", "--wait", "soon"), `"p-soon-1" exited with code 3`)
+		contains(s.t, s.fails(1, "start", "--wait", "soon"), "container p-soon-1 exited (3)")
 		s.podc("stop", "-t", "0", "looping")
 	})
 	s.behaves("says Exited and not Healthy of what has ended well", func(s *stack) {

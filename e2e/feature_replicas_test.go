@@ -179,7 +179,7 @@ func TestRm(t *testing.T) {
 		if n := len(s.volumes()); n != 2 {
 			s.t.Errorf("there are %d volumes", n)
 		}
-		contains(s.t, s.podcErr("rm", "--force"), "no stopped containers")
+		contains(s.t, s.podcErr("rm", "--force"), "No stopped containers")
 		s.exactlyThere("p-db-1")
 		s.podc("rm", "--stop", "--force", "--volumes", "--all", "db")
 		s.exactlyThere()

@@ -37,7 +37,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	}
 	defer l.Unlock()
 	if _, err := os.Stat(e.paths.spec(spec.Name)); err == nil {
-		return podError("create", spec.Name, fault.New(errdefs.ErrAlreadyExists, "a pod of that name exists"))
+		return podError("create", spec.Name, fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use", spec.Name))
 	}
 	spec.MapBorrowed(func(b Borrowed) string { return e.nameOf(b.Of) })
 	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}

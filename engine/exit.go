@@ -300,7 +300,7 @@ func explainExit(p Pod) string {
 	if !p.ExitKnown {
 		return "ended unseen, its exit code is not known"
 	}
-	s := fmt.Sprintf("exited with code %d", p.ExitCode)
+	s := fmt.Sprintf("exited (%d)", p.ExitCode)
 	if p.OOMKilled {
 		s += " (out of memory)"
 	}

@@ -17,8 +17,12 @@ type WaitError struct {
 }
 
 func (w *WaitError) Error() string {
+	return "container " + w.Pod.Spec.Name + " " + w.Reason + w.Evidence()
+}
+
+// Evidence is what the pod and its health check said last, in lines below the reason; "" if nothing.
+func (w *WaitError) Evidence() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "container %q %s", w.Pod.Spec.Name, w.Reason)
 	if n := len(w.Pod.Probes); n > 0 && (w.Until == Healthy || w.Until == Ready) {
 		last := w.Pod.Probes[n-1]
 		fmt.Fprintf(&b, "\n  last probe: %s", probeResult(last))

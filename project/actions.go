@@ -2,6 +2,8 @@ package project
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -209,7 +211,33 @@ func (a ConnectPod) apply(ctx context.Context, e Engine) error {
 func (a DisconnectPod) apply(ctx context.Context, e Engine) error {
 	return e.DisconnectPod(ctx, a.Name, a.Network)
 }
-func (a WaitPod) apply(ctx context.Context, e Engine) error { return e.WaitPod(ctx, a.Name, a.Until) }
+func (a WaitPod) apply(ctx context.Context, e Engine) error {
+	err := e.WaitPod(ctx, a.Name, a.Until)
+	var failed *engine.WaitError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	switch service := serviceOf(&failed.Pod); {
+	case a.Until == engine.Healthy: // which only dependents ask for
+		return &dependencyError{"dependency failed to start: " + err.Error(), err}
+	case a.Until == engine.Completed && failed.Pod.Spec.Labels[LabelHook] == "":
+		why := err.Error()
+		if failed.Pod.Status == engine.StatusExited && failed.Pod.ExitKnown {
+			why = fmt.Sprintf("exit %d%s", failed.Pod.ExitCode, failed.Evidence())
+		}
+		return &dependencyError{fmt.Sprintf("service %q didn't complete successfully: %s", service, why), err}
+	}
+	return err
+}
+
+// dependencyError says what a failed wait means to those who depend on it, in docker compose's words: scripts look for them.
+type dependencyError struct {
+	text string
+	err  error
+}
+
+func (e *dependencyError) Error() string { return e.text }
+func (e *dependencyError) Unwrap() error { return e.err }
 
 // The deadlines are far above what the work takes on a busy machine: they exist so that nothing hangs for ever.
 func (CreateNetwork) limits() limits { return limits{deadline: time.Minute} }

@@ -21,11 +21,11 @@ func (p *planner) checkNames() {
 			switch {
 			case !taken:
 			case u.fresh:
-				p.fail(errdefs.ErrConflict, "cannot create %s: a pod of that name exists", s.name)
+				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use", s.name)
 			case !other.model || !u.model:
-				p.fail(errdefs.ErrConflict, "cannot create %s: a pod that is not in the compose file has that name; --remove-orphans removes it", s.name)
+				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by one that is not in the compose file; --remove-orphans removes it", s.name)
 			default:
-				p.fail(errdefs.ErrConflict, "cannot create %s: services %s and %s both ask for that name", s.name, other.Name, u.Name)
+				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use: services %[2]s and %[3]s both ask for it", s.name, other.Name, u.Name)
 			}
 		}
 	}

@@ -107,7 +107,7 @@ func (p *planner) chooseOrphans() {
 	}
 	if len(names) > 0 && !p.opt.RemoveOrphans && !p.opt.IgnoreOrphans {
 		slices.Sort(names)
-		p.warn("found pods of services that are not in the compose file: %s; --remove-orphans removes them", strings.Join(names, ", "))
+		p.warn("Found orphan containers (%s) for this project; --remove-orphans removes them", strings.Join(names, ", "))
 	}
 }
 
@@ -129,7 +129,7 @@ func (p *planner) chooseScale() {
 		n, u := p.opt.Scale[name], p.byName[name]
 		switch {
 		case u == nil || !u.model:
-			p.fail(errdefs.ErrNotFound, "cannot scale %s: no such service", name)
+			p.fail(errdefs.ErrNotFound, "no such service: %s", name)
 		case n < 0:
 			p.fail(errdefs.ErrInvalidArgument, "cannot scale %s to %d: the number of replicas must not be negative", name, n)
 		default:

@@ -44,7 +44,7 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	}
 	refs := imagesToRemove(d, o, opt)
 	if plan.Empty() && len(refs) == 0 {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no resource found to remove for project %q", d.Name))
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("No resource found to remove for project %q", d.Name))
 	}
 	last := removals(plan) == len(o.Pods)
 	unpinned := func() error { return nil }
@@ -137,6 +137,7 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 		}
 		for _, s := range u.slots {
 			s.discard("down")
+			p.noteStopped(s)
 		}
 	}
 	p.dropHooks(opt.Services, "down", true)

@@ -88,9 +88,9 @@ func (p *planner) needImage(u *unit, ref string) {
 	case policy == PullBuild || u.Build && localName(p.d.Name, u.Name, ref):
 		p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE", ref, u.Name)
 	case policy == PullNever:
-		p.refuse(errdefs.ErrNotFound, "cannot create service %s: image %q is not here, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
+		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
 	case p.opt.Pulled:
-		p.refuse(errdefs.ErrNotFound, "cannot create service %s: image %q is not here although it was pulled", u.Name, ref)
+		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
 	default:
 		p.pull(u, ref, "missing")
 	}

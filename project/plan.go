@@ -17,6 +17,8 @@ type Plan struct {
 	Pulls    []Pull
 	Steps    []Step // dependencies before dependents
 	Warnings []string
+	// Stopped are the pods that are to be stopped and were so before.
+	Stopped []string
 	// Claims are the host ports that must be free for the plan to succeed, those that the plan itself frees left out.
 	Claims []netstack.PortClaim
 

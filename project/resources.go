@@ -50,7 +50,7 @@ func (p *planner) planNetworks() {
 		old, exists := p.o.Networks[name]
 		switch {
 		case n.External && !exists:
-			p.fail(errdefs.ErrNotFound, "network %q is declared external but does not exist; create it with: podc network create %s", name, name)
+			p.fail(errdefs.ErrNotFound, "network %s declared as external, but could not be found; create it with: podc network create %s", name, name)
 		case n.External:
 		case !exists:
 			p.networks[name] = &fate{create: "missing", make: p.createNetwork(n)}
@@ -155,7 +155,7 @@ func (p *planner) planVolumes() {
 		old, exists := p.o.Volumes[name]
 		switch {
 		case v.External && !exists:
-			p.fail(errdefs.ErrNotFound, "volume %q is declared external but does not exist; create it with: podc volume create %s", name, name)
+			p.fail(errdefs.ErrNotFound, "external volume %q not found; create it with: podc volume create %s", name, name)
 		case v.External:
 		case !exists:
 			p.volumes[name] = &fate{create: "missing", make: p.createVolume(v)}

@@ -56,13 +56,22 @@ func (r *run) failures(p Plan) []error {
 	said := map[string]bool{}
 	for _, s := range p.Steps {
 		err := r.results[s.ID].err
-		if err == nil || s.Optional || errors.As(err, new(*skipped)) || said[err.Error()] {
+		if err == nil || s.Optional || errors.As(err, new(*skipped)) || said[reason(err)] {
 			continue
 		}
-		said[err.Error()] = true
+		said[reason(err)] = true
 		errs = append(errs, err)
 	}
 	return errs
+}
+
+// reason is what failed, whoever waited for it.
+func reason(err error) string {
+	var wait *engine.WaitError
+	if errors.As(err, &wait) {
+		return wait.Error()
+	}
+	return err.Error()
 }
 
 // skipped says why a step was not done: not a failure of its own.

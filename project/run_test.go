@@ -92,7 +92,7 @@ func TestRunTellsOneFailureOnce(t *testing.T) {
 			waits++
 		}
 	}
-	want := `container "shop-db-1" is unhealthy`
+	want := `container shop-db-1 is unhealthy`
 	if err := Run(t.Context(), f, plan, RunOptions{}); waits != 2 || err == nil || err.Error() != want {
 		t.Fatalf("of %d waits got %v, want %s", waits, err, want)
 	}

@@ -154,11 +154,11 @@ func (deps Deps) run(ctx context.Context, plan Plan) error {
 			continue
 		}
 		if c.Image.ID == "" {
-			return fault.New(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, c.Spec.Container.Image)
+			return fault.New(errdefs.ErrNotFound, "cannot create %s: No such image: %s", c.Spec.Name, c.Spec.Container.Image)
 		}
 		for _, m := range c.Spec.Container.Mounts {
 			if m.Type == engine.MountImage && m.ImageID == "" {
-				return fault.New(errdefs.ErrNotFound, "cannot create %s: image %q is not here", c.Spec.Name, m.Source)
+				return fault.New(errdefs.ErrNotFound, "cannot create %s: No such image: %s", c.Spec.Name, m.Source)
 			}
 		}
 	}

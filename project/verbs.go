@@ -141,16 +141,25 @@ func newVerb(d Desired, o Observed, opt Options) *planner {
 
 func planStop(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{Timeout: opt.Timeout})
-	p.each(opt.Services, func(_ *unit, s *slot) { s.halt("asked for") })
+	p.each(opt.Services, func(_ *unit, s *slot) { s.halt("asked for"); p.noteStopped(s) })
 	p.eachHook(opt.Services, func(s *slot) { s.halt("asked for") })
 	return p.finish()
 }
 
+// noteStopped notes of a pod that is to be stopped whether it was before.
+func (p *planner) noteStopped(s *slot) {
+	if s.old != nil && s.stop == "" {
+		p.plan.Stopped = append(p.plan.Stopped, s.old.Spec.Name)
+	}
+}
+
 func planStart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{Wait: opt.Wait, WaitTimeout: opt.WaitTimeout})
-	for _, u := range p.pick(opt.Services) {
-		if len(u.slots) == 0 && len(opt.Services) > 0 {
-			p.fail(errdefs.ErrNotFound, "cannot start %s: it has no pod; create it with: podc up %s", u.Name, u.Name)
+	units := p.pick(opt.Services)
+	none := !slices.ContainsFunc(units, func(u *unit) bool { return len(u.slots) > 0 })
+	for _, u := range units {
+		if len(u.slots) == 0 && (len(opt.Services) > 0 || none && u.model && u.Replicas > 0) {
+			p.fail(errdefs.ErrNotFound, "service %q has no container to start; create it with: podc up %s", u.Name, u.Name)
 		}
 		p.startUnit(u)
 	}
@@ -226,7 +235,7 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	}
 	plan, err := p.finish()
 	if err == nil && plan.Empty() {
-		plan.Warnings = append(plan.Warnings, "no container to kill")
+		plan.Warnings = append(plan.Warnings, "No container to kill")
 	}
 	return plan, err
 }
@@ -265,11 +274,14 @@ func planRemove(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 		if opt.Stop || !running(s.old) {
 			s.discard("asked for")
 		}
+		if opt.Stop {
+			p.noteStopped(s)
+		}
 	})
 	p.dropHooks(opt.Services, "asked for", opt.Stop)
 	plan, err := p.finish()
 	if err == nil && plan.Empty() {
-		plan.Warnings = append(plan.Warnings, "no stopped containers")
+		plan.Warnings = append(plan.Warnings, "No stopped containers")
 	}
 	return plan, err
 }

@@ -205,7 +205,7 @@ func (p *argParser) long(arg string) error {
 		value = "true"
 	case len(p.rest) == 0:
 		p.lacking = f
-		return p.unknown("flag needs a value: --" + name)
+		return p.unknown("flag needs an argument: --" + name)
 	default:
 		value, p.rest = p.rest[0], p.rest[1:]
 	}
@@ -236,7 +236,7 @@ func (p *argParser) cluster(arg string) error {
 			return p.emit(scope, f, "-"+name, tail)
 		case takesValue(f) && len(p.rest) == 0:
 			p.lacking = f
-			return p.unknown("flag needs a value: -" + name)
+			return p.unknown("flag needs an argument: -" + name)
 		case takesValue(f):
 			value := p.rest[0]
 			p.rest = p.rest[1:]

@@ -30,7 +30,7 @@ func downCommand(con *console) *cli.Command {
 			opt := downOptions{services: c.Args().Slice(), volumes: c.Bool("volumes"), images: c.String("rmi"),
 				timeout: seconds(c, "timeout")}
 			if opt.images != "" && opt.images != "local" && opt.images != "all" {
-				return usage("unknown --rmi %q: want local or all", opt.images)
+				return usage("invalid value for --rmi: %q (want local or all)", opt.images)
 			}
 			return s.down(c.Context, opt)
 		}),

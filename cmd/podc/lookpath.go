@@ -64,7 +64,11 @@ func checkProgram(pid int, process *os.File) error {
 		}
 	}
 	if errors.Is(found, errdefs.ErrNotFound) {
-		return coded{fault.New(errdefs.ErrNotFound, "cannot run %q: no such program in the container", proc.Args[0]), exitNotFound}
+		why := "executable file not found in $PATH" // as docker's runtime has it
+		if strings.Contains(proc.Args[0], "/") {
+			why = "no such file or directory"
+		}
+		return coded{fault.New(errdefs.ErrNotFound, "cannot run %q: %s", proc.Args[0], why), exitNotFound}
 	}
 	return coded{fmt.Errorf("cannot run %q: %w", proc.Args[0], found), exitNotExecutable}
 }

@@ -72,5 +72,5 @@ func printPort(con *console, pod engine.Pod, private uint16, protocol string) er
 	if len(published) > 0 {
 		has = "it publishes " + strings.Join(published, ", ")
 	}
-	return fault.New(errdefs.ErrNotFound, "no port %d/%s is published by %q: %s", private, protocol, pod.Spec.Name, has)
+	return fault.New(errdefs.ErrNotFound, "no port %d/%s for container %s: %s", private, protocol, pod.Spec.Name, has)
 }

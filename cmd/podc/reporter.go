@@ -16,6 +16,9 @@ type reporter struct {
 	planned func(project.Plan)
 	stepped func(project.Event)
 	skipped map[string]bool // what was said to be skipped
+	// restart says that what stops and starts again is restarted by somebody's wish; replaced are the pods that the plan makes anew.
+	restart  bool
+	replaced map[string]bool
 	// pod, if not nil, tells what has become of a container.
 	pod func(name string) (engine.Pod, error)
 	// dry, if not nil, gets the plan of a dry run, in which no step counts.
@@ -25,6 +28,9 @@ type reporter struct {
 func (r *reporter) report(e project.Event) {
 	if r.stepped != nil && e.Step != nil {
 		r.stepped(e)
+	}
+	if e.Kind == project.Planned && r.dry == nil {
+		r.begin(*e.Plan)
 	}
 	switch {
 	case e.Kind == project.Planned && r.dry != nil:
@@ -44,11 +50,51 @@ func (r *reporter) report(e project.Event) {
 	}
 }
 
+// begin looks at what steps of a plan are one act to docker, and shows what is so already.
+func (r *reporter) begin(p project.Plan) {
+	removed := map[string]bool{}
+	r.replaced = map[string]bool{}
+	for _, s := range p.Steps {
+		switch do := s.Do.(type) {
+		case project.RemovePod:
+			removed[do.Name] = true
+		case project.CreatePod:
+			r.replaced[do.Spec.Name] = removed[do.Spec.Name]
+		}
+	}
+	for _, name := range p.Stopped {
+		stop := project.Step{Do: project.StopPod{Name: name}}
+		r.show(stepEvent(stop, working, begun["stop"], ""))
+		r.show(stepEvent(stop, done, ended["stop"], ""))
+	}
+}
+
+// partOf is what a step is a part of: its first word, and the word for its end, "" if the act goes on after the step. Not ok: of
+// nothing but itself.
+func (r *reporter) partOf(w project.Words) (begun, ended string, ok bool) {
+	switch {
+	case w.Kind != "pod":
+	case r.replaced[w.Name] && w.Verb == "create":
+		return "Recreate", "Recreated", true
+	case r.replaced[w.Name] && (w.Verb == "stop" || w.Verb == "remove"):
+		return "Recreate", "", true
+	case r.restart && w.Verb == "stop":
+		return "Restarting", "", true
+	case r.restart && w.Verb == "start":
+		return "Restarting", "Started", true
+	}
+	return "", "", false
+}
+
 // step shows the beginning or the end of a step.
 func (r *reporter) step(e project.Event) {
 	switch e.Kind {
 	case project.StepBegan:
-		r.show(stepEvent(*e.Step, working, begun[verbOf(e)], r.why(*e.Step)))
+		text := begun[verbOf(e)]
+		if whole, _, ok := r.partOf(e.Step.Do.Words()); ok {
+			text = whole
+		}
+		r.show(stepEvent(*e.Step, working, text, r.why(*e.Step)))
 	case project.StepSkipped:
 		r.skip(stepEvent(*e.Step, warning, "Skipped", strings.TrimPrefix(e.Err.Error(), "skipped: ")))
 	case project.StepEnded:
@@ -56,7 +102,13 @@ func (r *reporter) step(e project.Event) {
 			r.show(stepEvent(*e.Step, failed, "Error", oneLine(e.Err.Error())))
 			return
 		}
-		r.show(stepEvent(*e.Step, done, r.endText(*e.Step), r.why(*e.Step)))
+		text := r.endText(*e.Step)
+		if _, whole, ok := r.partOf(e.Step.Do.Words()); ok {
+			text = whole
+		}
+		if text != "" {
+			r.show(stepEvent(*e.Step, done, text, r.why(*e.Step)))
+		}
 	case project.Warned:
 		r.show(stepEvent(*e.Step, warning, "Error", oneLine(e.Err.Error())))
 	}

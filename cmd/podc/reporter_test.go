@@ -61,6 +61,36 @@ warning: bad; going on without it
 		t.Errorf("got\n%s", stderr)
 	}
 	stderr.Reset()
+	// What is one act to docker is told as one; what was stopped is told to be.
+	stop, remove := step(project.StopPod{Name: "shop-web-1"}, ""), step(project.RemovePod{Name: "shop-web-1"}, "")
+	create := step(project.CreatePod{Spec: engine.PodSpec{Name: "shop-web-1"}}, "")
+	whole := func(plan project.Plan) {
+		r.report(project.Event{Kind: project.Planned, Plan: &plan})
+		for i := range plan.Steps {
+			r.report(project.Event{Kind: project.StepBegan, Step: &plan.Steps[i]})
+			r.report(project.Event{Kind: project.StepEnded, Step: &plan.Steps[i]})
+		}
+	}
+	whole(project.Plan{Steps: []project.Step{*stop, *remove, *create}, Stopped: []string{"shop-db-1"}})
+	r.restart = true
+	whole(project.Plan{Steps: []project.Step{*stop, {Do: project.StartPod{Name: "shop-web-1"}}}})
+	r.restart = false
+	whole(project.Plan{Steps: []project.Step{*stop, *remove}})
+	want = ` Container shop-db-1 Stopping
+ Container shop-db-1 Stopped
+ Container shop-web-1 Recreate
+ Container shop-web-1 Recreated
+ Container shop-web-1 Restarting
+ Container shop-web-1 Started
+ Container shop-web-1 Stopping
+ Container shop-web-1 Stopped
+ Container shop-web-1 Removing
+ Container shop-web-1 Removed
+`
+	if stderr.String() != want {
+		t.Errorf("got\n%s", stderr)
+	}
+	stderr.Reset()
 	showPlan(&plainProgress{w: con.err}, project.Plan{Steps: []project.Step{*network, *start}, Pulls: []project.Pull{{Ref: "x", Why: "missing"}}})
 	want = ` DRY-RUN MODE -  Image x Pulled (missing)
  DRY-RUN MODE -  Network shop_default Created (missing)

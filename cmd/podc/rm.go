@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/project"
@@ -18,7 +23,28 @@ func rmCommand(con *console) *cli.Command {
 		Action: with(con, func(s *session, c *cli.Context) error {
 			return s.verbOn(c.Context, "rm", project.VerbOptions{
 				Services: c.Args().Slice(), Force: c.Bool("force"), Stop: c.Bool("stop"), Volumes: c.Bool("volumes"),
-			}, project.Remove)
+			}, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.VerbOptions) error {
+				deps.Report = announcing(con, deps.Report)
+				return project.Remove(ctx, deps, d, opt)
+			})
 		}),
+	}
+}
+
+// announcing has a plan's removals said on standard output before they are begun, as docker compose says them.
+func announcing(con *console, report func(project.Event)) func(project.Event) {
+	return func(e project.Event) {
+		if e.Kind == project.Planned {
+			var names []string
+			for _, s := range e.Plan.Steps {
+				if do, ok := s.Do.(project.RemovePod); ok {
+					names = append(names, do.Name)
+				}
+			}
+			if slices.Sort(names); len(names) > 0 {
+				fmt.Fprintf(con.out, "Going to remove %s\n", strings.Join(names, ", "))
+			}
+		}
+		report(e)
 	}
 }

@@ -114,7 +114,7 @@ func TestTargetErrors(t *testing.T) {
 		"--progress tty --ansi never ps":    "podc: --progress tty cannot be used with --ansi never\n",
 		"ps --filter x=y":                   "podc: unknown --filter",
 		"ps --status sleeping":              "podc: unknown status",
-		"down --rmi some":                   "podc: unknown --rmi",
+		"down --rmi some":                   "podc: invalid value for --rmi: ",
 		"exec web":                          "podc: exec needs at least 2 arguments: SERVICE COMMAND [ARG...]\n",
 		"exec web true":                     "podc: service \"web\" is not running\n",
 		"network rm nope":                   "podc: network \"nope\"",

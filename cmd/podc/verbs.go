@@ -19,7 +19,8 @@ type operation struct {
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod}}
+	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod,
+		restart: name == "restart"}}
 }
 
 // deps are what package project works with.

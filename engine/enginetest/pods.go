@@ -20,7 +20,7 @@ import (
 func (f *Fake) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error {
 	return f.do(ctx, "create pod "+spec.Name, func() error {
 		if _, ok := f.pods[spec.Name]; ok {
-			return fault.New(errdefs.ErrAlreadyExists, "cannot create %q: a pod of that name exists", spec.Name)
+			return fault.New(errdefs.ErrAlreadyExists, "cannot create %[1]q: the container name %[1]q is already in use", spec.Name)
 		}
 		if len(img.Layers) == 0 {
 			return fault.New(errdefs.ErrInvalidArgument, "cannot create %q: image %q is not resolved", spec.Name, spec.Container.Image)
@@ -291,7 +291,7 @@ func meets(p *engine.Pod, until engine.Condition) (met bool, never string) {
 	case met:
 		return true, ""
 	case ended:
-		return false, fmt.Sprintf("exited with code %d", p.ExitCode)
+		return false, fmt.Sprintf("exited (%d)", p.ExitCode)
 	case up && p.Health == engine.HealthUnhealthy && until != engine.Completed:
 		return false, "is unhealthy"
 	}

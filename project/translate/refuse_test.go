@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 		{name: "ports of a sharer", yaml: web + "    ports: [\"80\"]\n    network_mode: service:db\n  db: {image: x}\n", want: `compose.yaml:4: services.web.ports: has no effect in a network shared with service "db"`, hint: "move it to services.db"},
 		{name: "host port twice", yaml: web + "    ports: [\"80:80\"]\n  b: {image: x, ports: [\"127.0.0.1:80:8080\"]}\n", want: `compose.yaml:4: services.web.ports: host port 80/tcp is published by service "b" too`},
 		{name: "replicas on one port", yaml: web + "    scale: 3\n    ports: [\"8080:80\"]\n", want: "compose.yaml:5: services.web.ports: 3 replicas cannot publish the one host port 8080", hint: "publish a range such as 8080-8082:80, or leave the host port out"},
-		{name: "scale of nobody", yaml: web, setup: "scale wbe=2", want: `cannot scale "wbe": no such service`},
+		{name: "scale of nobody", yaml: web, setup: "scale wbe=2", want: `no such service: wbe`},
 		{name: "target port", yaml: web + "    ports: [{target: 0}]\n", want: "compose.yaml:4: services.web.ports[0]: container port 0 is not between 1 and 65535"},
 		{name: "sctp", yaml: web + "    ports: [\"80:80/sctp\"]\n", want: "compose.yaml:4: services.web.ports[0]: protocol sctp: not served yet by this version of podc"},
 		{name: "host port twice on IPv6", yaml: web + "    ports: [\"80:80\"]\n  b: {image: x, ports: [\"[::1]:80:8080\"]}\n", want: `compose.yaml:4: services.web.ports: host port 80/tcp is published by service "b" too`},

@@ -76,7 +76,7 @@ func (t *translation) warn(key, format string, args ...any) {
 func (t *translation) scale() error {
 	for _, name := range slices.Sorted(maps.Keys(t.opt.Scale)) {
 		if _, ok := t.p.Services[name]; !ok {
-			return compose.Invalid("", "cannot scale %q: no such service", name)
+			return compose.Invalid("", "no such service: %s", name)
 		}
 		if n := t.opt.Scale[name]; n < 0 {
 			return compose.Invalid("", "cannot scale %q to %d", name, n)
