@@ -85,7 +85,7 @@ func (s *stack) cutProcesses() {
 	})
 	var points []string
 	for thing := range census(s) {
-		if name, is := strings.CutPrefix(thing, "mount "); is {
+		if name, is := strings.CutPrefix(thing, "mount "); is && name != filepath.Dir(s.root) { // but for the disk that the roots lie on
 			points = append(points, name)
 		}
 	}

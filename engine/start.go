@@ -108,7 +108,21 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 	}
 	err = p.launch(ctx, created)
 	if err != nil {
+		err = p.e.paths.blameFullDisk(err)
 		p.state.Error = err.Error()
+	}
+	return err
+}
+
+// blameFullDisk adds to an error that a disk is full, which not every program that fails for that reason says.
+func (p paths) blameFullDisk(err error) error {
+	if disk.IsFull(err) || strings.Contains(strings.ToLower(err.Error()), "no space left") {
+		return err
+	}
+	for _, dir := range []string{p.run, p.data} {
+		if disk.Full(dir) {
+			return fmt.Errorf("%w (no space left on device of %s)", err, dir)
+		}
 	}
 	return err
 }

@@ -53,7 +53,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lockToUndo(ctx)
 	if err != nil {
 		return nil, err
 	}

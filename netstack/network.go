@@ -303,7 +303,7 @@ func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 	if !validName.MatchString(name) {
 		return nil
 	}
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lockToUndo(ctx)
 	if err != nil {
 		return fail(err)
 	}

@@ -72,7 +72,7 @@ func sameElements(a, b []nftables.SetElement) bool {
 // Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
 // interfaces are put back into their bridges. It is for repair and for after a flush; connections go on.
 func (s *Stack) Rebuild(ctx context.Context) error {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lockToUndo(ctx)
 	if err != nil {
 		return err
 	}

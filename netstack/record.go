@@ -57,7 +57,7 @@ type published struct {
 
 // dropRecord ends an attachment, under the net lock: whoever completes the record meanwhile (noteDNSPorts) would bring it back.
 func (s *Stack) dropRecord(ctx context.Context, id string) error {
-	unlock, err := s.lock(ctx)
+	unlock, err := s.lockToUndo(ctx)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,14 @@ func (s *Stack) NamesDir() string { return s.runPath("names") }
 
 // lock takes the net lock: one token inside this process, then a flock against the others. The order of podc's locks is
 // project, pod, network; nothing is locked under this one but the leases of a network.
-func (s *Stack) lock(ctx context.Context) (unlock func(), err error) {
+func (s *Stack) lock(ctx context.Context) (unlock func(), err error) { return s.lockFor(ctx, false) }
+
+// lockToUndo is lock for what only looks or removes: on a disk too full for the lock to be made it is without one.
+func (s *Stack) lockToUndo(ctx context.Context) (unlock func(), err error) {
+	return s.lockFor(ctx, true)
+}
+
+func (s *Stack) lockFor(ctx context.Context, undo bool) (unlock func(), err error) {
 	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the network lock")
 	defer cancel()
 	select {
@@ -111,7 +118,7 @@ func (s *Stack) lock(ctx context.Context) (unlock func(), err error) {
 			l.Unlock()
 		}
 	}
-	if err != nil {
+	if err != nil && !(undo && disk.IsFull(err)) {
 		<-s.sem
 		return nil, fmt.Errorf("cannot lock the network: %w", err)
 	}

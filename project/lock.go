@@ -18,9 +18,12 @@ func (deps Deps) lockPath(name string) string {
 }
 
 // lock takes the project's lock, the first in the order of locks, so that no two commands change one project at once. What
-// runs of the project is watched over from then on, whatever happened before.
+// runs of the project is watched over from then on, whatever happened before. On a full disk it may return no lock, and no error.
 func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	lock, err := deps.acquire(ctx, name)
+	if disk.IsFull(err) {
+		return nil, nil
+	}
 	if err == nil {
 		deps.supervise(ctx, name)
 	}

@@ -117,6 +117,15 @@ func with[T any](t *tool, do func(*images.Store) (T, error)) (reply T, err error
 	return do(s)
 }
 
+// withReserve is with for what removes or looks: it works on a full disk too. do must be idempotent.
+func withReserve[T any](t *tool, do func(*images.Store) (T, error)) (reply T, err error) {
+	err = images.WithReserve(t.config, func() (err error) {
+		reply, err = with(t, do)
+		return err
+	})
+	return reply, err
+}
+
 // hint says what to do about an error, where its text does not.
 func hint(err error) string {
 	switch {

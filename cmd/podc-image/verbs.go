@@ -95,7 +95,7 @@ func list(_ context.Context, t *tool, args []string) (any, error) {
 	if err := arguments(newFlags("ls"), args, 0, 0); err != nil {
 		return nil, err
 	}
-	return with(t, func(s *images.Store) (engine.ListReply, error) {
+	return withReserve(t, func(s *images.Store) (engine.ListReply, error) {
 		all, err := s.List()
 		return engine.ListReply{Images: all}, err
 	})
@@ -106,7 +106,7 @@ func inspect(_ context.Context, t *tool, args []string) (any, error) {
 	if err := arguments(flags, args, 1, -1); err != nil {
 		return nil, err
 	}
-	return with(t, func(s *images.Store) (engine.InspectReply, error) {
+	return withReserve(t, func(s *images.Store) (engine.InspectReply, error) {
 		all, err := s.Inspect(flags.Args())
 		return engine.InspectReply{Images: all}, err
 	})
@@ -120,14 +120,20 @@ func remove(_ context.Context, t *tool, args []string) (any, error) {
 	if err := arguments(flags, args, 1, -1); err != nil {
 		return nil, err
 	}
-	return with(t, func(s *images.Store) (all engine.RemoveReply, err error) {
+	var all engine.RemoveReply
+	done := map[string]bool{}
+	return withReserve(t, func(s *images.Store) (engine.RemoveReply, error) {
 		var errs []error
 		for _, ref := range flags.Args() {
+			if done[ref] {
+				continue
+			}
 			one, err := s.Remove(ref, *force)
 			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
+			done[ref] = true
 			all.Untagged = append(all.Untagged, one.Untagged...)
 			all.Deleted = append(all.Deleted, one.Deleted...)
 			t.events.say(engine.ImageEvent{ID: ref, Status: "Done", Text: "Removed"})
@@ -196,7 +202,7 @@ func unpin(ctx context.Context, t *tool, args []string) (any, error) {
 	if *group == "" {
 		return nil, invalid("podc-image unpin: --group is needed")
 	}
-	return with(t, func(s *images.Store) (engine.UnpinReply, error) {
+	return withReserve(t, func(s *images.Store) (engine.UnpinReply, error) {
 		gone, err := s.Unpin(ctx, *group, keep)
 		return engine.UnpinReply{Unpinned: gone}, err
 	})
@@ -209,7 +215,7 @@ func check(_ context.Context, t *tool, args []string) (any, error) {
 	if err := arguments(flags, args, 0, 0); err != nil {
 		return nil, err
 	}
-	return with(t, func(s *images.Store) (*engine.CheckReply, error) { return s.Check(*deep, *repair) })
+	return withReserve(t, func(s *images.Store) (*engine.CheckReply, error) { return s.Check(*deep, *repair) })
 }
 
 func where(_ context.Context, t *tool, args []string) (any, error) {

@@ -173,6 +173,7 @@ func exists(path string) bool {
 // of another program is mounted below it.
 func (s *Store) Close() error {
 	defer s.store.Free()
+	defer keepReserve(s.store.GraphRoot()) // not when it is opened: it may have gone to make room for what is done meanwhile
 	if _, err := s.store.Shutdown(false); err != nil && !errors.Is(err, storage.ErrLayerUsedByContainer) {
 		return fmt.Errorf("cannot close the image store %s: %w", s.store.GraphRoot(), err)
 	}

@@ -40,11 +40,15 @@ func WriteJSON(path string, v any, d Durability) error {
 // removable, with no byte free.
 func WriteFile(path string, data []byte, mode fs.FileMode, d Durability) error {
 	err := replace(path, data, mode, d)
-	if errors.Is(err, unix.ENOSPC) && d == Volatile && overwrite(path, data) == nil {
+	if IsFull(err) && d == Volatile && overwrite(path, data) == nil {
 		return nil
 	}
 	return err
 }
+
+// IsFull reports whether err says that a disk, or what a user may have of it, is full. Who asks for a lock that cannot be made for
+// that reason knows that nobody holds it, and that nobody else can take it: what only removes things goes on without.
+func IsFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func replace(path string, data []byte, mode fs.FileMode, d Durability) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-*")

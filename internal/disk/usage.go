@@ -6,7 +6,22 @@ import (
 	"io/fs"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
+
+// leastRoom is what a disk has that is not called full, in bytes: less does not suffice for anything.
+const leastRoom = 64 << 10
+
+// Full reports whether next to nothing fits on the disk of path any more. What a file system keeps for itself, or for root, does not
+// count.
+func Full(path string) bool {
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil {
+		return false
+	}
+	return st.Blocks > 0 && st.Bavail*uint64(st.Bsize) < leastRoom || st.Files > 0 && st.Ffree == 0
+}
 
 // Usage is how much room the files below dir take on disk, in bytes. A file with several names counts once; what vanishes
 // meanwhile does not count, nor does a folder that does not exist.
