@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,6 +36,17 @@ var needs = []need{
 	{"strace, with which the tests see what is executed", "strace", program("strace")},
 }
 
+// machineNeeds are for the machines that `task vm` makes and runs.
+var machineNeeds = []need{
+	{"mmdebstrap, which puts Debian's packages on a disk", "mmdebstrap", program("mmdebstrap")},
+	{"mke2fs, which makes the disk", "e2fsprogs", file("/sbin/mke2fs")},
+	{"the emulator", "qemu-system-x86", program("qemu-system-x86_64")},
+	{"the emulator's disks", "qemu-utils", program("qemu-img")},
+	{"ssh, by which the machine is reached", "openssh-client", program("ssh")},
+	{"xz, in which Debian 13 packs the modules of its kernel", "xz-utils", program("xz")},
+	{"zstd, in which others do", "zstd", program("zstd")},
+}
+
 func program(names ...string) func() bool {
 	return func() bool {
 		for _, name := range names {
@@ -54,6 +66,11 @@ func file(path string) func() bool {
 }
 
 func main() {
+	machines := flag.Bool("vm", false, "install what makes and runs machines too")
+	flag.Parse()
+	if *machines {
+		needs = append(needs, machineNeeds...)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	for _, step := range []func(context.Context) error{packages, packageLists, cgroups} {
