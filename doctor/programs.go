@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"podc.example/podc/internal/child"
 )
 
 // tool is a program that podc runs.
@@ -100,7 +101,7 @@ const versionDeadline = 5 * time.Second
 func versionOf(ctx context.Context, path string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, versionDeadline, fmt.Errorf("no answer within %s", versionDeadline))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd := child.Command(ctx, path, "--version")
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if ctx.Err() != nil {

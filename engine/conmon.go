@@ -6,30 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/child"
 	"podc.example/podc/netstack"
 )
-
-// runtimeDeadline bounds every call of conmon and of the OCI runtime.
-const runtimeDeadline = 60 * time.Second
-
-// sealDescriptors keeps whatever descriptors podc's own caller left open from being inherited by what outlives podc.
-var sealDescriptors = sync.OnceFunc(func() {
-	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-})
 
 // run is one run of a container under conmon.
 type run struct {
@@ -46,9 +38,8 @@ type run struct {
 }
 
 // createContainer starts conmon, which has the runtime create the container, and returns both processes. The container's
-// own process waits until startContainer. When it returns an error, no process is left.
+// own process waits until the runtime starts it. When it returns an error, no process is left.
 func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon process, err error) {
-	sealDescriptors()
 	dir := e.paths.conmonDir(r.name)
 	for _, d := range []string{dir, e.paths.exits(), e.paths.runtime()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -75,14 +66,21 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 		return init, conmon, err
 	}
 	defer closeAll(reserved)
-	cmd := exec.Command(path, e.conmonArgs(r)...)
+	complaints, complain, err := os.Pipe()
+	if err != nil {
+		return init, conmon, err
+	}
+	defer complaints.Close()
+	cmd := child.Command(context.WithoutCancel(ctx), path, e.conmonArgs(r)...)
 	cmd.Env = append(e.helperEnv(), "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4")
 	cmd.ExtraFiles = append([]*os.File{syncChild, startChild}, reserved...)
+	cmd.Stderr = complain
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
 	err = r.login.Start(cmd)
 	syncChild.Close()
 	startChild.Close()
+	complain.Close()
 	if err != nil {
 		return init, conmon, fmt.Errorf("cannot run conmon: %w", err)
 	}
@@ -93,13 +91,17 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 		cmd.Wait()
 		return init, conmon, escaped
 	}
+	ctx, cancel := e.whileRuntimeWorks(ctx, r.id, r.runtime)
+	defer cancel()
+	kill := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
+	defer kill()
 	start.Write([]byte{0})
-	pid, err := readSyncPipe(ctx, sync)
-	if waitErr := cmd.Wait(); err == nil && waitErr != nil {
-		err = fmt.Errorf("conmon failed: %w", waitErr)
-	}
+	pid, err := readSyncPipe(ctx, sync, r.runtime)
 	if err != nil {
-		return init, conmon, err
+		return init, conmon, e.createFailed(ctx, r.runtime, cmd, err, complaints)
+	}
+	if err := cmd.Wait(); err != nil {
+		return init, conmon, runtimeFailed(path, wordsIn(complaints), err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "conmon.pid"))
 	if err != nil {
@@ -157,17 +159,12 @@ func (e *Engine) logArgs(r run) []string {
 }
 
 // readSyncPipe reads conmon's one line: the pid of the container's process, or why there is none.
-func readSyncPipe(ctx context.Context, sync *os.File) (int, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, runtimeDeadline, fmt.Errorf("conmon did not answer within %s", runtimeDeadline))
-	defer cancel()
+func readSyncPipe(ctx context.Context, sync *os.File, runtime string) (int, error) {
 	stop := context.AfterFunc(ctx, func() { sync.SetReadDeadline(time.Now()) })
 	defer stop()
 	line, err := bufio.NewReaderSize(sync, 64<<10).ReadBytes('\n')
 	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return 0, fmt.Errorf("conmon ended without an answer: %w", err)
+		return 0, err
 	}
 	var answer struct {
 		Data    int    `json:"data"`
@@ -177,38 +174,41 @@ func readSyncPipe(ctx context.Context, sync *os.File) (int, error) {
 		return 0, fmt.Errorf("conmon gave an answer that is not understood: %q", line)
 	}
 	if answer.Data <= 0 {
-		return 0, explainRuntime(answer.Message)
+		return 0, runtimeFailed(runtime, answer.Message, nil)
 	}
 	return answer.Data, nil
 }
 
-// startContainer lets the created container's process go.
-func (e *Engine) startContainer(ctx context.Context, r run) error {
-	ctx, cancel := context.WithTimeout(ctx, runtimeDeadline)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, r.runtime, "--root", e.paths.runtime(), "start", r.id)
-	cmd.Env = e.helperEnv()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		if msg := strings.TrimSpace(string(out)); msg != "" {
-			return explainRuntime(msg)
-		}
-		return fmt.Errorf("cannot start the container's process: %w", err)
+// createFailed explains why conmon did not give the pid of a container, but err, and leaves no process of cmd.
+func (e *Engine) createFailed(ctx context.Context, runtime string, cmd *exec.Cmd, err error, complaints *os.File) error {
+	cmd.Process.Kill()
+	ended := cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !errors.Is(err, io.EOF):
+		return err
 	}
-	return nil
+	said := wordsIn(complaints)
+	if said == "" && ended != nil {
+		return runtimeFailed(cmd.Path, "", ended)
+	}
+	// conmon has little to say of a runtime that says nothing, and nothing at all of one that is no program for this machine.
+	limited, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var unable *fs.PathError
+	if errors.As(child.Command(limited, runtime, "--version").Run(), &unable) {
+		return fmt.Errorf("cannot run the runtime: %w", unable)
+	}
+	return runtimeFailed(runtime, said, nil)
 }
 
-// explainRuntime turns what the runtime printed into an error that says what to do where the cause is known.
-func explainRuntime(msg string) error {
-	msg = strings.TrimSpace(msg)
-	switch {
-	case strings.Contains(msg, "cgroups in hybrid mode not supported"):
-		return hybridCgroups("hugetlb, perf_event")
-	case strings.Contains(msg, "executable file") && strings.Contains(msg, "not found"), strings.Contains(msg, "No such file or directory") && strings.Contains(msg, "executable"):
-		return fault.New(errdefs.ErrNotFound, "%s", msg)
-	case msg == "":
-		return errors.New("the runtime failed without a word")
-	}
-	return errors.New(msg)
+// wordsIn is the end of what a program has written into a pipe that it may hold open.
+func wordsIn(pipe *os.File) string {
+	var last tailWriter
+	pipe.SetReadDeadline(time.Now().Add(runtimeLastWords))
+	io.CopyN(&last, pipe, 1<<20)
+	return strings.TrimSpace(last.String())
 }
 
 func socketPair() (parent, child *os.File, err error) {

@@ -3,12 +3,20 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
+	"time"
 
+	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 )
 
@@ -21,76 +29,196 @@ type ExecOptions struct {
 	TTY        bool
 	// Width and Height are those of the terminal at first; 0: unknown.
 	Width, Height int
-	Detach        bool
+	Detach        bool // the runtime ends once the process runs
 	Privileged    bool
+	// Mark, K=V, is in the environment of the runtime and of the process, so that KillMarked finds both.
+	Mark []string
+	// Login is of whose doing it is; empty: of the caller's.
+	Login Login
 }
 
-// ExecCommand returns the runtime's command line that runs a further process in the container of name, and a file that must
-// stay open, as the descriptor that the command line names, until it runs: whoever calls it may become that command, which
-// costs no process of podc's own (see Detachable), or run it as a child with the file as descriptor ExecFd.
-// errdefs.IsFailedPrecondition if the pod does not run.
-func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) (argv []string, process *os.File, err error) {
+// Exec is a further process that is about to run in a container. Its command is that of the runtime, which stays until the
+// process has ended and then ends as it did. Streams that are set must be no files of the host's: what is one to a container
+// can be read anew, truncated, and made to belong to the container's user. A stream that is not set is at its end, or leads
+// nowhere.
+type Exec struct {
+	*exec.Cmd
+	// Spec is what the runtime is told.
+	Spec *specs.Process
+
+	pod   *pod
+	login Login
+	files []*os.File // to be closed once the command has its own
+	log   *os.File   // what the runtime says of its own failure; nil with a terminal
+	said  chan string
+}
+
+// ExecCommand prepares a further process in the container of name. With a terminal the caller is to become the command (see
+// child.Become), so that the runtime moves bytes between the two terminals; else it runs it. The end of ctx kills the runtime,
+// not the process. errdefs.IsFailedPrecondition if the pod does not run.
+func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) (*Exec, error) {
 	p, err := e.read(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	x, err := p.exec(ctx, opt)
+	return x, podError("exec in", name, err)
+}
+
+func (p *pod) exec(ctx context.Context, opt ExecOptions) (*Exec, error) {
 	switch {
 	case p.state.Status != StatusRunning:
-		return nil, nil, podError("exec in", name, notRunning(p))
+		return nil, notRunning(p)
 	case p.paused():
-		return nil, nil, podError("exec in", name, errPaused)
+		return nil, errPaused
 	case p.state.RunLost:
-		return nil, nil, podError("exec in", name, errRunLost)
+		return nil, errRunLost
 	}
 	proc, err := p.execProcess(opt)
 	if err != nil {
-		return nil, nil, podError("exec in", name, err)
+		return nil, err
 	}
-	runtime, err := e.runtimePath(p.Spec.Container.Runtime)
+	runtime, err := p.e.runtimePath(p.Spec.Container.Runtime)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	file, err := memFile("podc-exec", proc)
-	if err != nil {
-		return nil, nil, err
+	x := &Exec{Spec: proc, pod: p, login: opt.Login}
+	if err := x.command(ctx, runtime, opt); err != nil {
+		x.Close()
+		return nil, err
 	}
-	argv = []string{runtime, "--root", e.paths.runtime()}
-	if opt.Detach {
-		argv = append(argv, "--log", fdPath(ExecErrFd))
-	}
-	argv = append(argv, "exec", "--process", fdPath(ExecFd))
-	if opt.Detach {
-		argv = append(argv, "--detach")
-	}
-	return append(argv, p.ID), file, nil
+	return x, nil
 }
 
-const (
-	// ExecFd is the descriptor at which the command of ExecCommand expects its file.
-	ExecFd = 3
-	// ExecErrFd is the descriptor to which the command tells, with Detach, why it failed. Its standard streams are those of
-	// the process that it leaves behind.
-	ExecErrFd = 4
-)
+// command makes the command line, and the files that it names.
+func (x *Exec) command(ctx context.Context, runtime string, opt ExecOptions) error {
+	file, err := memFile("podc-exec", x.Spec)
+	if err != nil {
+		return err
+	}
+	x.files = []*os.File{file}
+	given := []*os.File{file}
+	args := []string{"--root", x.pod.e.paths.runtime()}
+	if !opt.TTY {
+		log, told, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		x.log, x.files, given = log, append(x.files, told), append(given, told)
+		args = append(args, "--log", fdPath(4))
+	}
+	args = append(args, "exec", "--process", fdPath(3))
+	if opt.Detach {
+		args = append(args, "--detach")
+	}
+	x.Cmd = child.Command(ctx, runtime, append(args, x.pod.ID)...)
+	x.Env, x.ExtraFiles = append(x.pod.e.helperEnv(), opt.Mark...), given
+	if opt.Detach {
+		null, err := x.pod.null()
+		if err != nil {
+			return err
+		}
+		x.files = append(x.files, null)
+		x.Stdin, x.Stdout, x.Stderr = null, null, null
+	}
+	return nil
+}
 
 func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// null is the container's own /dev/null: what is left behind with the host's could change it for everybody.
+func (p *pod) null() (*os.File, error) {
+	root, err := p.liveRoot(RootAll)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := openAt(root, os.DevNull, unix.O_PATH)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the container's %s: %w", os.DevNull, err)
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
+		return nil, fmt.Errorf("the container's %s is none: %w", os.DevNull, errdefs.ErrFailedPrecondition)
+	}
+	return os.OpenFile(fdPath(int(f.Fd())), os.O_RDWR, 0)
+}
+
+// Start starts the command.
+func (x *Exec) Start() error {
+	if x.Stdin == nil {
+		ended, err := child.Ended()
+		if err != nil {
+			return err
+		}
+		x.files, x.Stdin = append(x.files, ended), ended
+	}
+	err := x.login.Start(x.Cmd)
+	for _, f := range x.files {
+		f.Close()
+	}
+	x.files = nil
+	if err != nil {
+		x.Close()
+		return err
+	}
+	x.said = make(chan string, 1)
+	go func() {
+		var last tailWriter
+		io.Copy(&last, x.log)
+		x.said <- last.String()
+	}()
+	return nil
+}
+
+// Wait waits for the end. A failure of the runtime itself is a *RuntimeError around the command's own error.
+func (x *Exec) Wait() error {
+	err := x.Cmd.Wait()
+	x.log.SetReadDeadline(time.Now().Add(runtimeLastWords)) // somebody may hold on to it
+	said := strings.TrimSpace(<-x.said)
+	x.Close()
+	if err != nil && said != "" {
+		return runtimeFailed(x.Path, said, err)
+	}
+	return err
+}
+
+// Run is Start and Wait.
+func (x *Exec) Run() error {
+	if err := x.Start(); err != nil {
+		return err
+	}
+	return x.Wait()
+}
+
+// Close lets go of a command that is not run after all. Idempotent.
+func (x *Exec) Close() {
+	for _, f := range append(x.files, x.log) {
+		f.Close()
+	}
+	x.files = nil
+}
 
 // execProcess is the container's own process with what opt changes.
 func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 	var s specs.Spec
-	if err := disk.ReadJSON(p.e.paths.config(p.Spec.Name), &s); err != nil {
+	err := disk.ReadJSON(p.e.paths.config(p.Spec.Name), &s)
+	if err != nil {
 		return nil, err
 	}
 	proc := s.Process
 	proc.Args, proc.Terminal = opt.Args, opt.TTY
-	proc.Env = mergeEnv(proc.Env, opt.Env)
+	proc.Env = mergeEnv(proc.Env, opt.Mark, opt.Env)
 	if opt.TTY && opt.Width > 0 {
 		proc.ConsoleSize = &specs.Box{Width: uint(opt.Width), Height: uint(opt.Height)}
 	}
 	if opt.TTY {
 		proc.Env = mergeEnv([]string{"TERM=xterm"}, proc.Env)
 	}
-	proc.Cwd = or(opt.WorkingDir, proc.Cwd)
+	if proc.Cwd, err = p.workingDir(or(opt.WorkingDir, proc.Cwd)); err != nil {
+		return nil, err
+	}
 	if opt.User != "" {
 		id, err := lookupUser(p.e.paths.merged(p.Spec.Name), opt.User, p.Spec.Container.GroupAdd)
 		if err != nil {
@@ -111,6 +239,25 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 		proc.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 	}
 	return proc, nil
+}
+
+// workingDir is where dir leads in the container, as a path without links. The runtime would follow one to a descriptor of its
+// own, and from there the container would be in the host's files (CVE-2024-21626).
+func (p *pod) workingDir(dir string) (string, error) {
+	if dir == "/" {
+		return dir, nil
+	}
+	root, err := p.liveRoot(RootAll)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	f, err := openAt(root, dir, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return "", fmt.Errorf("cannot use the working directory %q: %w", dir, errors.Unwrap(err))
+	}
+	defer f.Close()
+	return os.Readlink(fdPath(int(f.Fd())))
 }
 
 // memFile holds v as JSON in memory only: what is passed by it may be secret, and needs no clean-up.

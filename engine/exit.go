@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -180,12 +181,9 @@ func (p *pod) dismissExitHandler() {
 	if c.Pid == os.Getppid() || !c.freeze() {
 		return
 	}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.Pid, c.Pid))
 	dismissed := []process{c}
-	for f := range strings.FieldsSeq(string(children)) {
-		if pid, err := strconv.Atoi(f); err == nil {
-			dismissed = append(dismissed, findProcess(pid))
-		}
+	for _, pid := range childrenOf(c.Pid) {
+		dismissed = append(dismissed, findProcess(pid))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
 	defer cancel()
@@ -197,33 +195,42 @@ func (p *pod) dismissExitHandler() {
 	}
 }
 
-// startersOf finds conmon and the runtime at work for a container by their arguments, which hold its id: a start may have died
-// before it could note a pid.
+// startersOf finds conmon and the runtime at work for a container, and what these have started: a start may have died before it
+// could note a pid.
 func (e *Engine) startersOf(id string) []process {
 	var list []process
-	for _, pid := range processIDs() {
+	known := map[int]bool{}
+	var add func(pid int)
+	add = func(pid int) {
 		proc := findProcess(pid)
-		cmdline, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		if err == nil && proc != (process{}) && isConmonOf(cmdline, id) {
-			list = append(list, proc)
+		if known[pid] || proc == (process{}) || pid == os.Getpid() { // conmon's exit handler is its child
+			return
+		}
+		known[pid] = true
+		list = append(list, proc)
+		for _, c := range childrenOf(pid) {
+			add(c)
+		}
+	}
+	for _, pid := range processIDs() {
+		cmdline, err := disk.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if err == nil && e.paths.isStarter(cmdline, id) {
+			add(pid)
 		}
 	}
 	return list
 }
 
-// isConmonOf recognises conmon, and the runtime that it runs, by their arguments.
-func isConmonOf(cmdline []byte, id string) bool {
+// childrenOf lists the children of a process's first thread.
+func childrenOf(pid int) []int {
+	return pidsIn(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+}
+
+// isStarter recognises conmon, and the runtime that it runs whatever its name, by their arguments: the container's id, and for
+// the runtime where it keeps its state.
+func (p paths) isStarter(cmdline []byte, id string) bool {
 	args := strings.Split(string(cmdline), "\x00")
-	base := filepath.Base(args[0])
-	if base != "conmon" && base != "crun" && base != "runc" {
-		return false
-	}
-	for _, a := range args[1:] {
-		if a == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(args[1:], id) && (filepath.Base(args[0]) == "conmon" || slices.Contains(args[1:], p.runtime()))
 }
 
 // clearPod gives back namespaces, network and mounts. While another running pod shares one of them, all stay; the last

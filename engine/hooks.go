@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -80,36 +79,34 @@ const shownOutput = 2048
 
 func (e *Engine) runHook(ctx context.Context, name string, h Hook) error {
 	mark := "PODC_HOOK=" + newID()
-	argv, file, err := e.ExecCommand(ctx, name, ExecOptions{Args: h.Command, Env: append([]string{mark}, h.Env...), User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged})
+	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
+	defer cancel()
+	x, err := e.ExecCommand(ctx, name, ExecOptions{Args: h.Command, Env: h.Env, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged, Mark: []string{mark}})
 	if err != nil {
 		return fmt.Errorf("cannot be run: %w", err)
 	}
-	defer file.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
-	defer cancel()
 	var out tailWriter
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env, cmd.ExtraFiles = e.helperEnv(), []*os.File{file} // descriptor ExecFd
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = time.Second // a child that it leaves behind may hold on to the streams
-	cmd.Cancel = func() error {
+	x.Stdout, x.Stderr = &out, &out
+	x.WaitDelay = time.Second // a child that it leaves behind may hold on to the streams
+	x.Cancel = func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killDeadline)
 		defer cancel()
-		return errors.Join(e.KillMarked(ctx, name, mark), cmd.Process.Kill())
+		return errors.Join(e.KillMarked(ctx, name, mark), x.Process.Kill())
 	}
-	switch err := cmd.Run(); {
+	switch err := x.Run(); {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default:
-		return hookFailure(err, out.b.String())
+		return hookFailure(err, out.String())
 	}
 }
 
 func hookFailure(err error, output string) error {
+	var failed *RuntimeError
 	var ended *exec.ExitError
-	if !errors.As(err, &ended) {
+	if errors.As(err, &failed) || !errors.As(err, &ended) {
 		return fmt.Errorf("cannot be run: %w", err)
 	}
 	said := strings.TrimSpace(output)
@@ -129,3 +126,5 @@ func (w *tailWriter) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+func (w *tailWriter) String() string { return w.b.String() }

@@ -9,12 +9,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
 
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 )
 
@@ -89,26 +89,25 @@ func (e *Engine) renewMonitor(ctx context.Context, group string) error {
 // startMonitor runs the helper detached from everything of the caller's, and waits for the line by which it says that it
 // serves (or that another does).
 func (e *Engine) startMonitor(ctx context.Context, group string) error {
-	sealDescriptors()
-	ready, child, err := os.Pipe()
+	ready, told, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer ready.Close()
 	log, err := os.OpenFile(filepath.Join(e.paths.monitor(group), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		child.Close()
+		told.Close()
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(e.helper("podc-monitor"), "monitor", "--root", e.paths.data, "--runroot", e.paths.run, group)
+	cmd := child.Command(context.WithoutCancel(ctx), e.helper("podc-monitor"), "monitor", "--root", e.paths.data, "--runroot", e.paths.run, group)
 	cmd.Env = e.helperEnv()
 	cmd.Dir = "/"
 	cmd.Stderr = log
-	cmd.ExtraFiles = []*os.File{child} // descriptor 3
+	cmd.ExtraFiles = []*os.File{told} // descriptor 3
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
-	child.Close()
+	told.Close()
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func TestAPausedPodDoesNothingUntilItIsUnpaused(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"pause": e.PausePod(t.Context(), "p"), "start": e.StartPod(t.Context(), "p"), "remove": e.RemovePod(t.Context(), "p", RemoveOptions{}), "exec": func() error {
-			_, _, err := e.ExecCommand(t.Context(), "p", ExecOptions{Args: []string{"true"}})
+			_, err := e.ExecCommand(t.Context(), "p", ExecOptions{Args: []string{"true"}})
 			return err
 		}(),
 	} {

@@ -96,7 +96,12 @@ func openInRoot(root, path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	fd, err := unix.Openat2(int(dir.Fd()), filepath.Join(".", path), &unix.OpenHow{
+	return openAt(dir, path, flags)
+}
+
+// openAt is openInRoot for a root that is open already.
+func openAt(root *os.File, path string, flags int) (*os.File, error) {
+	fd, err := unix.Openat2(int(root.Fd()), filepath.Join(".", path), &unix.OpenHow{
 		Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {

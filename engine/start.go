@@ -169,7 +169,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 		}
 	}
 	started := time.Now() // before the fact: a container may end before its start is reported
-	if err := e.startContainer(ctx, r); err != nil {
+	if err := e.callRuntime(ctx, r.runtime, r.id, "start"); err != nil {
 		return err
 	}
 	p.state.Started = started
@@ -294,6 +294,9 @@ func (p *pod) configure(hostname string) (run, error) {
 		return run{}, err
 	}
 	if err := resolveTargets(root, s.Mounts); err != nil {
+		return run{}, err
+	}
+	if s.Process.Cwd, err = resolveWorkingDir(root, s.Mounts, s.Process.Cwd); err != nil {
 		return run{}, err
 	}
 	r := run{id: p.ID, name: name, runtime: runtime, login: p.state.Login, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports, mounts: s.Mounts}

@@ -84,6 +84,18 @@ type mounted struct{ at, source string }
 // resolve returns target without links: where it is in the container. What is missing, the runtime makes. It is
 // errdefs.IsInvalidArgument if a link leads to where no link may lead.
 func (v view) resolve(target string) (string, error) {
+	at, err := v.follow(target)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("cannot mount at %s: %w", target, err)
+	case at != path.Clean(target) && inKernelFolder(at):
+		return "", fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: a link in the container's files leads from there to %s", target, at)
+	}
+	return at, nil
+}
+
+// follow returns target without links.
+func (v view) follow(target string) (string, error) {
 	// All at once: the kernel says ELOOP if there is any link on the way, missing or not what follows it.
 	if _, err := v.readlink(path.Clean(target)); plain(err) {
 		return path.Clean(target), nil
@@ -98,18 +110,15 @@ func (v view) resolve(target string) (string, error) {
 			at = next
 			continue
 		case err != nil:
-			return "", fmt.Errorf("cannot mount at %s: %w", target, err)
+			return "", err
 		}
 		if links++; links > maxLinks {
-			return "", fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: too many links lead there", target)
+			return "", fault.New(errdefs.ErrInvalidArgument, "too many links lead there")
 		}
 		if path.IsAbs(to) {
 			at = "/"
 		}
 		rest = slices.Concat(parts(to), rest)
-	}
-	if at != path.Clean(target) && inKernelFolder(at) {
-		return "", fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: a link in the container's files leads from there to %s", target, at)
 	}
 	return at, nil
 }
@@ -165,19 +174,40 @@ func parentsFirst(mounts []specs.Mount) {
 func resolveTargets(root string, mounts []specs.Mount) error {
 	v := view{root: root}
 	for i := range mounts {
-		m := &mounts[i]
-		source := ""
-		if m.Type == "bind" {
-			source = m.Source
-		}
-		at, err := v.resolve(m.Destination)
+		at, err := v.resolve(mounts[i].Destination)
 		if err != nil {
 			return err
 		}
-		m.Destination = at
-		v.mounts = append(v.mounts, mounted{at, source})
+		mounts[i].Destination = at
+		v.add(mounts[i])
 	}
 	return nil
+}
+
+// add notes a mount whose target is resolved.
+func (v *view) add(m specs.Mount) {
+	source := ""
+	if m.Type == "bind" {
+		source = m.Source
+	}
+	v.mounts = append(v.mounts, mounted{m.Destination, source})
+}
+
+// resolveWorkingDir returns dir without links, as it will be in the container whose root and mounts are given. None leads to
+// /proc: the links there are to descriptors, from where the container would be in files of the host's (CVE-2024-21626).
+func resolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, error) {
+	v := view{root: root}
+	for _, m := range mounts {
+		v.add(m)
+	}
+	at, err := v.follow(dir)
+	if err == nil && at != "/proc" && isBelow(at, "/proc") {
+		err = fault.New(errdefs.ErrInvalidArgument, "it is %s, and no container works in there", at)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot use the working directory %q: %w", dir, err)
+	}
+	return at, nil
 }
 
 // checkTargets refuses, before the first start, what links in the image make of the pod's targets.

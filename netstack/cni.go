@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,8 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/child"
 )
 
 // pluginDeadline bounds the run of an executed CNI plugin. pluginOutput bounds what it may print.
@@ -111,7 +112,7 @@ func execPlugin(ctx context.Context, path string, stdin []byte, environ []string
 	ctx, cancel := context.WithTimeoutCause(ctx, pluginDeadline, fmt.Errorf("CNI plugin %s did not end within %s", path, pluginDeadline))
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path)
+	cmd := child.Command(ctx, path)
 	cmd.Env = environ
 	cmd.Stdin = bytes.NewReader(stdin)
 	cmd.Stdout, cmd.Stderr = &limited{&stdout, pluginOutput}, &limited{&stderr, pluginOutput}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/child"
 )
 
 // initVerb is the first process of a container with `init: true`: it runs the command as its child, passes signals on,
@@ -29,7 +31,7 @@ func initVerb(args []string) error {
 	signal.Notify(signals)
 	died := make(chan os.Signal, 1) // one word is enough for any number of deaths, and none gets lost among other signals
 	signal.Notify(died, unix.SIGCHLD)
-	child, code, err := spawn(args)
+	command, code, err := spawn(args)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cannot run %s: %v\n", args[0], err)
 		os.Exit(code)
@@ -37,11 +39,11 @@ func initVerb(args []string) error {
 	for {
 		select {
 		case <-died:
-			if code, ended := reap(child); ended {
+			if code, ended := reap(command); ended {
 				os.Exit(code)
 			}
 		case s := <-signals:
-			pass(child, s.(syscall.Signal))
+			pass(command, s.(syscall.Signal))
 		}
 	}
 }
@@ -71,10 +73,10 @@ func spawn(args []string) (pid, code int, err error) {
 	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, 0
 	}
-	pid, err = syscall.ForkExec(path, args, attr)
+	pid, err = child.Fork(path, args, attr)
 	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EPERM) && attr.Sys.Foreground {
 		attr.Sys.Foreground = false // a terminal, but not this session's
-		pid, err = syscall.ForkExec(path, args, attr)
+		pid, err = child.Fork(path, args, attr)
 	}
 	return pid, 126, err
 }

@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"podc.example/podc/engine"
 )
 
@@ -61,6 +59,3 @@ func parse(verb string, args []string, want int, adopt *bool) (roots, []string, 
 	}
 	return r, f.Args(), nil
 }
-
-// sealDescriptors keeps what this process was given from what it starts.
-func sealDescriptors() { unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) }

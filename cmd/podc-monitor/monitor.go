@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/engine/monitor"
+	"podc.example/podc/internal/child"
 	"podc.example/podc/netstack/dns"
 )
 
@@ -31,7 +32,6 @@ func monitorVerb(args []string) error {
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, unix.SIGTERM)
 	stayLean(time.Second, 10*time.Second)
-	sealDescriptors()
 	var adopt bool
 	r, args, err := parse("monitor", args, 1, &adopt)
 	if err != nil {
@@ -111,7 +111,6 @@ func startGuardian(r roots, group string) (*os.File, error) {
 func guardVerb(args []string) error {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM)
 	stayLean(200*time.Millisecond, 0)
-	sealDescriptors()
 	r, args, err := parse("guard", args, 1, nil)
 	if err != nil {
 		return err
@@ -158,7 +157,7 @@ func command(args []string, files ...*os.File) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, args...)
+	cmd := child.Command(context.Background(), path, args...)
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = files
 	cmd.Dir = "/"

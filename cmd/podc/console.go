@@ -1,18 +1,14 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 )
 
@@ -34,19 +30,7 @@ type console struct {
 	keyboard func() (*keyboard, error)
 	// secondSignal takes over what a second signal does: the channel is closed by it, and podc is not ended.
 	secondSignal func() <-chan struct{}
-	// become replaces podc by another program, which finds process open as engine.ExecFd and gets these of podc's streams. It
-	// returns only if that fails.
-	become func(argv []string, process *os.File, pass streams) error
 }
-
-// streams are those that another program gets of podc's.
-type streams int
-
-const (
-	allStreams streams = iota
-	outputOnly
-	noStreams // its errors go to engine.ExecErrFd
-)
 
 // systemConsole is the console of this process.
 func systemConsole() *console {
@@ -64,7 +48,6 @@ func systemConsole() *console {
 			}
 			return w, h
 		},
-		become:   become,
 		keyboard: func() (*keyboard, error) { return openKeyboard(os.Stdin) },
 	}
 }
@@ -101,39 +84,6 @@ func (c *console) terminalSize() (width, height int) {
 		return 0, 0
 	}
 	return width, height
-}
-
-func become(argv []string, process *os.File, pass streams) error {
-	if err := errors.Join(keepAt(process, engine.ExecFd), withhold(pass)); err != nil {
-		return fmt.Errorf("cannot hand the process over: %w", err)
-	}
-	err := unix.Exec(argv[0], argv, os.Environ())
-	return fmt.Errorf("cannot run %s: %w", argv[0], err)
-}
-
-// withhold puts nothing in the place of streams that are not passed on.
-func withhold(pass streams) error {
-	if pass == allStreams {
-		return nil
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil || pass == outputOnly {
-		return errors.Join(err, unix.Dup3(int(null.Fd()), 0, 0))
-	}
-	err = unix.Dup3(2, engine.ExecErrFd, 0)
-	for fd := 0; fd <= 2 && err == nil; fd++ {
-		err = unix.Dup3(int(null.Fd()), fd, 0)
-	}
-	return err
-}
-
-// keepAt makes f the descriptor fd and keeps it open over an exec.
-func keepAt(f *os.File, fd int) error {
-	if int(f.Fd()) == fd {
-		_, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
-		return err
-	}
-	return unix.Dup3(int(f.Fd()), fd, 0)
 }
 
 // needRoot refuses an ordinary user, in one sentence for every command: what each would fail at first says little.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
@@ -66,9 +69,8 @@ func noTTY(c *cli.Context, con *console) bool {
 	return !con.outTTY || !con.inTTY
 }
 
-// exec runs a command in a container of a service. In the foreground podc becomes the runtime's exec, which owns the
-// terminal, signals and exit code from then on; nothing of podc stays between, unless it has a terminal and the command is to
-// have none.
+// exec runs a command in a container of a service. With a terminal podc becomes the runtime, which moves bytes between that one
+// and the container's; else podc does it, for which it stays.
 func (s *session) exec(ctx context.Context, opt execOptions) error {
 	t, err := s.target(ctx, []string{opt.service})
 	if err != nil {
@@ -88,36 +90,41 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 // execIn is exec in a container that is known already.
 func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) error {
 	width, height := s.con.terminalSize()
-	argv, process, err := s.engine.ExecCommand(ctx, pod.Spec.Name, engine.ExecOptions{
+	if !opt.detach {
+		ctx = context.WithoutCancel(ctx) // a signal is the command's
+	}
+	x, err := s.engine.ExecCommand(ctx, pod.Spec.Name, engine.ExecOptions{
 		Args: opt.command, Env: withValues(opt.env, s.con.env), User: opt.user, WorkingDir: opt.workdir,
 		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged, Width: width, Height: height,
 	})
 	if err != nil {
 		return err
 	}
-	defer process.Close()
-	if err := checkProgram(pod.Pid, process); err != nil {
+	defer x.Close()
+	if err := checkProgram(pod.Pid, x.Spec); err != nil {
 		return err
 	}
-	// How it ends is not noted: nothing of podc will be there to see it.
 	what, id := strings.Join(opt.command, " "), map[string]string{"execID": rand.Text()}
 	s.engine.NoteEvent(pod, "exec_create: "+what, id)
 	s.engine.NoteEvent(pod, "exec_start: "+what, id)
-	if opt.noTTY && !opt.detach && (s.con.inTTY || s.con.outTTY || s.con.errTTY) {
-		return s.con.pipe(argv, process, opt.interactive)
-	}
-	return s.con.become(argv, process, opt.streams())
-}
-
-// streams are those that the command gets. One that is left to itself gets none: it would keep whoever reads them waiting.
-func (opt execOptions) streams() streams {
 	switch {
 	case opt.detach:
-		return noStreams
-	case !opt.interactive:
-		return outputOnly
+		return x.Run()
+	case !opt.noTTY: // How it ends is not noted: nothing of podc will be there to see it.
+		return child.Become(x.Cmd)
 	}
-	return allStreams
+	err = endOfExec(s.con.pipe(x, opt.interactive))
+	s.engine.NoteEvent(pod, "exec_die", map[string]string{"execID": id["execID"], "exitCode": strconv.Itoa(codeOf(err))})
+	return err
+}
+
+// endOfExec is the end of podc for that of a command. The runtime has said already why it did not run it.
+func endOfExec(err error) error {
+	var failed *engine.RuntimeError
+	if errors.As(err, &failed) {
+		return coded{fmt.Errorf("%s could not run the command", failed.Program), exitUnable}
+	}
+	return endOfProcess(err)
 }
 
 // replicaOf finds the running container of a service with a number, or with the lowest. One-offs, which have none, come last.

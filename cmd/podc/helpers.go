@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
 )
 
@@ -46,7 +47,7 @@ func (h helper) run(ctx context.Context, con *console) error {
 	path := filepath.Join(filepath.Dir(con.exe), h.name)
 	ctx, cancel := context.WithTimeoutCause(ctx, h.deadline, fmt.Errorf("%s did not answer within %s", h.name, h.deadline))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, h.args...)
+	cmd := child.Command(ctx, path, h.args...)
 	cmd.Dir = con.dir
 	cmd.Env = h.environ(con)
 	cmd.Stdin, cmd.Stdout = h.stdin, h.stdout

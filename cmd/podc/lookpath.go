@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"strings"
 
 	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
@@ -30,24 +28,9 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
-// execProcess is what is needed of the process that a runtime is given.
-type execProcess struct {
-	Args []string `json:"args"`
-	Env  []string `json:"env"`
-	Cwd  string   `json:"cwd"`
-}
-
-// checkProgram finds the program of process in the container whose first process is pid, as the runtime will: once podc has
-// become the runtime, it can no longer tell that there was none from an exit code of the program.
-func checkProgram(pid int, process *os.File) error {
-	var proc execProcess
-	b, err := io.ReadAll(io.NewSectionReader(process, 0, 1<<24))
-	if err == nil {
-		err = json.Unmarshal(b, &proc)
-	}
-	if err != nil || len(proc.Args) == 0 {
-		return nil // the runtime will say what is wrong
-	}
+// checkProgram finds the program of proc in the container whose first process is pid, as the runtime will: from an exit code of
+// the runtime's it cannot be told whether there was none.
+func checkProgram(pid int, proc *specs.Process) error {
 	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
@@ -74,7 +57,7 @@ func checkProgram(pid int, process *os.File) error {
 }
 
 // candidates are the paths that a program's name may mean.
-func candidates(proc execProcess) []string {
+func candidates(proc *specs.Process) []string {
 	name := proc.Args[0]
 	if strings.Contains(name, "/") {
 		if path.IsAbs(name) {

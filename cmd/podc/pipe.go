@@ -8,23 +8,31 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/engine"
 )
 
-// pipe runs a program that finds process open as engine.ExecFd, with pipes in the place of podc's own streams: it is not to see,
-// nor to get hold of, the terminal that these may be. Signals are passed on; its exit code is podc's.
-func (c *console) pipe(argv []string, process *os.File, interactive bool) error {
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.ExtraFiles = []*os.File{process}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's signals come by way of podc, and once
-	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{c.out}, struct{ io.Writer }{c.err}
+// pipe runs a command in a container with pipes in the place of podc's own streams: the container is to get hold of nothing that
+// is the caller's, neither of a terminal nor of a file, a pipe or a socket. What is the command's of them goes through podc:
+// every byte, the end of either side, and signals. Its exit code is podc's.
+func (c *console) pipe(x *engine.Exec, interactive bool) error {
+	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's signals come by way of podc, and once
 	signals := make(chan os.Signal, 32)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	// A broken pipe is for the command to find out, and not the end of podc.
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
 	defer signal.Stop(signals)
 	if c.secondSignal != nil {
 		c.secondSignal()
 	}
+	flows, err := c.outflows(x)
+	if err != nil {
+		return err
+	}
 	if interactive {
-		in, err := cmd.StdinPipe()
+		in, err := x.StdinPipe()
 		if err != nil {
 			return err
 		}
@@ -33,19 +41,122 @@ func (c *console) pipe(argv []string, process *os.File, interactive bool) error 
 			in.Close()
 		}()
 	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("cannot run %s: %w", argv[0], err)
+	err = x.Start()
+	for _, f := range flows {
+		f.begin()
+	}
+	if err != nil {
+		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() { ended <- x.Wait() }()
 	for {
 		select {
 		case sig := <-signals:
-			cmd.Process.Signal(sig)
+			if sig != syscall.SIGPIPE {
+				x.Process.Signal(sig)
+			}
 		case err := <-ended:
-			return endOfProcess(err)
+			for _, f := range flows {
+				err = errors.Join(err, f.finish())
+			}
+			return err
 		}
 	}
+}
+
+// lingering is how long the output of a command stays open, in the hands of what it left running, after it has ended; as in
+// docker.
+const lingering = 2 * time.Second
+
+// outflow passes what a command writes on to a stream of podc's.
+type outflow struct {
+	to          io.Writer
+	read, write *os.File // the two ends of a pipe; the second is the command's
+	done        chan error
+}
+
+// outflows gives x its output streams. Two that lead to one file are one, so that what is written to them stays in order.
+func (c *console) outflows(x *engine.Exec) ([]*outflow, error) {
+	out, err := newOutflow(c.out)
+	if err != nil {
+		return nil, err
+	}
+	x.Stdout, x.Stderr = out.write, out.write
+	if isSameFile(c.out, c.err) {
+		return []*outflow{out}, nil
+	}
+	errs, err := newOutflow(c.err)
+	if err != nil {
+		return nil, err
+	}
+	x.Stderr = errs.write
+	return []*outflow{out, errs}, nil
+}
+
+func newOutflow(to io.Writer) (*outflow, error) {
+	r, w, err := os.Pipe()
+	return &outflow{to: to, read: r, write: w, done: make(chan error, 1)}, err
+}
+
+func isSameFile(a, b io.Writer) bool {
+	f, ok1 := a.(*os.File)
+	g, ok2 := b.(*os.File)
+	if !ok1 || !ok2 {
+		return a == b
+	}
+	this, err1 := f.Stat()
+	that, err2 := g.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(this, that)
+}
+
+// begin is for when the command has its end of the pipe, or will never have it.
+func (f *outflow) begin() {
+	f.write.Close()
+	go func() { f.done <- f.pass() }()
+}
+
+func (f *outflow) pass() error {
+	defer f.read.Close() // who writes on finds the pipe broken
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.read.Read(buf)
+		if n > 0 {
+			if _, err := f.to.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return f.rest()
+		case err != nil: // the end
+			return nil
+		}
+	}
+}
+
+// rest passes on what is in the pipe now: all that the command itself has written, however late its reader is.
+func (f *outflow) rest() error {
+	conn, err := f.read.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var n int
+	conn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	f.read.SetReadDeadline(time.Time{})
+	if err == nil {
+		_, err = io.CopyN(f.to, f.read, int64(n))
+	}
+	return err
+}
+
+// finish is for when the command has ended. It returns when its output has been passed on.
+func (f *outflow) finish() error {
+	f.read.SetReadDeadline(time.Now().Add(lingering))
+	if err := <-f.done; err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("cannot pass on the output: %w", err)
+	}
+	return nil
 }
 
 // endOfProcess is the exit code of podc for the end of a program that it ran.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/child"
 )
 
 func systemCommand(con *console) *cli.Command {
@@ -168,7 +168,7 @@ func (i systemInfo) print(con *console) error {
 func programVersion(ctx context.Context, name string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, name, "--version").Output()
+	out, err := child.Command(ctx, name, "--version").Output()
 	if err != nil {
 		return "cannot be run: " + err.Error()
 	}

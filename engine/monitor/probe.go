@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -110,28 +109,22 @@ func (w *worker) probe(ctx context.Context, d engine.Duty) (engine.Probe, error)
 		return engine.Probe{Start: time.Now(), End: time.Now()}, err
 	}
 	mark := markOf(d.Pod.ID) + rand.Text()
-	argv, file, err := w.m.engine.ExecCommand(ctx, w.name, engine.ExecOptions{Args: args, Env: []string{mark}})
+	limited, cancel := context.WithTimeout(ctx, d.Health.Timeout)
+	defer cancel()
+	x, err := w.m.engine.ExecCommand(limited, w.name, engine.ExecOptions{Args: args, Mark: []string{mark}, Login: d.Login})
 	if err != nil {
 		return engine.Probe{Start: time.Now(), End: time.Now()}, err
 	}
-	defer file.Close()
-	limited, cancel := context.WithTimeout(ctx, d.Health.Timeout)
-	defer cancel()
 	var out output
-	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), mark}
-	cmd.ExtraFiles = []*os.File{file} // descriptor engine.ExecFd
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = outputDelay
-	cmd.Cancel = func() error { return w.killProbe(cmd.Process, mark) }
+	x.Stdout, x.Stderr = &out, &out
+	x.WaitDelay = outputDelay
+	x.Cancel = func() error { return w.killProbe(x.Process, mark) }
 	p := engine.Probe{Start: time.Now()}
-	if err = d.Login.Start(cmd); err == nil {
-		err = cmd.Wait()
-	}
+	err = x.Run()
 	p.End, p.Output = time.Now(), out.String()
-	switch state := cmd.ProcessState; {
+	switch state := x.ProcessState; {
 	case state == nil:
-		return p, fmt.Errorf("cannot run %s: %w", argv[0], err)
+		return p, err
 	case limited.Err() != nil && ctx.Err() == nil:
 		p.ExitCode = -1
 	default:

@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/child"
+	"podc.example/podc/internal/disk"
+)
+
+// RuntimeError is a failure of the OCI runtime or of conmon, rather than of what they were to run.
+type RuntimeError struct {
+	Program string // its name
+	How     string // it failed, such as "hangs"; empty: what it said is enough
+	Said    string // its last words; may be empty
+	Err     error  // beside the text: its class, the end of its process
+}
+
+func (r *RuntimeError) Error() string {
+	s := strings.TrimSpace(r.Program + " " + r.How)
+	switch {
+	case r.Said != "":
+		return s + ": " + r.Said
+	case r.How == "":
+		return s + " failed without a word"
+	}
+	return s
+}
+
+func (r *RuntimeError) Unwrap() error { return r.Err }
+
+// runtimeFailed says that the runtime at path ended with err (nil: nobody knows how) after it had said something, and what to
+// do where the cause is known.
+func runtimeFailed(path, said string, err error) error {
+	said = strings.TrimSpace(said)
+	if strings.Contains(said, "cgroups in hybrid mode not supported") {
+		return hybridCgroups("hugetlb, perf_event")
+	}
+	failed := &RuntimeError{Program: filepath.Base(path), Said: said, Err: err}
+	var exit *exec.ExitError
+	switch {
+	case strings.Contains(said, "executable") && (strings.Contains(said, "not found") || strings.Contains(said, "No such file or directory")):
+		failed.Err = errdefs.ErrNotFound
+	case errors.As(err, &exit) && exit.Sys().(unix.WaitStatus).Signaled():
+		failed.How = "crashed (" + exit.Error() + ")"
+	case errors.As(err, &exit) && said == "":
+		failed.How = "failed without a word (" + exit.Error() + ")"
+	}
+	return failed
+}
+
+// A runtime needs some hundredths of a second for what podc asks of it, and any time at all on a machine that is slow or has
+// much else to do. So not the clock decides that it hangs, but that it has stopped to do anything.
+const (
+	// runtimeSilence is how long conmon and the runtime may do nothing at all.
+	runtimeSilence = 7 * time.Second
+	// runtimeWork is the time of a processor that they may use.
+	runtimeWork = 5 * time.Second
+	// runtimeDeadline bounds every call of them, whatever they do.
+	runtimeDeadline = 60 * time.Second
+	// runtimeLastWords is how long the words of a runtime that has ended may take.
+	runtimeLastWords = 100 * time.Millisecond
+)
+
+// whileRuntimeWorks returns a context that ends with a *RuntimeError when conmon and the runtime, at work for the container id,
+// hang. cancel must be called.
+func (e *Engine) whileRuntimeWorks(ctx context.Context, id, runtime string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch := func() {
+		begun, silent := time.Now(), time.Now()
+		var last vitality
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			how := ""
+			starters := e.startersOf(id)
+			now := vitalityOf(starters)
+			if now != last || now.busy {
+				silent, last = time.Now(), now
+			}
+			switch {
+			case time.Since(silent) > runtimeSilence:
+				how = fmt.Sprintf("hangs (it did nothing for %s)", runtimeSilence)
+			case now.work > runtimeWork:
+				how = fmt.Sprintf("is stopped (it worked for %s and came to no end)", now.work)
+			case time.Since(begun) > runtimeDeadline:
+				how = fmt.Sprintf("did not end within %s", runtimeDeadline)
+			default:
+				continue
+			}
+			cancel(accuse(starters, runtime, how))
+			return
+		}
+	}
+	go watch()
+	return ctx, func() { cancel(nil) }
+}
+
+// vitality is what the kernel has counted of some processes: while they do anything, it changes.
+type vitality struct {
+	processes, switches int
+	work                time.Duration // of processors
+	busy                bool          // one is computing, waits for a processor, or for a disk
+}
+
+func vitalityOf(list []process) vitality {
+	const perTick = 10 * time.Millisecond // the kernel's USER_HZ, the same on every machine
+	var v vitality
+	for _, p := range list {
+		dir := "/proc/" + strconv.Itoa(p.Pid)
+		stat, _ := disk.ReadOnce(dir + "/stat")
+		_, rest, _ := bytes.Cut(stat, []byte(") ")) // a runtime's name holds no such thing
+		if f := strings.Fields(string(rest)); len(f) > 12 {
+			v.busy = v.busy || f[0] == "R" || f[0] == "D"
+			user, _ := strconv.Atoi(f[11])
+			system, _ := strconv.Atoi(f[12])
+			v.work += time.Duration(user+system) * perTick
+			v.processes += p.Pid
+		}
+		status, _ := disk.ReadFile(dir + "/status")
+		for line := range strings.Lines(string(status)) {
+			if name, n, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "_ctxt_switches") {
+				count, _ := strconv.Atoi(strings.TrimSpace(n))
+				v.switches += count
+			}
+		}
+	}
+	return v
+}
+
+// accuse names the one of conmon and the runtime that keeps the other waiting, with its last words if nobody has read them.
+func accuse(starters []process, runtime, how string) error {
+	e := &RuntimeError{Program: "conmon", How: how, Err: errdefs.ErrUnavailable}
+	for _, p := range starters {
+		dir := "/proc/" + strconv.Itoa(p.Pid)
+		cmdline, err := os.ReadFile(dir + "/cmdline")
+		if program, _, _ := strings.Cut(string(cmdline), "\x00"); err != nil || filepath.Base(program) == "conmon" {
+			continue
+		}
+		e.Program = filepath.Base(runtime)
+		if said := unread(dir + "/fd/2"); said != "" {
+			e.Said = said
+		}
+	}
+	return e
+}
+
+// unread is the end of what is in a pipe and was not read.
+func unread(path string) string {
+	if fi, err := os.Stat(path); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
+		return ""
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	return wordsIn(f)
+}
+
+// callRuntime runs the runtime at path about the container id, to its end.
+func (e *Engine) callRuntime(ctx context.Context, path, id, verb string) error {
+	ctx, cancel := e.whileRuntimeWorks(ctx, id, path)
+	defer cancel()
+	cmd := child.Command(ctx, path, "--root", e.paths.runtime(), verb, id)
+	var said tailWriter
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = e.helperEnv(), &said, &said, runtimeLastWords
+	err := cmd.Run()
+	var hung *RuntimeError
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return nil
+	case errors.As(context.Cause(ctx), &hung):
+		hung.Said = strings.TrimSpace(said.String())
+		return hung
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case cmd.ProcessState == nil:
+		return fmt.Errorf("cannot run %s: %w", filepath.Base(path), err)
+	}
+	return runtimeFailed(path, said.String(), err)
+}
