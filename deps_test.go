@@ -8,6 +8,8 @@ import (
 	"go/token"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +115,35 @@ func TestStatic(t *testing.T) {
 		for _, dep := range list(t, "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}}{{end}}", "./cmd/"+binary) {
 			if dep != "" {
 				t.Errorf("%s: %s needs cgo", binary, dep)
+			}
+		}
+	}
+}
+
+// starts are the ways to start a program in Go.
+var starts = regexp.MustCompile(`\b(exec\.Command(Context)?|os\.StartProcess|(syscall|unix)\.(ForkExec|StartProcess|Exec))\(`)
+
+// TestOnePlaceStartsPrograms: what podc's caller left open must reach no program that podc starts, which package child sees to.
+func TestOnePlaceStartsPrograms(t *testing.T) {
+	for _, pkg := range list(t, "./...") {
+		rel := strings.TrimPrefix(pkg, module)
+		if slices.Contains([]string{"internal/child", "internal/bench", "internal/setup", "internal/testimage", "netstack/internal/nettest"}, rel) {
+			continue // child itself, and what is no part of podc
+		}
+		files, err := filepath.Glob(filepath.Join(rel, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if call := starts.Find(text); call != nil {
+				t.Errorf("%s calls %s: programs are started by package child", file, call)
 			}
 		}
 	}

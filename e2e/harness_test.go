@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,6 +71,7 @@ type stack struct {
 	run  string
 	name string
 	env  []string
+	bin  string   // folder of podc; empty: that of all tests
 	wrap []string // a program that runs podc, and its arguments
 }
 
@@ -133,7 +135,7 @@ func archiveOf(t *testing.T, image string) string {
 
 // cmd is podc with the stack's roots, in its folder.
 func (s *stack) cmd(ctx context.Context, args ...string) *exec.Cmd {
-	args = append(append(slices.Clone(s.wrap), filepath.Join(*binDir, "podc")), args...)
+	args = append(append(slices.Clone(s.wrap), filepath.Join(cmp.Or(s.bin, *binDir), "podc")), args...)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "PODC_ROOT="+s.root, "PODC_RUNROOT="+s.run, "COMPOSE_PROJECT_NAME="+s.name,

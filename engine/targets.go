@@ -202,7 +202,7 @@ func resolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, e
 	}
 	at, err := v.follow(dir)
 	if err == nil && at != "/proc" && isBelow(at, "/proc") {
-		err = fault.New(errdefs.ErrInvalidArgument, "it is %s, and no container works in there", at)
+		err = fault.New(errdefs.ErrInvalidArgument, "it leads to %s, where no container may work", at)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot use the working directory %q: %w", dir, err)
