@@ -18,6 +18,7 @@ import (
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // ExecOptions is a further process in a running pod's container.
@@ -140,7 +141,7 @@ func (p *pod) null() (*os.File, error) {
 	defer f.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
-		return nil, fmt.Errorf("the container's %s is none: %w", os.DevNull, errdefs.ErrFailedPrecondition)
+		return nil, fault.New(errdefs.ErrFailedPrecondition, "the container has another thing in the place of %s", os.DevNull)
 	}
 	return os.OpenFile(fdPath(int(f.Fd())), os.O_RDWR, 0)
 }
