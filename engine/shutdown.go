@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -116,7 +116,7 @@ func MachineStops() bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), systemctlPatience)
 	defer cancel()
-	state, _ := exec.CommandContext(ctx, "systemctl", "is-system-running").Output()
+	state, _ := child.Command(ctx, "systemctl", "is-system-running").Output()
 	return strings.TrimSpace(string(state)) == "stopping"
 }
 
