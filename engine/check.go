@@ -266,7 +266,7 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 	for _, name := range inv.dirs {
 		dir := e.paths.pod(name)
 		add(dir, name, "folder of a pod without a record", func() error {
-			return errors.Join(unmountBelow(dir), e.paths.discard(dir, newID()), e.emptyTrash())
+			return errors.Join(e.paths.discard(dir, newID()), e.emptyTrash())
 		})
 	}
 	for _, name := range inv.runDirs {

@@ -297,7 +297,7 @@ func (p paths) discard(dir, as string) error {
 			err = os.Rename(dir, filepath.Join(p.trash(), as))
 		}
 		if errors.Is(err, unix.ENOSPC) {
-			return os.RemoveAll(dir) // a full disk has no room for a trash
+			return disk.RemoveTree(dir) // a full disk has no room for a trash
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -316,7 +316,7 @@ func (e *Engine) removeRunDir(name string) error {
 	}
 	dir := e.paths.runPod(name)
 	err := errors.Join(unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name)))
-	gone := os.RemoveAll(dir)
+	gone := disk.RemoveTree(dir)
 	if errors.Is(gone, unix.ENOTEMPTY) {
 		gone = nil // somebody has just taken the lock anew: it is theirs to remove, or to use
 	}
@@ -339,12 +339,7 @@ func (e *Engine) emptyTrash() error {
 
 // deleteTrash deletes what one removed pod left, and leaves the trash itself to emptyTrash.
 func (e *Engine) deleteTrash(name string) error {
-	dir := filepath.Join(e.paths.trash(), name)
-	err := os.RemoveAll(dir)
-	if errors.Is(err, unix.EBUSY) { // somebody mounted something in it
-		err = errors.Join(unmountBelow(dir), os.RemoveAll(dir))
-	}
-	return err
+	return disk.RemoveTree(filepath.Join(e.paths.trash(), name))
 }
 
 // attachment is what the pod asks of the network.

@@ -134,5 +134,5 @@ func removeFiles(dir string) error {
 	if err := disk.Unmount(dir); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return disk.RemoveTree(dir)
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"podc.example/podc/internal/disk"
 )
 
 // inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
@@ -73,14 +71,6 @@ func mountsBelow(dir string) []string {
 
 // unescape undoes what the kernel writes for the separators of its list of mounts.
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-
-func unmountBelow(dir string) error {
-	var errs []error
-	for _, m := range slices.Backward(mountsBelow(dir)) {
-		errs = append(errs, disk.Unmount(m))
-	}
-	return errors.Join(errs...)
-}
 
 // podOfMount names the pod that a mount of mounts is for.
 func (p paths) podOfMount(path string) string {

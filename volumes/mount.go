@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -247,9 +246,5 @@ func (s *Store) clear(name string) error {
 	if disk.IsMountPoint(s.Path(name)) {
 		return fault.New(errdefs.ErrFailedPrecondition, "%s is still mounted", s.Path(name))
 	}
-	err := os.RemoveAll(filepath.Join(s.dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return disk.RemoveTree(filepath.Join(s.dir, name))
 }
