@@ -86,8 +86,11 @@ volumes: {data: {}}
 	})
 	plant("file "+filepath.Join(s.run, "runtime", id), func() { file(filepath.Join(s.run, "runtime", id, "status"), "{}") })
 	plant("file "+filepath.Join(s.run, "exits", id), func() { file(filepath.Join(s.run, "exits", id), "0") })
-	plant("file "+"old: removed pod", func() { file(filepath.Join(s.root, "trash", "old", "x"), "") })
-	plant("volume ghost", func() { file(filepath.Join(s.root, "volumes", "ghost", "_data", "x"), "") })
+	plant("file "+id+": removed pod", func() { file(filepath.Join(s.root, "trash", id, "x"), "") })
+	plant("volume ghost", func() {
+		file(filepath.Join(s.root, "volumes", "ghost", "_data", "x"), "")
+		file(filepath.Join(s.root, "volumes", "ghost", "removed.json"), "{}")
+	})
 	plant("monitors/ghost", func() { file(filepath.Join(s.run, "monitors", "ghost", "lock"), "") })
 	plant("cgroup ", func() {
 		for _, dir := range s.cgroupDirs() {
@@ -98,8 +101,12 @@ volumes: {data: {}}
 			}
 		}
 	})
-	plant("link b"+s.id()+"gh", func() { run(t, "ip", "link", "add", "b"+s.id()+"gh", "type", "bridge") })
-	plant("link v"+s.id()+"gh", func() { run(t, "ip", "link", "add", "v"+s.id()+"gh", "type", "bridge") })
+	for _, name := range []string{"b" + s.id() + "gh", "pg" + s.id()} {
+		plant("link "+name, func() {
+			run(t, "ip", "link", "add", name, "type", "bridge")
+			run(t, "ip", "link", "set", "dev", name, "alias", "podc "+s.id()+" network ghost")
+		})
+	}
 	plant("of network \"p_default\", held by unknown", func() { file(filepath.Join(filepath.Dir(lease), "172.28.3.250"), id[:40]+"\r\neth0") })
 	plant("names ", func() { file(filepath.Join(s.run, "net", "names", "p_default", id[:40]+".json"), "{}") })
 	plant("cached result", func() { file(filepath.Join(s.run, "net", "cni", "results", "p_default-"+id[:40]+"-eth0"), "{}") })

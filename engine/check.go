@@ -136,7 +136,11 @@ func (e *Engine) findings() ([]finding, error) {
 		found = append(found, finding{Problem: Problem{"file", t, "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
 	}
 	strays, err := e.volumes.Strays()
-	for _, v := range strays {
+	for v, leftOver := range strays {
+		if !leftOver {
+			found = append(found, finding{Problem: Problem{"volume", v, "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
+			continue
+		}
 		found = append(found, finding{Problem: Problem{"volume", v, "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
 	}
 	for v, damage := range e.volumes.Damaged() {
@@ -261,10 +265,18 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 		if _, err := os.Stat(dir); err != nil || names[name] || disk.Held(e.paths.podLock(name)) {
 			return
 		}
+		if mend == nil {
+			found = append(found, finding{Problem: Problem{"file", dir, detail}})
+			return
+		}
 		found = append(found, finding{Problem: Problem{"file", dir, detail}, mend: e.withoutPod(name, mend)})
 	}
 	for _, name := range inv.dirs {
 		dir := e.paths.pod(name)
+		if !podFolder(dir) {
+			add(dir, name, "not a folder of podc's, which leaves it", nil)
+			continue
+		}
 		add(dir, name, "folder of a pod without a record", func() error {
 			return errors.Join(e.paths.discard(dir, newID()), e.emptyTrash())
 		})
@@ -273,6 +285,14 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 		add(e.paths.runPod(name), name, "run state of a pod that does not exist", func() error { return nil })
 	}
 	return found
+}
+
+// podFolder reports whether dir holds nothing but what podc makes in the folder of a pod.
+func podFolder(dir string) bool {
+	names, err := listDir(dir)
+	return err == nil && !slices.ContainsFunc(names, func(name string) bool {
+		return name != "spec.json" && name != "last.json" && name != "main" && !strings.HasPrefix(name, ".")
+	})
 }
 
 // strayRuntime finds cgroups, runtime state and exit files of containers that are not running.

@@ -325,13 +325,10 @@ func (e *Engine) removeRunDir(name string) error {
 
 // emptyTrash deletes what removed pods left. Idempotent, and harmless beside another process doing the same.
 func (e *Engine) emptyTrash() error {
-	entries, err := os.ReadDir(e.paths.trash())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	trash, err := e.paths.trashed()
 	errs := []error{err}
-	for _, t := range entries {
-		errs = append(errs, e.deleteTrash(t.Name()))
+	for _, id := range trash {
+		errs = append(errs, e.deleteTrash(id))
 	}
 	os.Remove(e.paths.trash())
 	return errors.Join(errs...)

@@ -35,7 +35,9 @@ func (e *Engine) takeInventory() (inventory, error) {
 		return names
 	}
 	inv.dirs, inv.runDirs, inv.runtimes, inv.exits = list(pp.pods()), list(pp.runPods()), list(pp.runtime()), list(pp.exits())
-	inv.monitors, inv.trash = list(pp.monitors()), list(pp.trash())
+	inv.monitors = list(pp.monitors())
+	trash, err := pp.trashed()
+	inv.trash, errs = trash, append(errs, err)
 	for _, m := range cgroupMounts() {
 		parent := filepath.Join(m, pp.cgroup())
 		ids, _ := listDir(parent) // of a cgroup that is going the kernel lists nothing
@@ -48,6 +50,12 @@ func (e *Engine) takeInventory() (inventory, error) {
 	inv.mounts = pp.mounts()
 	inv.processes = e.helperProcesses()
 	return inv, errors.Join(errs...)
+}
+
+// trashed lists the removed pods whose files are still there, by id. What else lies there is not podc's.
+func (p paths) trashed() ([]string, error) {
+	names, err := listDir(p.trash())
+	return slices.DeleteFunc(names, func(name string) bool { return !isID(name) }), err
 }
 
 // mounts lists what is mounted for pods of this root.

@@ -9,6 +9,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Only what bears the mark of podc's own is cleared away.
+func TestRepairLeavesFilesOfOthers(t *testing.T) {
+	e := realEngine(t)
+	trash := filepath.Join(e.paths.trash(), newID())
+	theirs := []string{filepath.Join(e.paths.trash(), "letters", "file"), filepath.Join(e.paths.pods(), "whales", "file")}
+	for _, path := range append(theirs, filepath.Join(trash, "file")) {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Repair(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Tidy(t.Context(), "t"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(trash); err == nil {
+		t.Error("what a removal left is still there")
+	}
+	for _, path := range theirs {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if found, err := e.Check(t.Context()); err != nil || len(found) != 1 {
+		t.Errorf("check: %v, %v", found, err)
+	}
+	if err := os.RemoveAll(filepath.Dir(theirs[1])); err != nil {
+		t.Error(err)
+	}
+}
+
 // What somebody has mounted in the folders of a pod or a volume outlives these.
 func TestRemovalLeavesWhatOthersMounted(t *testing.T) {
 	e := realEngine(t)

@@ -100,7 +100,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 	if err := os.MkdirAll(lockOnly, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(e.paths.trash(), "old"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(e.paths.trash(), newID()), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	found, err := e.findings()

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -23,6 +23,9 @@ type Store struct{ dir string }
 func Open(dir string) *Store { return &Store{dir} }
 
 func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "volume.json") }
+
+// removed is what becomes of the record when the volume goes: the mark by which its folder may be deleted.
+func (s *Store) removed(name string) string { return filepath.Join(s.dir, name, "removed.json") }
 
 // locks is where the locks of volumes lie: beside them, since they are there before a volume and after it.
 func (s *Store) locks() string { return filepath.Join(s.dir, ".locks") }
@@ -56,6 +59,11 @@ func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
 	defer l.Unlock()
 	if have, err := s.Get(v.Name); !errdefs.IsNotFound(err) {
 		return have, err
+	}
+	if _, err := os.Lstat(s.removed(v.Name)); err == nil { // a removal that was cut short
+		if err := s.clear(v.Name); err != nil {
+			return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+		}
 	}
 	// The data folder is made after its parent and before the record: a volume without a record does not exist yet.
 	if err := os.MkdirAll(s.Path(v.Name), 0o755); err != nil {
@@ -128,15 +136,39 @@ func (s *Store) Damaged() map[string]error {
 
 // Remove deletes a volume and its data. Idempotent. That nobody uses it is for the caller to see to.
 func (s *Store) Remove(ctx context.Context, name string) error {
-	return s.remove(ctx, name, func() bool { return true })
+	return s.remove(ctx, name, func() bool {
+		_, err := os.Lstat(s.record(name))
+		return err == nil || s.leftOver(name)
+	})
 }
 
-// RemoveStray deletes a folder that Strays has found, unless a volume has been made of it meanwhile.
+// RemoveStray deletes a folder that Strays has found to be podc's, unless a volume has been made of it meanwhile.
 func (s *Store) RemoveStray(ctx context.Context, name string) error {
 	return s.remove(ctx, name, func() bool {
 		_, err := s.Get(name)
-		return errdefs.IsNotFound(err)
+		return errdefs.IsNotFound(err) && s.leftOver(name)
 	})
+}
+
+// leftOver reports whether a folder without a record is what a creation or a removal has left: it bears the mark of a removal, or
+// nothing was put into it yet.
+func (s *Store) leftOver(name string) bool {
+	if _, err := os.Lstat(s.removed(name)); err == nil {
+		return true
+	}
+	entries, err := os.ReadDir(filepath.Join(s.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true // only its lock is there
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") { // half written
+			continue
+		}
+		if bare, err := isEmpty(filepath.Join(s.dir, name, e.Name())); e.Name() != "_data" || err != nil || !bare {
+			return false
+		}
+	}
+	return err == nil
 }
 
 // remove asks under the volume's lock whether it still is to go.
@@ -150,7 +182,7 @@ func (s *Store) remove(ctx context.Context, name string, goes func() bool) error
 		return nil
 	}
 	// Without its record the volume is gone; what remains, if this process dies now, Strays finds.
-	err = os.Remove(s.record(name))
+	err = os.Rename(s.record(name), s.removed(name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove volume %q: %w", name, err)
 	}
@@ -162,9 +194,9 @@ func (s *Store) remove(ctx context.Context, name string, goes func() bool) error
 	return nil
 }
 
-// Strays lists folders and locks in the store that are of no volume: what a process that died while creating or removing left.
-// It removes the folder of locks if that is empty.
-func (s *Store) Strays() ([]string, error) {
+// Strays lists folders and locks in the store that are of no volume, and whether they are podc's to remove: what a process that
+// died while creating or removing left. Others hold data that somebody may miss. It removes the folder of locks if that is empty.
+func (s *Store) Strays() (map[string]bool, error) {
 	var names []string
 	for _, dir := range []string{s.dir, s.locks()} {
 		entries, err := os.ReadDir(dir)
@@ -176,14 +208,13 @@ func (s *Store) Strays() ([]string, error) {
 		}
 	}
 	os.Remove(s.locks()) // fails unless it is empty
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
-		if !disk.IsName(name) {
-			return true
+	strays := map[string]bool{}
+	for _, name := range names {
+		if _, err := s.Get(name); disk.IsName(name) && errdefs.IsNotFound(err) && !disk.Held(filepath.Join(s.locks(), name)) {
+			strays[name] = s.leftOver(name)
 		}
-		_, err := s.Get(name)
-		return !errdefs.IsNotFound(err) || disk.Held(filepath.Join(s.locks(), name))
-	}), nil
+	}
+	return strays, nil
 }
 
 // Size is how much room the data of a volume takes on disk, in bytes.

@@ -2,9 +2,9 @@ package volumes
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -20,7 +20,7 @@ func TestAStrayThatBecameAVolumeIsKept(t *testing.T) {
 	}
 	strays, err := s.Strays()
 	if err != nil || len(strays) != 1 {
-		t.Fatalf("strays: %q, %v", strays, err)
+		t.Fatalf("strays: %v, %v", strays, err)
 	}
 	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
 		t.Fatal(err)
@@ -33,6 +33,58 @@ func TestAStrayThatBecameAVolumeIsKept(t *testing.T) {
 	}
 }
 
+// A folder that podc did not make, or of which it has lost the record, holds data that somebody may miss.
+func TestDataWithoutARecordIsKept(t *testing.T) {
+	s := Open(t.TempDir())
+	if _, err := s.Create(t.Context(), Volume{Name: "lost"}); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(s.Path("lost"), "data")
+	theirs := filepath.Join(s.dir, "theirs", "file")
+	err := errors.Join(os.WriteFile(data, nil, 0o600), os.Remove(s.record("lost")), os.Mkdir(filepath.Dir(theirs), 0o700), os.WriteFile(theirs, nil, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strays, err := s.Strays(); err != nil || !maps.Equal(strays, map[string]bool{"lost": false, "theirs": false}) {
+		t.Errorf("strays: %v, %v", strays, err)
+	}
+	for _, name := range []string{"lost", "theirs"} {
+		if err := errors.Join(s.RemoveStray(t.Context(), name), s.Remove(t.Context(), name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range []string{data, theirs} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Create(t.Context(), Volume{Name: "lost"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(data); err != nil {
+		t.Errorf("made anew, it has lost its data: %v", err)
+	}
+	// A removal that was cut short goes on.
+	if err := os.Rename(s.record("lost"), s.removed("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(t.Context(), Volume{Name: "lost"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the next of that name has what was to go: %v", err)
+	}
+	if err := os.Rename(s.record("lost"), s.removed("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveStray(t.Context(), "lost"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(s.Path("lost"))); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a removal that was cut short has left its folder: %v", err)
+	}
+}
+
 // A process died between the removal of a volume and that of its lock.
 func TestALockOfNoVolumeIsAStray(t *testing.T) {
 	s := Open(t.TempDir())
@@ -41,12 +93,12 @@ func TestALockOfNoVolumeIsAStray(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strays, err := s.Strays(); err != nil || len(strays) > 0 {
-		t.Errorf("while it is held: %q, %v", strays, err)
+		t.Errorf("while it is held: %v, %v", strays, err)
 	}
 	l.Unlock()
 	strays, err := s.Strays()
-	if err != nil || !slices.Equal(strays, []string{"v"}) {
-		t.Fatalf("strays: %q, %v", strays, err)
+	if err != nil || !maps.Equal(strays, map[string]bool{"v": true}) {
+		t.Fatalf("strays: %v, %v", strays, err)
 	}
 	if err := s.RemoveStray(t.Context(), "v"); err != nil {
 		t.Fatal(err)
@@ -58,7 +110,7 @@ func TestALockOfNoVolumeIsAStray(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strays, err := s.Strays(); err != nil || len(strays) > 0 {
-		t.Errorf("of a folder of locks: %q, %v", strays, err)
+		t.Errorf("of a folder of locks: %v, %v", strays, err)
 	}
 	if _, err := os.Stat(s.locks()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the empty folder of locks: %v", err)
@@ -86,7 +138,7 @@ func TestADamagedRecordHarmsOneVolumeAndNoData(t *testing.T) {
 		t.Errorf("damaged: %v", d)
 	}
 	if strays, err := s.Strays(); err != nil || len(strays) > 0 {
-		t.Errorf("strays: %q, %v", strays, err)
+		t.Errorf("strays: %v, %v", strays, err)
 	}
 }
 
