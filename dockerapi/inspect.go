@@ -36,7 +36,7 @@ func InspectContainer(f ContainerFacts) Container {
 		ID: p.ID, Created: stamp(p.Created), Args: []string{}, State: stateOf(p), Image: imageID(firstOf(p.Image.ID, c.ImageID)),
 		ResolvConfPath: f.Details.Resolv, HostnamePath: f.Details.Hostname, HostsPath: f.Details.Hosts, LogPath: f.Details.Log,
 		Name: "/" + p.Spec.Name, RestartCount: p.Restarts, Driver: "overlay2", Platform: firstOf(p.Image.Config.OS, "linux"),
-		AppArmorProfile: appArmor(c.SecurityOpt), HostConfig: hostConfigOf(f), Mounts: mountPoints(p, f.VolumePath),
+		AppArmorProfile: f.Details.AppArmor, HostConfig: hostConfigOf(f), Mounts: mountPoints(p, f.VolumePath),
 		Config: configOf(p), NetworkSettings: networkSettingsOf(f),
 		GraphDriver: &DriverData{Name: "overlay2", Data: map[string]string{
 			"ID": p.ID, "LowerDir": strings.Join(p.Image.Layers, ":"), "UpperDir": f.Details.Upper, "WorkDir": f.Details.Work,
@@ -54,15 +54,6 @@ func InspectContainer(f ContainerFacts) Container {
 		out.SizeRw, out.SizeRootFs = &f.Size.Written, &f.Size.All
 	}
 	return out
-}
-
-func appArmor(options []string) string {
-	for _, o := range options {
-		if profile, ok := strings.CutPrefix(strings.Replace(o, ":", "=", 1), "apparmor="); ok {
-			return profile
-		}
-	}
-	return ""
 }
 
 func stateOf(p engine.Pod) *State {

@@ -98,6 +98,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"an old kernel", put("/proc/sys/kernel/osrelease", "5.10.0-30-amd64"), "kernel", Missing, "5.15"},
 		{"no pid namespaces", remove("/proc/self/ns/pid"), "namespaces", Missing, "pid"},
 		{"no seccomp", remove("/proc/sys/kernel/seccomp"), "seccomp", Missing, "filter"},
+		{"AppArmor without its parser", put("/sys/module/apparmor/parameters/enabled", "Y\n"), "apparmor", Warning, "no profile"},
 		{"no overlayfs", put("/proc/filesystems", "nodev\tproc\n"), "overlayfs", Missing, "does not have it"},
 		{"no cgroups", remove("/sys/fs/cgroup"), "cgroups", Missing, "none mounted"},
 		{"no memory controller", put("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu pids"), "cgroups", Warning, "memory"},

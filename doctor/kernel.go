@@ -15,7 +15,7 @@ const oldestKernel = "5.15"
 var spaces = []string{"ipc", "mnt", "net", "pid", "uts"}
 
 func kernel(_ context.Context, h Host) []Finding {
-	return []Finding{h.kernelVersion(), h.namespaces(), h.seccomp(), h.overlay()}
+	return []Finding{h.kernelVersion(), h.namespaces(), h.seccomp(), h.appArmor(), h.overlay()}
 }
 
 func (h Host) kernelVersion() Finding {
@@ -47,6 +47,16 @@ func (h Host) seccomp() Finding {
 		return fine("seccomp", "system calls of containers are filtered")
 	}
 	return Finding{"seccomp", Missing, "the kernel does not filter system calls", "use a kernel with CONFIG_SECCOMP_FILTER"}
+}
+
+func (h Host) appArmor() Finding {
+	switch on := strings.HasPrefix(h.read("/sys/module/apparmor/parameters/enabled"), "Y"); {
+	case !on:
+		return fine("apparmor", "not on")
+	case h.find("apparmor_parser") == "":
+		return Finding{"apparmor", Warning, "it is on, but apparmor_parser is missing: containers have no profile", "install it: apt-get install apparmor"}
+	}
+	return fine("apparmor", "containers are confined by the profile podc-default")
 }
 
 func (h Host) overlay() Finding {

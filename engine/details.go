@@ -10,9 +10,10 @@ type PodDetails struct {
 	Merged, Upper, Work     string // the root filesystem's overlay; its lower folders are Pod.Image.Layers
 	NetNS                   string // the pinned network namespace; empty: the host's
 	Masked, ReadOnly        []string
+	AppArmor                string // its profile; "" where there is no AppArmor
 }
 
-// Details tells the details of pod. It reads nothing.
+// Details tells the details of pod. It reads nothing of the pod.
 func (e *Engine) Details(pod Pod) PodDetails {
 	name, shared := pod.Spec.Name, pod.Spec.Name
 	if pod.Spec.Network.Mode == NetworkPod {
@@ -29,6 +30,7 @@ func (e *Engine) Details(pod Pod) PodDetails {
 		d.NetNS = ""
 	}
 	opt, _ := parseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made
+	d.AppArmor = thisHost().profileOf(pod.Spec.Container, opt)
 	if !pod.Spec.Container.Privileged && !opt.unmasked {
 		d.Masked, d.ReadOnly = maskedPaths, readonlyPaths
 	}

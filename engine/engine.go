@@ -78,6 +78,7 @@ type Engine struct {
 	volumes *volumes.Store
 	watch   watcher
 	opened  time.Duration // since the start of the machine
+	profile sync.Mutex    // held to load the default AppArmor profile
 }
 
 // Open returns the engine of the roots in cfg. It is cheap and has no side effect: folders are made by the first write.

@@ -238,6 +238,9 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 	if opt.Privileged {
 		all := thisHost().Caps
 		proc.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
+		if proc.ApparmorProfile != "" {
+			proc.ApparmorProfile = unconfined
+		}
 	}
 	return proc, nil
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -22,8 +21,9 @@ type host struct {
 	Rlimits map[string]uint64
 	Thermal []string // further paths to mask: per-CPU thermal throttling counters
 	Lacks   []string // limits that this kernel does not offer, of optionalLimits
-	// AppArmor says that it is on.
+	// AppArmor says that it is on; Profile is the one of containers that ask for none.
 	AppArmor bool
+	Profile  string
 	// RecursiveReadOnly says that a mount can be made read-only with all that is mounted below it.
 	RecursiveReadOnly bool
 }
@@ -38,8 +38,11 @@ var thisHost = sync.OnceValue(func() host {
 		}
 	}
 	h.Lacks = lackedLimits(h.CgroupV2)
-	on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
-	h.AppArmor = strings.HasPrefix(string(on), "Y")
+	if h.AppArmor = hasAppArmor(); h.AppArmor {
+		if _, err := lookupBinary("apparmor_parser"); err == nil {
+			h.Profile = defaultProfile
+		}
+	}
 	h.RecursiveReadOnly = unix.MountSetattr(-1, "", 0, &unix.MountAttr{}) != unix.ENOSYS
 	h.Thermal, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	return h

@@ -61,11 +61,11 @@ func checkLog(l LogConfig) error {
 	return nil
 }
 
-// checkSecurity refuses what only a security module could do that is not on.
+// checkSecurity refuses what only a security module could do that is not on, or does not know of it.
 func (c container) checkSecurity() error {
 	o, err := parseSecurityOpt(c.Spec.SecurityOpt)
-	if err == nil && o.apparmor != "" && o.apparmor != "unconfined" && !c.Host.AppArmor {
-		err = fault.New(errdefs.ErrFailedPrecondition, "security option apparmor=%s: AppArmor is not on", o.apparmor)
+	if err == nil {
+		err = c.Host.checkProfile(o.apparmor)
 	}
 	return err
 }

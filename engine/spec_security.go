@@ -84,8 +84,8 @@ func (c container) secure(s *specs.Spec) error {
 		s.Process.Capabilities.Effective, s.Process.Capabilities.Permitted = caps, caps
 	}
 	s.Process.NoNewPrivileges = opt.noNewPrivileges
-	if opt.apparmor != "" && opt.apparmor != "unconfined" {
-		s.Process.ApparmorProfile = opt.apparmor
+	if profile := c.Host.profileOf(c.Spec, opt); profile != unconfined {
+		s.Process.ApparmorProfile = profile
 	}
 	if !c.Spec.Privileged && !opt.unmasked {
 		s.Linux.MaskedPaths = slices.Concat(maskedPaths, c.Host.Thermal)

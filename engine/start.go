@@ -148,7 +148,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := p.enterNetwork(ctx, hostname); err != nil {
 		return err
 	}
-	r, err := p.configure(hostname)
+	r, err := p.configure(ctx, hostname)
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 }
 
 // configure collects what the OCI configuration follows from, and writes it.
-func (p *pod) configure(hostname string) (run, error) {
+func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	root := e.paths.merged(name)
 	c := container{
@@ -298,6 +298,11 @@ func (p *pod) configure(hostname string) (run, error) {
 	}
 	if s.Process.Cwd, err = resolveWorkingDir(root, s.Mounts, s.Process.Cwd); err != nil {
 		return run{}, err
+	}
+	if s.Process.ApparmorProfile == defaultProfile {
+		if err := e.loadProfile(ctx); err != nil {
+			return run{}, err
+		}
 	}
 	r := run{id: p.ID, name: name, runtime: runtime, login: p.state.Login, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports, mounts: s.Mounts}
 	return r, p.writeConfig(s)

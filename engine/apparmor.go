@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
+)
+
+const (
+	// defaultProfile confines every container that asks for no other, where the kernel has AppArmor and the machine its parser.
+	defaultProfile = "podc-default"
+	// unconfined is the name of no profile.
+	unconfined = "unconfined"
+)
+
+//go:embed apparmor.profile
+var defaultPolicy []byte
+
+// appArmorProfiles lists what is loaded, a line each: "name (mode)".
+const appArmorProfiles = "/sys/kernel/security/apparmor/profiles"
+
+// hasAppArmor reports whether the kernel confines processes, and lets podc say how.
+func hasAppArmor() bool {
+	on, err := disk.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if err != nil || !bytes.HasPrefix(on, []byte("Y")) {
+		return false
+	}
+	_, err = disk.ReadFile(appArmorProfiles)
+	return err == nil
+}
+
+// profileLoaded reports whether the kernel has a profile of that name.
+func profileLoaded(name string) (bool, error) {
+	list, err := disk.ReadFile(appArmorProfiles)
+	for line := range strings.Lines(string(list)) {
+		if i := strings.LastIndex(line, " ("); i >= 0 && line[:i] == name {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// profileOf is the profile of a container; "" where there is no AppArmor.
+func (h host) profileOf(spec ContainerSpec, o securityOptions) string {
+	switch {
+	case o.apparmor != "":
+		return o.apparmor
+	case h.Profile != "" && spec.Privileged:
+		return unconfined
+	}
+	return h.Profile
+}
+
+// checkProfile refuses a profile that the kernel does not have. The default one is loaded when it is needed.
+func (h host) checkProfile(name string) error {
+	if name == "" || name == unconfined || name == h.Profile {
+		return nil
+	}
+	if !h.AppArmor {
+		return fault.New(errdefs.ErrFailedPrecondition, "security option apparmor=%s: AppArmor is not on", name)
+	}
+	loaded, err := profileLoaded(name)
+	if err == nil && !loaded {
+		err = fault.New(errdefs.ErrFailedPrecondition, "security option apparmor=%s: no profile of that name is loaded: apparmor_parser -r FILE loads one", name)
+	}
+	return err
+}
+
+// loadProfile sees to it that the default profile is loaded, and is that of this podc: once after a start of the machine or a change
+// of podc, and again should somebody unload it.
+func (e *Engine) loadProfile(ctx context.Context) error {
+	e.profile.Lock()
+	defer e.profile.Unlock()
+	stamp := filepath.Join(e.paths.run, "apparmor")
+	want := fmt.Sprintf("%s %x\n", bootID(), sha256.Sum256(defaultPolicy))
+	if have, err := disk.ReadFile(stamp); err == nil && string(have) == want {
+		if loaded, err := profileLoaded(defaultProfile); loaded || err != nil {
+			return err
+		}
+	}
+	parser, err := lookupBinary("apparmor_parser")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, runtimeDeadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, parser, "--replace", "--skip-cache")
+	cmd.Env, cmd.Stdin = e.helperEnv(), bytes.NewReader(defaultPolicy)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot load the AppArmor profile %s: %w: %s", defaultProfile, err, bytes.TrimSpace(out))
+	}
+	return disk.WriteFile(stamp, []byte(want), 0o600, disk.Volatile)
+}
