@@ -193,9 +193,10 @@ func exitCode(err error) int {
 	return -1
 }
 
+// down takes the project down by labels alone: all profiles, whatever the file says by now.
 func (s *stack) down(args ...string) {
 	s.t.Helper()
-	if out, err := s.try(append([]string{"down"}, args...)...); err != nil {
+	if out, err := s.try(append([]string{"-p", s.name, "down"}, args...)...); err != nil {
 		s.t.Errorf("down: %v\n%s", err, out)
 	}
 }

@@ -13,14 +13,27 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// CheckPods fails with everything that the specs ask for and this host cannot give: sources of binds, devices, capabilities,
-// limits, seccomp profiles, settings of the kernel. It is for before anything is made; a start finds the same again.
+// CheckPods fails with everything that the specs ask for and this host cannot give: names that other groups have taken, sources of
+// binds, devices, capabilities, limits, seccomp profiles, settings of the kernel. It is for before anything is made; a creation or
+// a start finds the same again.
 func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
 	var errs []error
 	for _, p := range pods {
-		errs = append(errs, podError("create", p.Name, errors.Join(checkPossible(p), e.checkBorrowed(p, pods))))
+		errs = append(errs, podError("create", p.Name, errors.Join(e.checkName(p), checkPossible(p), e.checkBorrowed(p, pods))))
 	}
 	return errors.Join(errs...)
+}
+
+// checkName refuses the name of a pod of another group.
+func (e *Engine) checkName(p PodSpec) error {
+	if _, err := os.Stat(e.paths.spec(p.Name)); err != nil {
+		return nil
+	}
+	have, err := e.read(p.Name)
+	if err != nil || have.Spec.Group == p.Group {
+		return nil // the plan has seen it, and knows what to do
+	}
+	return fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use by container %.12s of project %q", p.Name, have.ID, have.Spec.Group)
 }
 
 func checkPossible(p PodSpec) error {

@@ -22,6 +22,8 @@ func (p *planner) checkNames() {
 			case !taken:
 			case u.fresh:
 				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use", s.name)
+			case !other.model && slices.Contains(p.d.Disabled, other.Name) || !u.model && slices.Contains(p.d.Disabled, u.Name):
+				p.failInactive(s.name, other, u)
 			case !other.model || !u.model:
 				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by one that is not in the compose file; --remove-orphans removes it", s.name)
 			default:
@@ -29,6 +31,16 @@ func (p *planner) checkNames() {
 			}
 		}
 	}
+}
+
+// failInactive refuses a name that a service of an inactive profile holds: it is one of the two.
+func (p *planner) failInactive(name string, a, b *unit) {
+	holder := a
+	if a.model {
+		holder = b
+	}
+	p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by service %[2]s, whose profile is not active; remove it first: podc rm -sf %[2]s",
+		name, holder.Name)
 }
 
 // checkHealth refuses a wait for the health of what has no health check: it would never end well.

@@ -119,9 +119,7 @@ func (p *planner) knows(service string) bool {
 
 // orphanOneOff reports whether a one-off is left over: it has ended, or its service is gone.
 func (p *planner) orphanOneOff(pod *engine.Pod) bool {
-	u := p.byName[serviceOf(pod)]
-	known := u != nil && u.model || slices.Contains(p.d.Disabled, serviceOf(pod))
-	return !running(pod) || !known
+	return !running(pod) || !p.knows(serviceOf(pod))
 }
 
 func (p *planner) chooseScale() {

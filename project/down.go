@@ -128,11 +128,11 @@ func imagesToRemove(d Desired, o Observed, opt DownOptions) []string {
 func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	p := newPlanner(d, o, Options{Timeout: opt.Timeout})
 	p.dropVolumes = opt.Volumes
-	chosen := p.pick(opt.Services)
+	goes := p.withDependents(p.pick(opt.Services))
 	for _, u := range p.units {
-		orphan := !u.model && len(d.Services) > 0 && !slices.Contains(d.Disabled, u.Name) || u.Name == ""
+		orphan := p.modelled() && !p.knows(u.Name) && u.hooksOf == "" || u.Name == ""
 		all := len(opt.Services) == 0
-		if !slices.Contains(chosen, u) && !(all && u.dead) && !(all && orphan && opt.RemoveOrphans) {
+		if !slices.Contains(goes, u) && !(all && u.dead) && !(all && orphan && opt.RemoveOrphans) {
 			continue
 		}
 		for _, s := range u.slots {
@@ -140,7 +140,13 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 			p.noteStopped(s)
 		}
 	}
-	p.dropHooks(opt.Services, "down", true)
+	services := slices.Clone(opt.Services)
+	for _, u := range goes {
+		if len(services) > 0 {
+			services = append(services, u.Name)
+		}
+	}
+	p.dropHooks(services, "down", true)
 	if len(p.errs) > 0 {
 		return Plan{}, errors.Join(p.errs...)
 	}
@@ -150,6 +156,19 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	}
 	p.schedule()
 	return p.plan, nil
+}
+
+// withDependents adds what depends on units, directly or not: it cannot do without them.
+func (p *planner) withDependents(units []*unit) []*unit {
+	for i := 0; i < len(units); i++ {
+		for _, u := range p.units {
+			depends := func(d Dependency) bool { return d.Service == units[i].Name }
+			if u.Name != "" && !slices.Contains(units, u) && slices.ContainsFunc(dependencies(u.Service), depends) {
+				units = append(units, u)
+			}
+		}
+	}
+	return units
 }
 
 // dropNetworks removes the networks that bear the project's label: all of them, or only those of pods that go. One that a
@@ -165,21 +184,27 @@ func (p *planner) dropNetworks(all bool) {
 		switch {
 		case !all && len(gone) == 0:
 		case len(stay) > 0:
-			p.warn("network %s is kept: %s %s attached to it%s", name, strings.Join(stay, ", "), isAre(stay), p.orphanHint(all))
+			p.warn("network %s is kept: %s %s attached to it%s", name, strings.Join(stay, ", "), isAre(stay), p.stayHint(all, stay))
 		default:
 			p.networks[name] = &fate{remove: "down"}
 		}
 	}
 }
 
-// orphanHint says how what keeps a network can be made to go as well.
-func (p *planner) orphanHint(all bool) string {
+// stayHint says how those that keep a network can be made to go as well.
+func (p *planner) stayHint(all bool, stay []string) string {
+	var inactive, orphans string
 	for _, u := range p.units {
-		if all && !u.model && slices.ContainsFunc(u.slots, func(s *slot) bool { return s.remove == "" }) {
-			return "; --remove-orphans removes pods that are not in the compose file"
+		stays := func(s *slot) bool { return slices.Contains(stay, s.old.Spec.Name) }
+		switch {
+		case !all || u.model || !slices.ContainsFunc(u.slots, stays):
+		case slices.Contains(p.d.Disabled, u.Name):
+			inactive = "; --profile '*' takes inactive profiles down too"
+		default:
+			orphans = "; --remove-orphans removes pods that are not in the compose file"
 		}
 	}
-	return ""
+	return inactive + orphans
 }
 
 func isAre(names []string) string {
@@ -210,12 +235,16 @@ func (p *planner) usersOf(match func(*engine.Pod) bool) (gone, stay []string) {
 	return gone, stay
 }
 
-// dropNamedVolumes removes the project's volumes, by label or because the model declares them, unless they are external or a
-// pod stays that uses them. Anonymous volumes go with their pods; here only those are found that no pod has any more.
+// dropNamedVolumes removes the volumes that podc has made for the project, unless a pod stays that uses them: those that active
+// services use or, without a model, all. Anonymous volumes go with their pods; here only those are found that no pod has any more.
 func (p *planner) dropNamedVolumes(all bool) {
 	for _, name := range slices.Sorted(maps.Keys(p.o.Volumes)) {
 		v := p.o.Volumes[name]
-		if !p.ownsVolume(v) {
+		if !p.concernsVolume(v) {
+			continue
+		}
+		if !v.Anonymous && !p.own(v.Labels) {
+			p.warn("volume %s is kept: it was not made for this project", name)
 			continue
 		}
 		gone, stay := p.usersOf(func(pod *engine.Pod) bool { return uses(pod, name) })
@@ -229,11 +258,10 @@ func (p *planner) dropNamedVolumes(all bool) {
 	}
 }
 
-func (p *planner) ownsVolume(v volumes.Volume) bool {
-	for _, w := range p.d.Volumes {
-		if w.Spec.Name == v.Name {
-			return !w.External
-		}
+// concernsVolume reports whether a volume is one that the model says the project has or, without a model, its labels.
+func (p *planner) concernsVolume(v volumes.Volume) bool {
+	if !p.modelled() || v.Anonymous {
+		return v.Labels[LabelProject] == p.d.Name && !slices.Contains(p.d.Disabled, v.Labels[LabelService])
 	}
-	return v.Labels[LabelProject] == p.d.Name
+	return slices.ContainsFunc(p.d.Volumes, func(w Volume) bool { return w.Spec.Name == v.Name && !w.External })
 }

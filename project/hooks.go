@@ -124,10 +124,10 @@ func (p *planner) dropHooks(services []string, why string, all bool) {
 	})
 }
 
-// eachHook calls do for what hooks have left, of the services named or, if none is, of all.
+// eachHook calls do for what hooks have left of the services named, or chosen where none is.
 func (p *planner) eachHook(services []string, do func(*slot)) {
 	for _, u := range p.units {
-		if u.hooksOf == "" || len(services) > 0 && !slices.Contains(services, u.hooksOf) {
+		if u.hooksOf == "" || !p.chosen(services, u.hooksOf) {
 			continue
 		}
 		for _, s := range u.slots {

@@ -138,7 +138,7 @@ func isClass(err, class error) bool {
 	return errdefs.Resolve(err) == class
 }
 
-// DecodeReply decodes what `podc-compose load` wrote and fills the contents in. A reply that carries an error is returned as
+// DecodeReply decodes what `podc-compose load` wrote and fills the contents in. A reply that carries an error is returned with
 // that error.
 func DecodeReply(b []byte) (*LoadReply, error) {
 	var r LoadReply
@@ -146,7 +146,7 @@ func DecodeReply(b []byte) (*LoadReply, error) {
 		return nil, err
 	}
 	if r.Error != nil {
-		return nil, r.Error
+		return &r, r.Error
 	}
 	r.Fill()
 	return &r, nil

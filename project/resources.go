@@ -76,12 +76,17 @@ func withLabels(labels, own map[string]string) map[string]string {
 	return out
 }
 
+// own reports whether podc has made for this project what has these labels.
+func (p *planner) own(labels map[string]string) bool {
+	return labels[LabelProject] == p.d.Name && labels[LabelHash] != ""
+}
+
 // foreign reports, with a warning, a resource that somebody else made under a name the model claims: it is used as it is.
 func (p *planner) foreign(kind, name string, labels map[string]string) bool {
-	owner := labels[LabelProject]
-	if owner == p.d.Name && labels[LabelHash] != "" {
+	if p.own(labels) {
 		return false
 	}
+	owner := labels[LabelProject]
 	if owner == "" || owner == p.d.Name {
 		p.warn("%s %s was not made by podc and is used as it is; declare it external", kind, name)
 	} else {

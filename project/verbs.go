@@ -95,24 +95,45 @@ func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func
 	return deps.run(ctx, p)
 }
 
-// pick returns the units that a verb works on. With a model a service that it does not have is an error, and no service named
-// means those of the model and of inactive profiles; without one, names of nothing are passed over and all pods count.
+// modelled reports whether there is more than a name: else the labels of what is there tell the rest.
+func (p *planner) modelled() bool { return len(p.d.Services)+len(p.d.Disabled) > 0 }
+
+// chosen reports whether a verb that names services, or none, works on one. None means, as with docker compose, those of the
+// active profiles or, without a model, all.
+func (p *planner) chosen(services []string, service string) bool {
+	if len(services) > 0 {
+		return slices.Contains(services, service)
+	}
+	u := p.byName[service]
+	return !p.modelled() || u != nil && u.model
+}
+
+// pick returns the units that a verb works on. With a model a service that it does not have is an error; without one, names of
+// nothing are passed over.
 func (p *planner) pick(services []string) []*unit {
-	modelled := len(p.d.Services) > 0
-	var chosen []*unit
+	var picked []*unit
 	for _, u := range p.units {
-		known := u.model || !modelled && u.Name != "" || slices.Contains(p.d.Disabled, u.Name)
-		if known && (len(services) == 0 || slices.Contains(services, u.Name)) {
-			chosen = append(chosen, u)
+		if u.Name != "" && p.chosen(services, u.Name) && (!p.modelled() || p.knows(u.Name)) {
+			picked = append(picked, u)
 		}
 	}
 	for _, name := range services {
-		is := func(u *unit) bool { return u.Name == name }
-		if modelled && !slices.ContainsFunc(chosen, is) && !slices.Contains(p.d.Disabled, name) {
+		if p.modelled() && !p.knows(name) {
 			p.fail(errdefs.ErrNotFound, "no such service: %s", name)
 		}
 	}
-	return chosen
+	return picked
+}
+
+// eachOneOff calls do for what `run` has made of the services named, or chosen where none is.
+func (p *planner) eachOneOff(services []string, do func(*slot)) {
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if u.Name == "" && u.hooksOf == "" && !u.dead && p.chosen(services, serviceOf(s.old)) {
+				do(s)
+			}
+		}
+	}
 }
 
 // each calls do for the present pods of the chosen services.
@@ -141,7 +162,9 @@ func newVerb(d Desired, o Observed, opt Options) *planner {
 
 func planStop(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{Timeout: opt.Timeout})
-	p.each(opt.Services, func(_ *unit, s *slot) { s.halt("asked for"); p.noteStopped(s) })
+	halt := func(s *slot) { s.halt("asked for"); p.noteStopped(s) }
+	p.each(opt.Services, func(_ *unit, s *slot) { halt(s) })
+	p.eachOneOff(opt.Services, halt)
 	p.eachHook(opt.Services, func(s *slot) { s.halt("asked for") })
 	return p.finish()
 }
@@ -216,19 +239,21 @@ func planRestart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 
 func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{})
-	p.each(opt.Services, func(_ *unit, s *slot) {
+	kill := func(s *slot) {
 		switch {
 		case s.old.Status.Live():
 			s.kill = orKill(opt.Signal)
 		case s.old.Status == engine.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
 			s.stop = "asked for" // no process to signal, but one to come
 		}
-	})
+	}
+	p.each(opt.Services, func(_ *unit, s *slot) { kill(s) })
+	p.eachOneOff(opt.Services, kill)
 	if opt.RemoveOrphans {
 		p.opt.RemoveOrphans = true
 		p.chooseOrphans()
 		for _, u := range p.units {
-			if u.policy == drop && len(d.Services) > 0 {
+			if u.policy == drop && p.modelled() {
 				p.dropOrphans(u)
 			}
 		}

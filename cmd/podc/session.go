@@ -58,6 +58,7 @@ type wish struct {
 	*project.Desired
 	// partial says that contents of configs or secrets are not filled in: good for planning, not for making.
 	partial bool
+	inputs  []string // of a project that could not be loaded: the files that were read
 }
 
 // composeAnswer is what is kept of an answer of podc-compose. Contents may be secret and are not.
@@ -110,19 +111,23 @@ func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail)
 	}
 	if saved {
 		if got, ok := recall[composeAnswer](m, question); ok && got.Desired != nil && !(d == whole && got.Partial) {
-			return wish{got.Desired, got.Partial}, s.promote(got.Promoted)
+			return wish{Desired: got.Desired, partial: got.Partial}, s.promote(got.Promoted)
 		}
 	}
 	asked := time.Now()
 	reply, err := s.askCompose(ctx, req, key)
 	if err != nil {
-		return wish{}, err
+		var read []string
+		if reply != nil {
+			read = reply.Inputs
+		}
+		return wish{inputs: read}, err
 	}
 	if saved && reply.Memo {
 		keep(m, req, composeAnswer{reply.Desired, reply.Promoted, len(reply.Contents) > 0}, reply.Inputs, asked)
 		keep(m, outlineOf{req}, composeAnswer{outlined(reply.Desired), reply.Promoted, false}, reply.Inputs, asked)
 	}
-	return wish{reply.Desired, false}, s.promote(reply.Promoted)
+	return wish{Desired: reply.Desired}, s.promote(reply.Promoted)
 }
 
 // beside is the path of a helper.
@@ -185,7 +190,7 @@ func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key [
 	var refused *project.LoadError
 	switch {
 	case errors.As(err, &refused):
-		return nil, refused
+		return reply, refused
 	case failure != nil:
 		return nil, failure
 	case err != nil:
@@ -253,8 +258,9 @@ func (s *session) target(ctx context.Context, services []string) (target, error)
 }
 
 // existing finds the project, of which it has no more than the name where there is no file. With -p and no file, the labels of
-// what exists are enough. With a file, services that it does not know are an error; but what keeps it from being brought up, such
-// as a missing file, does not keep it from being looked at and taken down.
+// what exists are enough. With a file, services that it does not know are an error; but nothing that is wrong with it keeps the
+// project from being looked at and taken down: what keeps it from being brought up is passed over, and a file that is no compose
+// file at all is left out, with a warning, for the labels of what was made of it.
 func (s *session) existing(ctx context.Context, services []string, d detail) (found project.Desired, modelled bool, err error) {
 	labelled := func(name string) (project.Desired, bool, error) {
 		return project.Desired{Name: name}, false, checkProjectName(name)
@@ -263,10 +269,19 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 		return labelled(s.projectName)
 	}
 	w, err := s.loadExisting(ctx, d)
-	if name := s.con.env["COMPOSE_PROJECT_NAME"]; errdefs.IsNotFound(err) && len(s.files) == 0 && name != "" {
+	var refused *project.LoadError
+	switch name := s.con.env["COMPOSE_PROJECT_NAME"]; {
+	case err == nil:
+	case errdefs.IsNotFound(err) && len(s.files) == 0 && name != "":
 		return labelled(name)
-	}
-	if err != nil {
+	case errors.As(err, &refused) && !s.missesFile(): // one that was named and is not there is a slip of the pen
+		if name = firstOf(s.projectName, name, s.madeOf(w.inputs)); name == "" {
+			return project.Desired{}, false, err
+		}
+		warn(s.con, err.Error())
+		warn(s.con, fmt.Sprintf("the compose file is left out: what belongs to project %s is told by labels", name))
+		return labelled(name)
+	default:
 		return project.Desired{}, false, err
 	}
 	names := known(w.Desired)
@@ -292,7 +307,35 @@ func (s *session) loadExisting(ctx context.Context, d detail) (wish, error) {
 	if lenient, again := s.answer(ctx, req, d); again == nil {
 		return lenient, nil
 	}
-	return wish{}, err
+	return w, err
+}
+
+// missesFile reports whether a compose file that was named does not exist.
+func (s *session) missesFile() bool {
+	return slices.ContainsFunc(s.files, func(file string) bool {
+		path := file
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(s.con.dir, path)
+		}
+		_, err := os.Stat(path)
+		return file != "-" && errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+// madeOf is the project whose containers were made of one of these files, "" if it is not exactly one.
+func (s *session) madeOf(files []string) (name string) {
+	pods, _ := s.engine.Pods("") // what cannot be read was made of nothing that is known
+	for _, p := range pods {
+		made := strings.Split(p.Spec.Labels[project.LabelConfigFiles], ",")
+		if p.Spec.Group == name || !slices.ContainsFunc(made, func(file string) bool { return slices.Contains(files, file) }) {
+			continue
+		}
+		if name != "" {
+			return ""
+		}
+		name = p.Spec.Group
+	}
+	return name
 }
 
 // known are the services that the compose file has, in active profiles or not.
