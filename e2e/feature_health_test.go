@@ -142,7 +142,7 @@ volumes: {shared: {}}
 		}
 	})
 	s.behaves("start with a named service, unless --no-deps", func(s *stack) {
-		s.podc("down")
+		s.down()
 		s.podc("up", "-d", "--no-deps", "app")
 		if rows := s.ps(); len(rows) != 1 {
 			s.t.Errorf("made %v", rows)
@@ -170,7 +170,7 @@ services:
   follower: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, depends_on: {base: {condition: service_started, restart: true}}}
   other: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, depends_on: [base]}
 `)
-		s.podc("down", "-v")
+		s.down("-v")
 		s.env = []string{"COMPOSE_FILE=restart.yaml"}
 		s.podc("up", "-d")
 		base, follower, other := s.pid("p-base-1"), s.pid("p-follower-1"), s.pid("p-other-1")

@@ -38,7 +38,7 @@ func TestAttachedUpBesideOtherCommands(t *testing.T) {
 		if out := up.output(); strings.Contains(out, "other begins") {
 			s.t.Errorf("it shows a service that it did not bring up: %s", out)
 		}
-		s.podc("down", "-t", "0", "--remove-orphans")
+		s.down("-t", "0")
 	})
 	s.behaves("a container that is recreated or restarted aborts nothing, one that is stopped does", func(s *stack) {
 		up := s.begin("up", "--abort-on-container-exit")
