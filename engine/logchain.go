@@ -88,13 +88,14 @@ func closeLogs(files []*logFile) {
 
 // skipTo leaves of chain, newest first, what holds its last n lines, read from the end of the newest file backwards.
 func skipTo(chain []*logFile, n int) ([]*logFile, error) {
-	lines := 0
+	lines, seen := 0, map[string]bool{}
 	for i, f := range chain {
 		start, whole := f.info.Size(), true
 		err := recordsBackward(f, f.info.Size(), func(offset int64, head []byte) bool {
-			// A line is counted at the record that ends it. The very last record may be the beginning of one.
-			if parseRecord(head).full || lines == 0 {
+			// A line is counted at the record that ends it. The last one of each stream may be the beginning of one.
+			if rec := parseRecord(head); rec.full || !seen[rec.stream] {
 				lines++
+				seen[rec.stream] = true
 			}
 			if lines > n {
 				whole = false
@@ -112,6 +113,7 @@ func skipTo(chain []*logFile, n int) ([]*logFile, error) {
 		if _, err := f.Seek(start, io.SeekStart); err != nil {
 			return nil, err
 		}
+		f.read = start
 		closeLogs(chain[i+1:])
 		return chain[:i+1], nil
 	}

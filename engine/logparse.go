@@ -126,7 +126,7 @@ type recordReader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int
-	read       int64      // bytes of records returned so far
+	read       int64      // up to where in the file records were returned
 	cut        *logRecord // the head of a record that is being returned in pieces
 }
 
@@ -166,6 +166,9 @@ func (rr *recordReader) next() (logRecord, error) {
 		}
 	}
 }
+
+// forget drops what was read ahead.
+func (rr *recordReader) forget() { rr.start = rr.end }
 
 // rest returns what follows the last newline, once nothing more will be written.
 func (rr *recordReader) rest() (logRecord, bool) {

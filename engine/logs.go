@@ -98,8 +98,12 @@ func (r *logReader) run(ctx context.Context) error {
 	}
 	for len(r.files) > 0 {
 		// A container that writes quicker than this reads must not keep it here for ever.
-		if err := r.drain(ctx, r.files[0].info.Size()); err != nil {
+		there := r.files[0].info.Size()
+		if err := r.drain(ctx, there); err != nil {
 			return err
+		}
+		if r.files[0].read >= there {
+			r.files[0].forget()
 		}
 		if err := r.nextFile(); err != nil {
 			return err

@@ -223,6 +223,50 @@ func TestTailOverBlockBorders(t *testing.T) {
 	}
 }
 
+// However fast a container writes, what is read is what was there when it was asked for.
+func TestLogsOfAContainerThatGoesOn(t *testing.T) {
+	for _, tail := range []int{3, 1500, -1} {
+		l := newLogPod(t, LogConfig{})
+		var all []string
+		for i := range 2000 {
+			all = append(all, fmt.Sprintf("%0100d", i))
+			l.write(stdout, "F", all[i])
+		}
+		want := all
+		if tail >= 0 {
+			want = all[len(all)-tail:]
+		}
+		var got []string
+		if err := l.e.Logs(t.Context(), "web", LogOptions{Tail: tail}, func(line LogLine) error {
+			got = append(got, string(line.Text))
+			l.write(stdout, "F", "written since")
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of the last %d it reads %d lines, the last being %.200q", tail, len(got), got[len(got)-1])
+		}
+	}
+}
+
+func TestTailCountsLinesWhoseEndIsToCome(t *testing.T) {
+	l := newLogPod(t, LogConfig{})
+	l.write(stdout, "F", "one")
+	l.write(stdout, "P", "open")
+	l.write(stderr, "F", "two")
+	fmt.Fprint(l.file, l.at.Format("2006-01-02T15:04:05.000000000-07:00"), " stderr F tor") // its end is being written
+	all := []string{"one", "!two", "!tor", "open…"}
+	for n := range 5 {
+		if got := l.read(LogOptions{Tail: n}); len(got) != n && n < 4 {
+			t.Errorf("the last %d are %q", n, got)
+		}
+	}
+	if got := l.read(LogOptions{Tail: 4}); !slices.Equal(got, all) {
+		t.Errorf("all of it is %q", got)
+	}
+}
+
 func TestLogsFollowOverRotations(t *testing.T) {
 	l := newLogPod(t, LogConfig{MaxFile: 1000})
 	const lines = 5000
