@@ -21,15 +21,16 @@ func (p *planner) planReplicas(u *unit) {
 		p.dropOrphans(u)
 		return
 	}
-	why := map[*slot]string{}
+	why, obsolete := map[*slot]string{}, map[*slot]bool{}
 	for _, s := range u.slots {
 		why[s] = p.stale(u, s.old)
+		obsolete[s] = len(u.slots) > u.Replicas && p.obsolete(u, s.old)
 	}
 	next := 1
 	if n := len(u.slots); n > 0 {
 		next = u.slots[n-1].number + 1
 	}
-	for i, s := range preferred(u.slots, why) {
+	for i, s := range preferred(u.slots, obsolete) {
 		switch {
 		case i >= u.Replicas:
 			s.discard(fmt.Sprintf("scaled to %d", u.Replicas))
@@ -55,14 +56,14 @@ func (u *unit) wanting() string {
 	return "missing"
 }
 
-// preferred orders slots by how much they deserve to stay: those that need no replacement first, then the lower numbers.
-func preferred(slots []*slot, why map[*slot]string) []*slot {
+// preferred orders slots by how much they deserve to stay: those that are up to date first, then the lower numbers.
+func preferred(slots []*slot, obsolete map[*slot]bool) []*slot {
 	ordered := slices.Clone(slots)
 	slices.SortStableFunc(ordered, func(a, b *slot) int {
 		switch {
-		case why[a] == "" && why[b] != "":
+		case !obsolete[a] && obsolete[b]:
 			return -1
-		case why[a] != "" && why[b] == "":
+		case obsolete[a] && !obsolete[b]:
 			return 1
 		default:
 			return a.number - b.number

@@ -25,6 +25,16 @@ func (p *planner) stale(u *unit, old *engine.Pod) string {
 	case u.policy == force:
 		return "recreation asked for"
 	}
+	return p.differs(u, old)
+}
+
+// obsolete reports whether a pod is not what would be made now, whether that is reason enough to replace it or not.
+func (p *planner) obsolete(u *unit, old *engine.Pod) bool {
+	return halfMade(old) || old.FilesLost || p.differs(u, old) != ""
+}
+
+// differs says what a pod has that its service has not, or the other way round.
+func (p *planner) differs(u *unit, old *engine.Pod) string {
 	return cmp.Or(
 		hashReason(u.Service, old),
 		p.imageReason(u.Service, old),
