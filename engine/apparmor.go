@@ -6,12 +6,12 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -94,7 +94,7 @@ func (e *Engine) loadProfile(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, runtimeDeadline)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, parser, "--replace", "--skip-cache")
+	cmd := child.Command(ctx, parser, "--replace", "--skip-cache")
 	cmd.Env, cmd.Stdin = e.helperEnv(), bytes.NewReader(defaultPolicy)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot load the AppArmor profile %s: %w: %s", defaultProfile, err, bytes.TrimSpace(out))
