@@ -91,7 +91,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 		cmd.Wait()
 		return init, conmon, escaped
 	}
-	ctx, cancel := e.whileRuntimeWorks(ctx, r.id, r.runtime)
+	ctx, cancel := e.whileRuntimeWorks(ctx, r.id, func(atWork []process) (string, string) { return e.accuse(r, atWork) })
 	defer cancel()
 	kill := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 	defer kill()
@@ -103,7 +103,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 	if err := cmd.Wait(); err != nil {
 		return init, conmon, runtimeFailed(path, wordsIn(complaints), err)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "conmon.pid"))
+	b, err := os.ReadFile(e.paths.conmonPid(r.name))
 	if err != nil {
 		return init, conmon, fmt.Errorf("conmon did not say its pid: %w", err)
 	}
@@ -121,7 +121,7 @@ func (e *Engine) conmonArgs(r run) []string {
 	dir := e.paths.conmonDir(r.name)
 	args := []string{
 		"--api-version", "1", "-c", r.id, "-u", r.id, "-n", r.name, "-r", r.runtime,
-		"-b", e.paths.bundle(r.name), "-p", filepath.Join(dir, "pid"), "--conmon-pidfile", filepath.Join(dir, "conmon.pid"),
+		"-b", e.paths.bundle(r.name), "-p", filepath.Join(dir, "pid"), "--conmon-pidfile", e.paths.conmonPid(r.name),
 		"--exit-dir", e.paths.exits(), "--persist-dir", dir, "--full-attach", "--no-sync-log", "--log-level", "error",
 		"--runtime-arg", "--root", "--runtime-arg", e.paths.runtime(),
 		// The monitor, or whoever stops the pod, sees the exit file at once and dismisses conmon. Only if nobody lives to do
@@ -174,7 +174,7 @@ func readSyncPipe(ctx context.Context, sync *os.File, runtime string) (int, erro
 		return 0, fmt.Errorf("conmon gave an answer that is not understood: %q", line)
 	}
 	if answer.Data <= 0 {
-		return 0, runtimeFailed(runtime, answer.Message, nil)
+		return 0, runtimeFailed(runtime, strings.TrimSpace(answer.Message), nil)
 	}
 	return answer.Data, nil
 }
@@ -185,22 +185,25 @@ func (e *Engine) createFailed(ctx context.Context, runtime string, cmd *exec.Cmd
 	ended := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
+		if hung, ok := err.(*RuntimeError); ok && hung.Program == "conmon" {
+			hung.Said = wordsIn(complaints)
+		}
+		return err
 	case !errors.Is(err, io.EOF):
 		return err
 	}
-	said := wordsIn(complaints)
-	if said == "" && ended != nil {
-		return runtimeFailed(cmd.Path, "", ended)
+	if said := wordsIn(complaints); said != "" || ended != nil {
+		return runtimeFailed(cmd.Path, said, ended)
 	}
-	// conmon has little to say of a runtime that says nothing, and nothing at all of one that is no program for this machine.
+	// conmon says nothing of a runtime that says nothing, or that is no program for this machine.
 	limited, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	var unable *fs.PathError
 	if errors.As(child.Command(limited, runtime, "--version").Run(), &unable) {
 		return fmt.Errorf("cannot run the runtime: %w", unable)
 	}
-	return runtimeFailed(runtime, said, nil)
+	return runtimeFailed(runtime, "", nil)
 }
 
 // wordsIn is the end of what a program has written into a pipe that it may hold open.
@@ -208,7 +211,7 @@ func wordsIn(pipe *os.File) string {
 	var last tailWriter
 	pipe.SetReadDeadline(time.Now().Add(runtimeLastWords))
 	io.CopyN(&last, pipe, 1<<20)
-	return strings.TrimSpace(last.String())
+	return last.words()
 }
 
 func socketPair() (parent, child *os.File, err error) {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -168,7 +167,7 @@ func (x *Exec) Start() error {
 	go func() {
 		var last tailWriter
 		io.Copy(&last, x.log)
-		x.said <- last.String()
+		x.said <- last.words()
 	}()
 	return nil
 }
@@ -177,7 +176,7 @@ func (x *Exec) Start() error {
 func (x *Exec) Wait() error {
 	err := x.Cmd.Wait()
 	x.log.SetReadDeadline(time.Now().Add(runtimeLastWords)) // somebody may hold on to it
-	said := strings.TrimSpace(<-x.said)
+	said := <-x.said
 	x.Close()
 	if err != nil && said != "" {
 		return runtimeFailed(x.Path, said, err)

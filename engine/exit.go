@@ -226,11 +226,11 @@ func childrenOf(pid int) []int {
 	return pidsIn(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 }
 
-// isStarter recognises conmon, and the runtime that it runs whatever its name, by their arguments: the container's id, and for
-// the runtime where it keeps its state.
+// isStarter recognises conmon and the runtime, whatever their names, by their arguments: the container's id, and where the runtime
+// keeps its state.
 func (p paths) isStarter(cmdline []byte, id string) bool {
 	args := strings.Split(string(cmdline), "\x00")
-	return slices.Contains(args[1:], id) && (filepath.Base(args[0]) == "conmon" || slices.Contains(args[1:], p.runtime()))
+	return slices.Contains(args, id) && slices.Contains(args, p.runtime())
 }
 
 // clearPod gives back namespaces, network and mounts. While another running pod shares one of them, all stay; the last

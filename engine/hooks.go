@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +73,6 @@ func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []Hook
 	return nil
 }
 
-// shownOutput is how much of what a failed hook wrote last is shown, in bytes.
-const shownOutput = 2048
-
 func (e *Engine) runHook(ctx context.Context, name string, h Hook) error {
 	mark := "PODC_HOOK=" + newID()
 	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
@@ -99,7 +95,7 @@ func (e *Engine) runHook(ctx context.Context, name string, h Hook) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default:
-		return hookFailure(err, out.String())
+		return hookFailure(err, out.words())
 	}
 }
 
@@ -109,22 +105,8 @@ func hookFailure(err error, output string) error {
 	if errors.As(err, &failed) || !errors.As(err, &ended) {
 		return fmt.Errorf("cannot be run: %w", err)
 	}
-	said := strings.TrimSpace(output)
-	if said != "" {
-		said = ":\n" + said
+	if output != "" {
+		output = ":\n" + output
 	}
-	return fault.New(errdefs.ErrFailedPrecondition, "exited with code %d%s", ended.ExitCode(), said)
+	return fault.New(errdefs.ErrFailedPrecondition, "exited with code %d%s", ended.ExitCode(), output)
 }
-
-// tailWriter keeps the end of what is written to it.
-type tailWriter struct{ b bytes.Buffer }
-
-func (w *tailWriter) Write(b []byte) (int, error) {
-	w.b.Write(b)
-	if over := w.b.Len() - shownOutput; over > 0 {
-		w.b.Next(over)
-	}
-	return len(b), nil
-}
-
-func (w *tailWriter) String() string { return w.b.String() }

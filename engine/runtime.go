@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -43,7 +44,6 @@ func (r *RuntimeError) Unwrap() error { return r.Err }
 // runtimeFailed says that the runtime at path ended with err (nil: nobody knows how) after it had said something, and what to
 // do where the cause is known.
 func runtimeFailed(path, said string, err error) error {
-	said = strings.TrimSpace(said)
 	if strings.Contains(said, "cgroups in hybrid mode not supported") {
 		return hybridCgroups("hugetlb, perf_event")
 	}
@@ -52,7 +52,7 @@ func runtimeFailed(path, said string, err error) error {
 	switch {
 	case strings.Contains(said, "executable") && (strings.Contains(said, "not found") || strings.Contains(said, "No such file or directory")):
 		failed.Err = errdefs.ErrNotFound
-	case errors.As(err, &exit) && exit.Sys().(unix.WaitStatus).Signaled():
+	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
 		failed.How = "crashed (" + exit.Error() + ")"
 	case errors.As(err, &exit) && said == "":
 		failed.How = "failed without a word (" + exit.Error() + ")"
@@ -74,8 +74,8 @@ const (
 )
 
 // whileRuntimeWorks returns a context that ends with a *RuntimeError when conmon and the runtime, at work for the container id,
-// hang. cancel must be called.
-func (e *Engine) whileRuntimeWorks(ctx context.Context, id, runtime string) (context.Context, context.CancelFunc) {
+// hang; accuse says which of them does, and its last words. cancel must be called.
+func (e *Engine) whileRuntimeWorks(ctx context.Context, id string, accuse func(atWork []process) (program, said string)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := func() {
 		begun, silent := time.Now(), time.Now()
@@ -104,7 +104,8 @@ func (e *Engine) whileRuntimeWorks(ctx context.Context, id, runtime string) (con
 			default:
 				continue
 			}
-			cancel(accuse(starters, runtime, how))
+			program, said := accuse(starters)
+			cancel(&RuntimeError{Program: program, How: how, Said: said, Err: errdefs.ErrUnavailable})
 			return
 		}
 	}
@@ -144,21 +145,22 @@ func vitalityOf(list []process) vitality {
 	return v
 }
 
-// accuse names the one of conmon and the runtime that keeps the other waiting, with its last words if nobody has read them.
-func accuse(starters []process, runtime, how string) error {
-	e := &RuntimeError{Program: "conmon", How: how, Err: errdefs.ErrUnavailable}
-	for _, p := range starters {
-		dir := "/proc/" + strconv.Itoa(p.Pid)
-		cmdline, err := os.ReadFile(dir + "/cmdline")
-		if program, _, _ := strings.Cut(string(cmdline), "\x00"); err != nil || filepath.Base(program) == "conmon" {
-			continue
-		}
-		e.Program = filepath.Base(runtime)
-		if said := unread(dir + "/fd/2"); said != "" {
-			e.Said = said
-		}
+// accuse says whether conmon or the runtime keeps the other waiting: conmon has noted its pid before it starts the runtime, and
+// has not read what that has said.
+func (e *Engine) accuse(r run, atWork []process) (program, said string) {
+	if _, err := os.Stat(e.paths.conmonPid(r.name)); err != nil {
+		return "conmon", ""
 	}
-	return e
+	program = "conmon"
+	for _, p := range atWork {
+		cmdline, _ := disk.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/cmdline")
+		if bytes.Contains(cmdline, []byte("\x00--exit-dir\x00")) {
+			continue // conmon
+		}
+		program = filepath.Base(r.runtime)
+		said = or(unread("/proc/"+strconv.Itoa(p.Pid)+"/fd/2"), said)
+	}
+	return program, said
 }
 
 // unread is the end of what is in a pipe and was not read.
@@ -176,10 +178,12 @@ func unread(path string) string {
 
 // callRuntime runs the runtime at path about the container id, to its end.
 func (e *Engine) callRuntime(ctx context.Context, path, id, verb string) error {
-	ctx, cancel := e.whileRuntimeWorks(ctx, id, path)
+	var said tailWriter
+	ctx, cancel := e.whileRuntimeWorks(ctx, id, func([]process) (string, string) { return filepath.Base(path), "" })
 	defer cancel()
 	cmd := child.Command(ctx, path, "--root", e.paths.runtime(), verb, id)
-	var said tailWriter
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } // what it has started, too
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = e.helperEnv(), &said, &said, runtimeLastWords
 	err := cmd.Run()
 	var hung *RuntimeError
@@ -187,12 +191,43 @@ func (e *Engine) callRuntime(ctx context.Context, path, id, verb string) error {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	case errors.As(context.Cause(ctx), &hung):
-		hung.Said = strings.TrimSpace(said.String())
+		hung.Said = said.words()
 		return hung
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case cmd.ProcessState == nil:
 		return fmt.Errorf("cannot run %s: %w", filepath.Base(path), err)
 	}
-	return runtimeFailed(path, said.String(), err)
+	return runtimeFailed(path, said.words(), err)
+}
+
+// tailWriter keeps the end of what is written to it: what a program said last says why it ended.
+type tailWriter struct {
+	b   bytes.Buffer
+	cut bool
+}
+
+// lastWords is how much is kept, in bytes, and lastLines how many lines of it are shown.
+const (
+	lastWords = 2048
+	lastLines = 20
+)
+
+func (w *tailWriter) Write(b []byte) (int, error) {
+	w.b.Write(b)
+	if over := w.b.Len() - lastWords; over > 0 {
+		w.b.Next(over)
+		w.cut = true
+	}
+	return len(b), nil
+}
+
+// words are the last lines, none of them half, unless there is no whole one.
+func (w *tailWriter) words() string {
+	text := strings.TrimRight(w.b.String(), "\n")
+	if _, whole, ok := strings.Cut(text, "\n"); ok && w.cut {
+		text = whole
+	}
+	lines := strings.Split(text, "\n")
+	return strings.TrimSpace(strings.Join(lines[max(0, len(lines)-lastLines):], "\n"))
 }
