@@ -50,6 +50,15 @@ func (c *checker) fail(key, format string, args ...any) *Error {
 	return e
 }
 
+// unusable is fail for a value that can be shown all the same.
+func (c *checker) unusable(key, format string, args ...any) {
+	if c.opt.Shown {
+		c.warnKey(key, format+"; `up` refuses it", args...)
+		return
+	}
+	c.fail(key, format, args...)
+}
+
 // maxName is the longest name of a project, service, network or volume: names of pods join two of them and become file names.
 const maxName = 100
 
@@ -63,7 +72,7 @@ func (c *checker) length(key, name string) {
 
 func (c *checker) name(key, name string) {
 	if c.length(key, name); !objectName.MatchString(name) {
-		c.fail(key, "the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed, and a letter or digit comes first", name)
+		c.unusable(key, "the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed, and a letter or digit comes first", name)
 	}
 }
 
@@ -117,7 +126,10 @@ func (c *checker) image(key string, s types.ServiceConfig) {
 		c.fail(key, "has neither `image` nor `build`")
 	}
 	if _, err := reference.ParseDockerRef(s.Image); s.Image != "" && err != nil {
-		c.fail(key+".image", "%q is no image reference", s.Image)
+		c.unusable(key+".image", "%q is no image reference", s.Image)
+	}
+	if s.Build != nil && s.Platform != "" && len(s.Build.Platforms) > 0 && !slices.Contains(s.Build.Platforms, s.Platform) {
+		c.fail(key+".build.platforms", "must include %q, the platform of the service", s.Platform)
 	}
 }
 

@@ -35,6 +35,7 @@ type Options struct {
 
 	// The rest is for showing a model rather than running it.
 	Lenient          bool // keys that are not served are warned about, not refused
+	Shown            bool // so are names and images that nothing can be made of: they are to be seen
 	NoInterpolate    bool
 	NoNormalize      bool
 	NoConsistency    bool // skip the checks between parts of the model
@@ -70,10 +71,11 @@ type load struct {
 	files    []scanned
 	warnings []string
 	warned   map[string]bool
+	unset    map[string]bool // variables that were asked for and not set
 }
 
 func newLoad(opt Options) *load {
-	return &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}}
+	return &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}, unset: map[string]bool{}}
 }
 
 // Load reads and checks a project. It has no side effects. Errors are of type *Error; with one of them the returned project,
@@ -214,6 +216,7 @@ func (l *load) loaderOptions(details *types.ConfigDetails) func(*loader.Options)
 
 func (l *load) substitute(text string, lookup template.Mapping) (string, error) {
 	s := &substitution{lookup: lookup, unset: func(name string) {
+		l.unset[name] = true
 		l.warn("variable %s is not set; using an empty string", name)
 	}}
 	return s.expand(text, 0)
@@ -262,7 +265,13 @@ func (p *Project) Says(service, key string) bool { return says(p.files, "service
 // Located completes the problems of err, which came of translating p, with the places of their keys.
 func (p *Project) Located(err error) error { return locatedIn(p.files, err) }
 
-func (l *load) located(err error) error { return locatedIn(l.files, err) }
+func (l *load) located(err error) error {
+	e := asError(locatedIn(l.files, err))
+	for i, p := range e.Problems {
+		e.Problems[i].Text += l.unsetAt(p.Key)
+	}
+	return e
+}
 
 func locatedIn(files []scanned, err error) error {
 	e := asError(err)

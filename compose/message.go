@@ -25,6 +25,9 @@ func (l *load) loaderError(err error) error {
 		return Join(errs...)
 	}
 	text := err.Error()
+	if list, ok := strings.CutPrefix(text, "decoding failed due to the following error(s):"); ok {
+		return decodingError(list)
+	}
 	for _, form := range []*regexp.Regexp{interpolating, validating, keyFirst} {
 		if m := form.FindStringSubmatch(text); m != nil {
 			key := listKey(m[1])
@@ -45,6 +48,25 @@ func (l *load) loaderError(err error) error {
 	}
 	return problem("", text)
 }
+
+var undecoded = regexp.MustCompile(`^'([^']+)' (.+)$`)
+
+// decodingError makes problems of lines such as "'services[web].mem_limit' invalid size: ”".
+func decodingError(list string) error {
+	var errs []error
+	for line := range strings.Lines(strings.TrimSpace(list)) {
+		line = strings.TrimSpace(line)
+		if m := undecoded.FindStringSubmatch(line); m != nil {
+			errs = append(errs, problem(namedIndex.ReplaceAllString(m[1], ".$1"), m[2]))
+		} else if line != "" {
+			errs = append(errs, problem("", line))
+		}
+	}
+	return Join(errs...)
+}
+
+// namedIndex is the "[web]" of a path, where the entry of a list has a number.
+var namedIndex = regexp.MustCompile(`\[([^\]0-9][^\]]*)\]`)
 
 func problem(key, text string) error {
 	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{Key: key, Text: text}}}

@@ -157,7 +157,7 @@ func locate(files []scanned, key string) (name string, line int) {
 	best := 0
 	for _, f := range files {
 		for _, doc := range f.docs {
-			if l, depth := walkPath(doc, key, 0); depth > 0 && depth >= best {
+			if l, depth, _ := walkPath(doc, key, 0); depth > 0 && depth >= best {
 				name, line, best = f.name, l, depth
 			}
 		}
@@ -185,34 +185,45 @@ func says(files []scanned, path ...string) bool {
 	return false
 }
 
-// walkPath follows key through n and returns the line of the last step that was found and the number of steps.
-func walkPath(n *yaml.Node, key string, depth int) (line, steps int) {
+// walkPath follows key through n and returns the line of the last step that was found, the number of steps, and the value there if
+// every step was found.
+func walkPath(n *yaml.Node, key string, depth int) (line, steps int, value *yaml.Node) {
 	n = deref(n)
 	if n == nil || key == "" || depth > maxDepth {
-		return 0, 0
+		return 0, 0, nil
 	}
 	if n.Kind == yaml.SequenceNode {
 		return walkItem(n, key, depth)
 	}
 	for end := len(key); end > 0; end = strings.LastIndexAny(key[:end], ".[") {
 		if p := entry(n, key[:end], 0); p != nil {
-			if l, s := walkPath(p.value, strings.TrimPrefix(key[end:], "."), depth+1); s > 0 {
-				return l, s + 1
+			rest := strings.TrimPrefix(key[end:], ".")
+			if l, s, v := walkPath(p.value, rest, depth+1); s > 0 {
+				return l, s + 1, v
 			}
-			return p.line, 1
+			return p.line, 1, whole(p.value, rest)
 		}
 	}
-	return 0, 0
+	return 0, 0, nil
 }
 
-func walkItem(n *yaml.Node, key string, depth int) (line, steps int) {
+// whole is n if nothing is left of the way to it.
+func whole(n *yaml.Node, rest string) *yaml.Node {
+	if rest != "" {
+		return nil
+	}
+	return deref(n)
+}
+
+func walkItem(n *yaml.Node, key string, depth int) (line, steps int, value *yaml.Node) {
 	head, rest, _ := strings.Cut(strings.Replace(strings.TrimPrefix(key, "["), "]", ".", 1), ".")
 	i, err := strconv.Atoi(head)
 	if err != nil || i < 0 || i >= len(n.Content) {
-		return 0, 0
+		return 0, 0, nil
 	}
-	if l, s := walkPath(n.Content[i], strings.TrimPrefix(rest, "."), depth+1); s > 0 {
-		return l, s + 1
+	rest = strings.TrimPrefix(rest, ".")
+	if l, s, v := walkPath(n.Content[i], rest, depth+1); s > 0 {
+		return l, s + 1, v
 	}
-	return n.Content[i].Line, 1
+	return n.Content[i].Line, 1, whole(n.Content[i], rest)
 }

@@ -110,7 +110,7 @@ func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
 			return docs, nil
 		}
 		if err != nil {
-			return nil, s.syntaxError(path, err)
+			return nil, s.syntaxError(path, content, err)
 		}
 		if len(doc.Content) == 0 {
 			continue
@@ -123,19 +123,21 @@ func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
 	}
 }
 
-var (
-	yamlLine    = regexp.MustCompile(`line (\d+)(?:, column (\d+))?:? ?`)
-	yamlContext = regexp.MustCompile(`^while [a-z ]+ at `)
-)
+// yamlError is what the YAML library says: "go-yaml load error in parser (while parsing a block mapping) at L2.C3-L4.C4: text".
+var yamlError = regexp.MustCompile(`^go-yaml load error in \w+(?: \([^)]*\))? at (?:L(\d+)\.C\d+(?:-(?:L(\d+)\.)?C\d+)?|<[^>]*>): `)
 
-// syntaxError moves the line out of a YAML error's text.
-func (s *scanner) syntaxError(path string, err error) error {
+// syntaxError says on which one line a file is no YAML: where what is not closed begins, else where the reader could not go on.
+func (s *scanner) syntaxError(path string, content []byte, err error) error {
 	p := Problem{File: s.display(path), Text: strings.TrimPrefix(err.Error(), "yaml: ")}
-	if m := yamlLine.FindStringSubmatch(p.Text); m != nil {
-		p.Line, _ = strconv.Atoi(m[1])
-		p.Text = strings.Replace(p.Text, m[0], "", 1)
+	if m := yamlError.FindStringSubmatch(p.Text); m != nil {
+		p.Text = strings.TrimPrefix(p.Text, m[0])
+		line := m[1]
+		if open := strings.Contains(p.Text, "',' or") || strings.Contains(p.Text, "end of stream"); m[2] != "" && !open {
+			line = m[2]
+		}
+		p.Line, _ = strconv.Atoi(line)
+		p.Line = min(p.Line, len(bytes.Split(bytes.TrimRight(content, "\n"), []byte("\n"))))
 	}
-	p.Text = yamlContext.ReplaceAllString(p.Text, "")
 	p.Text = "not valid YAML: " + strings.TrimSpace(p.Text)
 	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{p}}
 }

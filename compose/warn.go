@@ -14,5 +14,5 @@ func (l *load) warn(format string, args ...any) {
 // warnKey is warn with the place of a key in front.
 func (l *load) warnKey(key, format string, args ...any) {
 	file, line := locate(l.files, key)
-	l.warn("%s", Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)})
+	l.warn("%s", Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...) + l.unsetAt(key)})
 }

@@ -134,16 +134,17 @@ volumes: {data: {}}
 // The same file and the same commands give the same names, labels, exit codes and answers with docker compose on a Docker
 // engine. What is meant to differ is in docs/differences.md.
 func TestLikeDockerCompose(t *testing.T) {
-	s := newStack(t, strings.Replace(compared, "'127.0.0.1:${PORT}:80', ", "", 1))
+	file := strings.Replace(compared, "'127.0.0.1:${PORT}:80', ", "", 1)
+	s := newStack(t, file)
 	podc, docker := rivals(t, s)
 	s.load("busybox")
 	loadDocker(t, "busybox")
 	both := func(s *stack, args ...string) (p, d outcome) {
 		s.t.Helper()
 		p, d = podc.run(s.t, args...), docker.run(s.t, args...)
-		want, differs := codesThatDiffer[strings.Join(args, " ")]
-		if !differs {
-			want = d.code
+		want := d.code
+		if row, differs := codesThatDiffer[strings.Join(args, " ")]; differs {
+			want = row.code
 		}
 		if p.code != want {
 			s.t.Errorf("%q: podc ends with %d, docker with %d\n%s%s\n%s%s", args, p.code, d.code, p.out, p.err, d.out, d.err)
@@ -246,23 +247,27 @@ func TestLikeDockerCompose(t *testing.T) {
 		both(s, "kill")
 		both(s, "rm", "-f")
 	})
+	s.write("compose.yaml", file) // which the end is of
 }
 
-// labelsThatDiffer are those whose values are each program's own.
+// labelsThatDiffer are those whose values are each program's own, with the row of docs/differences.md.
 var labelsThatDiffer = map[string]string{
-	"com.docker.compose.version":     "is that of the program",
-	"com.docker.compose.config-hash": "podc's covers contents of configs, secrets and env files",
-	"com.docker.compose.image":       "an id in each engine's own terms",
-	"com.docker.compose.replace":     "podc replaces no container by renaming it",
+	"com.docker.compose.version":     "labels `com.docker.compose.version`, `com.docker.compose.image`",
+	"com.docker.compose.image":       "labels `com.docker.compose.version`, `com.docker.compose.image`",
+	"com.docker.compose.config-hash": "`com.docker.compose.config-hash`",
+	"com.docker.compose.replace":     "replacing a container",
 }
 
-// codesThatDiffer are podc's where docker's are others, as docs/differences.md says.
-var codesThatDiffer = map[string]int{
-	"exec -T db no-such-program":     127, // an older engine says 126
-	"run --rm -T db no-such-program": 127, // docker compose ends with the engine's error, and 1
-	"run --rm -T db /etc/passwd":     126,
-	"config --services nobody":       1, // docker compose shows the services all the same
-	"-p Not/Valid ps":                1, // docker compose finds no project of that name
+// codesThatDiffer are podc's where docker's are others, with the row of docs/differences.md.
+var codesThatDiffer = map[string]struct {
+	code    int
+	differs string
+}{
+	"exec -T db no-such-program":     {127, "exit code of `exec` and `run` for a program that is not there"},
+	"run --rm -T db no-such-program": {127, "exit code of `exec` and `run` for a program that is not there"},
+	"run --rm -T db /etc/passwd":     {126, "exit code of `exec` and `run` for a program that is not there"},
+	"config --services nobody":       {1, "`config SERVICE` with an unknown service and `--services`"},
+	"-p Not/Valid ps":                {1, "`-p` with a name that is not valid, and no file needed"},
 }
 
 func keysOf(t *testing.T, out string) []string {

@@ -135,6 +135,7 @@ type (
 		Name    string
 		Until   engine.Condition
 		Timeout time.Duration
+		Needed  bool // by a service that depends on it
 	}
 )
 
@@ -214,13 +215,13 @@ func (a DisconnectPod) apply(ctx context.Context, e Engine) error {
 func (a WaitPod) apply(ctx context.Context, e Engine) error {
 	err := e.WaitPod(ctx, a.Name, a.Until)
 	var failed *engine.WaitError
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) || !a.Needed {
 		return err
 	}
 	switch service := serviceOf(&failed.Pod); {
-	case a.Until == engine.Healthy: // which only dependents ask for
+	case a.Until == engine.Healthy:
 		return &dependencyError{"dependency failed to start: " + err.Error(), err}
-	case a.Until == engine.Completed && failed.Pod.Spec.Labels[LabelHook] == "":
+	case a.Until == engine.Completed:
 		why := err.Error()
 		if failed.Pod.Status == engine.StatusExited && failed.Pod.ExitKnown {
 			why = fmt.Sprintf("exit %d%s", failed.Pod.ExitCode, failed.Evidence())

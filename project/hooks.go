@@ -95,7 +95,7 @@ func (p *planner) scheduleHooks(u *unit) []string {
 			after = append(after, startID(b.Of))
 		}
 		p.step(s.start, StartPod{s.name, 0}, after, past...)
-		wait := p.step("needed by "+u.Name, WaitPod{s.name, engine.Completed, p.completionPatience()}, []string{startID(s.name)})
+		wait := p.step("needed by "+u.Name, WaitPod{Name: s.name, Until: engine.Completed, Timeout: p.completionPatience()}, []string{startID(s.name)})
 		last = []string{wait.ID}
 		p.step("it has succeeded", RemovePod{s.name, true, false}, last)
 	}

@@ -173,7 +173,7 @@ func ConfigFlags() []ConfigFlag {
 		{Name: "all-resources", Usage: "keep networks and volumes that no selected service uses"},
 		{Name: "compatibility", Usage: "separate names by \"_\""},
 
-		{Name: "format", Value: "FORMAT", Usage: "yaml or json"},
+		{Name: "format", Value: "FORMAT", Usage: "yaml or json (`FORMAT`)"},
 		{Name: "output", Short: "o", Value: "FILE", Usage: "write to FILE"},
 		{Name: "quiet", Short: "q", Usage: "only check"},
 		{Name: "no-interpolate", Usage: "keep variables as they are"},
@@ -184,7 +184,7 @@ func ConfigFlags() []ConfigFlag {
 		{Name: "services", Usage: "print the names of services"},
 		{Name: "volumes", Usage: "print the names of volumes"},
 		{Name: "networks", Usage: "print the names of networks"},
-		{Name: "models", Usage: "print the names of models"},
+		{Name: "models", Usage: "print the models"},
 		{Name: "profiles", Usage: "print the names of profiles"},
 		{Name: "images", Usage: "print the images"},
 		{Name: "hash", Value: "SERVICES", Usage: "print the config hash of SERVICES, comma separated, or of all (\"*\")"},

@@ -136,7 +136,7 @@ func TestRunDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &enginetest.Fake{}
 		f.Put(engine.Pod{Spec: engine.PodSpec{Name: "a", Group: "shop"}, Status: engine.StatusCreated})
-		wait := WaitPod{"a", engine.Started, time.Minute}
+		wait := WaitPod{Name: "a", Until: engine.Started, Timeout: time.Minute}
 		begin := time.Now()
 		err := Run(t.Context(), f, Plan{Steps: []Step{{ID: wait.Words().String(), Do: wait}}}, RunOptions{})
 		if err == nil || !strings.Contains(err.Error(), "not done within 1m0s") || time.Since(begin) != time.Minute {

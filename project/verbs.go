@@ -180,6 +180,11 @@ func planStart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{Wait: opt.Wait, WaitTimeout: opt.WaitTimeout})
 	units := p.pick(opt.Services)
 	none := !slices.ContainsFunc(units, func(u *unit) bool { return len(u.slots) > 0 })
+	if len(units) == 0 && !slices.ContainsFunc(p.units, func(u *unit) bool { return len(u.slots) > 0 }) {
+		for _, name := range opt.Services { // of an inactive profile
+			p.fail(errdefs.ErrNotFound, "service %q has no container to start; create it with: podc up %s", name, name)
+		}
+	}
 	for _, u := range units {
 		if len(u.slots) == 0 && (len(opt.Services) > 0 || none && u.model && u.Replicas > 0) {
 			p.fail(errdefs.ErrNotFound, "service %q has no container to start; create it with: podc up %s", u.Name, u.Name)

@@ -62,10 +62,14 @@ func met(pod *engine.Pod, cond engine.Condition) bool {
 
 // wait adds a wait, or joins the one that is planned already.
 func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, optional bool) string {
-	do := WaitPod{s.name, cond, p.patience(u, s, cond)}
+	do := WaitPod{s.name, cond, p.patience(u, s, cond), strings.HasPrefix(why, neededBy)}
 	id := do.Words().String()
 	if i, ok := p.index[id]; ok {
 		step := &p.plan.Steps[i]
+		if shared := step.Do.(WaitPod); do.Needed && !shared.Needed {
+			shared.Needed = true
+			step.Do = shared
+		}
 		step.Optional = step.Optional && optional
 		step.Why = joinReasons(step.Why, why)
 		return id

@@ -36,7 +36,7 @@ func config(ctx context.Context, args []string, stdin io.Reader, stdout, stderr 
 	for _, w := range append(warned(), warnings...) {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
-	if err != nil || f.is("quiet") {
+	if err != nil || f.is("quiet") && !f.is("services") && !f.is("volumes") && !f.is("networks") && !f.is("models") && !f.is("profiles") && !f.is("images") {
 		return err
 	}
 	if name := f.last("output"); name != "" {
@@ -65,20 +65,18 @@ func configOptions(f *flagSet, stdin io.Reader) (compose.Options, error) {
 	opt := compose.Options{
 		Files: f.values["file"], ProjectName: f.last("project-name"), ProjectDir: f.last("project-directory"),
 		Profiles: f.values["profile"], EnvFiles: f.values["env-file"], AllResources: f.is("all-resources"), Services: f.services,
-		Lenient:       true,
+		Lenient: true, Shown: true,
 		NoInterpolate: f.is("no-interpolate") || f.is("variables"), NoNormalize: f.is("no-normalize") || f.is("compatibility") || truthy(os.Getenv("COMPOSE_COMPATIBILITY")),
 		NoConsistency: f.is("no-consistency"), NoPathResolution: f.is("no-path-resolution"),
 		NoEnvResolution: f.is("no-env-resolution"),
 	}
 	if opt.NoInterpolate {
-		opt.Services = nil
+		opt.Services = nil // which output says
 	}
 	if f.is("profiles") || f.is("environment") || f.is("variables") {
 		opt.Profiles = append(opt.Profiles, "*")
 	}
-	for _, what := range []string{"volumes", "networks", "models", "variables"} {
-		opt.AllResources = opt.AllResources || f.is(what)
-	}
+	opt.AllResources = opt.AllResources || f.is("variables")
 	if slices.Contains(opt.Files, "-") || (len(opt.Files) == 0 && os.Getenv("COMPOSE_FILE") == "-") {
 		b, err := io.ReadAll(io.LimitReader(stdin, maxStdin+1))
 		if err != nil {
@@ -108,6 +106,9 @@ func output(ctx context.Context, opt compose.Options, f *flagSet) ([]byte, []str
 		if err != nil {
 			return nil, warnings, err
 		}
+		if len(f.services) > 0 {
+			warnings = append(warnings, unfiltered(f))
+		}
 		out, err := raw(m, f)
 		return out, warnings, err
 	}
@@ -121,22 +122,59 @@ func output(ctx context.Context, opt compose.Options, f *flagSet) ([]byte, []str
 
 // raw shows a model whose variables are kept.
 func raw(m map[string]any, f *flagSet) ([]byte, error) {
-	for _, key := range []string{"services", "volumes", "networks", "models"} {
+	for _, key := range []string{"services", "volumes", "networks"} {
 		if f.is(key) {
-			section, _ := m[key].(map[string]any)
-			return lines(slices.Sorted(maps.Keys(section))), nil
+			return lines(slices.Sorted(maps.Keys(section(m, key)))), nil
 		}
 	}
 	switch {
+	case f.is("models"):
+		return lines(texts(section(m, "models"), "model")), nil
+	case f.is("images"):
+		return lines(texts(section(m, "services"), "image")), nil
 	case f.is("variables"):
 		return variables(m, f.last("format"))
-	case f.is("images"), f.is("profiles"), f.is("environment"):
+	case f.is("profiles"), f.is("environment"):
 		return nil, errors.New("--no-interpolate shows the model, or names of its parts")
 	case f.last("format") == "json":
 		b, err := json.MarshalIndent(m, "", "  ")
 		return append(b, '\n'), err
 	}
-	return yaml.Marshal(m)
+	return asYAML(m, 2)
+}
+
+// unfiltered warns that services were named and do not matter.
+func unfiltered(f *flagSet) string {
+	if f.is("variables") {
+		return "service filtering is not applied when --variables is set, variables from the full model will be rendered"
+	}
+	return "service filtering is not applied when --no-interpolate is set, the full model will be rendered"
+}
+
+func section(m map[string]any, key string) map[string]any {
+	s, _ := m[key].(map[string]any)
+	return s
+}
+
+// texts are the values that the entries of a section have for key, in the order of their names.
+func texts(section map[string]any, key string) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(section)) {
+		entry, _ := section[name].(map[string]any)
+		if text, ok := entry[key].(string); ok {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// asYAML writes v as docker compose does.
+func asYAML(v any, indent int) ([]byte, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(indent)
+	err := e.Encode(v)
+	return b.Bytes(), err
 }
 
 // render shows what the flags ask for of a loaded project.
@@ -149,7 +187,11 @@ func render(p *compose.Project, f *flagSet) ([]byte, error) {
 	case f.is("networks"):
 		return lines(p.NetworkNames()), nil
 	case f.is("models"):
-		return lines(p.ModelNames()), nil
+		var list []string
+		for _, name := range sorted(p.ModelNames()) {
+			list = append(list, p.Models[name].Model)
+		}
+		return lines(list), nil
 	case f.is("profiles"):
 		return lines(sorted(p.AllServices().GetProfiles())), nil
 	case f.is("images"):

@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/compose-spec/compose-go/v2/template"
-	"go.yaml.in/yaml/v4"
 
 	"podc.example/podc/compose"
 	"podc.example/podc/project/translate"
@@ -49,34 +48,34 @@ func hashes(p *compose.Project, f *flagSet) ([]byte, error) {
 	return lines(list), nil
 }
 
-// variable is one line of --variables.
+// variable is one of --variables, in the shapes that docker compose gives it.
 type variable struct {
-	Name      string `json:"name" yaml:"name"`
-	Required  bool   `json:"required" yaml:"required"`
-	Default   string `json:"defaultValue" yaml:"defaultValue"`
-	Alternate string `json:"presenceValue" yaml:"presenceValue"`
+	Name          string `yaml:"name"`
+	DefaultValue  string `yaml:"defaultvalue"`
+	PresenceValue string `yaml:"presencevalue"`
+	Required      bool   `yaml:"required"`
 }
 
-// variables prints the variables that the compose files refer to.
+// variables prints the variables that the compose files refer to: as a table, or by name.
 func variables(tree map[string]any, format string) ([]byte, error) {
-	list := []variable{}
-	found := template.ExtractVariables(tree, template.DefaultPattern)
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		v := found[name]
-		list = append(list, variable{v.Name, v.Required, v.DefaultValue, v.PresenceValue})
+	found := map[string]variable{}
+	for name, v := range template.ExtractVariables(tree, template.DefaultPattern) {
+		found[name] = variable{v.Name, v.DefaultValue, v.PresenceValue, v.Required}
 	}
 	switch format {
 	case "json":
-		b, err := json.MarshalIndent(list, "", "  ")
-		return append(b, '\n'), err
+		b, err := json.MarshalIndent(found, "", "    ")
+		return append(b, "\n\n"...), err
 	case "yaml":
-		return yaml.Marshal(list)
+		b, err := asYAML(found, 4)
+		return append(b, '\n'), err
 	}
 	var out bytes.Buffer
-	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
+	w := tabwriter.NewWriter(&out, 20, 1, 3, ' ', 0)
 	fmt.Fprintln(w, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
-	for _, v := range list {
-		fmt.Fprintf(w, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.Default, v.Alternate)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		v := found[name]
+		fmt.Fprintf(w, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.DefaultValue, v.PresenceValue)
 	}
 	if err := w.Flush(); err != nil {
 		return nil, err

@@ -54,14 +54,14 @@ func TestConfigListings(t *testing.T) {
 		{"--services", "db\nold\n"},
 		{"--services --profile front", "db\nold\nweb\n"},
 		{"--services web", "db\nweb\n"},
-		{"--volumes", "data\nspare\n"},
+		{"--volumes", "data\n"},
 		{"--networks", "default\n"},
 		{"--profiles", "front\n"},
 		{"--images", "postgres\nshop-old\n"},
 		{"--models", ""},
 		{"-q", ""},
 		{"--no-interpolate --services", "db\nold\nweb\n"},
-		{"--variables", "NAME   REQUIRED   DEFAULT VALUE   ALTERNATE VALUE\nTAG    false      1               \n"},
+		{"--variables", "NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE\nTAG                 false               1                   \n"},
 	} {
 		code, out, errs := command(t, "", append([]string{"config"}, strings.Fields(tt.args)...)...)
 		if code != 0 || out != tt.want {
@@ -95,6 +95,53 @@ func TestConfigModel(t *testing.T) {
 	_, out, _ = command(t, "", "config", "--environment")
 	if !strings.Contains(out, "COMPOSE_PROJECT_NAME=shop\n") {
 		t.Error(out)
+	}
+}
+
+// TestConfigShows: an unset variable keeps nobody from seeing the model, which `up` would refuse.
+func TestConfigShows(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("SET", "set")
+	const yaml = "name: shop\nservices:\n  web: {image: 'nginx:${TAG}', networks: [back], models: [m], hostname: '${SET}'}\n  db: {image: 'db:1'}\n" +
+		"networks: {back: {name: '${NET}'}}\nmodels: {m: {model: ai/small}}\n"
+	code, out, errs := command(t, yaml, "config", "-f", "-")
+	if code != 0 || !strings.Contains(out, "image: 'nginx:'") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	for _, want := range []string{"services.web.image: \"nginx:\" is no image reference; `up` refuses it (variable TAG is not set)\n",
+		"networks.back: the name \"\"", "(variable NET is not set)\n"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("%q is not in\n%s", want, errs)
+		}
+	}
+	for args, want := range map[string]string{
+		"--models":                  "ai/small\n",
+		"--no-interpolate --images": "db:1\nnginx:${TAG}\n",
+		"-q --services":             "db\nweb\n",
+		"--no-interpolate db": "models:\n  m:\n    model: ai/small\nname: shop\nnetworks:\n  back:\n    name: ${NET}\n  default:\n    name: shop_default\n" +
+			"services:\n  db:\n    image: db:1\n    networks:\n      default: null\n" +
+			"  web:\n    hostname: ${SET}\n    image: nginx:${TAG}\n    models:\n      m: null\n    networks:\n      back: null\n",
+		"--variables --format json db": "{\n    \"NET\": {\n        \"Name\": \"NET\",\n        \"DefaultValue\": \"\",\n        \"PresenceValue\": \"\",\n        \"Required\": false\n    }," +
+			"\n    \"SET\": {\n        \"Name\": \"SET\",\n        \"DefaultValue\": \"\",\n        \"PresenceValue\": \"\",\n        \"Required\": false\n    }," +
+			"\n    \"TAG\": {\n        \"Name\": \"TAG\",\n        \"DefaultValue\": \"\",\n        \"PresenceValue\": \"\",\n        \"Required\": false\n    }\n}\n\n",
+	} {
+		code, out, errs := command(t, yaml, append([]string{"config", "-f", "-"}, strings.Fields(args)...)...)
+		if code != 0 || out != want {
+			t.Errorf("%s: exit %d, %q, want %q", args, code, out, want)
+		}
+		if filtered := strings.HasSuffix(args, " db"); filtered != strings.Contains(errs, "service filtering is not applied") {
+			t.Errorf("%s: %s", args, errs)
+		}
+	}
+	for refused, want := range map[string]string{
+		"services: {a: {image: x, container_name: '${NAME}'}}":                                        "(variable NAME is not set)",
+		"services: {a: {image: x, mem_limit: '${MEM}'}}":                                              "services.a.mem_limit: invalid size: '' (variable MEM is not set)",
+		"services: {a: {image: '${IMG}'}}":                                                            "has neither `image` nor `build` (variable IMG is not set)",
+		"services: {a: {image: x, platform: linux/386, build: {context: ., platforms: [linux/arm]}}}": "services.a.build.platforms: must include \"linux/386\"",
+	} {
+		if code, _, errs := command(t, "name: shop\n"+refused, "config", "-f", "-"); code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d, %s", refused, code, errs)
+		}
 	}
 }
 

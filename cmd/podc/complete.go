@@ -180,7 +180,6 @@ func (c *completer) names(kind string) {
 
 // fixedValues are what some flags choose from, by the name of their value in help.
 var fixedValues = map[string][]string{
-	"FORMAT": {"json", "table", "text", "yaml", "pretty"},
 	"STYLE":  {"auto", "tty", "plain", "json", "quiet"},
 	"WHEN":   {"never", "always", "auto"},
 	"POLICY": {"always", "missing", "never"},
@@ -199,8 +198,10 @@ func (c *completer) values(f cli.Flag, before string) {
 		return
 	}
 	c.typed = strings.TrimPrefix(c.typed, before)
-	kind, _ := unquote(d.GetUsage())
+	kind, usage := unquote(d.GetUsage())
 	switch {
+	case kind == "FORMAT":
+		c.each(formatsIn(usage), "")
 	case fixedValues[kind] != nil:
 		c.each(fixedValues[kind], "")
 	case f.Names()[0] == "project-name":
@@ -213,6 +214,18 @@ func (c *completer) values(f cli.Flag, before string) {
 			c.lines[i] = before + line
 		}
 	}
+}
+
+// formatsIn are the values that the usage of a --format names: "table, json or a Go template".
+func formatsIn(usage string) []string {
+	var names []string
+	list, _, _ := strings.Cut(usage, " (")
+	for _, name := range strings.Split(strings.ReplaceAll(list, " or ", ", "), ", ") {
+		if name != "" && !strings.Contains(name, " ") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (c *completer) each(words []string, suffix string) {

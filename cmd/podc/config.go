@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,6 +44,9 @@ func configFlags() []cli.Flag {
 }
 
 func configFlag(f project.ConfigFlag) cli.Flag {
+	if f.Value != "" && !strings.Contains(f.Usage, "`") {
+		f.Usage += " (`" + f.Value + "`)"
+	}
 	var short []string
 	if f.Short != "" {
 		short = []string{f.Short}
