@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -377,4 +378,58 @@ func TestBridgesOfOthers(t *testing.T) {
 	if addrs, err := netlink.AddrList(lent, netlink.FAMILY_V4); err != nil || len(addrs) != 1 {
 		t.Errorf("its addresses are %v %v", addrs, err)
 	}
+}
+
+// An address that a service names is given to nobody else, whoever starts first, runs or not; what cannot be had is refused before
+// anything is made.
+func TestStaticAddressesAreKeptFree(t *testing.T) {
+	subnet := subnet24(31)
+	compose := func(more string) string {
+		return strings.NewReplacer("SLEEPER", sleeper, "NET", subnet).Replace(`
+services:
+  any: {SLEEPER, networks: [n]}
+  web: {SLEEPER, networks: {n: {ipv4_address: NET.2}}, depends_on: [any]}
+  later: {SLEEPER, networks: {n: {ipv4_address: NET.3}}, profiles: [later]}
+` + more + `
+networks: {n: {ipam: {config: [{subnet: NET.0/29}]}}}
+`)
+	}
+	s := newStack(t, compose(""))
+	s.load("busybox")
+	s.podc("up", "-d")
+	if got := s.interfaces("any")["eth0"]; !slices.Equal(got, []string{subnet + ".4/29"}) {
+		t.Errorf("any has %v", got)
+	}
+	if steps := s.plan(); len(steps) > 0 {
+		t.Errorf("steps %v", steps)
+	}
+	s.podc("stop", "-t", "0", "web")
+	contains(t, s.fails(1, "up", "-d", "--no-recreate", "--scale", "any=4", "any"), "no free address")
+	s.podc("up", "-d", "--scale", "any=2")
+	if got := s.interfaces("web")["eth0"]; !slices.Equal(got, []string{subnet + ".2/29"}) {
+		t.Errorf("web has %v", got)
+	}
+	s.write("compose.yaml", compose("  x: {"+sleeper+", networks: {n: {ipv4_address: "+subnet+".4}}}"))
+	before := s.ids()
+	contains(t, s.fails(1, "up", "-d"), subnet+".4", `in use by "p-any-1"`)
+	contains(t, s.fails(1, "plan"), `in use by "p-any-1"`)
+	if after := s.ids(); !maps.Equal(after, before) {
+		t.Errorf("containers were %v, are %v", before, after)
+	}
+	s.write("compose.yaml", compose("  x: {"+sleeper+", networks: {n: {ipv4_address: "+subnet+".9}}}"))
+	contains(t, s.fails(1, "up", "-d"), subnet+".9")
+	// By hand, and of a container that does not run.
+	s.write("compose.yaml", compose(""))
+	s.podc("up", "-d", "--scale", "any=1")
+	s.podc("network", "create", "--subnet", subnet24(32)+".0/29", "extra")
+	s.podc("network", "connect", "--ip", subnet24(32)+".2", "extra", "p-web-1")
+	s.podc("stop", "-t", "0", "web")
+	s.podc("network", "connect", "extra", "p-any-1")
+	if got := s.interfaces("any")["eth1"]; !slices.Equal(got, []string{subnet24(32) + ".3/29"}) {
+		t.Errorf("any has %v", got)
+	}
+	s.podc("--profile", "later", "up", "-d")
+	contains(t, s.fails(1, "network", "connect", "--ip", subnet24(32)+".2", "extra", "p-later-1"), `"p-web-1"`)
+	s.down("-t", "0", "--remove-orphans")
+	s.podc("network", "rm", "extra")
 }

@@ -135,7 +135,10 @@ func (e *Engine) findings() ([]finding, error) {
 	for _, t := range inv.trash {
 		found = append(found, finding{Problem: Problem{"file", t, "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
 	}
+	kept, keptErr := e.keptForNobody(names)
+	found = append(found, kept...)
 	strays, err := e.volumes.Strays()
+	err = errors.Join(err, keptErr)
 	for v, leftOver := range strays {
 		if !leftOver {
 			found = append(found, finding{Problem: Problem{"volume", v, "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
@@ -145,6 +148,22 @@ func (e *Engine) findings() ([]finding, error) {
 	}
 	for v, damage := range e.volumes.Damaged() {
 		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v (its data is in %s)", damage, e.volumes.Path(v))}})
+	}
+	return found, err
+}
+
+// keptForNobody finds addresses that networks keep for pods that do not exist.
+func (e *Engine) keptForNobody(names map[string]bool) ([]finding, error) {
+	networks, err := e.net.Networks()
+	var found []finding
+	for _, n := range networks {
+		for owner := range n.Kept {
+			if !disk.IsName(owner) || names[owner] || disk.Held(e.paths.podLock(owner)) {
+				continue // a group's, or of a pod that is being made or goes
+			}
+			found = append(found, finding{Problem: Problem{"address", fmt.Sprint(n.Kept[owner]), fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
+				mend: e.withoutPod(owner, func() error { return e.net.KeepAddresses(context.Background(), n.Name, owner, nil) })})
+		}
 	}
 	return found, err
 }

@@ -26,11 +26,21 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 		if _, err := e.net.Network(ep.Network); err != nil {
 			return err
 		}
+		var claims []netstack.AddressClaim
+		for _, a := range ep.Static() {
+			claims = append(claims, netstack.AddressClaim{Owner: name, As: []string{KeeperOf(p.Spec.Group)}, Network: ep.Network, Addr: a})
+		}
+		if err := e.net.CheckAddresses(claims, nil, nil); err != nil {
+			return err
+		}
 		before := p.Spec.Network.Endpoints
 		if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
 			if err := p.saveEndpoints(append(slices.Clone(before), ep)); err != nil {
 				return err
 			}
+		}
+		if err := p.keepAddresses(ctx, true); err != nil { // of a network that was made anew too
+			return err
 		}
 		if !p.attached() {
 			return nil
@@ -43,7 +53,11 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 			return p.reconnected(ctx, a)
 		}
 		if err != nil {
-			return errors.Join(err, p.saveEndpoints(before))
+			err = errors.Join(err, p.saveEndpoints(before))
+			if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
+				err = errors.Join(err, e.net.KeepAddresses(context.WithoutCancel(ctx), ep.Network, name, nil))
+			}
+			return err
 		}
 		return p.reconnected(ctx, a)
 	})
@@ -70,6 +84,9 @@ func (e *Engine) disconnect(ctx context.Context, name, network string, forGood b
 		rest := slices.DeleteFunc(slices.Clone(p.Spec.Network.Endpoints), func(o netstack.Endpoint) bool { return o.Network == network })
 		if forGood && len(rest) < len(p.Spec.Network.Endpoints) {
 			if err := p.saveEndpoints(rest); err != nil {
+				return err
+			}
+			if err := e.net.KeepAddresses(ctx, network, name, nil); err != nil {
 				return err
 			}
 		}

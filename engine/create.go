@@ -138,6 +138,9 @@ func (p *pod) make(ctx context.Context, files []File) error {
 	if err := os.MkdirAll(p.e.paths.bundle(p.Spec.Name), 0o700); err != nil {
 		return err
 	}
+	if err := p.keepAddresses(ctx, true); err != nil {
+		return err
+	}
 	if err := writeFiles(p.e.paths.files(p.Spec.Name), files); err != nil {
 		return err
 	}
@@ -254,7 +257,7 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 			}
 		}
 	}
-	if err := errors.Join(p.settle(ctx), p.unmountOwn(), disk.Unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
+	if err := errors.Join(p.settle(ctx), p.keepAddresses(ctx, false), p.unmountOwn(), disk.Unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
 		return err
 	}
 	if err := p.removeVolumes(ctx, func(m Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {

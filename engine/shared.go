@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -26,6 +28,34 @@ func (e *Engine) CreateNetwork(ctx context.Context, n netstack.Network) error {
 // nothing.
 func (e *Engine) CheckNetworks(want []netstack.Network, leaving []string) error {
 	return e.net.CheckNetworks(want, leaving)
+}
+
+// KeepAddresses has owner keep addrs of a network, and none else, from whoever asks for no address there. Idempotent.
+func (e *Engine) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
+	return e.net.KeepAddresses(ctx, network, owner, addrs)
+}
+
+// CheckAddresses fails with every static address that cannot be had, once the pods of leaving have stopped and those of gone are
+// removed.
+func (e *Engine) CheckAddresses(want []netstack.AddressClaim, leaving, gone []string) error {
+	return e.net.CheckAddresses(want, leaving, gone)
+}
+
+// KeeperOf is the owner of the addresses that a group keeps for pods that need not exist yet.
+func KeeperOf(group string) string { return "group " + group }
+
+// keepAddresses has the pod keep its static addresses, or let go of them.
+func (p *pod) keepAddresses(ctx context.Context, keep bool) error {
+	var errs []error
+	for _, ep := range p.Spec.Network.Endpoints {
+		if addrs := ep.Static(); len(addrs) > 0 {
+			if !keep {
+				addrs = nil
+			}
+			errs = append(errs, p.e.net.KeepAddresses(ctx, ep.Network, p.Spec.Name, addrs))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // RemoveNetwork removes a network that no pod is attached to. Idempotent.

@@ -159,10 +159,8 @@ func runtimeConfOf(r record, i int) *libcni.RuntimeConf {
 	e := r.Endpoints[i]
 	rt := &libcni.RuntimeConf{ContainerID: r.ID, NetNS: r.NetNS, IfName: r.ifName(i), CapabilityArgs: map[string]any{}}
 	var ips []string
-	for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
-		if a.IsValid() {
-			ips = append(ips, a.String())
-		}
+	for _, a := range e.Static() {
+		ips = append(ips, a.String())
 	}
 	if len(ips) > 0 {
 		rt.CapabilityArgs["ips"] = ips

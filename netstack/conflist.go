@@ -135,14 +135,6 @@ func withOptions(p pluginConf, options map[string]string) map[string]any {
 	return out
 }
 
-// held are the addresses that a bridge of somebody else's has itself.
-func (n Network) held() []netip.Addr {
-	if n.Lent == nil {
-		return nil
-	}
-	return n.Lent.Held
-}
-
 // ranges cuts what may be handed out of a subnet around its reserved addresses and those of held, since host-local knows no
 // exceptions.
 func ranges(sub Subnet, held []netip.Addr) []ipamRange {

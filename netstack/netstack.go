@@ -23,7 +23,9 @@ type Network struct {
 	MTU      int               `json:"mtu,omitempty"`      // 0: the uplink's
 	Options  map[string]string `json:"options,omitempty"`  // driver options, as in compose's driver_opts
 	Created  time.Time         `json:"created"`
-	Lent     *Lent             `json:"lent,omitempty"` // of a bridge that podc did not make
+	// Kept are static addresses by who keeps them: see KeepAddresses.
+	Kept map[string][]netip.Addr `json:"kept,omitempty"`
+	Lent *Lent                   `json:"lent,omitempty"` // of a bridge that podc did not make
 
 	File     string `json:"-"` // of a network made by hand: its configuration
 	portmaps bool   // of one: whether its plugins publish ports

@@ -215,6 +215,17 @@ func (e Endpoint) check() error {
 	return nil
 }
 
+// Static are the addresses that e asks for.
+func (e Endpoint) Static() []netip.Addr {
+	var list []netip.Addr
+	for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
+		if a.IsValid() {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 // wantedName is the interface's name that e asks for, "" if it asks for none.
 func (e Endpoint) wantedName() string {
 	if e.Interface != "" {

@@ -22,6 +22,8 @@ type Engine interface {
 	Snapshot(ctx context.Context, group string) (engine.Snapshot, error)
 	CreateNetwork(ctx context.Context, n netstack.Network) error
 	RemoveNetwork(ctx context.Context, name string) error
+	// KeepAddresses has owner keep addrs of a network, and none else, from whoever asks for no address there.
+	KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error
 	CreateVolume(ctx context.Context, v volumes.Volume) error
 	RemoveVolume(ctx context.Context, name string) error
 	CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error
@@ -55,6 +57,9 @@ type Engine interface {
 	CheckPrograms(ctx context.Context, runtimes []string) error
 	// CheckNetworks fails with everything for which networks could not be created once those that are leaving are gone.
 	CheckNetworks(want []netstack.Network, leaving []string) error
+	// CheckAddresses fails with every static address that cannot be had once the pods of leaving have stopped and those of gone are
+	// removed.
+	CheckAddresses(want []netstack.AddressClaim, leaving, gone []string) error
 	// CheckPods fails with everything that pods ask for and the host cannot give.
 	CheckPods(ctx context.Context, pods []engine.PodSpec) error
 }
@@ -91,9 +96,13 @@ type limits struct {
 type (
 	CreateNetwork struct{ Network netstack.Network }
 	RemoveNetwork struct{ Name string }
-	CreateVolume  struct{ Volume volumes.Volume }
-	RemoveVolume  struct{ Name string }
-	CreatePod     struct {
+	KeepAddresses struct {
+		Network, Owner string
+		Addrs          []netip.Addr
+	}
+	CreateVolume struct{ Volume volumes.Volume }
+	RemoveVolume struct{ Name string }
+	CreatePod    struct {
 		Spec  engine.PodSpec
 		Image engine.Image
 	}
@@ -141,6 +150,7 @@ type (
 
 func (a CreateNetwork) Words() Words { return Words{"create", "network", a.Network.Name, ""} }
 func (a RemoveNetwork) Words() Words { return Words{"remove", "network", a.Name, ""} }
+func (a KeepAddresses) Words() Words { return Words{"keep", "addresses of", a.Network, ""} }
 func (a CreateVolume) Words() Words  { return Words{"create", "volume", a.Volume.Name, ""} }
 func (a RemoveVolume) Words() Words  { return Words{"remove", "volume", a.Name, ""} }
 func (a CreatePod) Words() Words     { return Words{"create", "pod", a.Spec.Name, ""} }
@@ -163,6 +173,9 @@ func (a CreateNetwork) apply(ctx context.Context, e Engine) error {
 }
 func (a RemoveNetwork) apply(ctx context.Context, e Engine) error {
 	return e.RemoveNetwork(ctx, a.Name)
+}
+func (a KeepAddresses) apply(ctx context.Context, e Engine) error {
+	return e.KeepAddresses(ctx, a.Network, a.Owner, a.Addrs)
 }
 func (a CreateVolume) apply(ctx context.Context, e Engine) error {
 	return e.CreateVolume(ctx, a.Volume)
@@ -243,6 +256,7 @@ func (e *dependencyError) Unwrap() error { return e.err }
 // The deadlines are far above what the work takes on a busy machine: they exist so that nothing hangs for ever.
 func (CreateNetwork) limits() limits { return limits{deadline: time.Minute} }
 func (RemoveNetwork) limits() limits { return limits{deadline: time.Minute} }
+func (KeepAddresses) limits() limits { return limits{deadline: time.Minute} }
 func (CreateVolume) limits() limits  { return limits{deadline: time.Minute} }
 func (RemoveVolume) limits() limits  { return limits{deadline: 10 * time.Minute} } // deletes data of any size
 func (CreatePod) limits() limits     { return limits{deadline: 10 * time.Minute, heavy: true} }

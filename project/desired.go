@@ -8,6 +8,7 @@
 package project
 
 import (
+	"net/netip"
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -34,6 +35,8 @@ type Network struct {
 	Spec     netstack.Network `json:"spec"`
 	External bool             `json:"external,omitempty"` // must exist; never made, changed or removed
 	Hash     string           `json:"hash,omitempty"`
+	// Static are the addresses that services name, those of inactive profiles too, sorted.
+	Static []netip.Addr `json:"static,omitempty"`
 }
 
 // Volume is a named volume of the project.

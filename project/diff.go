@@ -2,6 +2,7 @@ package project
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -62,6 +63,7 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 	p.checkNames()
 	p.checkHealth()
 	p.checkPorts()
+	p.claimAddresses()
 	if len(p.errs) > 0 {
 		return Plan{}, errors.Join(p.errs...)
 	}
@@ -90,6 +92,7 @@ type planner struct {
 	byName   map[string]*unit
 	networks map[string]*fate
 	volumes  map[string]*fate
+	keeps    map[string][]netip.Addr // what networks that stay are to keep for the project
 
 	dropVolumes bool // anonymous volumes go with their pods
 	shutdown    bool // what stops ends with the machine: what fails keeps nothing else from it
@@ -164,7 +167,7 @@ func (s *slot) touched() bool {
 }
 
 func newPlanner(d Desired, o Observed, opt Options) *planner {
-	p := &planner{d: d, o: o, opt: opt, byName: map[string]*unit{}, networks: map[string]*fate{}, volumes: map[string]*fate{}, index: map[string]int{}}
+	p := &planner{d: d, o: o, opt: opt, byName: map[string]*unit{}, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}, index: map[string]int{}}
 	p.plan.Warnings = slices.Clone(d.Warnings)
 	for _, s := range d.Services {
 		p.addUnit(&unit{Service: s, model: true})

@@ -175,6 +175,9 @@ func (p *planner) withDependents(units []*unit) []*unit {
 // pod stays attached to is kept, with a warning.
 func (p *planner) dropNetworks(all bool) {
 	for _, name := range slices.Sorted(maps.Keys(p.o.Networks)) {
+		if _, keeps := p.o.Networks[name].Kept[engine.KeeperOf(p.d.Name)]; all && keeps && (p.o.Networks[name].Labels[LabelProject] != p.d.Name || p.isExternal(name)) {
+			p.keeps[name] = nil
+		}
 		if p.o.Networks[name].Labels[LabelProject] != p.d.Name || p.isExternal(name) {
 			continue
 		}

@@ -22,6 +22,10 @@ type Plan struct {
 	// Claims are the host ports that must be free for the plan to succeed, those that the plan itself frees left out.
 	Claims []netstack.PortClaim
 
+	// Addresses are the static addresses that pods need. Leaving are the pods that stop before, Gone those that are removed.
+	Addresses     []netstack.AddressClaim
+	Leaving, Gone []string
+
 	inherits map[string]map[string]string // pod -> target -> anonymous volume of its predecessor
 }
 

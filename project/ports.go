@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 )
 
@@ -118,6 +119,31 @@ func (p *planner) portHolders(port netstack.Port) []*slot {
 		}
 	}
 	return holders
+}
+
+// claimAddresses lists the static addresses that pods which are made or started need.
+func (p *planner) claimAddresses() {
+	for _, u := range p.units {
+		for _, s := range u.slots {
+			if s.old != nil && s.stop != "" {
+				p.plan.Leaving = append(p.plan.Leaving, s.old.Spec.Name)
+			}
+			if s.old != nil && s.remove != "" {
+				p.plan.Gone = append(p.plan.Gone, s.old.Spec.Name)
+			}
+			if s.create == "" && s.start == "" {
+				continue
+			}
+			for _, e := range s.will().Network.Endpoints {
+				if f := p.networks[e.Network]; f != nil && f.create != "" {
+					continue // it has what the model says
+				}
+				for _, a := range e.Static() {
+					p.plan.Addresses = append(p.plan.Addresses, netstack.AddressClaim{Owner: s.name, As: []string{engine.KeeperOf(p.d.Name)}, Network: e.Network, Addr: a})
+				}
+			}
+		}
+	}
 }
 
 // addressHolders finds the slots that hold a static address now and give it up.

@@ -2,6 +2,7 @@ package project
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -59,12 +60,18 @@ func (p *planner) planNetworks() {
 			why := networkChange(old, n.Spec)
 			p.networks[name] = &fate{remove: why, create: why, make: p.createNetwork(n)}
 		}
+		if p.networks[name] == nil && exists && !slices.Equal(old.Kept[engine.KeeperOf(p.d.Name)], n.Static) {
+			p.keeps[name] = n.Static
+		}
 	}
 }
 
 func (p *planner) createNetwork(n Network) Action {
 	spec := n.Spec
 	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: p.d.Name, LabelNetwork: n.Key, LabelHash: n.Hash})
+	if len(n.Static) > 0 {
+		spec.Kept = map[string][]netip.Addr{engine.KeeperOf(p.d.Name): n.Static}
+	}
 	return CreateNetwork{spec}
 }
 

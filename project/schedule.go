@@ -19,6 +19,9 @@ func (p *planner) schedule() {
 		}
 	}
 	p.scheduleResources("network", p.networks, func(n string) Action { return RemoveNetwork{n} }, p.stopsOfNetwork)
+	for _, name := range slices.Sorted(maps.Keys(p.keeps)) {
+		p.step("static addresses changed", KeepAddresses{name, engine.KeeperOf(p.d.Name), p.keeps[name]}, nil)
+	}
 	p.scheduleResources("volume", p.volumes, func(n string) Action { return RemoveVolume{n} }, p.removalsOfVolume)
 	for _, u := range p.units {
 		for _, s := range u.slots {
@@ -184,7 +187,7 @@ func (p *planner) scheduleCreate(s *slot) {
 func (p *planner) resourceIDs(spec *engine.PodSpec) []string {
 	var ids []string
 	for _, n := range networksOf(spec) {
-		ids = append(ids, Words{"create", "network", n, ""}.String())
+		ids = append(ids, Words{"create", "network", n, ""}.String(), KeepAddresses{Network: n}.Words().String())
 	}
 	for _, v := range volumesOf(spec) {
 		ids = append(ids, Words{"create", "volume", v, ""}.String())

@@ -96,6 +96,9 @@ func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
 	if len(plan.Claims) > 0 {
 		errs = append(errs, deps.Engine.CheckPorts(ctx, plan.Claims))
 	}
+	if len(plan.Addresses) > 0 {
+		errs = append(errs, deps.Engine.CheckAddresses(plan.Addresses, plan.Leaving, plan.Gone))
+	}
 	if runtimes := plan.runtimes(); len(runtimes) > 0 {
 		errs = append(errs, deps.Engine.CheckPrograms(ctx, runtimes))
 	}

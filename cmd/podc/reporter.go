@@ -137,10 +137,10 @@ func (r *reporter) why(s project.Step) string {
 var (
 	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
 		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing",
-		"connect": "Connecting", "disconnect": "Disconnecting"}
+		"connect": "Connecting", "disconnect": "Disconnecting", "keep": "Keeping"}
 	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored",
-		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected"}
-	kinds = map[string]string{"pod": "Container", "files of": "Files of", "network": "Network", "volume": "Volume"}
+		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected", "keep": "Kept"}
+	kinds = map[string]string{"pod": "Container", "files of": "Files of", "addresses of": "Addresses of", "network": "Network", "volume": "Volume"}
 )
 
 func verbOf(e project.Event) string { return e.Step.Do.Words().Verb }

@@ -5,6 +5,7 @@ package enginetest
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -186,6 +187,23 @@ func (f *Fake) Tidy(context.Context, string) error { return nil }
 
 // CheckPrograms implements project.Engine: here nothing is missing.
 func (f *Fake) CheckPrograms(context.Context, []string) error { return nil }
+
+// KeepAddresses implements project.Engine.
+func (f *Fake) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
+	return f.do(ctx, "keep addresses of "+network, func() error {
+		n := f.networks[network]
+		n.Kept = maps.Clone(n.Kept)
+		if n.Kept == nil {
+			n.Kept = map[string][]netip.Addr{}
+		}
+		n.Kept[owner] = addrs
+		f.networks[network] = n
+		return nil
+	})
+}
+
+// CheckAddresses implements project.Engine: here everything is possible.
+func (f *Fake) CheckAddresses([]netstack.AddressClaim, []string, []string) error { return nil }
 
 // CheckNetworks implements project.Engine: here everything is possible.
 func (f *Fake) CheckNetworks([]netstack.Network, []string) error { return nil }

@@ -32,7 +32,7 @@ func (t *translation) networks() error {
 }
 
 func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Network, error) {
-	out := project.Network{Key: key, External: bool(n.External), Spec: netstack.Network{Name: n.Name}}
+	out := project.Network{Key: key, External: bool(n.External), Spec: netstack.Network{Name: n.Name}, Static: t.static(key)}
 	if out.External {
 		return out, nil
 	}
@@ -51,6 +51,24 @@ func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Net
 	out.Hash = digest(out.Spec)
 	out.Spec.Labels = t.ownLabels(n.Labels, project.LabelNetwork, key, out.Hash)
 	return out, nil
+}
+
+// static are the addresses of a network that services name, those of inactive profiles too. A wrong one is refused with its service.
+func (t *translation) static(network string) []netip.Addr {
+	var list []netip.Addr
+	for _, services := range []types.Services{t.p.Services, t.p.DisabledServices} {
+		for _, s := range services {
+			if n := s.Networks[network]; n != nil {
+				for _, text := range []string{n.Ipv4Address, n.Ipv6Address} {
+					if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+						list = append(list, a)
+					}
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list)
 }
 
 // noDrivers are docker's drivers that are no plugins of CNI.
