@@ -101,6 +101,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"AppArmor without its parser", put("/sys/module/apparmor/parameters/enabled", "Y\n"), "apparmor", Warning, "no profile"},
 		{"no overlayfs", put("/proc/filesystems", "nodev\tproc\n"), "overlayfs", Missing, "does not have it"},
 		{"no cgroups", remove("/sys/fs/cgroup"), "cgroups", Missing, "none mounted"},
+		{"cgroups without controllers", put("/sys/fs/cgroup/cgroup.controllers", "\n"), "cgroups", Missing, "without controllers"},
 		{"no memory controller", put("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu pids"), "cgroups", Warning, "memory"},
 		{"hybrid cgroups", func(t *testing.T, h *Host) {
 			remove("/sys/fs/cgroup/cgroup.controllers")(t, h)

@@ -75,6 +75,10 @@ var controllers = []string{"cpu", "cpuset", "memory", "pids"}
 
 func cgroups(_ context.Context, h Host) []Finding {
 	unified := h.read("/sys/fs/cgroup/cgroup.controllers")
+	if _, err := os.Stat(h.file("/sys/fs/cgroup/cgroup.controllers")); err == nil && unified == "" {
+		return []Finding{{"cgroups", Missing, "v2 is mounted at /sys/fs/cgroup, without controllers: others hold them, or they were not handed on to this container",
+			"boot with systemd.unified_cgroup_hierarchy=1 and without cgroup_disable; in a container, give it a cgroup namespace of its own with all controllers"}}
+	}
 	if unified != "" {
 		return []Finding{h.missingControllers("v2", func(c string) bool { return strings.Contains(" "+unified+" ", " "+c+" ") })}
 	}

@@ -65,10 +65,11 @@ func tables(s *stack, c things) {
 }
 
 func cgroups(s *stack, c things) {
-	dirs, _ := filepath.Glob("/sys/fs/cgroup/*/podc-" + s.id())
-	more, _ := filepath.Glob("/sys/fs/cgroup/podc-" + s.id())
-	for _, d := range append(dirs, more...) {
-		c["cgroup "+d] = true
+	for _, above := range []string{"", "*", "podc.slice/*"} {
+		dirs, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", above, "podc-"+s.id()))
+		for _, d := range dirs {
+			c["cgroup "+d] = true
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ var thisHost = sync.OnceValue(func() host {
 			h.Rlimits[name] = l.Max
 		}
 	}
-	h.Lacks = lackedLimits(h.CgroupV2)
+	h.Lacks = lackedLimits("/sys/fs/cgroup", h.CgroupV2)
 	if h.AppArmor = hasAppArmor(); h.AppArmor {
 		if _, err := lookupBinary("apparmor_parser"); err == nil {
 			h.Profile = defaultProfile

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -20,29 +22,41 @@ const (
 )
 
 // optionalLimits says by which file of a controller the kernel offers a limit; "" on cgroups v2 is one that they do not have.
-// On v2 no file of a limit is in the root, but in each cgroup below it.
-var optionalLimits = []struct{ name, v1, v2 string }{
-	{limitSwap, "memory/memory.memsw.limit_in_bytes", "*/memory.swap.max"},
-	{limitSwappiness, "memory/memory.swappiness", ""},
-	{limitOOM, "memory/memory.oom_control", ""},
-	{limitWeight, "blkio/blkio*.weight", "*/io*.weight"},
-	{limitWeightDevice, "blkio/blkio*.weight_device", "*/io*.weight"},
-	{limitRate, "blkio/blkio.throttle.read_bps_device", "*/io.max"},
+var optionalLimits = []struct{ name, v1, controller, v2 string }{
+	{limitSwap, "memory/memory.memsw.limit_in_bytes", "memory", "memory.swap.max"},
+	{limitSwappiness, "memory/memory.swappiness", "memory", ""},
+	{limitOOM, "memory/memory.oom_control", "memory", ""},
+	{limitWeight, "blkio/blkio*.weight", "io", "io*.weight"},
+	{limitWeightDevice, "blkio/blkio*.weight_device", "io", "io*.weight"},
+	{limitRate, "blkio/blkio.throttle.read_bps_device", "io", "io.max"},
 }
 
-// lackedLimits lists the optionalLimits that this kernel does not offer.
-func lackedLimits(v2 bool) []string {
+// lackedLimits lists the optionalLimits that the hierarchies mounted below dir do not offer.
+func lackedLimits(dir string, v2 bool) []string {
+	found := func(pattern string) bool {
+		files, _ := filepath.Glob(filepath.Join(dir, pattern))
+		return len(files) > 0
+	}
+	offered, enabled := controllersIn(dir, "cgroup.controllers"), controllersIn(dir, "cgroup.subtree_control")
 	var lacks []string
 	for _, l := range optionalLimits {
-		file := l.v1
+		offers := found(l.v1)
 		if v2 {
-			file = l.v2
+			// No file of a limit is in the root, and below it there are none of a controller that nobody has enabled yet.
+			offers = l.v2 != "" && slices.Contains(offered, l.controller) &&
+				(!slices.Contains(enabled, l.controller) || found("*/"+l.v2))
 		}
-		if found, _ := filepath.Glob("/sys/fs/cgroup/" + file); file == "" || len(found) == 0 {
+		if !offers {
 			lacks = append(lacks, l.name)
 		}
 	}
 	return lacks
+}
+
+// controllersIn reads a list of controllers; none where there is no such file, as on cgroups v1.
+func controllersIn(dir, name string) []string {
+	b, _ := os.ReadFile(filepath.Join(dir, name))
+	return strings.Fields(string(b))
 }
 
 // offers refuses those of the wanted limits that the host lacks.

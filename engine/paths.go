@@ -73,4 +73,4 @@ func (p paths) activeLock() string           { return filepath.Join(p.run, "acti
 func (p paths) shutdown() string             { return filepath.Join(p.run, "shutdown") }
 
 // cgroup is the parent of every cgroup of this root, below each hierarchy's mount.
-func (p paths) cgroup() string { return "/podc-" + p.id }
+func (p paths) cgroup() string { return filepath.Join(cgroupTop(), "podc-"+p.id) }

@@ -107,7 +107,7 @@ const systemctlPatience = 5 * time.Second
 
 // MachineStops reports whether systemd is about to stop the machine; false where there is no systemd.
 func MachineStops() bool {
-	if _, err := os.Lstat("/run/systemd/system"); err != nil {
+	if !systemdRuns() {
 		return false
 	}
 	// Last of all, systemd gives way to a program that ends what is left, and that answers no question.

@@ -129,6 +129,7 @@ func (p paths) blameFullDisk(err error) error {
 
 func (p *pod) launch(ctx context.Context, created func() error) error {
 	e, name := p.e, p.Spec.Name
+	startSlice(ctx)
 	if err := e.EnsureMonitor(ctx, p.Spec.Group); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ Description=containers of podc that run again after a start of the machine
 Documentation=man:podc-boot(1)
 RequiresMountsFor=` + quoteUnit(s.root) + ` ` + quoteUnit(s.runRoot) + ` ` + quoteUnit(s.imageStore(ctx)) + `
 Wants=network-online.target
-After=network-online.target remote-fs.target time-set.target apparmor.service nftables.service firewalld.service
+After=network-online.target remote-fs.target time-set.target apparmor.service nftables.service firewalld.service podc-containers.service
 
 [Service]
 Type=oneshot
