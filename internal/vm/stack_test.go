@@ -26,6 +26,7 @@ services:
     depends_on: {db: {condition: service_healthy}}
     ports: ['18080:8000']
     cpuset: "0"
+    blkio_config: {device_read_bps: [{path: /dev/vda, rate: 1mb}]}
     cpu_shares: 512
     deploy: {resources: {limits: {memory: 48m, cpus: '0.25', pids: 30}, reservations: {memory: 16m}}}
 volumes: {data: {}}
@@ -51,7 +52,12 @@ func stackOfContainers(m machine) {
 	})
 	m.behaves("limits are in force", func(m machine) {
 		m.limits("shop-db-1", "memory.max 67108864", "memory.swap.max 33554432", "cpu.max 50000 100000", "pids.max 50")
-		m.limits("shop-web-1", "memory.max 50331648", "memory.low 16777216", "cpu.max 25000 100000", "cpu.weight 20", "pids.max 30", "cpuset.cpus 0")
+		m.limits("shop-web-1", "memory.max 50331648", "memory.low 16777216", "cpu.max 25000 100000", "cpu.weight 20", "pids.max 30", "cpuset.cpus 0", "io.max 254:0 rbps=1048576 wbps=max riops=max wiops=max")
+	})
+	m.behaves("all containers are in a slice that systemd sets limits of", func(m machine) {
+		m.root("systemctl set-property --runtime podc.slice CPUWeight=50 MemoryMax=1G && systemctl daemon-reload")
+		m.says("cd /sys/fs/cgroup/podc.slice && cat cpu.weight memory.max && ls -d podc-containers.service/podc-*/$(podc -p shop ps -q db) | wc -l", "50\n1073741824\n1")
+		m.limits("shop-db-1", "memory.max 67108864", "pids.max 50")
 	})
 	m.behaves("a reboot brings it back", func(m machine) {
 		m.reboot()

@@ -31,6 +31,10 @@ type check struct {
 // checks are made in this order.
 var checks = []check{
 	{"a stack of containers", true, stackOfContainers},
+	{"the demo", false, demo},
+	{"other firewalls", false, otherFirewalls},
+	{"systemd-resolved", false, resolved},
+	{"end-to-end tests", false, endToEnd},
 }
 
 // machine is one that runs, as a check sees it.
@@ -81,6 +85,15 @@ func (m machine) project(name string, files map[string]string) string {
 // load loads test images into the default store.
 func (m machine) load(images ...string) {
 	m.Helper()
+	m.images(images...)
+	for _, image := range images {
+		m.root("podc load -q -i /mnt/host/images/" + image + ".tar")
+	}
+}
+
+// images puts test images into /mnt/host/images.
+func (m machine) images(images ...string) {
+	m.Helper()
 	for _, image := range images {
 		archive, err := testimage.Build(m.Context(), image)
 		if err == nil {
@@ -89,7 +102,6 @@ func (m machine) load(images ...string) {
 		if err != nil {
 			m.Fatal(err)
 		}
-		m.root("podc load -q -i /mnt/host/images/" + image + ".tar")
 	}
 }
 
@@ -214,7 +226,7 @@ func (m machine) leavesNothing() {
 		m.tell("for p in $(podc ls -aq); do podc -p $p down -v -t 0; done")
 		return
 	}
-	if out := m.root("podc system check && podc ls -aq && find /sys/fs/cgroup -type d -name 'podc-*' && pgrep -a 'conmon|podc' || true"); out != "" {
+	if out := m.root("podc system check && podc ls -aq && find /sys/fs/cgroup -type d -name 'podc-????????' && pgrep -a 'conmon|podc' || true"); out != "" {
 		m.Errorf("left behind: %s", out)
 	}
 }
