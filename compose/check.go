@@ -296,7 +296,7 @@ func (c *checker) fileObject(key string, f types.FileObjectConfig) {
 	switch {
 	case bool(f.External) && (f.File != "" || f.Environment != "" || f.Content != ""):
 		c.fail(key+".external", "excludes every other source").WithHint("remove one of them")
-	case f.Environment == "" || set:
+	case f.Environment == "" || set || f.Content != "": // which it has from the environment of an included file
 	case c.opt.Lenient:
 		c.warnKey(key+".environment", "variable %s is not set", f.Environment)
 	default:

@@ -9,12 +9,14 @@ import (
 	"context"
 	"maps"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/compose-spec/compose-go/v2/validation"
 )
 
 // Options say which project to load; the zero value is the one of the current directory.
@@ -123,10 +125,45 @@ func (l *load) model(ctx context.Context) (map[string]any, types.ConfigDetails, 
 		return nil, details, err
 	}
 	model, err := loader.LoadModelWithContext(ctx, details, l.loaderOptions(&details))
+	if err != nil && twoSources.MatchString(err.Error()) {
+		if again, ok := l.modelOfIncluded(ctx, details); ok {
+			return again, details, nil
+		}
+	}
 	if err != nil {
 		return nil, details, l.loaderError(err)
 	}
 	return model, details, nil
+}
+
+// twoSources is how the loader refuses a config that has more than one source.
+var twoSources = regexp.MustCompile(`^configs\.\S+: file\|environment\|content attributes are mutually exclusive$`)
+
+// modelOfIncluded loads the model once more, for a config from the environment in a file that is included: the loader gives it the
+// content that it has in that file's environment, and then finds that it has two sources. Not ok: it has them, or something else
+// is wrong. The loader has checked each file before; what is left to check is the whole.
+func (l *load) modelOfIncluded(ctx context.Context, details types.ConfigDetails) (model map[string]any, ok bool) {
+	model, err := loader.LoadModelWithContext(ctx, details, l.loaderOptions(&details), loader.WithSkipValidation)
+	if err != nil {
+		return nil, false
+	}
+	configs, _ := model["configs"].(map[string]any)
+	contents := map[string]any{}
+	for name, c := range configs {
+		if config, ok := c.(map[string]any); ok && config["environment"] != nil && !says(l.files, "configs", name, "content") {
+			contents[name] = config["content"]
+			delete(config, "content")
+		}
+	}
+	if err := validation.Validate(model); err != nil {
+		return nil, false
+	}
+	for name, content := range contents {
+		if content != nil {
+			configs[name].(map[string]any)["content"] = content
+		}
+	}
+	return model, true
 }
 
 // start settles the current directory and the environment of the process.

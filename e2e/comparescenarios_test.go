@@ -227,13 +227,17 @@ services:
   a: ` + asleep + `}
 `, files: []string{"sub/compose.yaml", `
 services:
-  b: ` + asleep + `, configs: [c], environment: {SEEN: "${WORD}"}}
-configs: {c: {environment: WORD}}
+  b: ` + asleep + `, secrets: [s], environment: {SEEN: "${WORD}"}}
+secrets: {s: {environment: WORD}}
 `, "sub/vars.env", "WORD=included\n"}, steps: []comparedStep{
 		{args: "up -d", states: true},
-		{args: "exec -T b cat /c", out: true},
-		{args: "exec -T b printenv SEEN", out: true},
+		{args: "exec -T b cat /run/secrets/s", out: true},
+		{args: "exec -T b sh -c 'echo $SEEN'", out: true},
 	}},
+	{name: "config from the environment in an included file", file: "include: [sub.yaml]\nservices: {a: " + asleep + "}}\n",
+		files: []string{"sub.yaml", "services: {b: " + asleep + ", configs: [c]}}\nconfigs: {c: {environment: HOME}}\n"}, steps: []comparedStep{
+			{args: "up -d", differs: "a config from the environment in an included file", code: 0},
+		}},
 	{name: "names of hosts", file: `
 services:
   a: ` + asleep + `, hostname: one, domainname: example.test}

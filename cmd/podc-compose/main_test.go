@@ -216,6 +216,38 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestLoadIncluded: configs and secrets from the environment see what interpolation sees, in files that are included too.
+func TestLoadIncluded(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, content := range map[string]string{
+		"compose.yaml": "name: shop\ninclude: [{path: sub.yaml, env_file: vars.env}]\nservices: {a: {image: x, configs: [own]}}\nconfigs: {own: {environment: OWN}}\n",
+		"sub.yaml":     "services: {b: {image: '${WORD}', configs: [c], secrets: [s]}}\nconfigs: {c: {environment: WORD}}\nsecrets: {s: {environment: WORD}}\n",
+		"vars.env":     "WORD=included\n",
+		"both.yaml":    "services: {b: {image: x, configs: [c]}}\nconfigs: {c: {environment: WORD, content: x}}\n",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("OWN", "own")
+	reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")})
+	if reply.Error != nil {
+		t.Fatal(reply.Error)
+	}
+	if image := reply.Desired.Services[1].Pod.Container.Image; image != "included" {
+		t.Errorf("image %s", image)
+	}
+	for key, want := range map[string]string{"a:/own": "own", "b:/c": "included", "b:/run/secrets/s": "included"} {
+		if got := string(reply.Contents[key]); got != want {
+			t.Errorf("%s has %q, want %q", key, got, want)
+		}
+	}
+	if e := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"both.yaml"}}).Error; e == nil || !strings.Contains(e.Message, "mutually exclusive") {
+		t.Errorf("a config with two sources: %v", e)
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	dir := stack(t)
 	e := ask(t, project.LoadRequest{WorkingDir: dir}).Error

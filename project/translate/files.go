@@ -110,7 +110,7 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 		if content, err = t.external(r); err != nil {
 			return nil, err
 		}
-	case r.object.Environment != "":
+	case r.object.Environment != "" && r.object.Content == "":
 		content = []byte(t.p.Environment[r.object.Environment])
 	default:
 		content = []byte(r.object.Content)
