@@ -78,6 +78,18 @@ networks:
 			}
 		}
 	})
+	s.behaves("of hosts are found, with their domain, but not those of one-offs", func(s *stack) {
+		want := s.lookup("both", "named")
+		s.podc("run", "-d", "named", "sleep", "1000")
+		for _, name := range []string{"box", "BOX.example.test"} {
+			if got := s.lookup("both", name); len(got) != 1 || !slices.Equal(got, want) {
+				s.t.Errorf("%s is at %v, want %v", name, got, want)
+			}
+			if got := s.lookup("back", name); len(got) != 0 {
+				s.t.Errorf("%s on another network is found at %v", name, got)
+			}
+		}
+	})
 	s.behaves("of links are for the linking service only", func(s *stack) {
 		if got := s.lookup("both", "store"); !slices.Contains(got, static+".77") {
 			s.t.Errorf("store is at %v", got)

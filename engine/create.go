@@ -342,10 +342,22 @@ func (e *Engine) deleteTrash(name string) error {
 	return disk.RemoveTree(filepath.Join(e.paths.trash(), name))
 }
 
+// hostNames are those by which others know the pod's host name, if it was given one: alone, and with the domain.
+func (p *pod) hostNames() []string {
+	host, domain := p.Spec.Hostname, p.Spec.Domainname
+	switch {
+	case host == "" || p.Spec.Network.Unnamed:
+		return nil
+	case domain == "":
+		return []string{host}
+	}
+	return []string{host, host + "." + domain}
+}
+
 // attachment is what the pod asks of the network.
 func (p *pod) attachment() netstack.Attachment {
 	n := p.Spec.Network
-	names := append([]string{p.Spec.Name, p.ID[:12]}, n.Names...) // the first is that of its address
+	names := slices.Concat([]string{p.Spec.Name, p.ID[:12]}, p.hostNames(), n.Names) // the first is that of its address
 	ports := n.Ports
 	if len(p.state.Ports) == len(n.Ports) {
 		ports = p.state.Ports // a restart keeps what was chosen

@@ -48,11 +48,13 @@ type PodNetwork struct {
 	Pod        string              `json:"pod,omitempty"`
 	Endpoints  []netstack.Endpoint `json:"endpoints,omitempty"`
 	Ports      []netstack.Port     `json:"ports,omitempty"`
-	Names      []string            `json:"names,omitempty"` // resolvable on every network, beside the pod's own name and short id
+	Names      []string            `json:"names,omitempty"` // resolvable on every network, beside the pod's own name, short id and host name
 	DNS        []string            `json:"dns,omitempty"`   // upstream servers; empty: the host's
 	DNSSearch  []string            `json:"dns_search,omitempty"`
 	DNSOptions []string            `json:"dns_options,omitempty"`
 	ExtraHosts []string            `json:"extra_hosts,omitempty"` // "name=address"; the address may be "host-gateway"
+	// Unnamed keeps the host name to the pod itself.
+	Unnamed bool `json:"unnamed,omitempty"`
 	// Links maps extra names, visible only inside this pod, to names of its networks.
 	Links map[string]string `json:"links,omitempty"`
 }

@@ -59,6 +59,7 @@ func (r OneOff) of(s Service, alone bool) Service {
 
 // Unname takes away what the replicas of a service are known by, fixed addresses included: only one pod can have these.
 func Unname(pod *engine.PodSpec) {
+	pod.Network.Unnamed = pod.Hostname != ""
 	pod.Network.Endpoints = slices.Clone(pod.Network.Endpoints)
 	for i := range pod.Network.Endpoints {
 		e := &pod.Network.Endpoints[i]

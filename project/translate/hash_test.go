@@ -132,6 +132,7 @@ func TestEveryFieldHasAFacet(t *testing.T) {
 		"Group": "the project's name, which is in every name", "ImageID": "compared apart", "Labels": "by key", "Network": "below",
 		"Container": "below", "Files": "with their digests", "Pod": "settled by the planner", "Names": "not used by compose",
 		"AutoRemove": "of one-offs, which are not compared", "StdinOnce": "of one-offs, which are not compared",
+		"Unnamed": "of one-offs and hooks, which are not compared",
 	}
 	check := func(field string, spec engine.PodSpec) {
 		t.Helper()
