@@ -217,6 +217,7 @@ services:
     healthcheck: {test: test -e /ready, start_period: 10s, start_interval: 50ms}
     profiles: [server]
   again: {image: localhost/podc-busybox, command: sh -c 'echo last words; exit 3', restart: "on-failure:2", profiles: [again]}
+  unkept: {image: localhost/podc-busybox, command: sh -c 'echo the first; echo and errors >&2; sleep 0.1; printf "the last"; exit 3', restart: "on-failure:1", logging: {driver: none}, profiles: [again]}
   forever: {image: localhost/podc-busybox, command: sh -c 'exit 3', restart: always, profiles: [again]}
 `)
 	s.load("busybox")
@@ -230,6 +231,12 @@ services:
 		up.ends(0)
 		const run, restart = "again-1  | last words\n", "again-1 exited with code 3 (restarting)\n"
 		contains(s.t, up.output(), run+restart+run+restart+run+"again-1 exited with code 3\n")
+	})
+	s.behaves("it shows the output of a container that keeps none, from its first word on", func(s *stack) {
+		up := s.begin("up", "unkept")
+		up.ends(0)
+		contains(s.t, up.output(), "unkept-1  | the first\n", "unkept-1  | and errors\n", "unkept-1  | the last\nunkept-1 exited with code 3 (restarting)\n",
+			"unkept-1 exited with code 3\n")
 	})
 	s.behaves("--abort-on-container-exit and --exit-code-from heed an end that a restart follows", func(s *stack) {
 		up := s.begin("--profile", "server", "up", "--exit-code-from", "forever", "forever", "server")

@@ -21,7 +21,7 @@ services:
     scale: 2
     command: [sh, -c, 'echo one; sleep 0.02; echo two >&2; sleep 0.02; printf "three\n\n"; sleep 0.02; printf unfinished; exec sleep 1000']
   named: {<<: *log, container_name: a-name, command: "sh -c 'echo hello'"}
-  quiet: {<<: *log, command: "sh -c 'echo never; exec sleep 1000'", logging: {driver: none}}
+  quiet: {<<: *log, command: "sh -c 'echo never; sleep 0.5'", logging: {driver: none}}
   flood: {image: localhost/podc-probe, command: [flood, '6000', '100', 20ms], logging: {driver: json-file, options: {max-size: 64k, max-file: '20'}}}
   bounded: {image: localhost/podc-probe, command: [flood, '6000', '100', 20ms], logging: {options: {max-size: 64k, max-file: '3'}}}
   later: {<<: *log, command: "sh -c 'read x < /go; echo $$x; exec sleep 1000'", volumes: ['./fifo:/go']}
@@ -121,8 +121,13 @@ services:
 		}
 	})
 	s.behaves("that are not kept are not there", func(s *stack) {
-		if out, err := s.try("logs", "quiet"); strings.Contains(out, "never") {
-			s.t.Errorf("it says %q, %v", out, err)
+		for _, args := range [][]string{{"logs", "quiet", "named"}, {"logs"}, {"logs", "-f", "named", "quiet"}} {
+			out, errs := s.both(args...)
+			contains(s.t, out, "a-name", "hello\n")
+			contains(s.t, errs, `warning: "p-quiet-1" keeps no log: its logging driver is "none"`)
+			if strings.Contains(out+errs, "never") {
+				s.t.Errorf("%s says %q", args, out)
+			}
 		}
 	})
 	s.behaves("of unknown services are an error", func(s *stack) {

@@ -36,6 +36,7 @@ type podReader interface {
 	Pod(name string) (engine.Pod, error)
 	WaitPod(ctx context.Context, name string, until engine.Condition) error
 	Refresh(ctx context.Context, name string) (engine.Pod, error)
+	Attach(ctx context.Context, name string) (*engine.Stream, error)
 	Events(ctx context.Context, opt engine.EventOptions, out func(engine.Event) error) error
 }
 
@@ -63,8 +64,9 @@ type attachment struct {
 	mu       sync.Mutex // protects what follows
 	display  progress   // where lines must be put aside
 	followed map[string]*follower
-	deaths   map[string]chan int // by id: the exit code of a container's last run, for when the container is gone
-	alive    int                 // runs of containers whose end counts and is still to come
+	streams  map[string]*engine.Stream // by name: to containers that were started and are not listened to yet
+	deaths   map[string]chan int       // by id: the exit code of a container's last run, for when the container is gone
+	alive    int                       // runs of containers whose end counts and is still to come
 }
 
 // ending is how a run of a container ended.
@@ -80,7 +82,7 @@ func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment 
 		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout,
 		members: map[string]bool{}, named: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
-		followed: map[string]*follower{}, deaths: map[string]chan int{},
+		followed: map[string]*follower{}, streams: map[string]*engine.Stream{}, deaths: map[string]chan int{},
 	}
 	a.idle = func(ctx context.Context) error { return o.deps().Idle(ctx, d.Name) }
 	a.halt = func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error {
@@ -117,6 +119,7 @@ func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.
 		a.onPlan(p)
 	}
 	a.o.stepped = a.onStep
+	a.o.engine = listeningEngine{a.o.s.engine, a}
 	go a.meetOthers()
 	err := a.o.converge(ctx, w, sel, opt)
 	a.o.close()

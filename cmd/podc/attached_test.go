@@ -69,6 +69,10 @@ func (f *fakePods) Pod(name string) (engine.Pod, error) {
 
 func (f *fakePods) Refresh(_ context.Context, name string) (engine.Pod, error) { return f.Pod(name) }
 
+func (f *fakePods) Attach(context.Context, string) (*engine.Stream, error) {
+	return nil, errors.New("not expected")
+}
+
 func (f *fakePods) WaitPod(context.Context, string, engine.Condition) error {
 	return errors.New("not expected")
 }

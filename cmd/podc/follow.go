@@ -326,10 +326,13 @@ func (a *attachment) read(f *follower) error {
 		}
 		return nil
 	})
-	if errdefs.IsFailedPrecondition(err) { // it keeps no log
-		return a.engine.WaitPod(a.live, f.pod, engine.Stopped)
+	switch {
+	case !errdefs.IsFailedPrecondition(err):
+		return err
+	case a.shown[f.service]: // it keeps no log
+		return a.listen(f)
 	}
-	return err
+	return a.engine.WaitPod(a.live, f.pod, engine.Stopped)
 }
 
 // ended reports the end of a run, once.

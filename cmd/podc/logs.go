@@ -117,11 +117,12 @@ func (s *session) logs(ctx context.Context, opt logsOptions) error {
 	}
 	printer := newLogPrinter(s.con, opt.style)
 	printer.add(labelsOf(pods))
+	kept := keptLogs{s.engine, s.con}
 	if !opt.read.Follow {
-		return printLogs(ctx, s.engine, pods, opt.read, printer.all)
+		return printLogs(ctx, kept, pods, opt.read, printer.all)
 	}
 	f := &logFollower{
-		engine: s.engine, group: t.name, wanted: wanted, opt: opt.read, printer: printer, idle: func(ctx context.Context) error {
+		engine: kept, group: t.name, wanted: wanted, opt: opt.read, printer: printer, idle: func(ctx context.Context) error {
 			return project.Deps{RunDir: s.runRoot}.Idle(ctx, t.name)
 		},
 	}

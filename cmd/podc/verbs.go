@@ -14,12 +14,13 @@ import (
 type operation struct {
 	s *session
 	reporter
-	yes bool // answer every question with yes
+	yes    bool           // answer every question with yes
+	engine project.Engine // what the verb works with
 }
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	return &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod,
+	return &operation{s: s, engine: s.engine, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod,
 		restart: name == "restart"}}
 }
 
@@ -27,7 +28,7 @@ func (s *session) operate(name string) *operation {
 func (o *operation) deps() project.Deps {
 	images := imageHelper{o.s, func(text string) { o.say("warning: " + strings.TrimSpace(text)) }}
 	return project.Deps{
-		Engine:    o.s.engine,
+		Engine:    o.engine,
 		Images:    images,
 		RunDir:    o.s.runRoot,
 		Report:    o.report,
