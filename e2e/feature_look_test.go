@@ -150,7 +150,7 @@ func (s *stack) pauses() {
 		s.t.Errorf("paused are %q", out)
 	}
 	contains(s.t, s.fails(1, "exec", "-T", "web", "true"), "paused")
-	s.podc("pause", "web") // what is paused is passed over
+	contains(s.t, s.fails(1, "pause", "web"), "is paused already")
 	out, err = s.try("up", "-d")
 	if err != nil {
 		s.t.Fatal(out)
@@ -159,7 +159,7 @@ func (s *stack) pauses() {
 	if r := s.ps()["p-web-1"]; r.State != "paused" {
 		s.t.Errorf("after an up it is %+v", r)
 	}
-	s.podc("unpause")
+	contains(s.t, s.fails(1, "unpause"), "Container p-web-1 Unpaused", `cannot unpause "p-spin-1": it is not paused`)
 	if r := s.ps()["p-web-1"]; r.State != "running" {
 		s.t.Errorf("unpaused, it is %+v", r)
 	}

@@ -113,7 +113,9 @@ func TestPulls(t *testing.T) {
 		contains(s.t, s.podc("image", "inspect", r.host+"/shop/tool:7"), "GREETING=tool")
 	})
 	s.behaves("an image that is nowhere is an error that names it, before anything is made", func(s *stack) {
-		s.podc("down", "--rmi", "all")
+		s.podc("-p", "second", "create")
+		contains(s.t, s.podcErr("down", "--rmi", "all"), "Image "+r.host+"/shop/web:1 Resource is still in use", "in use by second")
+		contains(s.t, s.podcErr("-p", "second", "down", "--rmi", "all"), "Image "+r.host+"/shop/web:1 Removed")
 		if out := s.podc("image", "ls", "--format", "{{.Repository}}"); strings.Contains(out, "shop/web") {
 			s.t.Errorf("left is %s", out)
 		}

@@ -202,20 +202,8 @@ func (a KillPod) apply(ctx context.Context, e Engine) error {
 	}
 	return err
 }
-func (a PausePod) apply(ctx context.Context, e Engine) error {
-	return unlessSo(e.PausePod(ctx, a.Name))
-}
-func (a UnpausePod) apply(ctx context.Context, e Engine) error {
-	return unlessSo(e.UnpausePod(ctx, a.Name))
-}
-
-// unlessSo passes over what somebody else has done since it was planned.
-func unlessSo(err error) error {
-	if errdefs.IsConflict(err) {
-		return nil
-	}
-	return err
-}
+func (a PausePod) apply(ctx context.Context, e Engine) error   { return e.PausePod(ctx, a.Name) }
+func (a UnpausePod) apply(ctx context.Context, e Engine) error { return e.UnpausePod(ctx, a.Name) }
 func (a RemovePod) apply(ctx context.Context, e Engine) error {
 	return e.RemovePod(ctx, a.Name, engine.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
 }

@@ -42,7 +42,7 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	if err != nil {
 		return err
 	}
-	refs := imagesToRemove(d, o, opt)
+	refs := imagesToRemove(d, o, plan, opt)
 	if plan.Empty() && len(refs) == 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("No resource found to remove for project %q", d.Name))
 	}
@@ -96,31 +96,60 @@ func (deps Deps) unpinAfter(ctx context.Context, name string, pods int) (report 
 	return report, func() error { wg.Wait(); return err }
 }
 
+// removeImages removes what there is of refs. That others use an image is no failure, but a warning.
 func (deps Deps) removeImages(ctx context.Context, refs []string) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	here, err := deps.Images.Resolve(ctx, "", refs)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, ref := range refs {
-		if err := deps.Images.Remove(ctx, ref); err != nil && !errdefs.IsNotFound(err) {
+		if _, ok := here[ref]; !ok {
+			continue
+		}
+		deps.Report(Event{Kind: RemovalBegan, Image: ref})
+		err := deps.Images.Remove(ctx, ref)
+		switch {
+		case errdefs.IsNotFound(err):
+			err = nil
+		case errdefs.IsFailedPrecondition(err):
+			deps.Report(Event{Kind: Warned, Text: err.Error()})
+		case err != nil:
 			errs = append(errs, fmt.Errorf("cannot remove image %q: %w", ref, err))
 		}
+		deps.Report(Event{Kind: RemovalEnded, Image: ref, Err: err})
 	}
 	return errors.Join(errs...)
 }
 
-// imagesToRemove are the images of the services that go. Those named as builds are named, project and service, are local.
-func imagesToRemove(d Desired, o Observed, opt DownOptions) []string {
+// imagesToRemove are the images of the services that go, and of the pods that plan removes. Those named as builds are named,
+// project and service, are local.
+func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string {
 	refs := map[string]bool{}
 	add := func(service, ref string) {
 		local := localName(d.Name, service, ref)
-		chosen := len(opt.Services) == 0 || slices.Contains(opt.Services, service)
-		if chosen && (opt.RemoveImages == "all" || opt.RemoveImages == "local" && local) {
+		if opt.RemoveImages == "all" || opt.RemoveImages == "local" && local {
 			refs[ref] = true
 		}
 	}
 	for _, s := range d.Services {
-		add(s.Name, s.Pod.Container.Image)
+		if len(opt.Services) == 0 || slices.Contains(opt.Services, s.Name) {
+			add(s.Name, s.Pod.Container.Image)
+		}
+	}
+	goes := map[string]bool{}
+	for _, s := range plan.Steps {
+		if isRemoval(s) {
+			goes[s.Do.Words().Name] = true
+		}
 	}
 	for _, p := range o.Pods {
-		add(serviceOf(&p), p.Spec.Container.Image)
+		if goes[p.Spec.Name] {
+			add(serviceOf(&p), p.Spec.Container.Image)
+		}
 	}
 	return slices.Sorted(maps.Keys(refs))
 }

@@ -11,15 +11,17 @@ import (
 type EventKind int
 
 const (
-	LockAwaited EventKind = iota // Text names the holder
-	Planned                      // Plan is about to be run; it may be empty
-	PullBegan                    // Image
-	PullMoved                    // Image, Progress
-	PullEnded                    // Image; Err if it failed
-	StepBegan                    // Step
-	StepEnded                    // Step; Err if it failed
-	StepSkipped                  // Step; Err says why
-	Warned                       // Text; Err too, if it is about the failure of an optional Step
+	LockAwaited  EventKind = iota // Text names the holder
+	Planned                       // Plan is about to be run; it may be empty
+	PullBegan                     // Image
+	PullMoved                     // Image, Progress
+	PullEnded                     // Image; Err if it failed
+	RemovalBegan                  // Image
+	RemovalEnded                  // Image; Err if it failed
+	StepBegan                     // Step
+	StepEnded                     // Step; Err if it failed
+	StepSkipped                   // Step; Err says why
+	Warned                        // Text; Err too, if it is about the failure of an optional Step
 )
 
 // Event is one piece of progress, for people.

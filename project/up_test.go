@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/enginetest"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -26,6 +28,7 @@ type store struct {
 	remote   map[string]engine.Image
 	pulls    []string
 	unpinned []string
+	used     string // by others
 }
 
 func image(id string) engine.Image { return engine.Image{ID: id, Layers: []string{"/" + id}} }
@@ -61,6 +64,9 @@ func (s *store) Unpin(_ context.Context, group string) error {
 }
 
 func (s *store) Remove(_ context.Context, ref string) error {
+	if ref == s.used {
+		return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by other", ref)
+	}
 	if _, ok := s.here[ref]; !ok {
 		return errdefs.ErrNotFound
 	}
@@ -299,6 +305,34 @@ func TestDownRemovesImages(t *testing.T) {
 		if len(w.images.here) != want {
 			t.Errorf("--rmi %q left %v", flag, w.images.here)
 		}
+	}
+}
+
+func TestDownTellsOfImages(t *testing.T) {
+	w := newWorld(t)
+	w.images.here["used"], w.images.here["kept"] = image("used"), image("kept")
+	d := parseWish(t, []byte("service web\nservice other image=used\nservice gone image=absent replicas=0\ndisabled debug"))
+	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("service debug image=kept")), Options{IgnoreOrphans: true}))
+	w.images.used, w.events = "used", nil
+	must(t, Down(t.Context(), w.Deps, d, DownOptions{RemoveImages: "all"}))
+	var got []string
+	for _, e := range w.events {
+		switch e.Kind {
+		case RemovalBegan:
+			got = append(got, "removing "+e.Image)
+		case RemovalEnded:
+			got = append(got, fmt.Sprintf("removed %s, %v", e.Image, e.Err != nil))
+		case Warned:
+			got = append(got, e.Text)
+		}
+	}
+	want := []string{"removing app", "removed app, false", "removing used", `cannot remove image "used": in use by other`, "removed used, true"}
+	if !slices.Equal(got, want) {
+		t.Errorf("told %q", got)
+	}
+	if _, here := w.images.here["kept"]; !here {
+		t.Error("the image of an inactive profile is gone")
 	}
 }
 

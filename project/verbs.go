@@ -48,12 +48,12 @@ func Kill(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return deps.verb(ctx, d, opt, planKill)
 }
 
-// Pause pauses running pods. No pod running is no error.
+// Pause pauses running pods. No pod running is no error; one that is paused already is.
 func Pause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return deps.verb(ctx, d, opt, planPause)
 }
 
-// Unpause lets paused pods go on. No pod paused is no error.
+// Unpause lets paused pods go on. No pod running is no error; one that is not paused is.
 func Unpause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return deps.verb(ctx, d, opt, planUnpause)
 }
@@ -273,7 +273,7 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
-		if s.old.Status == engine.StatusRunning {
+		if s.old.Status.Live() {
 			s.pause = "asked for"
 		}
 	})
@@ -283,7 +283,7 @@ func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 func planUnpause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
-		if s.old.Status == engine.StatusPaused {
+		if s.old.Status.Live() {
 			s.unpause = "asked for"
 		}
 	})

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 
+	"github.com/containerd/errdefs"
+
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
@@ -11,7 +13,7 @@ import (
 type reporter struct {
 	progress
 	explain bool // say why each step is taken
-	quiet   bool // leave pulls out
+	quiet   bool // show of pulls only that they begin and end
 	// planned, if not nil, hears of the plan before it is run, and stepped of the steps that begin and end.
 	planned func(project.Plan)
 	stepped func(project.Event)
@@ -39,8 +41,8 @@ func (r *reporter) report(e project.Event) {
 		r.planned(*e.Plan)
 	case e.Step != nil && r.dry == nil:
 		r.step(e)
-	case e.Image != "" && (!r.quiet || e.Err != nil):
-		r.show(pullEvent(e))
+	case e.Image != "" && !(r.quiet && e.Kind == project.PullMoved):
+		r.show(imageEvent(e))
 	}
 	switch e.Kind {
 	case project.LockAwaited:
@@ -175,8 +177,8 @@ func stepEvent(s project.Step, status, text, details string) event {
 	return event{ImageEvent: engine.ImageEvent{ID: kinds[w.Kind] + " " + w.Name, Status: status, Text: text, Details: details}}
 }
 
-// pullEvent describes the state of an image, or of a layer of it.
-func pullEvent(e project.Event) event {
+// imageEvent describes the state of an image, or of a layer of it.
+func imageEvent(e project.Event) event {
 	id := "Image " + e.Image
 	if e.Kind == project.PullMoved && e.Progress.ParentID != "" {
 		layer := e.Progress
@@ -185,8 +187,14 @@ func pullEvent(e project.Event) event {
 	}
 	ev := engine.ImageEvent{ID: id, Status: working, Text: "Pulling", Details: e.Progress.Details}
 	switch {
+	case e.Kind == project.RemovalBegan:
+		ev.Text = "Removing"
+	case e.Kind == project.RemovalEnded && errdefs.IsFailedPrecondition(e.Err):
+		ev.Status, ev.Text = warning, "Resource is still in use"
 	case e.Err != nil:
 		ev.Status, ev.Text, ev.Details = failed, "Error", oneLine(e.Err.Error())
+	case e.Kind == project.RemovalEnded:
+		ev.Status, ev.Text = done, "Removed"
 	case e.Kind == project.PullEnded:
 		ev.Status, ev.Text = done, "Pulled"
 	}

@@ -4,11 +4,33 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/containerd/errdefs"
+
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 	"podc.example/podc/volumes"
 )
+
+func TestReporterOnImages(t *testing.T) {
+	con, _, stderr := testConsole()
+	r := &reporter{progress: &plainProgress{w: con.err}, quiet: true}
+	for _, e := range []project.Event{
+		{Kind: project.PullBegan, Image: "nginx"},
+		{Kind: project.PullMoved, Image: "nginx", Progress: engine.ImageEvent{Status: working, Text: "Pulling", Details: "3 MB"}},
+		{Kind: project.PullEnded, Image: "nginx"},
+		{Kind: project.RemovalBegan, Image: "nginx"},
+		{Kind: project.RemovalEnded, Image: "nginx"},
+		{Kind: project.RemovalBegan, Image: "app"},
+		{Kind: project.RemovalEnded, Image: "app", Err: errdefs.ErrFailedPrecondition},
+	} {
+		r.report(e)
+	}
+	want := " Image nginx Pulling\n Image nginx Pulled\n Image nginx Removing\n Image nginx Removed\n Image app Removing\n Image app Resource is still in use\n"
+	if stderr.String() != want {
+		t.Errorf("got\n%s", stderr)
+	}
+}
 
 func TestReporter(t *testing.T) {
 	con, _, stderr := testConsole()

@@ -34,7 +34,8 @@ func (t *translation) container(c *engine.ContainerSpec, key string, s types.Ser
 		grace := time.Duration(*s.StopGracePeriod)
 		c.StopGrace = &grace
 	}
-	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), cgroupParent(key, s), stopSignal(c, key, s), restart(c, key, s), logging(c, key+".logging", s.Logging))
+	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), cgroupParent(key, s), stopSignal(c, key, s), restart(c, key, s),
+		logging(c, key+".logging", s.Logging), t.startInterval(key, s.HealthCheck))
 }
 
 // cgroupParent checks where the container's cgroup is to lie.
@@ -138,6 +139,14 @@ func health(h *types.HealthCheckConfig) *engine.HealthCheck {
 		out.Retries = int(*h.Retries)
 	}
 	return out
+}
+
+// startInterval refuses, in docker compose's words, an interval that would never apply.
+func (t *translation) startInterval(key string, h *types.HealthCheckConfig) error {
+	if t.opt.Existing || h == nil || h.Disable || h.StartInterval == nil || h.StartPeriod != nil {
+		return nil
+	}
+	return compose.Invalid(key+".healthcheck", "healthcheck.start_interval requires healthcheck.start_period to be set")
 }
 
 func duration(d *types.Duration) time.Duration {

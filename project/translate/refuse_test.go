@@ -11,6 +11,7 @@ import (
 func TestRefusals(t *testing.T) {
 	const web = "services:\n  web:\n    image: nginx\n"
 	for _, tt := range []struct{ name, yaml, setup, want, hint string }{
+		{name: "start_interval", yaml: web + "    healthcheck: {test: [CMD, x], start_interval: 1s}\n", want: "compose.yaml:4: services.web.healthcheck: healthcheck.start_interval requires healthcheck.start_period to be set"},
 		{name: "pull daily", yaml: web + "    pull_policy: daily\n", want: `compose.yaml:4: services.web.pull_policy: "daily": not served yet by this version of podc`},
 		{name: "--pull daily", yaml: web, setup: "pull daily", want: `--pull: "daily": not served yet by this version of podc`},
 		{name: "pull nonsense", yaml: web + "    pull_policy: sometimes\n", want: "compose.yaml:4: services.web.pull_policy: 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'"},
