@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -197,7 +198,10 @@ func (a StopPod) apply(ctx context.Context, e Engine) error {
 func (a ShutDownPod) apply(ctx context.Context, e Engine) error { return e.ShutDownPod(ctx, a.Name) }
 func (a KillPod) apply(ctx context.Context, e Engine) error {
 	err := e.KillPod(ctx, a.Name, a.Signal)
-	if errdefs.IsFailedPrecondition(err) { // it ended since it was seen running
+	if err == nil && strings.HasSuffix(a.Signal, "KILL") { // no other signal is sure to end it
+		err = e.WaitPod(ctx, a.Name, engine.Stopped)
+	}
+	if errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) { // it ended since it was seen running
 		return nil
 	}
 	return err
