@@ -6,6 +6,7 @@ import (
 )
 
 func TestCheckPods(t *testing.T) {
+	e := plainEngine(t)
 	for _, tt := range []struct {
 		name   string
 		change func(*PodSpec)
@@ -36,7 +37,7 @@ func TestCheckPods(t *testing.T) {
 	} {
 		p := PodSpec{Name: "web"}
 		tt.change(&p)
-		err := (*Engine)(nil).CheckPods(t.Context(), []PodSpec{p})
+		err := e.CheckPods(t.Context(), []PodSpec{p})
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", tt.name, err)

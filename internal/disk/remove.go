@@ -13,7 +13,7 @@ import (
 const namesAtOnce = 1024
 
 // RemoveTree is os.RemoveAll that stays on path's side of mounts: what somebody has mounted in it is let go of, not deleted. It
-// tries everything. Idempotent.
+// tries everything. Idempotent, also beside another that removes the same.
 func RemoveTree(path string) error {
 	path = filepath.Clean(path)
 	parent, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -79,7 +79,7 @@ func removeFolder(parent, fd int, name, path string) error {
 		if err := errors.Join(errs...); err != nil {
 			return err // what is left would be found again for ever
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, unix.ENOENT) { // ENOENT: another has removed the folder itself
 			break
 		}
 		if err != nil {

@@ -48,3 +48,22 @@ func TestRemoveTreeLeavesWhatIsMounted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTwoMayRemoveTheSame(t *testing.T) {
+	base := t.TempDir()
+	tree := filepath.Join(base, "tree")
+	for range 40 {
+		for i := range 3 {
+			if err := os.MkdirAll(filepath.Join(tree, fmt.Sprint(i), "a", "b"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		both := make(chan error, 2)
+		for range cap(both) {
+			go func() { both <- RemoveTree(tree) }()
+		}
+		if err := errors.Join(<-both, <-both); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
