@@ -62,11 +62,7 @@ func (s *session) attach(ctx context.Context, opt attachCommandOptions) error {
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.name)
-	if err != nil {
-		return err
-	}
-	pod, err := replicaOf(pods, opt.service, opt.index)
+	pod, err := s.replica(t.name, opt.service, opt.index)
 	if err != nil {
 		return err
 	}

@@ -76,11 +76,7 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.name)
-	if err != nil {
-		return err
-	}
-	pod, err := replicaOf(pods, opt.service, opt.index)
+	pod, err := s.replica(t.name, opt.service, opt.index)
 	if err != nil {
 		return err
 	}
@@ -105,15 +101,19 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 		return err
 	}
 	what, id := strings.Join(opt.command, " "), map[string]string{"execID": rand.Text()}
-	s.engine.NoteEvent(pod, "exec_create: "+what, id)
-	s.engine.NoteEvent(pod, "exec_start: "+what, id)
+	started := func() {
+		s.engine.NoteEvent(pod, "exec_create: "+what, id)
+		s.engine.NoteEvent(pod, "exec_start: "+what, id)
+	}
 	switch {
 	case opt.detach:
+		started()
 		return x.Run()
 	case !opt.noTTY: // How it ends is not noted: nothing of podc will be there to see it.
+		started()
 		return child.Become(x.Cmd)
 	}
-	err = endOfExec(s.con.pipe(x, opt.interactive))
+	err = endOfExec(s.con.pipe(x, opt.interactive, started))
 	s.engine.NoteEvent(pod, "exec_die", map[string]string{"execID": id["execID"], "exitCode": strconv.Itoa(codeOf(err))})
 	return err
 }
@@ -125,6 +125,23 @@ func endOfExec(err error) error {
 		return coded{fmt.Errorf("%s could not run the command", failed.Program), exitUnable}
 	}
 	return endOfProcess(err)
+}
+
+// replica is the running container of a service with a number, or with the lowest. As a rule its name follows from the two, and
+// no other needs to be read.
+func (s *session) replica(projectName, service string, index int) (engine.Pod, error) {
+	n := max(index, 1)
+	name := strings.Join([]string{projectName, service, strconv.Itoa(n)}, "-")
+	if p, err := s.engine.Pod(name); err == nil && p.Spec.Name == name && p.Spec.Group == projectName && !isOneOff(p) && numberOf(p) == n {
+		if p, err := replicaOf([]engine.Pod{p}, service, index); err == nil {
+			return p, nil
+		}
+	}
+	pods, err := s.engine.Pods(projectName)
+	if err != nil {
+		return engine.Pod{}, err
+	}
+	return replicaOf(pods, service, index)
 }
 
 // replicaOf finds the running container of a service with a number, or with the lowest. One-offs, which have none, come last.

@@ -17,8 +17,8 @@ import (
 
 // pipe runs a command in a container with pipes in the place of podc's own streams: the container is to get hold of nothing that
 // is the caller's, neither of a terminal nor of a file, a pipe or a socket. What is the command's of them goes through podc:
-// every byte, the end of either side, and signals. Its exit code is podc's.
-func (c *console) pipe(x *engine.Exec, interactive bool) error {
+// every byte, the end of either side, and signals. Once the runtime is at work, started is called.
+func (c *console) pipe(x *engine.Exec, interactive bool, started func()) error {
 	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's signals come by way of podc, and once
 	signals := make(chan os.Signal, 32)
 	// A broken pipe is for the command to find out, and not the end of podc.
@@ -48,6 +48,7 @@ func (c *console) pipe(x *engine.Exec, interactive bool) error {
 	if err != nil {
 		return err
 	}
+	started()
 	ended := make(chan error, 1)
 	go func() { ended <- x.Wait() }()
 	for {

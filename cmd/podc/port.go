@@ -43,11 +43,7 @@ func (s *session) port(ctx context.Context, service, private, protocol string, i
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods(t.name)
-	if err != nil {
-		return err
-	}
-	pod, err := replicaOf(pods, service, index)
+	pod, err := s.replica(t.name, service, index)
 	if err != nil {
 		return err
 	}

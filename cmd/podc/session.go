@@ -80,12 +80,27 @@ const (
 // outlineOf asks for the outline of what a request asks for. Most commands need no more, and its memo is many times smaller.
 type outlineOf struct{ Outline project.LoadRequest }
 
-func outlined(d *project.Desired) *project.Desired {
-	short := &project.Desired{Name: d.Name, Disabled: d.Disabled}
-	for _, s := range d.Services {
-		short.Services = append(short.Services, project.Service{Name: s.Name})
+// outlineAnswer is what is kept of an outline.
+type outlineAnswer struct {
+	Name               string
+	Services, Disabled []string
+	Promoted           map[string]string `json:",omitempty"`
+}
+
+func outlined(reply *project.LoadReply) outlineAnswer {
+	short := outlineAnswer{Name: reply.Desired.Name, Disabled: reply.Desired.Disabled, Promoted: reply.Promoted}
+	for _, s := range reply.Desired.Services {
+		short.Services = append(short.Services, s.Name)
 	}
 	return short
+}
+
+func (o outlineAnswer) desired() *project.Desired {
+	d := &project.Desired{Name: o.Name, Disabled: o.Disabled}
+	for _, name := range o.Services {
+		d.Services = append(d.Services, project.Service{Name: name})
+	}
+	return d
 }
 
 // load reads the compose project: from a memo if one holds, else by podc-compose. Variables that env files set for podc itself
@@ -105,12 +120,14 @@ func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail)
 		return wish{}, err
 	}
 	m := newMemos(s.runRoot, s.beside("podc-compose"), s.con.env, key)
-	var question any = req
-	if d == outline {
-		question = outlineOf{req}
-	}
-	if saved {
-		if got, ok := recall[composeAnswer](m, question); ok && got.Desired != nil && !(d == whole && got.Partial) {
+	switch {
+	case !saved:
+	case d == outline:
+		if got, ok := recall[outlineAnswer](m, outlineOf{req}); ok && got.Name != "" {
+			return wish{Desired: got.desired()}, s.promote(got.Promoted)
+		}
+	default:
+		if got, ok := recall[composeAnswer](m, req); ok && got.Desired != nil && !(d == whole && got.Partial) {
 			return wish{Desired: got.Desired, partial: got.Partial}, s.promote(got.Promoted)
 		}
 	}
@@ -125,7 +142,7 @@ func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail)
 	}
 	if saved && reply.Memo {
 		keep(m, req, composeAnswer{reply.Desired, reply.Promoted, len(reply.Contents) > 0}, reply.Inputs, asked)
-		keep(m, outlineOf{req}, composeAnswer{outlined(reply.Desired), reply.Promoted, false}, reply.Inputs, asked)
+		keep(m, outlineOf{req}, outlined(reply), reply.Inputs, asked)
 	}
 	return wish{Desired: reply.Desired}, s.promote(reply.Promoted)
 }
