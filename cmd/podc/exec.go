@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,7 @@ func noTTY(c *cli.Context, con *console) bool {
 // exec runs a command in a container of a service. With a terminal podc becomes the runtime, which moves bytes between that one
 // and the container's; else podc does it, for which it stays.
 func (s *session) exec(ctx context.Context, opt execOptions) error {
+	runtime.GOMAXPROCS(1) // one thing is done after another: threads that look for more would only be in the runtime's way
 	t, err := s.target(ctx, []string{opt.service})
 	if err != nil {
 		return err
@@ -86,10 +88,11 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 // execIn is exec in a container that is known already.
 func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) error {
 	width, height := s.con.terminalSize()
+	life := ctx
 	if !opt.detach {
-		ctx = context.WithoutCancel(ctx) // a signal is the command's
+		life = context.WithoutCancel(ctx) // a signal is the command's
 	}
-	x, err := s.engine.ExecCommand(ctx, pod.Spec.Name, engine.ExecOptions{
+	x, err := s.engine.ExecCommand(life, pod.Spec.Name, engine.ExecOptions{
 		Args: opt.command, Env: withValues(opt.env, s.con.env), User: opt.user, WorkingDir: opt.workdir,
 		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged, Width: width, Height: height,
 	})
@@ -113,7 +116,7 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 		started()
 		return child.Become(x.Cmd)
 	}
-	err = endOfExec(s.con.pipe(x, opt.interactive, started))
+	err = endOfExec(s.con.pipe(ctx, x, opt.interactive, started))
 	s.engine.NoteEvent(pod, "exec_die", map[string]string{"execID": id["execID"], "exitCode": strconv.Itoa(codeOf(err))})
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,16 +18,9 @@ import (
 
 // pipe runs a command in a container with pipes in the place of podc's own streams: the container is to get hold of nothing that
 // is the caller's, neither of a terminal nor of a file, a pipe or a socket. What is the command's of them goes through podc:
-// every byte, the end of either side, and signals. Once the runtime is at work, started is called.
-func (c *console) pipe(x *engine.Exec, interactive bool, started func()) error {
+// every byte, the end of either side, and signals. Once the runtime is at work, started is called. The exit code is podc's.
+func (c *console) pipe(ctx context.Context, x *engine.Exec, interactive bool, started func()) error {
 	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's signals come by way of podc, and once
-	signals := make(chan os.Signal, 32)
-	// A broken pipe is for the command to find out, and not the end of podc.
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
-	defer signal.Stop(signals)
-	if c.secondSignal != nil {
-		c.secondSignal()
-	}
 	flows, err := c.outflows(x)
 	if err != nil {
 		return err
@@ -48,15 +42,22 @@ func (c *console) pipe(x *engine.Exec, interactive bool, started func()) error {
 	if err != nil {
 		return err
 	}
+	signals := make(chan os.Signal, 32)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	if c.secondSignal != nil {
+		c.secondSignal()
+	}
+	if ctx.Err() != nil { // one came before
+		signals <- syscall.SIGTERM
+	}
 	started()
 	ended := make(chan error, 1)
 	go func() { ended <- x.Wait() }()
 	for {
 		select {
 		case sig := <-signals:
-			if sig != syscall.SIGPIPE {
-				x.Process.Signal(sig)
-			}
+			x.Process.Signal(sig)
 		case err := <-ended:
 			for _, f := range flows {
 				err = errors.Join(err, f.finish())
@@ -96,6 +97,14 @@ func (c *console) outflows(x *engine.Exec) ([]*outflow, error) {
 }
 
 func newOutflow(to io.Writer) (*outflow, error) {
+	if f, ok := to.(*os.File); ok {
+		// Under another number: a broken pipe is for the command to find out, and not the end of podc, as Go has it for 1 and 2.
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return nil, err
+		}
+		to = os.NewFile(uintptr(fd), f.Name())
+	}
 	r, w, err := os.Pipe()
 	return &outflow{to: to, read: r, write: w, done: make(chan error, 1)}, err
 }
