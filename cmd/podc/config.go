@@ -16,7 +16,10 @@ func configCommand(con *console) *cli.Command {
 		Flags: configFlags(),
 		Action: forAnyone(con, func(s *session, c *cli.Context) error {
 			args := configArgs(c, s.globals)
-			if c.IsSet("hash") { // the hashes that containers bear are made with the key of the data root
+			if c.IsSet("hash") {
+				if err := con.needRoot(); err != nil { // the hashes that containers bear are made with the key of the data root
+					return err
+				}
 				if _, saved, err := s.secretKey(); err == nil && saved {
 					args = append([]string{"--key-file=" + s.keyPath()}, args...)
 				}

@@ -38,6 +38,11 @@ func TestAnOrdinaryUserIsToldOneTrueThing(t *testing.T) {
 	if code := run(context.Background(), con, []string{"doctor"}); code != 1 || !strings.Contains(out.String(), "podc runs as root") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("podc doctor: exit code %d\n%s%s", code, out, stderr)
 	}
+	con, out, stderr = testConsole()
+	con.uid = 1000
+	if code := run(context.Background(), con, []string{"config", "--hash", "*"}); code != 1 || stderr.String() != sentence { // made with a key of root's
+		t.Errorf("podc config --hash: exit code %d\n%s%s", code, out, stderr)
+	}
 	for _, args := range [][]string{{"boot", "--unit"}, {"version"}, {"completion", "bash"}, {"ps", "--help"}} {
 		con, out, stderr := testConsole()
 		con.uid = 1000

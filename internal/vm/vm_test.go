@@ -31,6 +31,8 @@ type check struct {
 // checks are made in this order.
 var checks = []check{
 	{"a stack of containers", true, stackOfContainers},
+	{"the end of the machine", false, endOfTheMachine},
+	{"security", false, security},
 	{"the demo", false, demo},
 	{"other firewalls", false, otherFirewalls},
 	{"systemd-resolved", false, resolved},
@@ -204,7 +206,7 @@ func onMachine(ctx context.Context, t *testing.T, suite, share string) {
 	defer v.Stop()
 	m := machine{T: t, vm: v, suite: suite, share: share}
 	t.Logf("it runs after %.0f s: %s", time.Since(start).Seconds(), m.root("uname -r"))
-	m.root("install /mnt/host/bin/* /usr/local/bin/ && podc boot --unit >/etc/systemd/system/podc.service && systemctl enable -q podc")
+	m.root("install /mnt/host/bin/* /usr/local/bin/ && podc boot --unit >/etc/systemd/system/podc.service && systemctl enable -q --now podc")
 	for _, c := range checks {
 		if testing.Short() && !c.short {
 			continue
