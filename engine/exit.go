@@ -52,7 +52,7 @@ func (p *pod) settle(ctx context.Context) error {
 	if p.state.Status == StatusRestarting {
 		return p.clearRuntime()
 	}
-	if p.restartsNext() && !p.e.shuttingDown() {
+	if p.restartsNext() && !p.e.shutdownNoted() {
 		if err := p.clearRuntime(); err != nil {
 			return err
 		}

@@ -96,10 +96,10 @@ func (e *Engine) allowStart() error {
 	return e.ForgetShutdown()
 }
 
-// shuttingDown reports whether restart policies are to be left alone. It may ask systemd, and is for when a restart is due.
-func (e *Engine) shuttingDown() bool {
+// shutdownNoted reports whether a note holds. It is for when a run has ended: systemd is asked when the restart is due.
+func (e *Engine) shutdownNoted() bool {
 	_, noted := e.shutdownNote()
-	return noted || MachineStops()
+	return noted
 }
 
 // systemctlPatience bounds the question to systemd.

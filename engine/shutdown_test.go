@@ -26,7 +26,7 @@ func TestAStartAtTheEndOfTheMachine(t *testing.T) {
 	}
 	must(before.allowStart())
 	must(before.NoteTermination())
-	if !before.shuttingDown() {
+	if !before.shutdownNoted() {
 		t.Error("a SIGTERM keeps no policy from a restart")
 	}
 	must(before.NoteShutdown())
@@ -39,7 +39,7 @@ func TestAStartAtTheEndOfTheMachine(t *testing.T) {
 	}
 	must(open().allowStart())
 	must(before.allowStart())
-	if before.shuttingDown() && !MachineStops() {
+	if before.shutdownNoted() {
 		t.Error("a start that was asked for leaves restarts forbidden")
 	}
 }
