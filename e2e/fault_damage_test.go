@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 const two = `
@@ -116,5 +120,147 @@ func TestADamagedVolumeRecordKeepsTheData(t *testing.T) {
 	s.podc("up", "-d")
 	if got := s.exec("a", "cat", "/data/file"); got != "precious" {
 		t.Errorf("the volume holds %q", got)
+	}
+}
+
+// damages are what may befall a file.
+var damages = map[string]func(path string, content []byte) error{
+	"truncated": func(path string, content []byte) error { return os.WriteFile(path, content[:len(content)/2], 0o600) },
+	"null":      func(path string, _ []byte) error { return os.WriteFile(path, []byte("null\n"), 0o600) },
+	"garbage":   func(path string, _ []byte) error { return os.WriteFile(path, []byte("\x00\xff{]garbage\n"), 0o600) },
+	"bits flipped": func(path string, content []byte) error {
+		for i := range content {
+			if i%7 == 0 {
+				content[i] ^= 0x14
+			}
+		}
+		return os.WriteFile(path, content, 0o600)
+	},
+	"a FIFO": func(path string, _ []byte) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) },
+	"a folder": func(path string, _ []byte) error {
+		return errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "x"), 0o700))
+	},
+}
+
+// Every state file damaged in every way, all at once: the check names each, nothing waits for a FIFO, containers run on, other projects
+// work, and --repair mends what can be; what it cannot says what to do.
+func TestDamagedFiles(t *testing.T) {
+	s := newStack(t, `
+services:
+  a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, volumes: ['data:/data'], secrets: [s]}
+  b: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, networks: [default, second, third]}
+networks: {second: {}, third: {}}
+volumes: {data: {}}
+secrets: {s: {external: true}}
+`, "content", "secret")
+	s.load("busybox")
+	s.podc("secret", "create", "s", "content")
+	s.podc("config", "create", "c", "content")
+	defer s.try("config", "rm", "c")
+	defer s.try("secret", "rm", "s")
+	s.podc("up", "-d")
+	s.write("other/compose.yaml", "services: {x: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}}")
+	other := func(args ...string) {
+		t.Helper()
+		s.podc(append([]string{"-f", "other/compose.yaml", "-p", "other"}, args...)...)
+	}
+	one := func(pattern ...string) string {
+		t.Helper()
+		found, _ := filepath.Glob(filepath.Join(pattern...))
+		if len(found) == 0 {
+			t.Fatalf("there is no %q", pattern)
+		}
+		return found[0]
+	}
+	a := s.ps()["p-a-1"].ID
+	type damaged struct {
+		path  string
+		named string // what the check calls it
+		stays bool   // --repair does not mend it
+	}
+	files := []damaged{
+		{one(s.root, "pods", "p-a-1", "last.json"), "last.json", false},
+		{one(s.run, "pods", "p-b-1", "state.json"), "state.json", false},
+		{one(s.run, "net", "attachments", a+"*.json"), a, false},
+		{one(s.run, "net", "leases", "p_third", "[0-9]*"), "lease", false},
+		{one(s.run, "net", "names", "p_third", "*.json"), "names", false},
+		{one(s.root, "events", "journal"), "journal", false},
+		{filepath.Join(s.run, "projects", "p.inherit.json"), "inherit.json", false},
+		{one(s.run, "memo", "*.json"), "memo", false},
+		{one(s.root, "key"), "root/key", false},
+		{one(s.root, "volumes", "p_data", "volume.json"), "p_data", true},
+		{one(s.root, "networks", "p_second.conflist"), "network p_second", true},
+		{one(s.root, "pods", "p-b-1", "main", "config.json"), "config.json", true},
+		{one(s.root, "secrets", "s.json"), "secret s", true},
+		{one(s.root, "configs", "c.json"), "config c", true},
+		{one(s.root, "storage", "overlay-images", "images.json"), "images.json", true},
+	}
+	pids := map[string]int{"p-a-1": s.pid("p-a-1"), "p-b-1": s.pid("p-b-1")}
+	memo, err := os.ReadFile(one(s.run, "memo", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, damage := range damages {
+		content := map[string][]byte{}
+		for _, f := range files {
+			b, err := os.ReadFile(f.path)
+			switch f.named { // what a repair removes
+			case "inherit.json":
+				b, err = []byte(`{"p-a-1": {"/x": "volume"}}`), os.WriteFile(f.path, nil, 0o600)
+			case "memo":
+				b, err = bytes.Clone(memo), os.WriteFile(f.path, nil, 0o600)
+			case "root/key":
+				b, err = bytes.Repeat([]byte{7}, 32), os.WriteFile(f.path, nil, 0o600)
+			}
+			content[f.path] = bytes.Clone(b)
+			if err = errors.Join(err, damage(f.path, b)); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+		out := s.fails(1, "system", "check")
+		for _, f := range files {
+			if kind == "truncated" && f.named == "journal" || kind == "bits flipped" && f.named == "root/key" {
+				continue // what is left of it is one
+			}
+			if !strings.Contains(out, f.named) {
+				t.Errorf("%s: the check does not name %s:\n%s", kind, f.path, out)
+			}
+		}
+		for name, r := range s.ps() {
+			if r.State != "running" {
+				t.Errorf("%s: %s is %s", kind, name, r.State)
+			}
+		}
+		s.try("system", "check", "--repair")
+		left, _ := s.try("system", "check")
+		for _, f := range files {
+			if strings.Contains(left, f.named) != f.stays {
+				t.Errorf("%s: is %s left after the repair? %t, in\n%s", kind, f.path, !f.stays, left)
+			}
+		}
+		// The image store is what others need too.
+		images := files[len(files)-1].path
+		if err := errors.Join(os.RemoveAll(images), os.WriteFile(images, content[images], 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		other("up", "-d")
+		other("down", "-t", "0")
+		for _, f := range files {
+			if f.stays {
+				if err := errors.Join(os.RemoveAll(f.path), os.WriteFile(f.path, content[f.path], 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.podc("system", "check", "--repair") // the rules of the network that was damaged
+		if out, err := s.try("system", "check"); err != nil {
+			t.Errorf("%s: what is left: %v\n%s", kind, err, out)
+		}
+		for name, pid := range pids {
+			if now := s.pid(name); now != pid {
+				t.Errorf("%s: %s was restarted", kind, name)
+			}
+		}
+		eventually(t, 5*time.Second, func() error { _, err := s.try("exec", "-T", "b", "nslookup", "a"); return err })
 	}
 }

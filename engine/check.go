@@ -18,7 +18,7 @@ import (
 // Check lists every broken invariant of this pair of roots: whatever carries the root's id, or lies in its folders, and
 // belongs to nothing that lives. It changes nothing. What another process is making at this moment is not broken.
 func (e *Engine) Check(ctx context.Context) ([]Problem, error) {
-	findings, err := e.findings()
+	findings, err := e.findings(true)
 	var problems []Problem
 	for _, f := range findings {
 		problems = append(problems, f.Problem)
@@ -35,15 +35,18 @@ func (e *Engine) Check(ctx context.Context) ([]Problem, error) {
 func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
 	ofNet, err := e.net.Check(ctx, e.aliveID())
 	mended, repairErr := e.repair(ctx, true)
+	left, leftErr := e.net.Check(ctx, e.aliveID())
 	for _, p := range ofNet {
-		mended = append(mended, Problem(p))
+		if !slices.Contains(left, p) {
+			mended = append(mended, Problem(p))
+		}
 	}
-	return mended, errors.Join(err, repairErr)
+	return mended, errors.Join(err, repairErr, leftErr)
 }
 
 // repair mends what was left over and, if all is asked for, also what may be worth a look before.
 func (e *Engine) repair(ctx context.Context, all bool) ([]Problem, error) {
-	findings, err := e.findings()
+	findings, err := e.findings(all)
 	errs := []error{err}
 	var mended []Problem
 	for _, f := range findings {
@@ -110,7 +113,8 @@ type finding struct {
 	drastic bool // not done unasked
 }
 
-func (e *Engine) findings() ([]finding, error) {
+// findings looks for what is broken, and with all also into files that are not read for anything else.
+func (e *Engine) findings(all bool) ([]finding, error) {
 	inv, invErr := e.takeInventory()
 	pods, err := e.readAll()
 	if err := errors.Join(invErr, err); err != nil {
@@ -123,6 +127,9 @@ func (e *Engine) findings() ([]finding, error) {
 	var found []finding
 	found = append(found, e.brokenPods(pods)...)
 	found = append(found, e.damagedPods(pods)...)
+	if all {
+		found = append(found, e.damagedFiles(pods)...)
+	}
 	found = append(found, e.strayDirs(inv, names)...)
 	found = append(found, e.strayRuntime(inv, byID)...)
 	found = append(found, e.strayMounts(inv, pods)...)
@@ -147,7 +154,7 @@ func (e *Engine) findings() ([]finding, error) {
 		found = append(found, finding{Problem: Problem{"volume", v, "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
 	}
 	for v, damage := range e.volumes.Damaged() {
-		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v (its data is in %s)", damage, e.volumes.Path(v))}})
+		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, e.volumes.Path(v), v)}})
 	}
 	return found, err
 }

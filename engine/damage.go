@@ -1,13 +1,18 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -41,10 +46,14 @@ func isID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789
 func (p *pod) findRun() {
 	pp, s := p.e.paths, &p.state
 	pids := p.pids()
-	_, noted := os.Stat(pp.exit(p.ID))
-	_, waits := os.Stat(filepath.Join(pp.runtime(), p.ID, "exec.fifo")) // it was created, and not started
-	if len(pids) == 0 && noted != nil || waits == nil || !p.last.Finished.IsZero() {
-		return
+	if len(pids) == 0 {
+		// It may have ended since, in this boot: what conmon noted in another one is of no interest.
+		if _, err := os.Stat(pp.exit(p.ID)); err != nil || p.lost == nil {
+			return
+		}
+	}
+	if _, err := os.Stat(filepath.Join(pp.runtime(), p.ID, "exec.fifo")); err == nil || !p.last.Finished.IsZero() {
+		return // it was created, and not started; or the run is over
 	}
 	s.Started = p.last.Started
 	if dir := pp.conmonDir(p.Spec.Name); len(pids) > 0 {
@@ -69,7 +78,7 @@ func (p *pod) findRun() {
 	switch a, err := p.e.net.Attachment(p.ID); {
 	case err == nil:
 		s.Interfaces, s.Ports = a.Interfaces, a.Ports
-	case p.Spec.Network.Mode == NetworkPrivate:
+	case p.Spec.Network.Mode == NetworkPrivate && errors.Is(err, fs.ErrNotExist):
 		s.RunLost = true
 		s.Ports = slices.DeleteFunc(slices.Clone(p.Spec.Network.Ports), func(p netstack.Port) bool { return p.HostPort == 0 || p.HostEnd != 0 })
 	}
@@ -99,10 +108,117 @@ func (p *pod) mainProcess(pids []int) (init, conmon process) {
 var errRunLost = fault.New(errdefs.ErrFailedPrecondition, "podc's files of its run were deleted while it ran: stop it, and start it anew")
 
 func notedProcess(path string) process {
-	b, _ := os.ReadFile(path)
+	b, _ := disk.ReadFile(path)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || pid <= 1 {
 		return process{}
 	}
 	return findProcess(pid)
+}
+
+// damagedFiles are those of pods, and the journal, that cannot be read although the pod can.
+func (e *Engine) damagedFiles(pods []*pod) []finding {
+	found := e.damagedJournal()
+	for _, p := range pods {
+		name, running := p.Spec.Name, p.state.Status == StatusRunning
+		if p.state.Status == StatusDead || p.state.RunLost || disk.Held(e.paths.podLock(name)) {
+			continue
+		}
+		add := func(detail string, mend func(context.Context) error) {
+			found = append(found, finding{Problem: Problem{"pod", name, detail}, mend: mend})
+		}
+		if err := p.lastDamage(); err != nil {
+			add(err.Error(), e.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
+		}
+		if p.attachmentLost() {
+			add("it runs, but the record of its networks is lost", e.under(name, (*pod).attachmentLost, func(ctx context.Context, p *pod) error { return p.reattach(ctx) }))
+		}
+		var config json.RawMessage
+		if err := disk.ReadJSON(e.paths.config(name), &config); running && err != nil {
+			add(err.Error()+"; exec does not work until the container is restarted", nil)
+		}
+	}
+	return found
+}
+
+// lastDamage says what is wrong with the record of a pod's last run, if anything is.
+func (p *pod) lastDamage() error {
+	var l lastRun
+	if err := disk.ReadJSON(p.e.paths.last(p.Spec.Name), &l); errors.Is(err, disk.ErrDamaged) {
+		return err
+	}
+	return nil
+}
+
+// renewLast replaces a record of the last run that cannot be read: how it ended is not known.
+func (p *pod) renewLast() error {
+	if p.state.Status == StatusRunning {
+		return p.noteStart(p.Spec.Name)
+	}
+	if p.last = (lastRun{ExitCode: 255}); !p.state.Started.IsZero() {
+		p.last.Started, p.last.Finished = p.state.Started, time.Now()
+	}
+	return p.saveLast()
+}
+
+// attachmentLost reports whether a running pod's record of its networks is missing or damaged.
+func (p *pod) attachmentLost() bool {
+	if p.state.Status != StatusRunning || p.state.RunLost || p.Spec.Network.Mode != NetworkPrivate {
+		return false
+	}
+	_, err := p.e.net.Attachment(p.ID)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, disk.ErrDamaged)
+}
+
+// reattach gives a running pod its networks anew, with the addresses that it has as far as they can be had.
+func (p *pod) reattach(ctx context.Context) error {
+	a := p.attachment()
+	a.Endpoints = slices.Clone(a.Endpoints)
+	for i, e := range a.Endpoints {
+		for _, iface := range p.state.Interfaces {
+			if iface.Network == e.Network {
+				a.Endpoints[i].IPv4, a.Endpoints[i].IPv6 = iface.IPv4.Addr(), iface.IPv6.Addr()
+			}
+		}
+	}
+	if err := p.e.net.DetachLost(ctx, a); err != nil {
+		return err
+	}
+	got, err := p.e.net.Attach(ctx, a)
+	if err != nil {
+		return err
+	}
+	p.state.Interfaces, p.state.Ports = got.Interfaces, got.Ports
+	if len(a.Endpoints) == 0 {
+		return nil
+	}
+	return p.e.serveNames(ctx, p.Spec.Group, p.ID)
+}
+
+// damagedJournal finds a journal that is none. Lines that cannot be read are passed over; where all are such, something has
+// written over them.
+func (e *Engine) damagedJournal() []finding {
+	path := e.paths.journal()
+	f, err := openJournal(path)
+	if err != nil {
+		if _, err := os.Lstat(path); err != nil {
+			return nil
+		}
+		return []finding{{Problem: Problem{"file", path, "the journal of events is no regular file"}, mend: func(context.Context) error { return os.RemoveAll(path) }}}
+	}
+	defer f.Close()
+	bad := false
+	good := errors.New("a line that can be read")
+	err = f.lines(func(line []byte) error {
+		var ev Event
+		if json.Unmarshal(line, &ev) == nil && !ev.Time.IsZero() {
+			return good
+		}
+		bad = bad || len(line) > 0
+		return nil
+	})
+	if errors.Is(err, good) || !bad && len(f.rest) == 0 {
+		return nil
+	}
+	return []finding{{Problem: Problem{"file", path, "nothing in the journal of events can be read"}, mend: func(context.Context) error { return os.Remove(path) }}}
 }

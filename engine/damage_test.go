@@ -33,7 +33,7 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 			if err := e.RemoveVolume(t.Context(), "precious"); !errdefs.IsFailedPrecondition(err) {
 				t.Errorf("its volume: %v", err)
 			}
-			found, err := e.findings()
+			found, err := e.findings(true)
 			if err != nil || len(found) != 1 || found[0].Object != "bad" || !found[0].drastic {
 				t.Errorf("found: %+v, %v", found, err)
 			}

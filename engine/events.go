@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // Whatever befalls a pod is noted in the root's journal: one line of JSON an event, appended by whoever did it or found it out.
@@ -79,10 +82,9 @@ func (e *Engine) journal(ev Event) {
 }
 
 func appendTo(path string) (*os.File, error) {
-	const flags = os.O_APPEND | os.O_CREATE | os.O_WRONLY
-	f, err := os.OpenFile(path, flags, 0o600)
+	f, err := disk.OpenAppend(path)
 	if errors.Is(err, fs.ErrNotExist) && os.Mkdir(filepath.Dir(path), 0o700) == nil { // its own folder only: a root that is gone must not come back
-		f, err = os.OpenFile(path, flags, 0o600)
+		f, err = disk.OpenAppend(path)
 	}
 	return f, err
 }
@@ -162,11 +164,14 @@ func (r *journalReader) open() error {
 }
 
 func openJournal(path string) (*journalFile, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file: %w", path, fs.ErrNotExist) // the next event makes it anew
+	}
 	if err != nil {
 		f.Close()
 		return nil, err

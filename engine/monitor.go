@@ -94,7 +94,7 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	defer ready.Close()
-	log, err := os.OpenFile(filepath.Join(e.paths.monitor(group), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := disk.OpenAppend(filepath.Join(e.paths.monitor(group), "log"))
 	if err != nil {
 		told.Close()
 		return err

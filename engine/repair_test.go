@@ -67,7 +67,7 @@ func TestARepairLooksAgain(t *testing.T) {
 	if err := os.MkdirAll(e.paths.runPod("norun"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	found, err := e.findings()
+	found, err := e.findings(true)
 	if err != nil || len(found) != 3 {
 		t.Fatalf("found %+v, %v", found, err)
 	}
@@ -103,7 +103,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(e.paths.trash(), newID()), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	found, err := e.findings()
+	found, err := e.findings(true)
 	if err != nil || len(found) != 5 {
 		t.Fatalf("found %+v, %v", found, err)
 	}
@@ -128,7 +128,7 @@ func TestWhatIsBeingMadeIsNotBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Unlock()
-	if found, err := e.findings(); err != nil || len(found) > 0 {
+	if found, err := e.findings(true); err != nil || len(found) > 0 {
 		t.Errorf("found %+v, %v", found, err)
 	}
 }

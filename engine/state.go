@@ -185,6 +185,9 @@ func (e *Engine) load(name string) (*pod, error) {
 		p.findRun()
 	case p.state.Boot != bootID():
 		p.state = e.stateAfterBoot(p)
+		if p.findRun(); p.state.Status == StatusRunning { // in this boot, whatever its state says
+			p.lost = fmt.Errorf("%w %s: it says that it is of another boot", disk.ErrDamaged, e.paths.state(name))
+		}
 	case p.state.Status == StatusDead: // until somebody put its record right
 		p.state.Status = StatusExited
 	}

@@ -200,10 +200,15 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 	return s.writeNames(rec.Attachment)
 }
 
-// DetachLost is Detach for an attachment whose record is gone, as a was asked for: it removes what bears its name, and every rule
+// DetachLost is Detach for an attachment whose record is gone or damaged, as a was asked for: it removes what bears its name, and every rule
 // for which there is no record. Idempotent.
 func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
-	if _, err := s.loadRecord(a.ID); !errors.Is(err, os.ErrNotExist) {
+	switch _, err := s.loadRecord(a.ID); {
+	case errors.Is(err, disk.ErrDamaged):
+		if err := s.detachDamaged(ctx, a.ID); err != nil {
+			return err
+		}
+	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
 	var endpoints []Endpoint

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -70,7 +71,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	if err != nil {
 		return nil, err
 	}
-	found := s.damaged()
+	found := s.damaged(dead)
 	known := map[string]record{}
 	for _, r := range recs {
 		known[r.ID] = r
@@ -100,6 +101,10 @@ func (s *Stack) dead(alive func(id string) bool) (map[string]bool, error) {
 	recs, err := s.records()
 	for _, r := range recs {
 		dead[r.ID] = alive != nil && !alive(r.ID)
+	}
+	damaged, _ := s.damagedRecords()
+	for _, id := range damaged {
+		dead[id] = alive != nil && !alive(id)
 	}
 	return dead, err
 }
@@ -179,25 +184,42 @@ func (s *Stack) temps(networks []string) map[string]string {
 }
 
 // damaged finds state files that do not decode.
-func (s *Stack) damaged() []finding {
+func (s *Stack) damaged(dead map[string]bool) []finding {
 	var found []finding
+	ids, names := s.damagedRecords()
+	for _, id := range ids { // what it is of may run: its owner detaches it, or attaches it anew
+		_, err := s.loadRecord(id)
+		f := finding{Problem: Problem{"record", id, fmt.Sprint(err)}}
+		if dead[id] {
+			f.fix = func(ctx context.Context) error { return s.detachDamaged(ctx, id) }
+		}
+		found = append(found, f)
+	}
+	for _, name := range names {
+		_, err := readNetwork(s.conflistPath(name))
+		found = append(found, finding{Problem: Problem{"network", name, fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
+	}
+	return found
+}
+
+// damagedRecords lists the attachments and the networks whose records do not decode.
+func (s *Stack) damagedRecords() (ids, networks []string) {
 	files, _ := listDir(s.attachmentsDir())
 	for _, f := range files {
 		id, ok := strings.CutSuffix(f, ".json")
 		if _, err := s.loadRecord(id); ok && errors.Is(err, disk.ErrDamaged) {
-			found = append(found, finding{Problem: Problem{"record", id, err.Error()},
-				fix: func(ctx context.Context) error { return s.detachDamaged(ctx, id) }})
+			ids = append(ids, id)
 		}
 	}
 	files, _ = listDir(s.networksDir())
 	for _, f := range files {
 		if name := networkOfFile(f); name != "" {
 			if _, err := readNetwork(s.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
-				found = append(found, finding{Problem: Problem{"network", name, err.Error()}})
+				networks = append(networks, name)
 			}
 		}
 	}
-	return found
+	return ids, networks
 }
 
 // detachDamaged undoes an attachment of which nothing but the id is known.
@@ -247,10 +269,12 @@ func (s *Stack) missing(r record, t things) []finding {
 		for _, a := range iface.Addrs() {
 			if h, err := readLease(filepath.Join(dir, a.String())); err != nil || h != (holder{r.ID, iface.Name}) {
 				add("lease", a.String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
-					func(context.Context) error { return takeLease(dir, a, r.ID, iface.Name) })
+					func(ctx context.Context) error {
+						return errors.Join(dropDamagedLease(ctx, dir, a), takeLease(dir, a, r.ID, iface.Name))
+					})
 			}
 		}
-		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !fileExists(s.nameFile(iface.Network, r.ID)) {
+		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !s.hasNames(iface.Network, r.ID) {
 			add("names", r.ID, fmt.Sprintf("names of %q on network %q are not served", r.Owner, iface.Network),
 				func(context.Context) error { return s.writeNames(r.Attachment) })
 		}
@@ -264,9 +288,18 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 	add := func(kind, object, detail string, fix func(context.Context) error) {
 		found = append(found, finding{Problem{kind, object, detail}, fix, true})
 	}
+	ids, names := s.damagedRecords()
+	for _, id := range ids {
+		known[id] = record{Attachment: Attachment{ID: id}}
+	}
+	ofDamaged := func(l netlink.Link) bool {
+		alias := l.Attrs().Alias
+		return slices.ContainsFunc(ids, func(id string) bool { return strings.HasSuffix(alias, " of "+id) }) ||
+			slices.ContainsFunc(names, func(name string) bool { return alias == s.bridgeMark(Network{Name: name}) })
+	}
 	links, cached, bridges := s.expected(known, networks)
 	for name, l := range t.links {
-		if s.marked(l) && !links[name] && !bridges[name] {
+		if s.marked(l) && !links[name] && !bridges[name] && !ofDamaged(l) {
 			add("link", name, "belongs to no attachment or network", func(context.Context) error { return s.gone.remove(l) })
 		}
 	}
@@ -283,8 +316,11 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		dir := s.leaseDir(network)
 		for a, h := range leases {
 			if _, ok := known[h.id]; !ok {
-				add("lease", a.String(), fmt.Sprintf("of network %q, held by unknown %s", network, h.id),
-					func(ctx context.Context) error { return releaseLeases(ctx, dir, []netip.Addr{a}, h.id, h.ifname) })
+				detail, fix := fmt.Sprintf("of network %q, held by unknown %s", network, h.id), func(ctx context.Context) error { return releaseLeases(ctx, dir, []netip.Addr{a}, h.id, h.ifname) }
+				if h == (holder{}) {
+					detail, fix = fmt.Sprintf("of network %q, damaged", network), func(ctx context.Context) error { return dropDamagedLease(ctx, dir, a) }
+				}
+				add("lease", a.String(), detail, fix)
 			}
 		}
 	}
@@ -297,7 +333,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		}
 	}
 	for _, f := range t.cached {
-		if !cached[f] {
+		if !cached[f] && !slices.ContainsFunc(ids, func(id string) bool { return strings.Contains(f, id) }) {
 			path := filepath.Join(s.cniCacheDir(), "results", f)
 			add("file", path, "cached result of no attachment", func(context.Context) error { return removeFile(path) })
 		}

@@ -111,7 +111,7 @@ func nextLease(dir string, index int, set []ipamRange, gateway netip.Addr, id, i
 					continue
 				}
 				if err == nil {
-					err = os.WriteFile(filepath.Join(dir, lastReserved(index)), []byte(a.String()), 0o644)
+					err = disk.WriteFile(filepath.Join(dir, lastReserved(index)), []byte(a.String()), 0o644, disk.Volatile)
 				}
 				return a, err
 			}
@@ -124,7 +124,7 @@ func nextLease(dir string, index int, set []ipamRange, gateway netip.Addr, id, i
 }
 
 func readLast(dir string, index int) netip.Addr {
-	b, err := os.ReadFile(filepath.Join(dir, lastReserved(index)))
+	b, err := disk.ReadFile(filepath.Join(dir, lastReserved(index)))
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -155,16 +155,34 @@ func takeLease(dir string, a netip.Addr, id, ifname string) error {
 	return err
 }
 
-// holder is who has a lease.
+// holder is who has a lease; a zero one stands for what cannot be read.
 type holder struct{ id, ifname string }
 
 func readLease(path string) (holder, error) {
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path)
 	if err != nil {
 		return holder{}, err
 	}
 	id, ifname, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
-	return holder{strings.TrimSpace(id), strings.TrimSpace(ifname)}, nil
+	h := holder{strings.TrimSpace(id), strings.TrimSpace(ifname)}
+	if !validName.MatchString(h.id) || h.ifname == "" {
+		return holder{}, nil
+	}
+	return h, nil
+}
+
+// dropDamagedLease removes a lease that says of nobody that it is theirs.
+func dropDamagedLease(ctx context.Context, dir string, a netip.Addr) error {
+	unlock, err := lockLeases(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	path := filepath.Join(dir, a.String())
+	if h, err := readLease(path); errors.Is(err, os.ErrNotExist) || err == nil && h != (holder{}) {
+		return nil
+	}
+	return os.RemoveAll(path)
 }
 
 // leaseOwner names the holder of an address for a message.
@@ -224,8 +242,8 @@ func listLeases(dir string) (map[netip.Addr]holder, error) {
 		if err != nil {
 			continue
 		}
-		if h, err := readLease(filepath.Join(dir, f)); err == nil {
-			out[a] = h
+		if h, err := readLease(filepath.Join(dir, f)); !errors.Is(err, os.ErrNotExist) {
+			out[a] = h // none, if it is damaged
 		}
 	}
 	return out, nil

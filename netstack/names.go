@@ -44,6 +44,12 @@ func (s *Stack) writeNames(a Attachment) error {
 	return nil
 }
 
+// hasNames reports whether the names of an attachment on a network are on record.
+func (s *Stack) hasNames(network, id string) bool {
+	var rec NameRecord
+	return disk.ReadJSON(s.nameFile(network, id), &rec) == nil && len(rec.Names) > 0
+}
+
 // removeNames makes the names of a unresolvable.
 func (s *Stack) removeNames(a Attachment) error {
 	var errs []error

@@ -315,6 +315,9 @@ func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 		}
 		return nil
 	}
+	if errors.Is(err, disk.ErrDamaged) {
+		n, err = Network{Name: name}, nil // what is known of it is removed, and GC finds the rest
+	}
 	if err != nil {
 		return fail(err)
 	}

@@ -76,6 +76,9 @@ func (s *Stack) loadRecord(id string) (record, error) {
 		return r, os.ErrNotExist
 	}
 	err := disk.ReadJSON(s.recordPath(id), &r)
+	if err == nil && r.ID != id {
+		err = fmt.Errorf("%w %s: it is not that of this attachment", disk.ErrDamaged, s.recordPath(id))
+	}
 	return r, err
 }
 

@@ -204,7 +204,7 @@ func listDir(dir string) ([]string, error) {
 
 // removeFile removes a file; a missing one is no error.
 func removeFile(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.RemoveAll(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -93,7 +93,13 @@ func (deps Deps) unpinAfter(ctx context.Context, name string, pods int) (report 
 		}
 		deps.Report(e)
 	}
-	return report, func() error { wg.Wait(); return err }
+	return report, func() error {
+		if wg.Wait(); errdefs.IsDataLoss(err) { // an image store that cannot be read keeps nothing else from going
+			deps.Report(Event{Kind: Warned, Text: fmt.Sprintf("the images of %s stay in use: %v", name, err)})
+			return nil
+		}
+		return err
+	}
 }
 
 // removeImages removes what there is of refs. That others use an image is no failure, but a warning.

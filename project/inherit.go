@@ -32,6 +32,20 @@ func (deps Deps) readInherit(name string) (map[string]map[string]string, error) 
 	return notes, err
 }
 
+// DamagedNotes lists the notes of projects below a run root that cannot be read, each with the reason. They are passed over, and
+// removing them does no harm.
+func DamagedNotes(runDir string) map[string]error {
+	damaged := map[string]error{}
+	paths, _ := filepath.Glob(Deps{RunDir: runDir}.inheritPath("*"))
+	for _, path := range paths {
+		var notes map[string]map[string]string
+		if err := disk.ReadJSON(path, &notes); errors.Is(err, disk.ErrDamaged) {
+			damaged[path] = err
+		}
+	}
+	return damaged
+}
+
 // runInheriting runs a plan with the note of its inheritances in place. Afterwards only those stay that are still due.
 func (deps Deps) runInheriting(ctx context.Context, name string, o Observed, plan Plan) error {
 	notes := maps.Clone(o.Inherit)
@@ -54,7 +68,7 @@ func (deps Deps) runInheriting(ctx context.Context, name string, o Observed, pla
 		return made || slices.ContainsFunc(o.Pods, func(p engine.Pod) bool { return p.Spec.Name == pod })
 	})
 	if len(notes) == 0 {
-		return os.Remove(deps.inheritPath(name))
+		return os.RemoveAll(deps.inheritPath(name))
 	}
 	return disk.WriteJSON(deps.inheritPath(name), notes, disk.Volatile)
 }

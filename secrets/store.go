@@ -122,7 +122,7 @@ func (s *Store) Get(ref string) (Object, error) {
 func (s *Store) read(name string) (Object, error) {
 	var o Object
 	err := disk.ReadJSON(s.Path(name), &o)
-	if err == nil && o.Name != name {
+	if err == nil && (o.Name != name || len(o.Data) == 0) {
 		err = fmt.Errorf("%w %s: it is not that of this name", disk.ErrDamaged, s.Path(name))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -133,11 +133,23 @@ func (s *Store) read(name string) (Object, error) {
 
 // List returns all objects by name. One that is damaged is left out: its name can still be removed.
 func (s *Store) List() ([]Object, error) {
+	list, _, err := s.readAll()
+	return list, err
+}
+
+// Damaged lists the objects that cannot be read, each with the reason and with what to do.
+func (s *Store) Damaged() (map[string]string, error) {
+	_, damaged, err := s.readAll()
+	return damaged, err
+}
+
+func (s *Store) readAll() (list []Object, damaged map[string]string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
 	found := map[string]Object{}
+	damaged = map[string]string{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".json")
 		if !ok || !isName(name) {
@@ -146,15 +158,16 @@ func (s *Store) List() ([]Object, error) {
 		switch o, err := s.read(name); {
 		case err == nil:
 			found[name] = o
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, disk.ErrDamaged):
-			return nil, err
+		case errors.Is(err, disk.ErrDamaged):
+			damaged[name] = fmt.Sprintf("%v; remove it (podc %s rm %s) and create it anew", err, s.kind.Name, name)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, nil, err
 		}
 	}
-	var list []Object
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		list = append(list, found[name])
 	}
-	return list, nil
+	return list, damaged, nil
 }
 
 // Remove forgets the object of a name or an id; errdefs.IsNotFound if there is none. Pods that were made with it keep it.
@@ -172,7 +185,7 @@ func (s *Store) Remove(ctx context.Context, ref string) error {
 		return err
 	}
 	defer l.Unlock()
-	if err := os.Remove(s.Path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.RemoveAll(s.Path(name)); err != nil {
 		return fmt.Errorf("cannot remove %s %q: %w", s.kind.Name, name, err)
 	}
 	return disk.SyncDir(s.dir)

@@ -89,6 +89,9 @@ func (s *Store) Get(name string) (Volume, error) {
 	if disk.IsName(name) {
 		err = disk.ReadJSON(s.record(name), &v)
 	}
+	if err == nil && v.Name != name {
+		err = fmt.Errorf("%w %s: it is not that of this volume", disk.ErrDamaged, s.record(name))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return v, fault.New(errdefs.ErrNotFound, "volume %q does not exist", name)

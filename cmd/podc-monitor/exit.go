@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
 )
 
 // exitDeadline bounds the work after the end of a container. What it leaves undone, the monitor or the next command does.
@@ -39,7 +39,7 @@ func note(e *engine.Engine, pod string, cause error) {
 	if err != nil {
 		return
 	}
-	f, err := os.OpenFile(filepath.Join(e.MonitorDir(p.Spec.Group), "log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := disk.OpenAppend(filepath.Join(e.MonitorDir(p.Spec.Group), "log"))
 	if err != nil {
 		return
 	}

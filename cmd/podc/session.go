@@ -227,8 +227,11 @@ func (s *session) keyPath() string { return filepath.Join(s.root, "key") }
 // that cannot be written gets a passing one, and saved is false.
 func (s *session) secretKey() (key []byte, saved bool, err error) {
 	path := s.keyPath()
-	if key, err = os.ReadFile(path); err == nil && len(key) == keySize {
+	if key, err = disk.ReadFile(path); err == nil && len(key) == keySize {
 		return key, true, nil
+	}
+	if fi, lerr := os.Stat(path); lerr == nil && !fi.Mode().IsRegular() {
+		err = nil // it is replaced, as one of another size is
 	}
 	unreadable := errors.Is(err, fs.ErrPermission) && s.con.uid != 0 // as is the whole data root: an ordinary user looks at a file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !unreadable {
@@ -253,7 +256,7 @@ func (s *session) firstKey(path string, key []byte) ([]byte, bool, error) {
 		return key, false, nil
 	}
 	linked := os.Link(mine, path) == nil
-	saved, err := os.ReadFile(path)
+	saved, err := disk.ReadFile(path)
 	if err != nil || len(saved) != keySize || linked && disk.SyncDir(s.root) != nil {
 		return key, false, nil
 	}

@@ -5,6 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +18,9 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/child"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/project"
+	"podc.example/podc/secrets"
 )
 
 func systemCommand(con *console) *cli.Command {
@@ -56,6 +64,9 @@ func (s *session) check(ctx context.Context, repair bool, format string) error {
 	}
 	problems, err := s.engine.Check(ctx)
 	errs = append(errs, err)
+	files, done, err := s.checkFiles(repair)
+	errs = append(errs, err)
+	problems, mended = append(problems, files...), append(mended, done...)
 	images, err := s.checkImages(ctx, repair)
 	errs = append(errs, err)
 	problems, mended = append(problems, images.Problems...), append(mended, images.Repaired...)
@@ -78,6 +89,43 @@ func (s *session) checkImages(ctx context.Context, repair bool) (engine.CheckRep
 	}
 	var reply engine.CheckReply
 	return reply, s.images(ctx, "system check", true, nil, &reply, verb...)
+}
+
+// checkFiles finds the files of a root that cannot be read and that no pod, network or volume owns. With repair it removes those that
+// podc makes anew by itself.
+func (s *session) checkFiles(repair bool) (problems []engine.Problem, mended []string, err error) {
+	add := func(kind, object, detail string, mend func() error) {
+		p := engine.Problem{Kind: kind, Object: object, Detail: detail}
+		if !repair || mend == nil {
+			problems = append(problems, p)
+		} else if merr := mend(); merr != nil {
+			problems, err = append(problems, p), errors.Join(err, merr)
+		} else {
+			mended = append(mended, problemLine(p))
+		}
+	}
+	remove := func(path string) func() error { return func() error { return os.RemoveAll(path) } }
+	if key, err := disk.ReadFile(s.keyPath()); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && len(key) != keySize {
+		add("file", s.keyPath(), "the root's key is damaged; another one is made when it is needed, and containers with secrets in their files are made anew then", remove(s.keyPath()))
+	}
+	for path, damage := range project.DamagedNotes(s.runRoot) {
+		add("file", path, damage.Error()+"; the anonymous volumes that it names are kept (podc volume ls)", remove(path))
+	}
+	memos, _ := filepath.Glob(filepath.Join(s.runRoot, "memo", "*.json"))
+	for _, path := range memos {
+		var any json.RawMessage
+		if err := disk.ReadJSON(path, &any); errors.Is(err, disk.ErrDamaged) {
+			add("file", path, err.Error()+"; it only saves time", remove(path))
+		}
+	}
+	for _, kind := range []secrets.Kind{secrets.Secret, secrets.Config} {
+		damaged, derr := secrets.Open(s.root, kind).Damaged()
+		err = errors.Join(err, derr)
+		for _, name := range slices.Sorted(maps.Keys(damaged)) {
+			add(kind.Name, name, damaged[name], nil)
+		}
+	}
+	return problems, mended, err
 }
 
 func problemLine(p engine.Problem) string {

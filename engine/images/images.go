@@ -76,6 +76,9 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkIndexes(opts.GraphRoot); err != nil {
+		return nil, fault.New(errdefs.ErrDataLoss, "cannot open the image store %s: %w", opts.GraphRoot, err)
+	}
 	clearProbes(opts.GraphRoot)
 	st, err := getStore(opts)
 	if err != nil {

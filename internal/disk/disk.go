@@ -4,6 +4,7 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,7 +72,12 @@ func replace(path string, data []byte, mode fs.FileMode, d Durability) (err erro
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		if err = os.Rename(f.Name(), path); errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTEMPTY) {
+			// A folder in the place of a file of podc's own is damage.
+			if err = os.RemoveAll(path); err == nil {
+				err = os.Rename(f.Name(), path)
+			}
+		}
 	}
 	if err == nil && d == Durable {
 		err = SyncDir(filepath.Dir(path))
@@ -81,7 +87,7 @@ func replace(path string, data []byte, mode fs.FileMode, d Durability) (err erro
 
 // overwrite writes into the blocks that a file has. Only for as long as one write takes may readers see a mixture.
 func overwrite(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -89,6 +95,9 @@ func overwrite(path string, data []byte) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return unix.EINVAL
 	}
 	if int64(len(data)) > st.Blocks*512 {
 		return unix.ENOSPC
@@ -114,18 +123,27 @@ func SyncDir(dir string) error {
 // ErrDamaged marks a state file that exists but cannot be decoded, as a power cut can leave it.
 var ErrDamaged = errors.New("damaged state file")
 
-// ReadJSON decodes path into v. A missing file is an error for which errors.Is(err, fs.ErrNotExist) holds; one that does
-// not decode satisfies errors.Is(err, ErrDamaged).
+// ReadJSON decodes path into v. A missing file is an error for which errors.Is(err, fs.ErrNotExist) holds; one that does not decode,
+// holds nothing ("null"), or is none that can be read by anybody, such as a folder, satisfies errors.Is(err, ErrDamaged).
 func ReadJSON(path string, v any) error {
 	room := rooms.Get().(*[]byte)
 	defer rooms.Put(room)
 	b, err := readInto((*room)[:0], path, true)
 	if err != nil {
+		if why := damage(path, err); why != "" {
+			return fmt.Errorf("%w %s: %s", ErrDamaged, path, why)
+		}
+		if errors.Is(err, unix.ENOTDIR) {
+			return fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+		}
 		return err
 	}
 	*room = b
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%w %s: %v", ErrDamaged, path, err)
+	if err = json.Unmarshal(b, v); err == nil && bytes.HasPrefix(b, []byte("null")) {
+		err = errors.New("it holds nothing")
+	}
+	if err != nil {
+		return fmt.Errorf("%w %s: %s", ErrDamaged, path, cmp.Or(damage(path, nil), err.Error()))
 	}
 	return nil
 }

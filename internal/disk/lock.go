@@ -69,11 +69,14 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600)
 		if errors.Is(err, os.ErrNotExist) {
 			if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
 				continue
 			}
+		}
+		if errors.Is(err, unix.EISDIR) && os.Remove(path) == nil { // damage
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -110,7 +113,7 @@ func (l *Lock) Note() {
 
 // Holder returns the pid noted in the lock file at path, or 0.
 func Holder(path string) int {
-	b, err := os.ReadFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return 0
 	}
@@ -130,7 +133,7 @@ func (l *Lock) Unlock() {
 // Held reports whether anybody holds the lock at path alone, without keeping it. It creates nothing: a file that vanishes
 // with its object must not come back because somebody asked.
 func Held(path string) bool {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
@@ -140,7 +143,7 @@ func Held(path string) bool {
 
 // Await returns when nobody holds the lock at path alone, or with ctx's cause. Like Held it creates nothing.
 func Await(ctx context.Context, path string) error {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -1,10 +1,20 @@
 package disk
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
+
+// A state file may have been replaced by anything: nothing here waits for a FIFO or a device, or reads without end.
+
+// maxSize bounds what is read, in bytes: no state file comes near it.
+const maxSize = 64 << 20
+
+var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxSize>>20)
 
 // ReadFile is os.ReadFile for the small files that short commands read by the dozen: os prepares every file for the poller,
 // which takes more system calls than reading it does.
@@ -20,7 +30,7 @@ func ReadOnce(path string) ([]byte, error) {
 
 // readInto reads a file into room, or into more if it does not suffice. Once says that a short read is the end.
 func readInto(b []byte, path string, once bool) ([]byte, error) {
-	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -35,8 +45,44 @@ func readInto(b []byte, path string, once bool) ([]byte, error) {
 		if n == 0 || once && n < room {
 			return b, nil
 		}
+		if len(b) > maxSize {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: errTooLarge}
+		}
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
+		}
+	}
+}
+
+// damage says what makes a file one that nobody's access, but its own state, keeps from being read; "" if nothing does.
+func damage(path string, err error) string {
+	if fi, lerr := os.Stat(path); lerr == nil && !fi.Mode().IsRegular() {
+		return "it is no regular file"
+	}
+	for _, e := range []error{errTooLarge, unix.ELOOP, unix.EIO, unix.EUCLEAN, unix.ENXIO} {
+		if errors.Is(err, e) {
+			return e.Error()
+		}
+	}
+	return ""
+}
+
+// OpenAppend opens a file of podc's own for appending, and makes it where it is missing; what is no regular file is replaced.
+func OpenAppend(path string) (*os.File, error) {
+	for again := false; ; again = true {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err == nil {
+			if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+				return f, nil
+			}
+			f.Close()
+			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("it is no regular file")}
+		}
+		if fi, lerr := os.Stat(path); again || lerr == nil && fi.Mode().IsRegular() || os.RemoveAll(path) != nil {
+			return nil, err
 		}
 	}
 }
