@@ -124,7 +124,7 @@ func (m *Machine) awaitLogin(ctx context.Context, before string) error {
 func (m *Machine) Run(ctx context.Context, user, script string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandDeadline, fmt.Errorf("it did not end within %s", commandDeadline))
 	defer cancel()
-	args := append(m.sshOptions(), user+"@127.0.0.1", "bash -euo pipefail -c "+quote(script))
+	args := append(m.sshOptions(), user+"@127.0.0.1", "bash --norc -eo pipefail -c "+quote(script))
 	if user == "root" {
 		args = append([]string{"-o", "ControlMaster=auto", "-o", "ControlPersist=yes"}, args...)
 	} else {

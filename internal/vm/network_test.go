@@ -13,19 +13,21 @@ func (m machine) reached() {
 	m.says(get+"127.0.0.1:18080/", "web")
 	m.says("cd /srv/pair && podc exec -T near wget -T 30 -qO- http://web/", "web")
 	m.says("ip netns exec outside "+get+"192.0.2.1:18080/", "web")
+	m.says("cd /srv/pair && podc exec -T near wget -T 30 -qO- http://192.0.2.2:8000/", "outside")
 }
 
 // outside is a host beside the machine.
 const outside = `ip netns add outside
 ip link add outside0 type veth peer name eth0 netns outside
 ip address add 192.0.2.1/24 dev outside0; ip link set outside0 up
-ip -n outside address add 192.0.2.2/24 dev eth0; ip -n outside link set eth0 up`
+ip -n outside address add 192.0.2.2/24 dev eth0; ip -n outside link set eth0 up
+mkdir -p /srv/www; echo outside >/srv/www/index.html; ip netns exec outside busybox httpd -p 8000 -h /srv/www`
 
 func otherFirewalls(m machine) {
 	m.load("busybox")
 	dir := m.project("pair", map[string]string{"compose.yaml": pair})
 	m.root(outside + "; cd " + dir + " && podc up -d --wait")
-	defer m.root("cd " + dir + " && podc down; ip netns delete outside; systemctl stop firewalld nftables")
+	defer m.root("cd " + dir + " && podc down; pkill -f '[h]ttpd -p 8000'; ip netns delete outside; systemctl stop firewalld nftables")
 	m.behaves("containers are reached", machine.reached)
 	m.behaves("a restart of nftables.service, which flushes all rules, is healed", func(m machine) {
 		m.root("systemctl restart nftables; nft list tables; systemctl restart nftables")
