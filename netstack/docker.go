@@ -22,18 +22,27 @@ func isV6(t *nftables.Table) bool { return t.Family == nftables.TableFamilyIPv6 
 
 const dockerUser = "DOCKER-USER"
 
-// syncDocker makes podc's rules in Docker's chain, if there is one, be those of the networks that exist. The net lock is held.
-func (s *Stack) syncDocker(c *nftables.Conn) error {
-	if !slices.ContainsFunc(dockerFilters, func(t *nftables.Table) bool { return hasChain(c, t, dockerUser) }) {
+// makeWay has the firewalls of others let through what podc lets through of the networks that exist. The net lock is held.
+func (s *Stack) makeWay(c *nftables.Conn) error {
+	docker := slices.ContainsFunc(dockerFilters, func(t *nftables.Table) bool { return hasChain(c, t, dockerUser) })
+	if !docker && !hasChain(c, firewalldTable, firewalldChain) {
 		return nil
 	}
 	all, err := s.Networks()
 	if err != nil {
 		return err
 	}
-	return s.syncDockerFor(c, all)
+	return s.makeWayFor(c, all)
 }
 
+// makeWayFor is makeWay for the networks named. What firewalld cannot be brought to do is no error: containers run without their
+// way out, which Blockers tells.
+func (s *Stack) makeWayFor(c *nftables.Conn, networks map[string]Network) error {
+	s.syncFirewalld(c, networks)
+	return s.syncDockerFor(c, networks)
+}
+
+// syncDockerFor makes podc's rules in Docker's chain, if there is one, be those of networks. The net lock is held.
 func (s *Stack) syncDockerFor(c *nftables.Conn, networks map[string]Network) error {
 	for _, filter := range dockerFilters {
 		if err := s.syncDockerTable(c, filter, networks); err != nil {
@@ -146,7 +155,7 @@ func (s *Stack) blocks(c *nftables.Conn, ch *nftables.Chain) string {
 		return ""
 	}
 	ours := func(t *nftables.Table) bool { return t.Name == ch.Table.Name && t.Family == ch.Table.Family }
-	if slices.ContainsFunc(dockerFilters, ours) && jumpsTo(rules, dockerUser) {
+	if slices.ContainsFunc(dockerFilters, ours) && jumpsTo(rules, dockerUser) || ours(firewalldTable) && s.passesFirewalld(c) {
 		return ""
 	}
 	if ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop {

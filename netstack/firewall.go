@@ -224,7 +224,7 @@ func (s *Stack) ensureTable(n Network) error {
 	if err != nil {
 		return err
 	}
-	return s.nft(s.syncDocker)
+	return s.nft(s.makeWay)
 }
 
 // change adds or removes elements in one transaction; if the kernel refuses it, since the table is not what it should be,
@@ -262,7 +262,7 @@ func (s *Stack) dropFromTable(n Network, rest map[string]Network) error {
 	if err != nil {
 		err = s.nft(func(c *nftables.Conn) error { return s.rebuildFor(c, rest) })
 	}
-	return errors.Join(err, s.nft(func(c *nftables.Conn) error { return s.syncDockerFor(c, rest) }))
+	return errors.Join(err, s.nft(func(c *nftables.Conn) error { return s.makeWayFor(c, rest) }))
 }
 
 func bridges(networks map[string]Network) (n int) {

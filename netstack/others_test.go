@@ -314,3 +314,81 @@ func FuzzSocket(f *testing.F) {
 		}
 	})
 }
+
+// firewalldRules is what firewalld makes when it starts, as far as it concerns what is forwarded.
+const firewalldRules = `table inet firewalld {
+	chain filter_FORWARD {
+		type filter hook forward priority filter + 10; policy accept;
+		ct state { established, related } accept
+		ct status dnat accept
+		iifname "lo" accept
+		jump filter_FORWARD_ZONES
+		reject with icmpx admin-prohibited
+	}
+	chain filter_FORWARD_ZONES { goto filter_FWD_public; }
+	chain filter_FWD_public { }
+	chain filter_FWD_trusted { accept; }
+}
+`
+
+// firewallCmd does what firewalld's tool does, and notes how it was called.
+const firewallCmd = `#!/bin/sh -eu
+echo "$*" >>"$0.log"
+[ "$1 $2" = "--quiet --zone=trusted" ]
+shift 2
+for arg in "$@"; do
+	name=${arg#*=}
+	case $arg in
+	--add-interface=*+) nft insert rule inet firewalld filter_FORWARD_ZONES iifname "${name%+}*" goto filter_FWD_trusted ;;
+	--remove-interface=*) nft flush chain inet firewalld filter_FORWARD_ZONES ;;
+	*) exit 2 ;;
+	esac
+done
+`
+
+// Beside a firewalld, which rejects what comes from interfaces of no zone.
+func TestBesideFirewalld(t *testing.T) {
+	if !onHost(t) {
+		return
+	}
+	dir := t.TempDir()
+	tool := filepath.Join(dir, "firewall-cmd")
+	must(t, errors.Join(os.WriteFile(tool, []byte(firewallCmd), 0o755), os.WriteFile(filepath.Join(dir, "rules"), []byte(firewalldRules), 0o644)))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	calls := func() string { b, _ := os.ReadFile(tool + ".log"); return string(b) }
+	start := func() { run(t, "nft", "-f", filepath.Join(dir, "rules")) }
+	l := newLab(t, "0a1b2c3d")
+	lan := l.uplink()
+	l.serve(lan, "tcp", ":80", "lan")
+	start()
+	l.network(Network{Name: "net"})
+	l.network(Network{Name: "other"})
+	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	l.serve(web.NetNS, "tcp", ":80", "web")
+	reached := func(when string) {
+		t.Helper()
+		t.Log(when)
+		l.expect(lan, "tcp", "192.0.2.2:8080", "web")
+		l.expect(web.NetNS, "tcp", "192.0.2.1:80", "lan")
+		if b, err := l.Blockers(t.Context()); err != nil || len(b) != 0 {
+			t.Errorf("blockers: %v %v", b, err)
+		}
+	}
+	reached("with firewalld on")
+	if want := "--quiet --zone=trusted --add-interface=b0a1b2c3d+\n"; calls() != want {
+		t.Errorf("firewall-cmd was called with %q, want %q", calls(), want)
+	}
+	run(t, "nft", "delete", "table", "inet", "firewalld")
+	start()
+	if b, err := l.Blockers(t.Context()); err != nil || len(b) != 1 {
+		t.Errorf("blockers after a restart: %v %v", b, err)
+	}
+	if _, err := l.Heal(t.Context()); err != nil {
+		t.Error(err)
+	}
+	reached("after its restart")
+	l.clean()
+	if strings.Count(calls(), "--remove-interface=b0a1b2c3d+") != 1 {
+		t.Errorf("at the end firewall-cmd was called with %q", calls())
+	}
+}

@@ -103,7 +103,7 @@ func (s *Stack) Heal(ctx context.Context) (fault string, err error) {
 		if fault == "" {
 			fault = s.tableFault(c, networks)
 		}
-		return s.syncDockerFor(c, networks)
+		return s.makeWayFor(c, networks)
 	})
 	if err != nil || fault == "" {
 		return "", err
@@ -142,7 +142,7 @@ func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) err
 		}
 	}
 	err := s.nft(func(c *nftables.Conn) error {
-		return errors.Join(s.rebuildFor(c, networks), s.syncDockerFor(c, networks))
+		return errors.Join(s.rebuildFor(c, networks), s.makeWayFor(c, networks))
 	})
 	return errors.Join(append(errs, err, s.replug(ctx, networks))...)
 }
