@@ -11,9 +11,9 @@ func (m machine) reached() {
 	m.Helper()
 	const get = "curl -sS --retry 3 --retry-connrefused --max-time 30 http://"
 	m.says(get+"127.0.0.1:18080/", "web")
-	m.says("cd /srv/pair && podc exec -T near wget -T 30 -qO- http://web/", "web")
+	m.says("cd /srv/pair && podc exec -T near wget -qO- http://web/", "web")
 	m.says("ip netns exec outside "+get+"192.0.2.1:18080/", "web")
-	m.says("cd /srv/pair && podc exec -T near wget -T 30 -qO- http://192.0.2.2:8000/", "outside")
+	m.says("cd /srv/pair && podc exec -T near wget -qO- http://192.0.2.2:8000/", "outside")
 }
 
 // outside is a host beside the machine.
@@ -55,7 +55,7 @@ func resolved(m machine) {
 	m.behaves("containers resolve names of others, and what the host resolves", func(m machine) {
 		m.says("grep nameserver /etc/resolv.conf", "nameserver 127.0.0.53")
 		m.says(podc+ask, "1")
-		m.says(podc+"exec -T near wget -T 30 -qO- http://web/", "web")
+		m.says(podc+"exec -T near wget -qO- http://web/", "web")
 	})
 	m.behaves("it may be restarted", func(m machine) {
 		m.root("systemctl restart systemd-resolved")
