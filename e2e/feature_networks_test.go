@@ -380,6 +380,30 @@ func TestBridgesOfOthers(t *testing.T) {
 	}
 }
 
+// network_mode bridge is a network of the project, and options that docker knows are no obstacle.
+func TestNetworkModeBridge(t *testing.T) {
+	s := newStack(t, fmt.Sprintf(`
+services:
+  a: {%[1]s, network_mode: bridge}
+  b: {%[1]s, network_mode: bridge}
+  c: {%[1]s, networks: [n]}
+networks: {n: {driver_opts: {com.docker.network.enable_ipv6: "true", com.docker.network.bridge.inhibit_ipv4: "false"}}}
+`, sleeper))
+	s.load("busybox")
+	out, err := s.try("up", "-d")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	contains(t, out, "inhibit_ipv4: ignored")
+	contains(t, s.sh("a", "nslookup b 127.0.0.11"), strings.Split(s.interfaces("b")["eth0"][0], "/")[0])
+	if got := s.interfaces("c")["eth0"]; len(got) != 2 {
+		t.Errorf("addresses of c: %v", got)
+	}
+	if steps := s.plan(); len(steps) > 0 {
+		t.Errorf("steps %v", steps)
+	}
+}
+
 // An address that a service names is given to nobody else, whoever starts first, runs or not; what cannot be had is refused before
 // anything is made.
 func TestStaticAddressesAreKeptFree(t *testing.T) {

@@ -26,6 +26,47 @@ const (
 	optionPrefix     = "com.docker.network.container_iface_prefix"
 )
 
+// Options that docker knows too. Families are said as well by keys of their own, which go before; see Families.
+const (
+	optionEnable4 = "com.docker.network.enable_ipv4"
+	optionEnable6 = "com.docker.network.enable_ipv6"
+)
+
+// inert are options of bridges that docker knows and that change nothing here, with the reason.
+var inert = map[string]string{
+	"com.docker.network.bridge.default_bridge":          "no network is the default one of the host",
+	"com.docker.network.bridge.inhibit_ipv4":            "a bridge always has the address of its gateway",
+	"com.docker.network.bridge.trusted_host_interfaces": "containers are reached from outside by published ports",
+	"com.docker.network.host_ipv4":                      "what leaves has the address of the interface that it leaves by",
+	"com.docker.network.host_ipv6":                      "what leaves has the address of the interface that it leaves by",
+	"com.docker.network.internal":                       "the key internal says so",
+}
+
+// InertOption says why a driver option, which is accepted, changes nothing; "" if it does.
+func InertOption(driver, key string) string {
+	if driver != "" && driver != "bridge" {
+		return ""
+	}
+	if strings.HasPrefix(key, "com.docker.network.windowsshim.") {
+		return "it is for Windows"
+	}
+	return inert[key]
+}
+
+// Families completes what was said about the families of a network, where nil means nothing, by its driver options.
+func Families(options map[string]string, v4, v6 *bool) (noIPv4, ipv6 bool) {
+	said := func(explicit *bool, option string, missing bool) bool {
+		if explicit != nil {
+			return *explicit
+		}
+		if on, err := strconv.ParseBool(options[option]); err == nil {
+			return on
+		}
+		return missing
+	}
+	return !said(v4, optionEnable4, true), said(v6, optionEnable6, false)
+}
+
 // Options of an endpoint, by docker's names.
 const (
 	endpointSysctls = "com.docker.network.endpoint.sysctls"
@@ -54,8 +95,10 @@ var bridgeOptions = map[string]func(value string) error{
 		}
 		return nil
 	},
-	optionMode4: checkMode,
-	optionMode6: checkMode,
+	optionMode4:   checkMode,
+	optionMode6:   checkMode,
+	optionEnable4: checkBool,
+	optionEnable6: checkBool,
 }
 
 // CheckOption says why a network of driver cannot have a driver option: errdefs.IsNotImplemented for one that is not served,
@@ -66,8 +109,11 @@ func CheckOption(driver, key, value string) error {
 	switch driver {
 	case "", "bridge":
 	case "macvlan", "ipvlan":
-		known = map[string]func(string) error{"parent": CheckInterfaceName, driver + "_mode": checkAny, optionMTU: checkMTU, optionPrefix: bridgeOptions[optionPrefix]}
+		known = map[string]func(string) error{"parent": CheckInterfaceName, driver + "_mode": checkAny, optionMTU: checkMTU, optionEnable4: checkBool, optionEnable6: checkBool, optionPrefix: bridgeOptions[optionPrefix]}
 	default:
+		return nil
+	}
+	if InertOption(driver, key) != "" {
 		return nil
 	}
 	check, ok := known[key]

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -105,14 +107,19 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usage("create needs one argument: NETWORK")
 	}
-	n := netstack.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal"),
-		IPv6: c.Bool("ipv6"), NoIPv4: !c.Bool("ipv4")}
+	n := netstack.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal")}
 	var err error
 	if n.Labels, err = pairs("label", c.StringSlice("label")); err != nil {
 		return err
 	}
 	if n.Options, err = pairs("opt", c.StringSlice("opt")); err != nil {
 		return err
+	}
+	n.NoIPv4, n.IPv6 = netstack.Families(n.Options, switched(c, "ipv4"), switched(c, "ipv6"))
+	for _, opt := range slices.Sorted(maps.Keys(n.Options)) {
+		if why := netstack.InertOption(n.Driver, opt); why != "" {
+			warn(s.con, fmt.Sprintf("driver option %s is ignored: %s", opt, why))
+		}
 	}
 	if n.Subnets, err = subnets(c.StringSlice("subnet"), c.StringSlice("gateway"), c.StringSlice("ip-range"), c.StringSlice("aux-address")); err != nil {
 		return err
@@ -125,6 +132,15 @@ func (s *session) createNetwork(c *cli.Context) error {
 	}
 	fmt.Fprintln(s.con.out, n.Name)
 	return nil
+}
+
+// switched is the value of a switch, nil if the command line does not have it.
+func switched(c *cli.Context, name string) *bool {
+	if !c.IsSet(name) {
+		return nil
+	}
+	value := c.Bool(name)
+	return &value
 }
 
 // pairs reads KEY=VALUE flags; a KEY alone has an empty value.

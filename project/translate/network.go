@@ -28,7 +28,27 @@ func (t *translation) networks() error {
 		}
 		t.res.Desired.Networks = append(t.res.Desired.Networks, n)
 	}
+	if slices.ContainsFunc(slices.Collect(maps.Values(t.p.Services)), func(s types.ServiceConfig) bool { return s.NetworkMode == modeBridge }) {
+		n, err := t.topNetwork(modeBridge, types.NetworkConfig{Name: t.bridgeNetwork()})
+		errs = append(errs, err)
+		t.res.Desired.Networks = append(t.res.Desired.Networks, n)
+	}
 	return compose.Join(errs...)
+}
+
+// modeBridge is the network_mode that means docker's default network, which containers of all projects share and which knows no
+// names. Here it is a network of the project's own.
+const modeBridge = "bridge"
+
+// bridgeNetwork is the name of the network that stands for network_mode bridge.
+func (t *translation) bridgeNetwork() string {
+	name := t.p.Name + "_" + modeBridge
+	for _, n := range t.p.Networks {
+		if n.Name == name {
+			return name + "_mode"
+		}
+	}
+	return name
 }
 
 func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Network, error) {
@@ -38,12 +58,11 @@ func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Net
 	}
 	at := "networks." + key
 	out.Spec.Internal = n.Internal
-	out.Spec.IPv6 = n.EnableIPv6 != nil && *n.EnableIPv6
-	out.Spec.NoIPv4 = n.EnableIPv4 != nil && !*n.EnableIPv4
+	out.Spec.NoIPv4, out.Spec.IPv6 = netstack.Families(n.DriverOpts, n.EnableIPv4, n.EnableIPv6)
 	if out.Spec.NoIPv4 && !out.Spec.IPv6 {
 		return out, compose.Invalid(at+".enable_ipv4", "without IPv4 the network needs IPv6").WithHint("add enable_ipv6: true")
 	}
-	err := compose.Join(networkDriver(&out.Spec, at, n), subnets(&out.Spec, at+".ipam", n.Ipam))
+	err := compose.Join(t.networkDriver(&out.Spec, at, n), subnets(&out.Spec, at+".ipam", n.Ipam))
 	if err != nil {
 		return out, err
 	}
@@ -76,7 +95,7 @@ var noDrivers = map[string]string{
 	"overlay": "it is for a cluster", "host": "use network_mode: host", "none": "use network_mode: none", "null": "use network_mode: none",
 }
 
-func networkDriver(spec *netstack.Network, at string, n types.NetworkConfig) error {
+func (t *translation) networkDriver(spec *netstack.Network, at string, n types.NetworkConfig) error {
 	if hint, ok := noDrivers[n.Driver]; ok {
 		return compose.NotServed(at+".driver", fmt.Sprintf("%q", n.Driver), hint)
 	}
@@ -94,6 +113,8 @@ func networkDriver(spec *netstack.Network, at string, n types.NetworkConfig) err
 			return compose.NotServed(key, "", "")
 		case err != nil:
 			return compose.Invalid(key, "%v", err)
+		case netstack.InertOption(spec.Driver, name) != "":
+			t.warn(key, "ignored: %s", netstack.InertOption(spec.Driver, name))
 		case name == mtuOption:
 			spec.MTU, _ = strconv.Atoi(value)
 		default:
@@ -209,21 +230,20 @@ func (t *translation) network(out *project.Service, key string, s types.ServiceC
 		if len(s.Ports) > 0 {
 			return compose.Invalid(key+".ports", "cannot be published with network_mode none")
 		}
+	case mode == modeBridge:
+		mac, err := macAddress(key, "", key, s.MacAddress, true)
+		net.Endpoints = []netstack.Endpoint{{Network: t.bridgeNetwork(), Aliases: []string{s.Name}, MAC: mac}}
+		if err := compose.Join(err, ports(net, key, s)); err != nil {
+			return err
+		}
 	case mode != "":
-		return networkMode(key+".network_mode", mode)
+		return compose.Invalid(key+".network_mode", "%q is none of bridge, none, host, service:NAME, container:NAME", mode)
 	default:
 		if err := compose.Join(t.endpoints(out, key, s), ports(net, key, s)); err != nil {
 			return err
 		}
 	}
 	return names(net, key, s)
-}
-
-func networkMode(key, mode string) error {
-	if mode == "bridge" {
-		return compose.NotServed(key, `"bridge"`, "leave network_mode out: the project then has a network of its own")
-	}
-	return compose.Invalid(key, "%q is none of none, host, service:NAME, container:NAME", mode)
 }
 
 // sharedNetwork refuses what belongs to the service whose network is shared.
