@@ -46,7 +46,7 @@ volumes: {unused: {}}
 				s.t.Errorf("left: %v", files)
 			}
 			// Nothing says any more which project that was, but for those who say it.
-			contains(s.t, s.fails(1, "down"), "compose.yaml")
+			contains(s.t, s.fails(1, "down"), "hint: ")
 			s.podc("-p", "p", "-f", "compose.yaml", "ps")
 			s.with("COMPOSE_PROJECT_NAME=p").podc("down")
 			s.fails(1, "-p", "p", "-f", "not-there.yaml", "down")

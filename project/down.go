@@ -42,7 +42,10 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	if err != nil {
 		return err
 	}
-	refs := imagesToRemove(d, o, plan, opt)
+	refs, err := deps.present(ctx, imagesToRemove(d, o, plan, opt))
+	if err != nil {
+		return err
+	}
 	if plan.Empty() && len(refs) == 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("No resource found to remove for project %q", d.Name))
 	}
@@ -102,20 +105,19 @@ func (deps Deps) unpinAfter(ctx context.Context, name string, pods int) (report 
 	}
 }
 
-// removeImages removes what there is of refs. That others use an image is no failure, but a warning.
-func (deps Deps) removeImages(ctx context.Context, refs []string) error {
+// present is what there is of refs.
+func (deps Deps) present(ctx context.Context, refs []string) ([]string, error) {
 	if len(refs) == 0 {
-		return nil
+		return nil, nil
 	}
 	here, err := deps.Images.Resolve(ctx, "", refs)
-	if err != nil {
-		return err
-	}
+	return slices.DeleteFunc(refs, func(ref string) bool { _, ok := here[ref]; return !ok }), err
+}
+
+// removeImages removes images. That others use one is no failure, but a warning.
+func (deps Deps) removeImages(ctx context.Context, refs []string) error {
 	var errs []error
 	for _, ref := range refs {
-		if _, ok := here[ref]; !ok {
-			continue
-		}
 		deps.Report(Event{Kind: RemovalBegan, Image: ref})
 		err := deps.Images.Remove(ctx, ref)
 		switch {
@@ -163,7 +165,10 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	p := newPlanner(d, o, Options{Timeout: opt.Timeout})
 	p.dropVolumes = opt.Volumes
-	goes := p.withDependents(p.pick(opt.Services))
+	goes := p.pick(opt.Services)
+	if len(opt.Services) > 0 {
+		goes = p.withDependents(goes)
+	}
 	for _, u := range p.units {
 		orphan := p.modelled() && !p.knows(u.Name) && u.hooksOf == "" || u.Name == ""
 		all := len(opt.Services) == 0
@@ -193,12 +198,12 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	return p.plan, nil
 }
 
-// withDependents adds what depends on units, directly or not: it cannot do without them.
+// withDependents adds the services that depend on units, directly or not: they cannot do without them.
 func (p *planner) withDependents(units []*unit) []*unit {
 	for i := 0; i < len(units); i++ {
 		for _, u := range p.units {
 			depends := func(d Dependency) bool { return d.Service == units[i].Name }
-			if u.Name != "" && !slices.Contains(units, u) && slices.ContainsFunc(dependencies(u.Service), depends) {
+			if u.Name != "" && p.chosen(nil, u.Name) && !slices.Contains(units, u) && slices.ContainsFunc(dependencies(u.Service), depends) {
 				units = append(units, u)
 			}
 		}

@@ -334,6 +334,12 @@ func TestDownTellsOfImages(t *testing.T) {
 	if _, here := w.images.here["kept"]; !here {
 		t.Error("the image of an inactive profile is gone")
 	}
+	delete(w.images.here, "used")
+	w.events = nil
+	must(t, Down(t.Context(), w.Deps, d, DownOptions{RemoveImages: "all"}))
+	if warned := w.kinds(Warned); len(warned) != 1 || !strings.Contains(warned[0].Text, "No resource found to remove") {
+		t.Errorf("of nothing it says %v", warned)
+	}
 }
 
 // A dry run of any verb ends its context when it sees the plan.

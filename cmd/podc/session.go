@@ -296,7 +296,7 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 		return labelled(name)
 	case errors.As(err, &refused) && !s.missesFile(): // one that was named and is not there is a slip of the pen
 		if name = firstOf(s.projectName, name, s.madeOf(w.inputs)); name == "" {
-			return project.Desired{}, false, err
+			return project.Desired{}, false, withHint(err, "%s", firstOf(hintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
 		}
 		warn(s.con, err.Error())
 		warn(s.con, fmt.Sprintf("the compose file is left out: what belongs to project %s is told by labels", name))
