@@ -247,21 +247,21 @@ services:
 	})
 	s.behaves("is bounded by --wait-timeout in every wait: for a dependency's health, its completion, a hook's end", func(s *stack) {
 		for service, waited := range map[string]string{"behind": "p-slow-1", "after": "p-endless-1", "hooked": "p-hooked-pre_start-1"} {
-			contains(s.t, s.fails(1, "up", "--wait", "--wait-timeout", "1", service), `"`+waited+`"`, "not done within 1s")
+			contains(s.t, s.fails(1, "up", "--wait", "--wait-timeout", "1", service), "container "+waited+" is running", "not done within 1s")
 		}
-		contains(s.t, s.fails(1, "up", "-d", "--wait-timeout", "1", "behind"), `"p-slow-1"`)
+		contains(s.t, s.fails(1, "up", "-d", "--wait-timeout", "1", "behind"), "container p-slow-1 is running")
 	})
 	s.behaves("ends at --wait-timeout, and says what is not ready", func(s *stack) {
 		start := time.Now()
 		out := s.fails(1, "up", "--wait", "--wait-timeout", "1", "slow")
-		contains(s.t, out, `"p-slow-1"`, "starting", "not yet")
+		contains(s.t, out, "container p-slow-1 is running", "starting", "not yet")
 		if d := time.Since(start); d < time.Second || d > 10*time.Second {
 			s.t.Errorf("it took %s", d)
 		}
 	})
 	s.behaves("works for start too", func(s *stack) {
 		s.podc("stop", "-t", "0")
-		contains(s.t, s.fails(1, "start", "--wait", "--wait-timeout", "1", "slow"), `"p-slow-1"`)
+		contains(s.t, s.fails(1, "start", "--wait", "--wait-timeout", "1", "slow"), "container p-slow-1 is running")
 		s.podc("start", "--wait", "healthy")
 		if h := s.ps()["p-healthy-1"].Health; h != "healthy" {
 			s.t.Errorf("it is %q", h)
