@@ -36,7 +36,7 @@ func (l *load) loadEnvFiles(dir string) error {
 	}
 	vars, err := dotenv.GetEnvFromFile(l.env, files)
 	if err != nil {
-		return Invalid("", "%s", strings.TrimPrefix(err.Error(), "failed to read "))
+		return l.loaderError(err)
 	}
 	l.promote(vars)
 	return nil

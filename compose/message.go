@@ -1,8 +1,10 @@
 package compose
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -12,6 +14,7 @@ var (
 	interpolating = regexp.MustCompile(`(?s)^error while interpolating (\S+): (.*)$`)
 	validating    = regexp.MustCompile(`(?s)^validating .*?: ((?:name|include|services|networks|volumes|configs|secrets)\S*) (.*)$`)
 	keyFirst      = regexp.MustCompile(`(?s)^((?:services|networks|volumes|configs|secrets)\.[^\s:]+): (.*)$`)
+	strangeName   = regexp.MustCompile(`^additional properties '(.*)' not allowed$`) // of services, networks, volumes: names are keys
 	extendsCycle  = regexp.MustCompile(`(?m)^\s+(?:extends )?(\S+) in (\S+)$`)
 )
 
@@ -31,11 +34,17 @@ func (l *load) loaderError(err error) error {
 	for _, form := range []*regexp.Regexp{interpolating, validating, keyFirst} {
 		if m := form.FindStringSubmatch(text); m != nil {
 			key := listKey(m[1])
+			if name := strangeName.FindStringSubmatch(m[2]); name != nil && !strings.Contains(key, ".") {
+				return problem(key, fmt.Sprintf("the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed", name[1]))
+			}
 			if want := expected(key); form == validating && strings.HasPrefix(m[2], "must be ") && want != "" {
 				m[2] = "must be " + want
 			}
 			return problem(key, m[2])
 		}
+	}
+	if m := badEnvFile.FindStringSubmatch(text); m != nil {
+		return l.envFileError(m)
 	}
 	switch {
 	case strings.HasPrefix(text, "Circular reference:"):
@@ -70,6 +79,14 @@ var namedIndex = regexp.MustCompile(`\[([^\]0-9][^\]]*)\]`)
 
 func problem(key, text string) error {
 	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{Key: key, Text: text}}}
+}
+
+var badEnvFile = regexp.MustCompile(`(?s)^failed to read (.+?): line (\d+): (.*)$`)
+
+// envFileError is what badEnvFile found, with the place.
+func (l *load) envFileError(m []string) error {
+	line, _ := strconv.Atoi(m[2])
+	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{File: l.display(m[1]), Line: line, Text: m[3]}}}
 }
 
 // listKey writes list positions of compose-go's paths ("ports.[].target", "ports.0") as podc does, where known.

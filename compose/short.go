@@ -26,7 +26,7 @@ func (s *scanner) shortForms(services []pair, sc scope) error {
 		if total += n; total > maxPorts {
 			return Invalid(key+".ports", "more than %d ports are published", maxPorts)
 		}
-		errs = append(errs, err, s.mountForms(key+".volumes", field(svc.value, "volumes"), sc))
+		errs = append(errs, err, s.deviceForms(key+".devices", field(svc.value, "devices"), sc), s.mountForms(key+".volumes", field(svc.value, "volumes"), sc))
 		for _, kind := range []string{"configs", "secrets"} {
 			errs = append(errs, s.distinct(key+"."+kind, field(svc.value, kind), func(n *yaml.Node) string {
 				return s.fileForm(kind, n, sc)
@@ -51,6 +51,17 @@ func (s *scanner) portForms(key string, list *yaml.Node, sc scope) (total int, e
 		}
 	}
 	return total, nil
+}
+
+// deviceForms refuses what has more parts than source, target and permissions: the loader would, without the place.
+func (s *scanner) deviceForms(key string, list *yaml.Node, sc scope) error {
+	for i, n := range items(list) {
+		if text := s.text(n, sc.env); strings.Count(text, ":") > 2 {
+			return Invalid(fmt.Sprintf("%s[%d]", key, i), "%q is no device: it has more parts than source, target and permissions", text).
+				WithHint("write a path with a colon in the long syntax: {source: ..., target: ..., permissions: ...}")
+		}
+	}
+	return nil
 }
 
 func (s *scanner) mountForms(key string, list *yaml.Node, sc scope) error {

@@ -243,7 +243,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 			proc.ApparmorProfile = unconfined
 		}
 	}
-	return proc, nil
+	return proc, checkArguments(proc.Args, proc.Env, container{Spec: p.Spec.Container, Host: host{Stack: stackLimit()}}.stack())
 }
 
 // workingDir is where dir leads in the container, as a path without links. The runtime would follow one to a descriptor of its

@@ -19,6 +19,8 @@ type host struct {
 	Caps []string
 	// Rlimits are the hard limits of podc, by OCI name: defaults are clamped to them.
 	Rlimits map[string]uint64
+	// Stack is the limit of podc's stack, which containers get unless they ask for another, in bytes.
+	Stack   uint64
 	Thermal []string // further paths to mask: per-CPU thermal throttling counters
 	Lacks   []string // limits that this kernel does not offer, of optionalLimits
 	// AppArmor says that it is on; Profile is the one of containers that ask for none.
@@ -37,6 +39,7 @@ var thisHost = sync.OnceValue(func() host {
 			h.Rlimits[name] = l.Max
 		}
 	}
+	h.Stack = stackLimit()
 	h.Lacks = lackedLimits("/sys/fs/cgroup", h.CgroupV2)
 	if h.AppArmor = hasAppArmor(); h.AppArmor {
 		if _, err := lookupBinary("apparmor_parser"); err == nil {
@@ -47,6 +50,13 @@ var thisHost = sync.OnceValue(func() host {
 	h.Thermal, _ = filepath.Glob("/sys/devices/system/cpu/cpu*/thermal_throttle")
 	return h
 })
+
+// stackLimit is the limit of podc's own stack, in bytes.
+func stackLimit() uint64 {
+	var l unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_STACK, &l) // which cannot fail
+	return l.Cur
+}
 
 var rlimitResources = map[string]int{
 	"RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_CPU": unix.RLIMIT_CPU, "RLIMIT_DATA": unix.RLIMIT_DATA,

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,6 +51,8 @@ func runtimeFailed(path, said string, err error) error {
 	failed := &RuntimeError{Program: filepath.Base(path), Said: said, Err: err}
 	var exit *exec.ExitError
 	switch {
+	case noProgram.MatchString(said):
+		failed.Said, failed.Err = noProgram.ReplaceAllString(said, `exec: "$1": executable file not found in $$PATH`), errdefs.ErrNotFound
 	case strings.Contains(said, "executable") && (strings.Contains(said, "not found") || strings.Contains(said, "No such file or directory")):
 		failed.Err = errdefs.ErrNotFound
 	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
@@ -59,6 +62,9 @@ func runtimeFailed(path, said string, err error) error {
 	}
 	return failed
 }
+
+// noProgram is how crun says it, twice.
+var noProgram = regexp.MustCompile("executable file `([^`]*)` not found in \\$PATH(?:: No such file or directory)?")
 
 // A runtime needs some hundredths of a second for what podc asks of it, and any time at all on a machine that is slow or has
 // much else to do. So not the clock decides that it hangs, but that it has stopped to do anything.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -76,6 +77,9 @@ func (c container) process() (*specs.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkArguments(args, c.env(), c.stack()); err != nil {
+		return nil, err
+	}
 	p := &specs.Process{
 		Terminal: c.Spec.TTY,
 		Args:     args,
@@ -113,6 +117,37 @@ func (c container) args() ([]string, error) {
 		args = append([]string{c.initTarget(), "init", "--"}, args...)
 	}
 	return args, nil
+}
+
+// stack is the limit of the stack of the container's processes, in bytes.
+func (c container) stack() uint64 {
+	if l, ok := c.Spec.Ulimits["stack"]; ok {
+		return uint64(l.Soft) // -1 becomes RLIM_INFINITY
+	}
+	return c.Host.Stack
+}
+
+// checkArguments refuses what the kernel gives no program: a string of 32 pages, or more in all than a quarter of the stack's limit.
+func checkArguments(args, env []string, stack uint64) error {
+	longest, total := 32*os.Getpagesize(), uint64(0)
+	for _, s := range slices.Concat(args, env) {
+		total += uint64(len(s)) + 9 // its end, and the pointer to it
+	}
+	for _, s := range args {
+		if len(s) >= longest {
+			return fault.New(errdefs.ErrInvalidArgument, "an argument of the command is too long: it has %d bytes, and the kernel gives a program %d", len(s), longest-1)
+		}
+	}
+	for _, s := range env {
+		if len(s) >= longest {
+			name, _, _ := strings.Cut(s, "=")
+			return fault.New(errdefs.ErrInvalidArgument, "the variable %.40s is too long: it has %d bytes, and the kernel gives a program %d", name, len(s), longest-1)
+		}
+	}
+	if most := max(128<<10, min(stack/4, 6<<20)); total > most {
+		return fault.New(errdefs.ErrInvalidArgument, "command and environment are too long: they have %d bytes, and the kernel gives a program %d, a quarter of the stack's limit", total, most)
+	}
+	return nil
 }
 
 // env is the image's environment overridden by the spec's, with the defaults that programs expect. Nothing comes from the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -175,5 +176,38 @@ func TestCommandOf(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("entrypoint %q and command %q run %q, want %q", tt.entrypoint, tt.command, got, tt.want)
 		}
+	}
+}
+
+func TestArgumentsThatFit(t *testing.T) {
+	long := strings.Repeat("x", 32*os.Getpagesize())
+	for _, tt := range []struct {
+		name      string
+		args, env []string
+		stack     uint64
+		want      string
+	}{
+		{"all fits", []string{"sh", long[1:]}, []string{"A=" + long[3:]}, 8 << 20, ""},
+		{"an argument", []string{"sh", long}, nil, 8 << 20, "an argument of the command is too long"},
+		{"a variable", []string{"sh"}, []string{"A=1", "BIG=" + long}, 8 << 20, "the variable BIG is too long"},
+		{"all of them", slices.Repeat([]string{long[1:]}, 20), nil, 8 << 20, "command and environment are too long"},
+		{"with a larger stack", slices.Repeat([]string{long[1:]}, 20), nil, 64 << 20, ""},
+		{"with no limit", slices.Repeat([]string{long[1:]}, 50), nil, math.MaxUint64, "command and environment are too long"},
+	} {
+		err := checkArguments(tt.args, tt.env, tt.stack)
+		if (err == nil) != (tt.want == "") || err != nil && (!strings.HasPrefix(err.Error(), tt.want) || !errdefs.IsInvalidArgument(err)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestReasonsAreSaidOnce(t *testing.T) {
+	err := runtimeFailed("/usr/bin/crun", "executable file `nope` not found in $PATH: No such file or directory", nil)
+	if want := `crun: exec: "nope": executable file not found in $PATH`; err.Error() != want || !errdefs.IsNotFound(err) {
+		t.Errorf("%q, want %q", err, want)
+	}
+	root := t.TempDir()
+	if _, err := lookupUser(root, "nobody2", nil); err == nil || err.Error() != `cannot find user "nobody2" in the image: no matching entries in passwd file` {
+		t.Error(err)
 	}
 }

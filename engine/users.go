@@ -38,6 +38,9 @@ func lookupUser(root, spec string, groups []string) (identity, error) {
 	}
 	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
 	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "unable to find user ") {
+			err = inner // the rest says the same again
+		}
 		return identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find user %q in the image: %w", spec, err)
 	}
 	id := identity{UID: u.Uid, GID: u.Gid, Groups: append([]int{u.Gid}, u.Sgids...), Home: u.Home}

@@ -78,6 +78,9 @@ func TestStaticAddresses(t *testing.T) {
 	}
 	_, err = l.tryAttach(Attachment{ID: "full", Endpoints: []Endpoint{{Network: "net"}}})
 	wantError(t, err, errdefs.ErrResourceExhausted, "no free address")
+	if strings.Contains(err.Error(), "plugin") {
+		t.Errorf("%v: what podc does itself no plugin has done", err)
+	}
 	must(t, l.Detach(t.Context(), "pod10.9.0.130"))
 	if got := addrOf(l.attach(Attachment{ID: "reuse", Endpoints: []Endpoint{{Network: "net"}}}), 0); got != "10.9.0.130" {
 		t.Errorf("a freed address is not used again, but %s", got)

@@ -187,6 +187,9 @@ func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, re
 		rt.CapabilityArgs["portMappings"] = mappings(r.Ports)
 	}
 	res, err := s.cni(ours).AddNetworkList(ctx, list, rt)
+	if inner := errors.Unwrap(err); ours && inner != nil {
+		err = inner // no plugin has failed that anybody knows of
+	}
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func config(ctx context.Context, args []string, stdin io.Reader, stdout, stderr 
 	}
 	warned := captureWarnings()
 	out, warnings, err := output(ctx, opt, f)
-	for _, w := range append(warned(), warnings...) {
+	for _, w := range once(append(warned(), warnings...)) {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	if err != nil || f.is("quiet") && !f.is("services") && !f.is("volumes") && !f.is("networks") && !f.is("models") && !f.is("profiles") && !f.is("images") {

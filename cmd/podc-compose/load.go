@@ -54,7 +54,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	}
 	reply.Desired, reply.Contents = res.Desired, res.Contents
 	reply.Desired.Volumes = slices.DeleteFunc(reply.Desired.Volumes, func(v project.Volume) bool { return slices.Contains(undeclared, v.Key) })
-	reply.Desired.Warnings = append(warned(), reply.Desired.Warnings...)
+	reply.Desired.Warnings = once(append(warned(), reply.Desired.Warnings...))
 	reply.Inputs = slices.Compact(slices.Sorted(slices.Values(append(reply.Inputs, res.Inputs...))))
 	reply.Memo = !slices.Contains(p.ComposeFiles, "-")
 	return reply

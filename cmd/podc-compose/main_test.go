@@ -248,6 +248,25 @@ func TestLoadIncluded(t *testing.T) {
 	}
 }
 
+// TestEnvFileWarnings: what an env file lacks is said as for a compose file, and once.
+func TestEnvFileWarnings(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, content := range map[string]string{
+		"compose.yaml": "services: {a: {image: x, env_file: v.env}, b: {image: 'x${NOBODY_SETS}', env_file: v.env}}\n", "v.env": "A=${NOBODY_SETS}\n",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")}); reply.Error != nil || !slices.Equal(reply.Desired.Warnings, []string{"variable NOBODY_SETS is not set; using an empty string"}) {
+		t.Errorf("%+v", reply)
+	}
+	if _, _, errs := command(t, "", "config", "-q"); errs != "warning: variable NOBODY_SETS is not set; using an empty string\n" {
+		t.Errorf("config says %q", errs)
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	dir := stack(t)
 	e := ask(t, project.LoadRequest{WorkingDir: dir}).Error

@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,11 +27,15 @@ type warningHook struct {
 
 func (*warningHook) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLevel} }
 
+// unsetVariable is how compose-go says it of env files; of compose files package compose says it.
+var unsetVariable = regexp.MustCompile(`^The "(.*)" variable is not set\. Defaulting to a blank string\.$`)
+
 func (h *warningHook) Fire(e *logrus.Entry) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !strings.Contains(e.Message, "the attribute `version` is obsolete") {
-		h.seen = append(h.seen, e.Message)
+	text := unsetVariable.ReplaceAllString(e.Message, "variable $1 is not set; using an empty string")
+	if !strings.Contains(text, "the attribute `version` is obsolete") {
+		h.seen = append(h.seen, text)
 	}
 	return nil
 }
@@ -38,6 +44,16 @@ func (h *warningHook) messages() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.seen
+}
+
+// once leaves out what was said before.
+func once(warnings []string) []string {
+	said := map[string]bool{}
+	return slices.DeleteFunc(warnings, func(w string) bool {
+		again := said[w]
+		said[w] = true
+		return again
+	})
 }
 
 func truthy(s string) bool {

@@ -88,7 +88,11 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 // target refuses a place where nothing can be mounted.
 func target(at string, m engine.Mount) error {
 	if err := engine.CheckTarget(m); err != nil {
-		return compose.Invalid(at, "%v", err)
+		e := compose.Invalid(at, "%v", err)
+		if name, rest, ok := strings.Cut(m.Target, ":/"); ok && len(name) == 1 { // it was taken for a drive of Windows
+			e.WithHint("a volume whose name is one letter needs the long syntax: {type: volume, source: %s, target: /%s}", name, rest)
+		}
+		return e
 	}
 	return nil
 }
