@@ -175,9 +175,7 @@ func (p *pod) removeCgroupParent() error {
 	if p.Spec.Container.CgroupParent == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), cgroupPatience)
-	defer cancel()
-	l, err := disk.LockWait(ctx, p.e.paths.activeLock(), nil)
+	l, err := disk.LockWait(context.Background(), p.e.paths.activeLock(), disk.Wait{For: activeFor, Patience: cgroupPatience})
 	if err != nil {
 		return nil // somebody is starting something: the parent is theirs to remove
 	}
@@ -241,7 +239,18 @@ func (e *Engine) awaitIdle(ctx context.Context) (*disk.Lock, error) {
 			return nil, err
 		}
 	}
-	return disk.LockWait(ctx, e.paths.activeLock(), nil)
+	return disk.LockWait(ctx, e.paths.activeLock(), disk.Wait{For: activeFor, Patience: lastPatience})
+}
+
+// activeFor is what the active lock protects.
+const activeFor = "the cgroups of this root"
+
+// activePatience bounds the wait for who has them alone: to remove them takes a moment.
+const activePatience = time.Minute
+
+// lockActive keeps the root's cgroups from being removed.
+func (e *Engine) lockActive(ctx context.Context) (*disk.Lock, error) {
+	return disk.LockShared(ctx, e.paths.activeLock(), disk.Wait{For: activeFor, Patience: activePatience})
 }
 
 // removeIdleCgroups removes the parent cgroups of this root if no container and no helper is in them. Whoever starts one

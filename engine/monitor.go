@@ -66,9 +66,7 @@ func (e *Engine) renewMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	// Many starts at once need one monitor: the first starts it, the others wait here and find it.
-	wait, cancel := disk.WithDeadline(ctx, 3*startDeadline, "whoever starts the monitor of "+group)
-	defer cancel()
-	l, err := disk.LockWait(wait, filepath.Join(dir, "start"), nil)
+	l, err := disk.LockWait(ctx, filepath.Join(dir, "start"), disk.Wait{For: fmt.Sprintf("the start of the monitor of %q", group), Patience: 3 * startDeadline})
 	if err != nil {
 		return err
 	}
@@ -127,7 +125,7 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 // LeaveCgroup moves this process out of its caller's cgroups, so that it outlives them. A monitor does so before it says that
 // it is ready.
 func (e *Engine) LeaveCgroup() error {
-	active, err := disk.LockShared(e.paths.activeLock())
+	active, err := e.lockActive(context.Background())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,11 +28,12 @@ func (e *Engine) awaitMonitorEnd(ctx context.Context, group string) error {
 	dir := e.paths.monitor(group)
 	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
 	defer cancel()
+	w := disk.Wait{For: fmt.Sprintf("the end of the monitor of %q", group), Patience: monitorDeadline}
 	for {
 		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
-		monitor, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), nil)
+		monitor, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), w)
 		if err != nil {
 			return err
 		}
@@ -47,7 +49,7 @@ func (e *Engine) awaitMonitorEnd(ctx context.Context, group string) error {
 		if !errors.Is(err, disk.ErrLocked) {
 			return err
 		}
-		if guardian, err = disk.LockWait(ctx, filepath.Join(dir, "guardian"), nil); err != nil {
+		if guardian, err = disk.LockWait(ctx, filepath.Join(dir, "guardian"), w); err != nil {
 			return err
 		}
 		guardian.Unlock()

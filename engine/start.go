@@ -94,7 +94,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 	if err := p.settle(ctx); err != nil {
 		return err
 	}
-	active, err := disk.LockShared(p.e.paths.activeLock())
+	active, err := p.e.lockActive(ctx)
 	if err != nil {
 		return err
 	}

@@ -139,9 +139,7 @@ func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "pod name %q is not valid", name)
 	}
-	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the holder of pod "+name)
-	defer cancel()
-	return disk.LockWait(ctx, e.paths.podLock(name), nil)
+	return disk.LockWait(ctx, e.paths.podLock(name), disk.Wait{For: fmt.Sprintf("pod %q", name), Patience: lockDeadline})
 }
 
 // missingPod is the error that the pod itself does not exist, and not something that it needs. Its class is NotFound.

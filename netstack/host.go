@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
 )
 
 // HostGateway is the address under which the host answers the pod of a: what "host-gateway" means in its extra hosts. It is
@@ -97,24 +99,9 @@ func lockHostNet(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	done := make(chan error, 1)
-	go func() {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		for errors.Is(err, unix.EINTR) {
-			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		}
-		done <- err
-	}()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		// flock cannot be cancelled: the goroutine gives the lock back as soon as it gets it.
-		go func() { <-done; f.Close() }()
-		return nil, context.Cause(ctx)
-	}
+	l, err := disk.LockFile(ctx, f, disk.Wait{For: "the choice of a subnet on this host", Patience: lockDeadline})
 	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	return func() { f.Close() }, nil
+	return l.Unlock, nil
 }

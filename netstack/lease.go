@@ -250,9 +250,8 @@ func listLeases(dir string) (map[netip.Addr]holder, error) {
 }
 
 func lockLeases(ctx context.Context, dir string) (func(), error) {
-	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "the lock of the leases")
-	defer cancel()
-	l, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), nil)
+	w := disk.Wait{For: fmt.Sprintf("the addresses of network %q", filepath.Base(dir)), Patience: lockDeadline}
+	l, err := disk.LockWait(ctx, filepath.Join(dir, "lock"), w)
 	if err != nil {
 		return nil, err
 	}

@@ -48,8 +48,6 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 	if _, exists := all[n.Name]; exists {
 		return fail(fault.New(errdefs.ErrAlreadyExists, "it exists already"))
 	}
-	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "another creation of a network")
-	defer cancel()
 	unlockHost, err := lockHostNet(ctx)
 	if err != nil {
 		return fail(err)
@@ -175,8 +173,6 @@ func (s *Stack) readyNetwork(ctx context.Context, n Network) error {
 	if _, stands := s.bridgeStands(n); stands {
 		return s.ensureTable(n)
 	}
-	ctx, cancel := disk.WithDeadline(ctx, lockDeadline, "another creation of a network")
-	defer cancel()
 	unlock, err := lockHostNet(ctx)
 	if err != nil {
 		return err

@@ -112,7 +112,7 @@ func (s *Stack) lockFor(ctx context.Context, undo bool) (unlock func(), err erro
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	l, err := disk.LockWait(ctx, s.runPath("lock"), nil)
+	l, err := disk.LockWait(ctx, s.runPath("lock"), disk.Wait{For: "the network", Patience: lockDeadline})
 	if err == nil {
 		if err = s.forgetOldBoot(); err != nil {
 			l.Unlock()

@@ -32,11 +32,9 @@ func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 
 // acquire takes the lock and no more.
 func (deps Deps) acquire(ctx context.Context, name string) (*disk.Lock, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockDeadline, fmt.Errorf("it was not released within %s", lockDeadline))
-	defer cancel()
-	lock, err := disk.LockWait(ctx, deps.lockPath(name), func(holder int) {
-		deps.Report(Event{Kind: LockAwaited, Text: lockText(holder)})
-	})
+	lock, err := disk.LockWait(ctx, deps.lockPath(name), disk.Wait{For: "project " + name, Patience: lockDeadline, Begin: func(holder string) {
+		deps.Report(Event{Kind: LockAwaited, Text: "waiting for project lock held by " + holder})
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock project %s: %w", name, err)
 	}
@@ -54,13 +52,6 @@ func (deps Deps) supervise(ctx context.Context, name string) {
 // Idle returns when no command is at work on the project, or with ctx's cause.
 func (deps Deps) Idle(ctx context.Context, name string) error {
 	return disk.Await(ctx, deps.lockPath(name))
-}
-
-func lockText(holder int) string {
-	if holder == 0 {
-		return "waiting for project lock"
-	}
-	return fmt.Sprintf("waiting for project lock held by pid %d", holder)
 }
 
 // forget removes what the project kept in the run root, the lock that is held included: who waits for it notices.

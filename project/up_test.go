@@ -135,7 +135,7 @@ func TestUpWaitsForLock(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() { done <- Up(t.Context(), w.Deps, d, Options{}) }()
-	if text := <-waiting; !strings.HasPrefix(text, "waiting for project lock held by pid ") {
+	if text := <-waiting; text != "waiting for project lock held by this command itself" {
 		t.Error(text)
 	}
 	if len(w.fake.Log()) > 0 {

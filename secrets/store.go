@@ -88,9 +88,7 @@ func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
 
 // lock excludes others who create or remove. What somebody who died while writing left behind goes then.
 func (s *Store) lock(ctx context.Context) (*disk.Lock, error) {
-	ctx, cancel := disk.WithDeadline(ctx, time.Minute, "whoever changes "+s.dir)
-	defer cancel()
-	l, err := disk.LockWait(ctx, filepath.Join(s.dir, ".lock"), nil)
+	l, err := disk.LockWait(ctx, filepath.Join(s.dir, ".lock"), disk.Wait{For: s.dir, Patience: time.Minute})
 	if err != nil {
 		return nil, err
 	}

@@ -38,9 +38,8 @@ func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "volume name %q is not valid", name)
 	}
-	ctx, cancel := disk.WithDeadline(ctx, 10*time.Minute, "the holder of volume "+name) // seeding a large volume takes long
-	defer cancel()
-	return disk.LockWait(ctx, filepath.Join(s.locks(), name), nil)
+	w := disk.Wait{For: fmt.Sprintf("volume %q", name), Patience: 10 * time.Minute} // seeding a large one takes long
+	return disk.LockWait(ctx, filepath.Join(s.locks(), name), w)
 }
 
 // Create makes a volume, or returns the one that has the name already, whose record then stands. A name that is empty is

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -30,6 +31,26 @@ type session struct {
 	globals
 	flags  *cli.Context
 	engine *engine.Engine
+	waits  waits
+}
+
+// waits tell of waits for locks that take long: on the display of the operation under way, if there is one.
+type waits struct {
+	mu  sync.Mutex
+	say func(text string)
+}
+
+func (w *waits) use(say func(text string)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.say = say
+}
+
+func (w *waits) tell(what, holder string) {
+	w.mu.Lock()
+	say := w.say
+	w.mu.Unlock()
+	say("waiting for " + what + ", held by " + holder)
 }
 
 // open reads the global flags and opens the engine, which has no side effect.
@@ -43,7 +64,10 @@ func open(c *cli.Context, con *console) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{con: con, globals: g, flags: c, engine: e}, nil
+	s := &session{con: con, globals: g, flags: c, engine: e}
+	s.waits.use(func(text string) { fmt.Fprintln(con.err, printable(text)) })
+	c.Context = disk.ReportWaits(c.Context, s.waits.tell)
+	return s, nil
 }
 
 // selection restricts what is loaded of a project.

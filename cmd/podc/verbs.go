@@ -20,8 +20,10 @@ type operation struct {
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	return &operation{s: s, engine: s.engine, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod,
+	o := &operation{s: s, engine: s.engine, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod,
 		restart: name == "restart"}}
+	s.waits.use(o.say)
+	return o
 }
 
 // deps are what package project works with.

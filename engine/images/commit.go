@@ -35,7 +35,7 @@ func (s *Store) Commit(ctx context.Context, req engine.CommitRequest, layer io.R
 		}
 		names = []string{name}
 	}
-	release, err := s.transferring()
+	release, err := s.transferring(ctx)
 	if err != nil {
 		return sum, err
 	}

@@ -99,9 +99,7 @@ func (s *Store) Pin(ctx context.Context, group string, imageIDs []string) error 
 }
 
 func (s *Store) lockPins(ctx context.Context) (unlock func(), err error) {
-	ctx, cancel := disk.WithDeadline(ctx, time.Minute, "the lock of the image pins")
-	defer cancel()
-	l, err := disk.LockWait(ctx, filepath.Join(s.store.GraphRoot(), "podc-pins.lock"), nil)
+	l, err := disk.LockWait(ctx, filepath.Join(s.store.GraphRoot(), "podc-pins.lock"), disk.Wait{For: "the pins of images", Patience: time.Minute})
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (s *Store) Pull(ctx context.Context, ref string, policy Policy, progress Pr
 			return sum, err
 		}
 	}
-	release, err := s.transferring()
+	release, err := s.transferring(ctx)
 	if err != nil {
 		return engine.ImageSummary{}, err
 	}

@@ -1,9 +1,11 @@
 package images
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
@@ -16,11 +18,11 @@ import (
 func (s *Store) loadPrefix() string { return "podc-load-" + s.rootID + "-" }
 
 // transferring keeps temporary files from being cleared away until release is called; left ones go before.
-func (s *Store) transferring() (release func(), err error) {
+func (s *Store) transferring(ctx context.Context) (release func(), err error) {
 	if err := s.clearScratch(); err != nil {
 		return nil, err
 	}
-	l, err := disk.LockShared(s.lock)
+	l, err := disk.LockShared(ctx, s.lock, disk.Wait{For: "who clears transfers of images away", Patience: 10 * time.Minute})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func Guard(dir string, watch *os.File, revive func() error, log *slog.Logger) er
 	}
 	// Where another guardian lives, it either ends, since its own monitor found this one's in its place, or has a monitor of
 	// its own that takes the place of this one's.
-	held, err := disk.LockWait(gone.soon, filepath.Join(dir, "guardian"), nil)
+	held, err := disk.LockWait(gone.soon, filepath.Join(dir, "guardian"), disk.Wait{For: "the guardian before this one"})
 	if err != nil {
 		return nil
 	}

@@ -123,9 +123,7 @@ func becomeMonitor(ctx context.Context, cfg Config, dir string) (*disk.Lock, err
 			return nil, nil
 		}
 		// It holds the lock and does not answer: it ends, and gives the lock back, or begins, and answers soon.
-		short, cancel := context.WithTimeout(ctx, takeOver/16)
-		l, err = disk.LockWait(short, filepath.Join(dir, "lock"), nil)
-		cancel()
+		l, err = disk.LockWait(ctx, filepath.Join(dir, "lock"), disk.Wait{For: "the monitor before this one", Patience: takeOver / 16})
 		if err == nil || ctx.Err() != nil {
 			return l, err
 		}
@@ -350,7 +348,7 @@ func (m *Monitor) tryEnd(ctx context.Context) (*disk.Lock, error) {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return &disk.Lock{}, nil // the whole root is gone, and must not come back
 	}
-	start, err := disk.LockWait(ctx, filepath.Join(dir, "start"), nil)
+	start, err := disk.LockWait(ctx, filepath.Join(dir, "start"), disk.Wait{For: "who starts a monitor"})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,42 +26,98 @@ func TryLock(path string) (*Lock, error) {
 	return lock(context.Background(), path, unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// LockShared takes the lock at path together with other LockShared holders, waiting while somebody holds it alone; such
-// holders keep it only for moments.
-func LockShared(path string) (*Lock, error) {
-	return lock(context.Background(), path, unix.LOCK_SH)
+// Wait is a wait for a lock: everything that waits says for what and for whom, and ends.
+type Wait struct {
+	For      string        // what the lock protects, for people, such as `pod "web"`
+	Patience time.Duration // 0: as long as the context lasts, which ends by itself
+	// Begin, which may be nil, is called once before the first wait with who holds the lock; else the context is told when the
+	// wait takes long (see ReportWaits).
+	Begin func(holder string)
 }
 
-// LockWait takes the lock at path, waiting until ctx ends. Within one process two LockWait calls exclude each other too.
-// waiting, which may be nil, is called once before the first wait with the pid noted by the holder (0 if unknown).
-func LockWait(ctx context.Context, path string, waiting func(holder int)) (*Lock, error) {
-	l, err := TryLock(path)
+// waitSilence is how long a wait may take before anybody is told.
+const waitSilence = time.Second
+
+type waitReporter struct{}
+
+// ReportWaits returns a context in which waits for locks that take longer than a moment are told to tell: what for, and who
+// holds it. tell may be called from any goroutine.
+func ReportWaits(ctx context.Context, tell func(what, holder string)) context.Context {
+	return context.WithValue(ctx, waitReporter{}, tell)
+}
+
+// LockWait takes the lock at path, waiting until ctx or w's patience ends; the error says who held it then. Within one process
+// two calls exclude each other too.
+func LockWait(ctx context.Context, path string, w Wait) (*Lock, error) {
+	return lockWithin(ctx, path, unix.LOCK_EX, w)
+}
+
+// LockShared takes the lock at path together with other LockShared holders, waiting while somebody holds it alone.
+func LockShared(ctx context.Context, path string, w Wait) (*Lock, error) {
+	return lockWithin(ctx, path, unix.LOCK_SH, w)
+}
+
+func lockWithin(ctx context.Context, path string, how int, w Wait) (*Lock, error) {
+	l, err := lock(context.Background(), path, how|unix.LOCK_NB) // one that is free needs no wait
 	if !errors.Is(err, ErrLocked) {
 		return l, err
 	}
-	if waiting != nil {
-		waiting(Holder(path))
+	// One that is given up makes no file anew when it gets the lock at last: the object may be gone by that time.
+	return w.take(ctx, func() string { return holderOf(path) }, func(ctx context.Context) (*Lock, error) { return lock(ctx, path, how) })
+}
+
+// LockFile takes the lock of f, which is closed with it, or by the error; for what is locked without a path of its own.
+func LockFile(ctx context.Context, f *os.File, w Wait) (*Lock, error) {
+	holder := func() string { return holderOf(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) }
+	return w.take(ctx, holder, func(context.Context) (*Lock, error) {
+		if err := flock(f, unix.LOCK_EX); err != nil {
+			f.Close()
+			return nil, err
+		}
+		return &Lock{f}, nil
+	})
+}
+
+// take calls get, which blocks: flock(2) cannot be cancelled. If the wait ends first, the lock is given back when get has it, at
+// the latest when this process ends.
+func (w Wait) take(ctx context.Context, holder func() string, get func(context.Context) (*Lock, error)) (*Lock, error) {
+	patience, cancel := context.WithCancel(ctx)
+	if w.Patience > 0 {
+		patience, cancel = context.WithTimeout(ctx, w.Patience)
 	}
-	// flock(2) cannot be cancelled, so a goroutine blocks in it; if ctx ends first, the goroutine gives the lock back when
-	// it gets it, at the latest when this process ends. It makes no file anew then: the object may be gone by that time.
+	defer cancel()
 	type result struct {
 		l   *Lock
 		err error
 	}
 	got := make(chan result)
 	go func() {
-		l, err := lock(ctx, path, unix.LOCK_EX)
+		l, err := get(patience)
 		select {
 		case got <- result{l, err}:
-		case <-ctx.Done():
+		case <-patience.Done():
 			l.Unlock()
 		}
 	}()
-	select {
-	case r := <-got:
-		return r.l, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waited for lock %s held by pid %d: %w", filepath.Base(path), Holder(path), context.Cause(ctx))
+	if w.Begin != nil {
+		w.Begin(holder())
+	}
+	long := time.NewTimer(waitSilence)
+	defer long.Stop()
+	for {
+		select {
+		case r := <-got:
+			return r.l, r.err
+		case <-long.C:
+			if tell, ok := ctx.Value(waitReporter{}).(func(what, holder string)); ok && w.Begin == nil {
+				tell(w.For, holder())
+			}
+		case <-patience.Done():
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("waited for %s, held by %s: %w", w.For, holder(), context.Cause(ctx))
+			}
+			return nil, fmt.Errorf("waited %s for %s, held by %s", w.Patience, w.For, holder())
+		}
 	}
 }
 
@@ -81,13 +139,7 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		for {
-			err = unix.Flock(int(f.Fd()), how)
-			if !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
-		if err != nil {
+		if err = flock(f, how); err != nil {
 			f.Close()
 			if errors.Is(err, unix.EWOULDBLOCK) {
 				return nil, ErrLocked
@@ -101,6 +153,14 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 			return &Lock{f}, nil
 		}
 		f.Close()
+	}
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
 	}
 }
 
@@ -120,6 +180,64 @@ func Holder(path string) int {
 	var pid int
 	fmt.Sscan(strings.TrimSpace(string(b)), &pid)
 	return pid
+}
+
+// holderOf names who holds the lock at path: with process ids from the kernel, or the one noted in the file, and command lines.
+func holderOf(path string) string {
+	pids := lockers(path)
+	if pid := Holder(path); len(pids) == 0 && pid > 0 {
+		pids = []int{pid}
+	}
+	var names []string
+	for _, pid := range pids {
+		name := fmt.Sprintf("pid %d", pid)
+		if pid == os.Getpid() {
+			name = "this command itself"
+		} else if line := commandLine(pid); line != "" {
+			name += " (" + line + ")"
+		}
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return "another process"
+	}
+	return strings.Join(names, ", ")
+}
+
+// lockers are the processes with a flock on the file at path, as far as they are in this process's pid namespace.
+func lockers(path string) []int {
+	var st unix.Stat_t
+	b, err := os.ReadFile("/proc/locks")
+	if err != nil || unix.Stat(path, &st) != nil {
+		return nil
+	}
+	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+	var pids []int
+	for line := range strings.Lines(string(b)) {
+		// "1: FLOCK  ADVISORY  WRITE 4711 fd:00:12345 0 EOF"; those who wait have "->" after the number.
+		if f := strings.Fields(line); len(f) > 5 && f[1] == "FLOCK" && f[5] == file {
+			if pid, _ := strconv.Atoi(f[4]); pid > 0 && !slices.Contains(pids, pid) {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// commandLine is the beginning of that of a process.
+func commandLine(pid int) string {
+	const shown = 80 // bytes
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if len(b) == 0 {
+		return ""
+	}
+	args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+	args[0] = filepath.Base(args[0])
+	line := strings.Join(args, " ")
+	if len(line) > shown {
+		line = strings.ToValidUTF8(line[:shown], "") + "..."
+	}
+	return line
 }
 
 // Unlock releases the lock; nil is allowed, and so is a second call.
@@ -151,14 +269,9 @@ func Await(ctx context.Context, path string) error {
 		return err
 	}
 	free := make(chan error, 1)
-	go func() { // as in LockWait, it outlasts ctx
+	go func() { // as in Wait.take, it outlasts ctx
 		defer f.Close()
-		for {
-			if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); !errors.Is(err, unix.EINTR) {
-				free <- err
-				return
-			}
-		}
+		free <- flock(f, unix.LOCK_SH)
 	}()
 	select {
 	case err := <-free:

@@ -1,9 +1,13 @@
 package disk
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -30,7 +34,7 @@ func TestHeldAsksAndLeavesNoTrace(t *testing.T) {
 	if Held(path) {
 		t.Error("it is free")
 	}
-	shared, err := LockShared(path)
+	shared, err := LockShared(t.Context(), path, Wait{For: "it"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +51,10 @@ func TestAWaiterNoticesThatTheLockWasRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting := make(chan int)
+	waiting := make(chan string)
 	got := make(chan *Lock)
 	go func() {
-		l, err := LockWait(t.Context(), path, func(holder int) { waiting <- holder })
+		l, err := LockWait(t.Context(), path, Wait{For: "it", Begin: func(holder string) { waiting <- holder }})
 		if err != nil {
 			t.Error(err)
 		}
@@ -68,22 +72,86 @@ func TestAWaiterNoticesThatTheLockWasRemoved(t *testing.T) {
 	}
 }
 
-func TestAWaitEndsWithItsContextAndSaysForWhom(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
+// TestHelper is another process that holds a lock.
+func TestHelper(t *testing.T) {
+	path := os.Getenv("PODC_TEST_LOCK")
+	if path == "" {
+		t.Skip("for the other tests")
+	}
 	l, err := TryLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Unlock()
-	l.Note()
-	ctx, cancel := WithDeadline(t.Context(), time.Millisecond, "the other")
-	defer cancel()
-	_, err = LockWait(ctx, path, nil)
-	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		t.Fatalf("got %v", err)
+	fmt.Println("held")
+	io.Copy(io.Discard, os.Stdin)
+	l.Unlock()
+}
+
+// heldByAnother has another process hold the lock at path until the test ends, and returns its id.
+func heldByAnother(t *testing.T, path string) int {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHelper$", "-test.v")
+	cmd.Env = append(os.Environ(), "PODC_TEST_LOCK="+path)
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
 	}
-	if Holder(path) != os.Getpid() {
-		t.Errorf("holder is %d", Holder(path))
+	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == "held" {
+			return cmd.Process.Pid
+		}
+	}
+	t.Fatal("it holds nothing")
+	return 0
+}
+
+func TestAWaitEndsAndSaysForWhatAndWhom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	holder := fmt.Sprintf("pid %d (%s -test.run=^TestHelper$ -test.v)", heldByAnother(t, path), filepath.Base(os.Args[0]))
+	for _, lock := range []func(context.Context, string, Wait) (*Lock, error){LockWait, LockShared, func(ctx context.Context, path string, w Wait) (*Lock, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return LockFile(ctx, f, w)
+	}} {
+		began := ""
+		_, err := lock(t.Context(), path, Wait{For: `pod "web"`, Patience: time.Millisecond, Begin: func(holder string) { began = holder }})
+		if want := `waited 1ms for pod "web", held by ` + holder; err == nil || err.Error() != want || began != holder {
+			t.Errorf("it says %q, and %v, want %q", began, err, want)
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("interrupted"))
+		_, err = lock(ctx, path, Wait{For: "it", Patience: time.Hour})
+		cancel()
+		if want := "waited for it, held by " + holder + ": interrupted"; err == nil || err.Error() != want {
+			t.Errorf("it says %v, want %q", err, want)
+		}
+	}
+}
+
+// A wait that takes longer than a moment is told to whoever asked to be told, once.
+func TestALongWaitIsTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	held, err := TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string)
+	ctx := ReportWaits(t.Context(), func(what, holder string) { told <- what + ", " + holder })
+	got := make(chan error)
+	go func() {
+		l, err := LockWait(ctx, path, Wait{For: "it", Patience: time.Hour})
+		l.Unlock()
+		got <- err
+	}()
+	if text := <-told; text != "it, this command itself" {
+		t.Errorf("it is told %q", text)
+	}
+	held.Unlock()
+	if err := <-got; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -53,7 +53,7 @@ func Make(ctx context.Context, suite string) (Disk, error) {
 		return Disk{}, err
 	}
 	d := Disk{filepath.Join(cache, suite+"-"+hash)}
-	lock, err := disk.LockWait(ctx, d.dir+".lock", nil)
+	lock, err := disk.LockWait(ctx, d.dir+".lock", disk.Wait{For: "the disk of " + suite, Patience: time.Hour})
 	if err != nil {
 		return d, fmt.Errorf("another process makes the disk of %s, and did not end in time: %w", suite, err)
 	}
