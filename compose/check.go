@@ -98,10 +98,10 @@ func (c *checker) service(name string, s types.ServiceConfig) {
 		c.container(at, types.ServiceConfig{Name: name, ContainerSpec: h.ContainerSpec})
 	}
 	for i, h := range s.PostStart {
-		c.user(fmt.Sprintf("%s.post_start[%d].user", key, i), h.User)
+		c.process(fmt.Sprintf("%s.post_start[%d]", key, i), h.Environment, h.WorkingDir, h.User)
 	}
 	for i, h := range s.PreStop {
-		c.user(fmt.Sprintf("%s.pre_stop[%d].user", key, i), h.User)
+		c.process(fmt.Sprintf("%s.pre_stop[%d]", key, i), h.Environment, h.WorkingDir, h.User)
 	}
 }
 
@@ -110,7 +110,7 @@ func (c *checker) container(key string, s types.ServiceConfig) {
 	c.references(key, s)
 	c.exclusive(key, s)
 	c.targets(key, s)
-	c.ranges(key, s)
+	c.values(key, s)
 }
 
 // image insists on an image: builds are not served yet.
@@ -170,8 +170,8 @@ func (c *checker) replicas(key string, s types.ServiceConfig) {
 	if s.Scale != nil && s.Deploy != nil && s.Deploy.Replicas != nil && *s.Scale != *s.Deploy.Replicas {
 		c.fail(key+".scale", "is %d, but deploy.replicas is %d", *s.Scale, *s.Deploy.Replicas).WithHint("keep one of them")
 	}
-	if n := s.GetScale(); n < 0 || n > maxServices {
-		c.fail(key+".scale", "%d replicas: between 0 and %d are possible", n, maxServices)
+	if n := s.GetScale(); n < 0 || n > MaxReplicas {
+		c.fail(key+".scale", "%d replicas: between 0 and %d are possible", n, MaxReplicas)
 	} else if n > 1 && s.ContainerName != "" {
 		c.fail(key+".container_name", "%d replicas cannot share one name", n).WithHint("remove container_name")
 	}

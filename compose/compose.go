@@ -17,6 +17,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/compose-spec/compose-go/v2/validation"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/valid"
 )
 
 // Options say which project to load; the zero value is the one of the current directory.
@@ -58,6 +61,9 @@ type Project struct {
 	// Promoted are the COMPOSE_* variables that came from an env file rather than the process.
 	Promoted map[string]string
 
+	// Streamed says that a file was the standard input or a pipe, which cannot be read again.
+	Streamed bool
+
 	files []scanned
 }
 
@@ -74,10 +80,15 @@ type load struct {
 	warnings []string
 	warned   map[string]bool
 	unset    map[string]bool // variables that were asked for and not set
+	room     int             // bytes that variables may still add to values
+	read     int             // bytes of env and label files
+	vars     int             // variables in them
+	streamed bool
 }
 
 func newLoad(opt Options) *load {
-	return &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}, unset: map[string]bool{}}
+	return &load{opt: opt, inputs: inputs{}, promoted: map[string]string{}, warned: map[string]bool{}, unset: map[string]bool{},
+		room: maxExpanded}
 }
 
 // Load reads and checks a project. It has no side effects. Errors are of type *Error; with one of them the returned project,
@@ -212,14 +223,16 @@ func (l *load) find() (types.ConfigDetails, error) {
 
 // scan reads the files, and everything they refer to, once.
 func (l *load) scan(files []string) ([]types.ConfigFile, error) {
-	s := &scanner{load: l, seen: map[string]bool{}}
+	s := &scanner{load: l, seen: map[string]bool{}, sizes: map[string]int{}}
 	var config []types.ConfigFile
 	for _, path := range files {
 		content := l.opt.Stdin
+		l.streamed = l.streamed || path == "-"
 		if path != "-" {
 			l.inputs.add(path)
+			l.streamed = l.streamed || isPipe(path)
 			var err error
-			if content, err = ReadFile(path, maxFile); err != nil {
+			if content, err = disk.ReadGiven(path, MaxFile); err != nil {
 				return nil, fileError(l.display(path), "compose file", "", err)
 			}
 		}
@@ -246,17 +259,21 @@ func (l *load) loaderOptions(details *types.ConfigDetails) func(*loader.Options)
 		o.SkipConsistencyCheck = true // check.go does it, in a fixed order and with key paths
 		o.SkipResolveEnvironment = true
 		o.SkipResolveLabels = true
-		o.MaxNodeVisits = maxNodes
+		o.MaxNodeVisits = 2 * maxNodes // it counts mappings and aliases otherwise than shape.go does
 		o.Interpolate.Substitute = l.substitute
 	}
 }
 
 func (l *load) substitute(text string, lookup template.Mapping) (string, error) {
-	s := &substitution{lookup: lookup, unset: func(name string) {
+	s := &substitution{lookup: lookup, room: &l.room, unset: func(name string) {
 		l.unset[name] = true
 		l.warn("variable %s is not set; using an empty string", name)
 	}}
-	return s.expand(text, 0)
+	out, err := s.expand(text, 0)
+	if err == nil && out != text {
+		err = valid.Text(out)
+	}
+	return out, err
 }
 
 // build makes the project of the merged model.
@@ -281,7 +298,7 @@ func (l *load) build(model map[string]any, details types.ConfigDetails) (*Projec
 	if tp, err = l.resolved(tp); err != nil {
 		return nil, err
 	}
-	p := &Project{Project: tp, files: l.files}
+	p := &Project{Project: tp, Streamed: l.streamed, files: l.files}
 	for _, d := range details.ConfigFiles {
 		p.ComposeFiles = append(p.ComposeFiles, d.Filename)
 	}
@@ -312,6 +329,9 @@ func (l *load) located(err error) error {
 
 func locatedIn(files []scanned, err error) error {
 	e := asError(err)
+	if len(e.Problems) > maxProblems {
+		e.Problems = append(e.Problems[:maxProblems:maxProblems], Problem{Text: "and more of the kind"})
+	}
 	for i, p := range e.Problems {
 		if p.File == "" && p.Key != "" {
 			e.Problems[i].File, e.Problems[i].Line = locate(files, p.Key)

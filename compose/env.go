@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,6 +11,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"podc.example/podc/internal/disk"
 )
 
 func processEnvironment() map[string]string {
@@ -29,8 +33,9 @@ func (l *load) loadEnvFiles(dir string) error {
 	if !required && (missing(files...) || isFolder(files...)) {
 		return nil // a Python environment is often called .env
 	}
+	g := newGrowth(types.Mapping(l.env).Resolve)
 	for _, f := range files {
-		if err := checkFile(f, "env file", ""); err != nil {
+		if err := l.checkVariables(f, "env file", "", g); err != nil {
 			return err
 		}
 	}
@@ -40,6 +45,24 @@ func (l *load) loadEnvFiles(dir string) error {
 	}
 	l.promote(vars)
 	return nil
+}
+
+// ReadVariables reads an env file that is named on the command line. A reference to a variable means lookup's, else that of an
+// earlier line.
+func ReadVariables(path string, lookup func(string) (string, bool)) (map[string]string, error) {
+	content, err := disk.ReadGiven(path, MaxFile)
+	if err != nil {
+		return nil, fileError(path, "env file", "", err)
+	}
+	if err := newGrowth(lookup).check(path, string(content)); err != nil {
+		return nil, err
+	}
+	vars, err := dotenv.ParseWithLookup(bytes.NewReader(content), lookup)
+	if err != nil {
+		return nil, Invalid("", "%s: %v", path, err)
+	}
+	maps.DeleteFunc(vars, func(name, _ string) bool { return name != "" && name[0] >= '0' && name[0] <= '9' }) // as env files of services
+	return vars, nil
 }
 
 // envFiles names the env files; required ones were asked for by name.

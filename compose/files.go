@@ -3,21 +3,18 @@ package compose
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
-)
 
-// maxFile is the largest compose, env or label file that is read, in bytes.
-const maxFile = 16 << 20
+	"podc.example/podc/internal/disk"
+)
 
 // inputs collects the paths whose content, presence or absence shapes a project.
 type inputs map[string]struct{}
@@ -30,69 +27,23 @@ func (in inputs) add(paths ...string) {
 
 func (in inputs) sorted() []string { return slices.Sorted(maps.Keys(in)) }
 
-// ErrIsFolder is ReadFile's error for a folder.
-var ErrIsFolder = errors.New("is a directory")
-
-// ReadFile reads a regular file of at most limit bytes. Opening never blocks, so that a pipe is refused rather than waited
-// for. Missing files satisfy errors.Is(err, fs.ErrNotExist).
-func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// checkVariables reports whether path can be read as a file of variables or labels; what names its role in the message.
+func (l *load) checkVariables(path, what, key string, g *growth) error {
+	content, err := disk.ReadRegular(path, MaxFile)
 	if err != nil {
-		return nil, pathless(err)
+		return fileError(path, what, key, err)
 	}
-	defer f.Close()
-	if err := checkRegular(f, limit); err != nil {
-		return nil, err
+	if l.read += len(content); l.read > maxRead {
+		return Invalid(key, "env and label files hold more than %d MiB together, each counted as often as it is named", maxRead>>20)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, pathless(err)
+	before := len(g.sizes)
+	if err := g.check(l.display(path), string(content)); err != nil {
+		return err
 	}
-	if int64(len(b)) > limit {
-		return nil, tooLarge(limit)
-	}
-	return b, nil
-}
-
-func checkRegular(f *os.File, limit int64) error {
-	st, err := f.Stat()
-	switch {
-	case err != nil:
-		return pathless(err)
-	case st.IsDir():
-		return ErrIsFolder
-	case !st.Mode().IsRegular():
-		return errors.New("is not a regular file")
-	case st.Size() > limit:
-		return tooLarge(limit)
+	if l.vars += len(g.sizes) - before; l.vars > maxVariables {
+		return Invalid(key, "more than %d variables in env and label files, each counted as often as it is named", maxVariables)
 	}
 	return nil
-}
-
-func tooLarge(limit int64) error {
-	if limit >= 1<<20 {
-		return fmt.Errorf("is larger than %d MiB", limit>>20)
-	}
-	return fmt.Errorf("is larger than %d KiB", limit>>10)
-}
-
-// pathless drops the path that os errors carry, for messages that name the file already.
-func pathless(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
-// checkFile reports whether path can be read as an input file; what names its role in the message.
-func checkFile(path, what, key string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err == nil {
-		defer f.Close()
-		err = checkRegular(f, maxFile)
-	}
-	return fileError(path, what, key, pathless(err))
 }
 
 func fileError(path, what, key string, err error) error {

@@ -6,13 +6,11 @@ import (
 	"strings"
 )
 
-// maxExpansions is how deep variables may nest: ${A:-${B:-...}}.
-const maxExpansions = 64
-
 // substitution is one pass over one string. What a variable's value holds is never looked at again.
 type substitution struct {
 	lookup func(string) (string, bool)
 	unset  func(string) // told about each plain reference to a variable that is not set
+	room   *int         // how many bytes variables may still add
 }
 
 // errTemplate is a reference to a variable that is not well formed.
@@ -58,7 +56,18 @@ func (s *substitution) reference(text string, depth int) (value, rest string, er
 	if name == "" {
 		return "$", text, nil
 	}
-	return s.plain(name), text[len(name):], nil
+	value, err = s.take(s.plain(name))
+	return value, text[len(name):], err
+}
+
+// take counts the bytes of a variable's value that goes into the text.
+func (s *substitution) take(value string) (string, error) {
+	if s.room != nil {
+		if *s.room -= len(value); *s.room < 0 {
+			return "", fmt.Errorf("variables make the values of the project more than %d MiB longer", maxExpanded>>20)
+		}
+	}
+	return value, nil
 }
 
 func (s *substitution) plain(name string) string {
@@ -77,7 +86,7 @@ func (s *substitution) braced(inside string, depth int) (string, error) {
 	}
 	op := inside[len(name):]
 	if op == "" {
-		return s.plain(name), nil
+		return s.take(s.plain(name))
 	}
 	value, set := s.lookup(name)
 	if word, ok := strings.CutPrefix(op, ":"); ok {
@@ -90,7 +99,7 @@ func (s *substitution) braced(inside string, depth int) (string, error) {
 	switch op[0] {
 	case '-':
 		if set {
-			return value, nil
+			return s.take(value)
 		}
 		return s.expand(word, depth+1)
 	case '+':
@@ -100,7 +109,7 @@ func (s *substitution) braced(inside string, depth int) (string, error) {
 		return s.expand(word, depth+1)
 	case '?':
 		if set {
-			return value, nil
+			return s.take(value)
 		}
 		return "", s.missing(name, word, depth)
 	}

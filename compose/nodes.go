@@ -63,9 +63,11 @@ func entry(n *yaml.Node, key string, depth int) *pair {
 	if depth > maxDepth {
 		return nil
 	}
-	for _, p := range pairs(n) {
-		if p.key == key {
-			return &p
+	if m := deref(n); m != nil && m.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if k := m.Content[i]; k.Value == key {
+				return &pair{k.Value, k.Line, m.Content[i+1]}
+			}
 		}
 	}
 	for _, m := range merges(n) {
@@ -140,6 +142,9 @@ func (w *keyWalk) mapping(n *yaml.Node, at *keyNode, path string) {
 	for _, p := range pairs(n) {
 		if p.key == "<<" || (strings.HasPrefix(p.key, "x-") && !userKeys(path)) {
 			continue
+		}
+		if len(w.found) > maxProblems {
+			return
 		}
 		next := at.below(p.key)
 		if next == nil {

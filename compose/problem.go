@@ -27,9 +27,9 @@ func (p Problem) String() string {
 		b.WriteString(": ")
 	}
 	if p.Key != "" {
-		b.WriteString(p.Key + ": ")
+		b.WriteString(abridge(p.Key) + ": ")
 	}
-	return b.String() + p.Text
+	return b.String() + abridge(p.Text)
 }
 
 // Error is why a compose project was refused: one or more problems, all of one class.

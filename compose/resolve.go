@@ -21,7 +21,11 @@ func (l *load) resolved(tp *types.Project) (*types.Project, error) {
 	}
 	var errs []error
 	for _, name := range tp.ServiceNames() {
-		errs = append(errs, l.checkServiceFiles(name, tp.Services[name])...)
+		s := tp.Services[name]
+		errs = append(errs, l.checkServiceFiles("services."+name, s.ContainerSpec)...)
+		for i, h := range s.PreStart {
+			errs = append(errs, l.checkServiceFiles(fmt.Sprintf("services.%s.pre_start[%d]", name, i), h.ContainerSpec)...)
+		}
 	}
 	if err := Join(errs...); err != nil {
 		return nil, err
@@ -36,18 +40,28 @@ func (l *load) resolved(tp *types.Project) (*types.Project, error) {
 	return tp, nil
 }
 
-func (l *load) checkServiceFiles(name string, s types.ServiceConfig) []error {
+// checkServiceFiles checks the env files and label files of a service or of a hook.
+func (l *load) checkServiceFiles(key string, s types.ContainerSpec) []error {
 	var errs []error
+	vars, labels := newGrowth(func(name string) (string, bool) {
+		if v, ok := l.env[name]; ok {
+			return v, true
+		}
+		if v := s.Environment[name]; v != nil {
+			return *v, true
+		}
+		return "", false
+	}), newGrowth(func(string) (string, bool) { return "", false })
 	for i, f := range s.EnvFiles {
 		l.inputs.add(f.Path)
 		if !bool(f.Required) && missing(f.Path) {
 			continue
 		}
-		errs = append(errs, checkFile(f.Path, "env file", fmt.Sprintf("services.%s.env_file[%d]", name, i)))
+		errs = append(errs, l.checkVariables(f.Path, "env file", fmt.Sprintf("%s.env_file[%d]", key, i), vars))
 	}
 	for i, f := range s.LabelFiles {
 		l.inputs.add(f)
-		errs = append(errs, checkFile(f, "label file", fmt.Sprintf("services.%s.label_file[%d]", name, i)))
+		errs = append(errs, l.checkVariables(f, "label file", fmt.Sprintf("%s.label_file[%d]", key, i), labels))
 	}
 	return errs
 }
@@ -66,6 +80,11 @@ func isFolder(paths ...string) bool {
 		st, err := os.Stat(p)
 		return err == nil && st.IsDir()
 	})
+}
+
+func isPipe(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode()&os.ModeNamedPipe != 0
 }
 
 // fileObjects notes the files behind configs and secrets as inputs.
@@ -88,7 +107,7 @@ var registerRawFormat = sync.OnceFunc(func() { dotenv.RegisterFormat("raw", pars
 
 func parseRaw(r io.Reader, filename string, vars map[string]string, lookup func(string) (string, bool)) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxFile)
+	lines.Buffer(nil, MaxFile)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimLeft(strings.TrimPrefix(lines.Text(), "\uFEFF"), " \t")
 		if line == "" || line[0] == '#' {

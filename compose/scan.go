@@ -15,14 +15,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 	"go.yaml.in/yaml/v4"
-)
 
-// Limits on what one project may hold. They stop input that was made to exhaust memory or time, not real projects.
-const (
-	maxDepth    = 100       // of nested YAML nodes
-	maxNodes    = 1_000_000 // YAML nodes of a file, aliases expanded
-	maxNesting  = 100       // of files that include or extend files
-	maxServices = 10_000
+	"podc.example/podc/internal/disk"
 )
 
 // scanned is one compose file as YAML nodes, kept to find the lines of keys.
@@ -35,7 +29,13 @@ type scanned struct {
 // their lines, and lists all inputs.
 type scanner struct {
 	*load
-	seen map[string]bool
+	seen  map[string]bool
+	sizes map[string]int // nodes of each file
+	total int            // nodes of all files
+	// What services extend from is merged, and what is included is read, as often as it is named.
+	copied, named int
+	// What the files hold, those that are only extended from left out.
+	services, dependencies, ports int
 }
 
 // scope is where relative paths and variables of a file are resolved.
@@ -46,19 +46,19 @@ type scope struct {
 	chain    []string // files that led here
 }
 
-// file scans one file, content being given for standard input only, and then the files that it includes and extends.
+// file scans one file, then the files that it includes and extends. The content of those named on the command line is given.
 func (s *scanner) file(path string, content []byte, sc scope) error {
 	if err := s.checkChain(path, sc); err != nil {
 		return err
 	}
-	if path != "-" {
+	if content == nil {
 		s.inputs.add(path)
 		if s.seen[path+"\x00"+sc.dir] {
 			return nil
 		}
 		s.seen[path+"\x00"+sc.dir] = true
 		var err error
-		if content, err = ReadFile(path, maxFile); err != nil {
+		if content, err = disk.ReadRegular(path, MaxFile); err != nil {
 			if errors.Is(err, os.ErrNotExist) && len(sc.chain) > 0 {
 				return fileError(s.display(path), "file", "", err).(*Error).WithHint("it is named in %s", s.display(sc.chain[len(sc.chain)-1]))
 			}
@@ -68,6 +68,9 @@ func (s *scanner) file(path string, content []byte, sc scope) error {
 	docs, err := s.parse(path, content)
 	if err != nil {
 		return err
+	}
+	if s.total += s.sizes[path]; s.total > maxNodes {
+		return invalidAt(s.display(path), 0, "more than %d values in all files of the project", maxNodes)
 	}
 	s.files = append(s.files, scanned{s.display(path), docs})
 	sc.chain = append(sc.chain[:len(sc.chain):len(sc.chain)], path)
@@ -102,6 +105,9 @@ func (s *scanner) chainText(chain []string) string {
 // parse reads all documents of a file and checks their shape.
 func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
 	var docs []*yaml.Node
+	if n := mayHold(content); n > 5*maxNodes {
+		return nil, invalidAt(s.display(path), 0, "may hold %d values, and %d are the most", n, maxNodes)
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	for {
 		doc := new(yaml.Node)
@@ -116,9 +122,11 @@ func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
 			continue
 		}
 		sh := &shape{sizes: map[*yaml.Node]int{}}
-		if _, err := sh.check(doc, 0); err != nil {
+		size, err := sh.check(doc, 0)
+		if err != nil {
 			return nil, s.at(path, err)
 		}
+		s.sizes[path] += size
 		docs = append(docs, doc.Content[0])
 	}
 }
@@ -162,8 +170,10 @@ func (s *scanner) document(path string, doc *yaml.Node, sc scope) error {
 		return s.at(path, &Error{Class: errdefs.ErrInvalidArgument, Problems: unknown})
 	}
 	services := pairs(field(doc, "services"))
-	if len(services) > maxServices {
-		return s.at(path, Invalid("services", "more than %d services", maxServices))
+	if !sc.extended {
+		if err := s.count(services); err != nil {
+			return s.placed(path, doc, err)
+		}
 	}
 	if err := s.shortForms(services, sc); err != nil {
 		return s.placed(path, doc, err)
@@ -201,6 +211,9 @@ func (s *scanner) extends(path string, services []pair, sc scope) error {
 		if err := s.file(target, nil, next); err != nil {
 			return err
 		}
+		if s.copied += s.sizes[target]; s.copied > maxCopied {
+			return Invalid(key, "services extend from files of more than %d values together, each file counted as often as it is named", maxCopied)
+		}
 	}
 	return nil
 }
@@ -221,9 +234,14 @@ func (s *scanner) includes(list *yaml.Node, sc scope) error {
 			if remote(file) {
 				return NotServed(fmt.Sprintf("include[%d]", i), file, "fetch it first, and include the local copy")
 			}
+			if s.named++; s.named > maxFiles {
+				return Invalid(fmt.Sprintf("include[%d]", i), "more than %d files are included", maxFiles)
+			}
 			file = rel(sc.dir, file)
 			if j == 0 {
-				s.enter(&next, file, entry, sc)
+				if err := s.enter(&next, file, entry, sc); err != nil {
+					return err
+				}
 			}
 			if err := s.file(file, nil, next); err != nil {
 				return err
@@ -234,7 +252,7 @@ func (s *scanner) includes(list *yaml.Node, sc scope) error {
 }
 
 // enter sets the folder and environment of an included file.
-func (s *scanner) enter(next *scope, file string, entry *yaml.Node, from scope) {
+func (s *scanner) enter(next *scope, file string, entry *yaml.Node, from scope) error {
 	next.dir = filepath.Dir(file)
 	if dir := s.text(field(entry, "project_directory"), from.env); dir != "" {
 		next.dir = rel(from.dir, dir)
@@ -247,14 +265,40 @@ func (s *scanner) enter(next *scope, file string, entry *yaml.Node, from scope) 
 		}
 	}
 	s.inputs.add(envFiles...)
+	g := newGrowth(from.env.Resolve)
 	for _, f := range envFiles {
-		if checkFile(f, "env file", "") != nil {
-			continue // a missing or unreadable one is the loader's to report
+		if missing(f) || isFolder(f) {
+			continue // the loader's to report
+		}
+		if err := s.checkVariables(f, "env file", "", g); err != nil {
+			return err
 		}
 		if vars, err := dotenv.GetEnvFromFile(from.env, []string{f}); err == nil {
 			next.env = next.env.Clone().Merge(vars)
 		}
 	}
+	return nil
+}
+
+// count bounds services and the dependencies of all of them together.
+func (s *scanner) count(services []pair) error {
+	if s.services += len(services); s.services > maxServices {
+		return Invalid("services", "more than %d services", maxServices)
+	}
+	for _, svc := range services {
+		on := deref(field(svc.value, "depends_on"))
+		if on == nil {
+			continue
+		}
+		n := len(on.Content)
+		if on.Kind == yaml.MappingNode {
+			n /= 2
+		}
+		if s.dependencies += n; s.dependencies > maxDependencies {
+			return Invalid("services."+svc.key+".depends_on", "more than %d dependencies in all", maxDependencies)
+		}
+	}
+	return nil
 }
 
 // text is the interpolated value of a scalar. What cannot be interpolated is left to the loader to report.
@@ -263,7 +307,7 @@ func (s *scanner) text(n *yaml.Node, env types.Mapping) string {
 	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		return ""
 	}
-	out, err := (&substitution{lookup: env.Resolve}).expand(n.Value, 0)
+	out, err := (&substitution{lookup: env.Resolve, room: &s.room}).expand(n.Value, 0)
 	if err != nil {
 		return ""
 	}

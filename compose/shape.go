@@ -2,6 +2,8 @@ package compose
 
 import (
 	"go.yaml.in/yaml/v4"
+
+	"podc.example/podc/internal/valid"
 )
 
 // shape checks nesting, size with aliases expanded, and tags of one document.
@@ -17,6 +19,12 @@ func (sh *shape) check(n *yaml.Node, depth int) (int, error) {
 	}
 	if err := checkTag(n); err != nil {
 		return 0, err
+	}
+	if err := valid.Text(n.Value); err != nil {
+		return 0, shapeError(n, "%v", err)
+	}
+	if entries := len(n.Content); entries > maxEntries && (n.Kind == yaml.SequenceNode || entries > 2*maxEntries) {
+		return 0, shapeError(n, "more than %d entries in one mapping or list", maxEntries)
 	}
 	if err := checkDuplicates(n); err != nil {
 		return 0, err

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/format"
@@ -9,22 +10,18 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxPorts is how many ports one file may publish, ranges counted port by port.
-const maxPorts = 100_000
-
 // shortForms checks what the loader would report without its place, or not at all: ports and mounts in short form, and two
 // entries of one list with the same target, of which the loader drops one.
 func (s *scanner) shortForms(services []pair, sc scope) error {
-	if s.opt.NoInterpolate {
-		return nil
-	}
-	total := 0
 	var errs []error
 	for _, svc := range services {
 		key := "services." + svc.key
 		n, err := s.portForms(key+".ports", field(svc.value, "ports"), sc)
-		if total += n; total > maxPorts {
+		if s.ports += n; s.ports > maxPorts {
 			return Invalid(key+".ports", "more than %d ports are published", maxPorts)
+		}
+		if s.opt.NoInterpolate {
+			continue // what holds variables has no form yet
 		}
 		errs = append(errs, err, s.deviceForms(key+".devices", field(svc.value, "devices"), sc), s.mountForms(key+".volumes", field(svc.value, "volumes"), sc))
 		for _, kind := range []string{"configs", "secrets"} {
@@ -43,6 +40,9 @@ func (s *scanner) portForms(key string, list *yaml.Node, sc scope) (total int, e
 			continue
 		}
 		parsed, err := types.ParsePortConfig(text)
+		if err != nil && s.opt.NoInterpolate {
+			continue
+		}
 		if err != nil {
 			return total, Invalid(fmt.Sprintf("%s[%d]", key, i), "%q is no port: %s", text, err)
 		}
@@ -67,7 +67,7 @@ func (s *scanner) deviceForms(key string, list *yaml.Node, sc scope) error {
 func (s *scanner) mountForms(key string, list *yaml.Node, sc scope) error {
 	for i, n := range items(list) {
 		if text := s.text(n, sc.env); text != "" {
-			if _, err := format.ParseVolume(text); err != nil {
+			if _, err := ParseMount(text); err != nil {
 				reason := strings.TrimPrefix(err.Error(), "invalid spec: "+text+": ")
 				return Invalid(fmt.Sprintf("%s[%d]", key, i), "%q is no mount: %s", text, reason)
 			}
@@ -75,6 +75,22 @@ func (s *scanner) mountForms(key string, list *yaml.Node, sc scope) error {
 	}
 	return s.distinct(key, list, func(n *yaml.Node) string { return s.mountForm(n, sc) })
 }
+
+// ParseMount reads the short form of a mount, [SOURCE:]TARGET[:MODES]. Of a mode that is not known the loader says nothing.
+func ParseMount(text string) (types.ServiceVolumeConfig, error) {
+	v, err := format.ParseVolume(text)
+	if modes, ok := strings.CutPrefix(text, v.Source+":"+v.Target+":"); ok && err == nil {
+		for mode := range strings.SplitSeq(modes, ",") {
+			if !slices.Contains(mountModes, mode) {
+				return v, fmt.Errorf("mode %q is none of %s", mode, strings.Join(mountModes, ", "))
+			}
+		}
+	}
+	return v, err
+}
+
+// mountModes are docker's; those about the consistency of copies have no effect on Linux.
+var mountModes = append([]string{"ro", "rw", "z", "Z", "nocopy", "cached", "consistent", "delegated"}, format.Propagations...)
 
 func (s *scanner) mountForm(n *yaml.Node, sc scope) string {
 	if n.Kind == yaml.MappingNode {

@@ -6,10 +6,19 @@ import (
 	"slices"
 )
 
+// maxWord is the longest word that is compared with others, in bytes: the time it takes is the product of both lengths.
+const maxWord = 64
+
 // Suggest returns the candidate that word was probably meant to be, or "".
 func Suggest(word string, candidates []string) string {
+	if len(word) > maxWord {
+		return ""
+	}
 	best, bestDistance := "", 1+len(word)/3
 	for _, c := range candidates {
+		if len(c) > maxWord {
+			continue
+		}
 		if d := distance(word, c); d < bestDistance || (d == bestDistance && best == "") {
 			best, bestDistance = c, d
 		}
@@ -45,10 +54,8 @@ func distance(a, b string) int {
 // unknownKey is the problem of a key that the specification does not have.
 func unknownKey(path, key string, at *keyNode) Problem {
 	p := Problem{Key: joinKey(path, key), Text: "unknown key"}
-	if len(key) <= 64 {
-		if s := Suggest(key, slices.Sorted(maps.Keys(at.named))); s != "" {
-			p.Text += fmt.Sprintf("; did you mean %q?", s)
-		}
+	if s := Suggest(key, slices.Sorted(maps.Keys(at.named))); s != "" {
+		p.Text += fmt.Sprintf("; did you mean %q?", s)
 	}
 	return p
 }

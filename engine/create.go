@@ -82,18 +82,11 @@ func checkSpec(s PodSpec, img Image) error {
 	if s.Group == "" || !disk.IsName(s.Group) {
 		return fault.New(errdefs.ErrInvalidArgument, "group %q is not valid", s.Group)
 	}
-	for _, m := range s.Container.Mounts {
-		if err := CheckTarget(m); err != nil {
-			return err
-		}
+	if err := checkValues(s); err != nil {
+		return err
 	}
 	if len(img.Layers) == 0 {
 		return fault.New(errdefs.ErrInvalidArgument, "image %q is not resolved", s.Container.Image)
-	}
-	for _, f := range s.Container.Files {
-		if err := CheckTarget(Mount{Target: f.Target}); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -27,9 +27,9 @@ func loadFiles(files []File) ([]File, error) {
 	loaded := make([]File, len(files))
 	for i, f := range files {
 		if f.Source != "" {
-			b, err := readHostFile(f.Source)
+			b, err := disk.ReadRegular(f.Source, maxFile)
 			if err != nil {
-				return nil, fmt.Errorf("cannot read the source of %s: %w", f.Target, err)
+				return nil, fmt.Errorf("cannot read %s for %s: %w", f.Source, f.Target, err)
 			}
 			f.Content = b
 		}
@@ -39,30 +39,6 @@ func loadFiles(files []File) ([]File, error) {
 		loaded[i] = f
 	}
 	return loaded, nil
-}
-
-func readHostFile(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, fault.New(errdefs.ErrInvalidArgument, "%s is not a regular file", path)
-	}
-	if fi.Size() > maxFile {
-		return nil, fault.New(errdefs.ErrInvalidArgument, "%s is larger than %d KiB", path, maxFile>>10)
-	}
-	b := make([]byte, fi.Size())
-	n, err := f.ReadAt(b, 0)
-	if n == len(b) {
-		err = nil
-	}
-	return b, err
 }
 
 // writeFiles puts the contents on a fresh tmpfs at dir, numbered in the order of files. Owners follow when the image's

@@ -13,9 +13,9 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// CheckPods fails with everything that the specs ask for and this host cannot give: names that other groups have taken, sources of
-// binds, devices, capabilities, limits, seccomp profiles, settings of the kernel. It is for before anything is made; a creation or
-// a start finds the same again.
+// CheckPods fails with every value of the specs that is wrong, and with everything that this host cannot give: names that other
+// groups have taken, sources of binds, devices, capabilities, limits, seccomp profiles, settings of the kernel. It is for before
+// anything is made; a creation or a start finds the same again.
 func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
 	var errs []error
 	for _, p := range pods {
@@ -37,7 +37,7 @@ func (e *Engine) checkName(p PodSpec) error {
 }
 
 func checkPossible(p PodSpec) error {
-	errs := []error{checkSysctls(p)}
+	errs := []error{checkValues(p), checkSysctls(p)}
 	for _, m := range p.Container.Mounts {
 		if m.Type == MountBind && !m.CreateSource {
 			errs = append(errs, bindSource(m))

@@ -7,17 +7,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
 )
 
 // CheckPrograms fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
 // default), podc's own helper, and cgroups that the runtime takes. It is for before anything is made.
-func (e *Engine) CheckPrograms(_ context.Context, runtimes []string) error {
+func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) error {
 	_, err := lookupBinary("conmon")
 	errs := []error{err}
 	if _, err := os.Stat(e.helper("podc-monitor")); err != nil {
@@ -26,6 +29,9 @@ func (e *Engine) CheckPrograms(_ context.Context, runtimes []string) error {
 	var paths []string
 	for _, name := range runtimes {
 		path, err := e.runtimePath(name)
+		if err == nil {
+			err = e.checkRuntime(ctx, path)
+		}
 		if errs = append(errs, err); err == nil {
 			paths = append(paths, path)
 		}
@@ -34,6 +40,25 @@ func (e *Engine) CheckPrograms(_ context.Context, runtimes []string) error {
 		errs = append(errs, checkHybrid("/sys/fs/cgroup"))
 	}
 	return errors.Join(errs...)
+}
+
+// specLine is in what every OCI runtime says of its version: which version of the specification it is for.
+var specLine = regexp.MustCompile(`(?i)\bspecs?\s*:`)
+
+// checkRuntime refuses a program that is no OCI runtime. Those that podc is tested with are not asked, which would cost every
+// start.
+func (e *Engine) checkRuntime(ctx context.Context, path string) error {
+	if slices.Contains([]string{"crun", "runc"}, filepath.Base(path)) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	cmd := child.Command(ctx, path, "--version")
+	cmd.Env = e.helperEnv()
+	if out, err := cmd.CombinedOutput(); err != nil || !specLine.Match(out) {
+		return fault.New(errdefs.ErrInvalidArgument, "the program %q is no OCI runtime: it does not tell with --version which specification it is for", path)
+	}
+	return nil
 }
 
 // checkHybrid refuses what crun refuses: a v2 hierarchy beside those of v1 that holds a controller.

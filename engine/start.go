@@ -318,9 +318,9 @@ func seccompProfile(opts []string) (string, error) {
 	if strings.HasPrefix(strings.TrimSpace(o.seccomp), "{") {
 		return o.seccomp, nil
 	}
-	b, err := readHostFile(o.seccomp)
+	b, err := disk.ReadRegular(o.seccomp, maxFile)
 	if err != nil {
-		return "", fmt.Errorf("cannot read the seccomp profile: %w", err)
+		return "", fmt.Errorf("cannot read the seccomp profile %s: %w", o.seccomp, err)
 	}
 	return string(b), nil
 }

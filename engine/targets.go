@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // Where mounts land. An image, or what lies in a volume, may hold links; the runtime follows them, and would lay a mount over
@@ -43,6 +44,9 @@ func inKernelFolder(path string) bool {
 // CheckTarget refuses (errdefs.IsInvalidArgument) a mount whose target no container can have it on, whatever is in its image. As
 // in docker, what a file names itself may lie in /sys and /dev, and the host's own /proc, /sys and /dev may be bound there.
 func CheckTarget(m Mount) error {
+	if err := valid.Path(m.Target); err != nil {
+		return fault.New(errdefs.ErrInvalidArgument, "mount target: %w", err)
+	}
 	target := path.Clean(m.Target)
 	switch {
 	case !path.IsAbs(m.Target):

@@ -14,6 +14,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // Leases are kept as the CNI plugin host-local keeps them, so that it and podc can follow one another: a folder per network
@@ -76,7 +77,7 @@ func (s *Stack) leaseOf(dir, network string, i int, set []ipamRange, static neti
 		}
 		return a, err
 	}
-	if !subnet.Contains(static) || static == gateway {
+	if valid.HostAddress(static, subnet) != nil || static == gateway {
 		return static, invalidf("address %s cannot be used on network %q, which is %s with gateway %s", static, network, subnet, gateway)
 	}
 	err := takeLease(dir, static, id, ifname)

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // checkDriver refuses a driver that is not there, and one whose parent interface is not.
@@ -29,6 +30,14 @@ func (s *Stack) checkDriver(n Network) error {
 func (n Network) check() error {
 	if !validName.MatchString(n.Name) {
 		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
+	}
+	if n.Driver != "" {
+		if err := valid.Driver(n.Driver); err != nil {
+			return invalidf("%v", err)
+		}
+	}
+	if err := valid.Labels(n.Labels); err != nil {
+		return invalidf("%v", err)
 	}
 	if n.NoIPv4 && !n.IPv6 {
 		return invalidf("it has neither IPv4 nor IPv6")
@@ -67,11 +76,13 @@ func (sub Subnet) check() error {
 		}
 		return nil
 	}
-	if smallest := sub.CIDR.Addr().BitLen() - 2; sub.CIDR.Bits() > smallest {
-		return invalid("too small: a network needs at least a /%d", smallest)
+	if err := valid.Subnet(sub.CIDR); err != nil {
+		return invalid("%v", err)
 	}
-	if sub.Gateway.IsValid() && !sub.CIDR.Contains(sub.Gateway) {
-		return invalid("gateway %s lies outside", sub.Gateway)
+	if sub.Gateway.IsValid() {
+		if err := valid.HostAddress(sub.Gateway, sub.CIDR); err != nil {
+			return invalid("gateway: %v", err)
+		}
 	}
 	if sub.IPRange.IsValid() && (!sub.CIDR.Contains(sub.IPRange.Addr()) || sub.IPRange.Bits() < sub.CIDR.Bits()) {
 		return invalid("ip_range %s lies outside", sub.IPRange)

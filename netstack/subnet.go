@@ -264,13 +264,13 @@ func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network, own [
 		sub.Chosen = true
 	}
 	if !sub.Gateway.IsValid() {
-		sub.Gateway = firstFree(sub)
+		sub.Gateway = FirstFree(sub)
 	}
 	return sub, nil
 }
 
-// firstFree is the first address of a subnet that is not reserved: docker's choice of a gateway.
-func firstFree(sub Subnet) netip.Addr {
+// FirstFree is the first address of a subnet that is not reserved: docker's choice of a gateway.
+func FirstFree(sub Subnet) netip.Addr {
 	a, last := hostRange(sub.CIDR)
 	for a.Less(last) {
 		taken := false

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"maps"
 	"path/filepath"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
-	"github.com/compose-spec/compose-go/v2/format"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/mattn/go-shellwords"
 
@@ -66,9 +66,10 @@ func amend(p *compose.Project, req project.LoadRequest) (undeclared []string, er
 
 // parseVolume reads --volume; a host path is relative to where podc was called.
 func parseVolume(text, dir string) (types.ServiceVolumeConfig, error) {
-	v, err := format.ParseVolume(text)
+	v, err := compose.ParseMount(text)
 	if err != nil || v.Target == "" {
-		return v, compose.Invalid("", "cannot read --volume %s: want [SOURCE:]TARGET[:OPTIONS]", text)
+		err = cmp.Or(err, errors.New("want [SOURCE:]TARGET[:MODES]"))
+		return v, compose.Invalid("", "cannot read --volume %s: %v", text, err)
 	}
 	if v.Type == types.VolumeTypeBind && !filepath.IsAbs(v.Source) {
 		v.Source = filepath.Join(dir, v.Source)
@@ -102,9 +103,9 @@ func withEnvFiles(p *compose.Project, vars types.MappingWithEquals, req project.
 			value, ok := p.Environment[name]
 			return value, ok
 		}
-		got, err := dotenv.ReadWithLookup(lookup, file)
+		got, err := compose.ReadVariables(file, lookup)
 		if err != nil {
-			return nil, compose.Invalid("", "cannot read --env-from-file %s: %v", file, err)
+			return nil, compose.Invalid("", "cannot read --env-from-file: %v", err)
 		}
 		for name, value := range got {
 			vars[name] = &value

@@ -78,19 +78,17 @@ func configOptions(f *flagSet, stdin io.Reader) (compose.Options, error) {
 	}
 	opt.AllResources = opt.AllResources || f.is("variables")
 	if slices.Contains(opt.Files, "-") || (len(opt.Files) == 0 && os.Getenv("COMPOSE_FILE") == "-") {
-		b, err := io.ReadAll(io.LimitReader(stdin, maxStdin+1))
+		b, err := io.ReadAll(io.LimitReader(stdin, compose.MaxFile+1))
 		if err != nil {
 			return opt, fmt.Errorf("cannot read standard input: %w", err)
 		}
-		if len(b) > maxStdin {
-			return opt, errors.New("standard input is larger than 16 MiB")
+		if len(b) > compose.MaxFile {
+			return opt, fmt.Errorf("standard input is larger than %d MiB", compose.MaxFile>>20)
 		}
 		opt.Stdin = b
 	}
 	return opt, nil
 }
-
-const maxStdin = 16 << 20
 
 func writeOutput(name string, out []byte) error {
 	if err := os.WriteFile(name, out, 0o666); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 
 	"podc.example/podc/compose"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/project/translate"
 )
 
@@ -21,7 +21,7 @@ func hashes(p *compose.Project, f *flagSet) ([]byte, error) {
 	var key []byte
 	if name := f.last("key-file"); name != "" {
 		var err error
-		if key, err = os.ReadFile(name); err != nil {
+		if key, err = disk.ReadRegular(name, 4096); err != nil {
 			return nil, fmt.Errorf("cannot read the key of this root: %w", err)
 		}
 	}

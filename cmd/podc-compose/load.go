@@ -56,7 +56,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	reply.Desired.Volumes = slices.DeleteFunc(reply.Desired.Volumes, func(v project.Volume) bool { return slices.Contains(undeclared, v.Key) })
 	reply.Desired.Warnings = once(append(warned(), reply.Desired.Warnings...))
 	reply.Inputs = slices.Compact(slices.Sorted(slices.Values(append(reply.Inputs, res.Inputs...))))
-	reply.Memo = !slices.Contains(p.ComposeFiles, "-")
+	reply.Memo = !p.Streamed
 	return reply
 }
 

@@ -13,12 +13,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"podc.example/podc/compose"
 )
 
 func main() {
+	// Most loads end before the first collection is worth its time; a project at the limits of package compose is to stay small.
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(150 << 20)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -87,8 +87,10 @@ func configArgs(c *cli.Context, g globals) []string {
 }
 
 func runConfig(ctx context.Context, con *console, args []string) error {
+	args, files := handOver(args)
+	defer closeAll(files)
 	h := helper{name: "podc-compose", args: append([]string{"config"}, args...), stdin: con.in, stdout: con.out, stderr: con.err,
-		deadline: composeDeadline}
+		files: files, deadline: composeDeadline}
 	err := h.run(ctx, con)
 	if code, ok := exitStatus(err); ok {
 		return exitCode(code) // it has said why

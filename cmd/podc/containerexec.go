@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/internal/disk"
 )
 
 func containerExecCommand(con *console) *cli.Command {
@@ -51,6 +51,9 @@ func containerExecCommand(con *console) *cli.Command {
 	}
 }
 
+// maxEnvFile is the largest file of variables, in bytes: a process does not take more.
+const maxEnvFile = 2 << 20
+
 // envFiles reads docker's files of variables: NAME=VALUE or NAME a line, taken as they stand; "#" begins a comment.
 func envFiles(dir string, paths []string) ([]string, error) {
 	var env []string
@@ -58,19 +61,14 @@ func envFiles(dir string, paths []string) ([]string, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
 		}
-		f, err := os.Open(path)
+		b, err := disk.ReadGiven(path, maxEnvFile)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read the variables of --env-file: %w", err)
+			return nil, fmt.Errorf("cannot read the variables of --env-file %s: %w", path, err)
 		}
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			if line := strings.TrimLeft(lines.Text(), " \t"); line != "" && !strings.HasPrefix(line, "#") {
+		for line := range strings.Lines(string(b)) {
+			if line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t"); line != "" && !strings.HasPrefix(line, "#") {
 				env = append(env, line)
 			}
-		}
-		f.Close()
-		if lines.Err() != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", path, lines.Err())
 		}
 	}
 	return env, nil

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,6 +36,7 @@ type helper struct {
 	args     []string
 	stdin    io.Reader
 	stdout   io.Writer
+	files    []*os.File // handed over, as /dev/fd/3 and so on
 	deadline time.Duration
 	// stderr, if not nil, gets what the helper has to say to people. Else onStderr is given each line; if that is nil too,
 	// the last lines become part of the error.
@@ -50,7 +53,7 @@ func (h helper) run(ctx context.Context, con *console) error {
 	cmd := child.Command(ctx, path, h.args...)
 	cmd.Dir = con.dir
 	cmd.Env = h.environ(con)
-	cmd.Stdin, cmd.Stdout = h.stdin, h.stdout
+	cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = h.stdin, h.stdout, h.files
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	var last tail
@@ -74,6 +77,37 @@ func (h helper) run(ctx context.Context, con *console) error {
 		return fmt.Errorf("%s failed: %w%s", h.name, err, last.String())
 	}
 	return nil
+}
+
+// handOver is file names, or --file=NAME, as a helper finds them: one of podc's own descriptors, such as a shell makes of <(...),
+// must be handed over, and is called otherwise there. The caller closes the files.
+func handOver(args []string) (there []string, files []*os.File) {
+	for _, arg := range args {
+		flag, name, ok := strings.Cut(arg, "--file=")
+		if !ok || flag != "" {
+			name = arg
+		}
+		var fd int
+		for _, dir := range []string{"/dev/fd/", "/proc/self/fd/"} {
+			if number, ok := strings.CutPrefix(name, dir); ok {
+				fd, _ = strconv.Atoi(number)
+			}
+		}
+		if fd > 2 {
+			if f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+				arg = strings.TrimSuffix(arg, name) + "/dev/fd/" + strconv.Itoa(3+len(files))
+				files = append(files, f)
+			}
+		}
+		there = append(there, arg)
+	}
+	return there, files
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 func (h helper) environ(con *console) []string {

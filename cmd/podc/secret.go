@@ -5,16 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/secrets"
 )
 
@@ -102,9 +100,9 @@ func (s *session) objectData(path string, k secrets.Kind) ([]byte, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.con.dir, path)
 	}
-	b, err := readAtMost(path, k.Limit)
+	b, err := disk.ReadGiven(path, int64(k.Limit))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the %s: %w", k.Name, err)
+		return nil, fmt.Errorf("cannot read the %s %s: %w", k.Name, path, err)
 	}
 	return b, nil
 }
@@ -229,18 +227,4 @@ func (s *session) removeObjects(c *cli.Context, k secrets.Kind) error {
 		}
 		return err
 	})
-}
-
-// readAtMost reads a file, a pipe too, that holds no more than limit bytes.
-func readAtMost(path string, limit int) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err == nil && len(b) > limit {
-		err = fault.New(errdefs.ErrInvalidArgument, "%s is larger than %s", path, size(int64(limit)))
-	}
-	return b, err
 }

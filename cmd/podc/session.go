@@ -192,6 +192,9 @@ func (s *session) promote(vars map[string]string) error {
 	return err
 }
 
+// maxComposeFile is the largest compose file, in bytes: compose.MaxFile, which podc does not link.
+const maxComposeFile = 5 << 20
+
 // loadRequest is the question for podc-compose but for the key.
 func (s *session) loadRequest(sel selection) (project.LoadRequest, error) {
 	req := project.LoadRequest{
@@ -200,7 +203,7 @@ func (s *session) loadRequest(sel selection) (project.LoadRequest, error) {
 		Services: sel.services, NoDeps: sel.noDeps, Scale: sel.scale, Version: version, Store: s.root,
 	}
 	if s.readsStdin() {
-		b, err := readStdin(s.con, 64<<20)
+		b, err := readStdin(s.con, maxComposeFile)
 		if err != nil {
 			return req, err
 		}
@@ -220,12 +223,15 @@ func (s *session) readsStdin() bool {
 
 func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key []byte) (*project.LoadReply, error) {
 	req.Key = key
+	var files []*os.File
+	req.Files, files = handOver(req.Files)
+	defer closeAll(files)
 	question, err := json.Marshal(req)
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	h := helper{name: "podc-compose", args: []string{"load"}, stdin: bytes.NewReader(question), stdout: &out, deadline: composeDeadline}
+	h := helper{name: "podc-compose", args: []string{"load"}, stdin: bytes.NewReader(question), stdout: &out, files: files, deadline: composeDeadline}
 	failure := h.run(ctx, s.con)
 	reply, err := project.DecodeReply(out.Bytes())
 	var refused *project.LoadError

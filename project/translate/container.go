@@ -34,21 +34,8 @@ func (t *translation) container(c *engine.ContainerSpec, key string, s types.Ser
 		grace := time.Duration(*s.StopGracePeriod)
 		c.StopGrace = &grace
 	}
-	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), cgroupParent(key, s), stopSignal(c, key, s), restart(c, key, s),
+	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), stopSignal(c, key, s), restart(c, key, s),
 		logging(c, key+".logging", s.Logging), t.startInterval(key, s.HealthCheck))
-}
-
-// cgroupParent checks where the container's cgroup is to lie.
-func cgroupParent(key string, s types.ServiceConfig) error {
-	for part := range strings.SplitSeq(s.CgroupParent, "/") {
-		if part == ".." {
-			return compose.Invalid(key+".cgroup_parent", "%q leads upwards", s.CgroupParent)
-		}
-	}
-	if s.CgroupParent != "" && strings.Trim(s.CgroupParent, "/.") == "" {
-		return compose.Invalid(key+".cgroup_parent", "%q names no cgroup", s.CgroupParent)
-	}
-	return nil
 }
 
 // deployMode accepts services that keep running: replicated, or one for each of one machine.

@@ -80,9 +80,17 @@ func (t *translation) staticAddress(key, text, network string, v6 bool) (netip.A
 		if pool == nil {
 			continue
 		}
-		if cidr, err := netip.ParsePrefix(pool.Subnet); err == nil && cidr.Addr().Is6() == v6 {
-			return within(key, text, cidr)
+		s, err := subnet("networks."+network, pool) // what is wrong with it is told of the network
+		if err != nil || s.CIDR.Addr().Is6() != v6 {
+			continue
 		}
+		if !s.Gateway.IsValid() {
+			s.Gateway = netstack.FirstFree(s)
+		}
+		if a == s.Gateway {
+			return a, compose.Invalid(key, "%s is the gateway of network %q", a, network)
+		}
+		return within(key, text, s.CIDR)
 	}
 	return a, compose.Invalid(key, "network %q has no %s subnet of its own", network, familyName(v6)).
 		WithHint("give networks.%s a subnet under ipam.config", network)

@@ -11,6 +11,7 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/project"
 	"podc.example/podc/secrets"
 )
@@ -91,12 +92,12 @@ func (t *translation) content(r fileRef) ([]byte, error) {
 		return nil, nil
 	}
 	if r.object.File != "" {
-		b, err := compose.ReadFile(r.object.File, int64(r.store.Limit))
+		b, err := disk.ReadRegular(r.object.File, int64(r.store.Limit))
 		if err != nil {
 			e := compose.Invalid(r.key()+".file", "cannot read %s: %v", r.object.File, err)
 			if errors.Is(err, fs.ErrNotExist) {
 				e.Class = errdefs.ErrNotFound
-			} else if errors.Is(err, compose.ErrIsFolder) {
+			} else if errors.Is(err, disk.ErrIsFolder) {
 				e.WithHint("mount a folder with `volumes` instead")
 			}
 			return nil, e

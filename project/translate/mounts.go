@@ -15,6 +15,7 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/valid"
 	"podc.example/podc/project"
 	"podc.example/podc/volumes"
 )
@@ -85,9 +86,12 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 	return nil
 }
 
-// target refuses a place where nothing can be mounted.
+// target refuses a place where nothing can be mounted, and what nothing can be.
 func target(at string, m engine.Mount) error {
-	if err := engine.CheckTarget(m); err != nil {
+	for _, err := range []error{engine.CheckTarget(m), valid.Path(m.Source), valid.FileSystemSize(m.TmpfsSize)} {
+		if err == nil {
+			continue
+		}
 		e := compose.Invalid(at, "%v", err)
 		if name, rest, ok := strings.Cut(m.Target, ":/"); ok && len(name) == 1 { // it was taken for a drive of Windows
 			e.WithHint("a volume whose name is one letter needs the long syntax: {type: volume, source: %s, target: /%s}", name, rest)

@@ -13,6 +13,7 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/valid"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 )
@@ -102,6 +103,11 @@ func (t *translation) networkDriver(spec *netstack.Network, at string, n types.N
 	if n.Driver != "bridge" {
 		spec.Driver = n.Driver
 	}
+	if spec.Driver != "" {
+		if err := valid.Driver(spec.Driver); err != nil {
+			return compose.Invalid(at+".driver", "%v", err)
+		}
+	}
 	for _, opt := range slices.Sorted(maps.Keys(n.DriverOpts)) {
 		value, name := n.DriverOpts[opt], opt
 		if opt == "mtu" && spec.Driver == "" {
@@ -163,8 +169,8 @@ func subnet(at string, pool *types.IPAMPool) (s netstack.Subnet, err error) {
 	if s.CIDR, err = netip.ParsePrefix(pool.Subnet); err != nil {
 		return s, compose.Invalid(at+".subnet", "%q is no subnet such as 10.5.0.0/24", pool.Subnet)
 	}
-	if s.CIDR.Bits() > s.CIDR.Addr().BitLen()-2 {
-		return s, compose.Invalid(at+".subnet", "%s has no room for containers", s.CIDR)
+	if err := valid.Subnet(s.CIDR); err != nil {
+		return s, compose.Invalid(at+".subnet", "%v", err)
 	}
 	if s.CIDR != s.CIDR.Masked() {
 		return s, compose.Invalid(at+".subnet", "%s has bits set beyond its prefix", s.CIDR).WithHint("did you mean %s?", s.CIDR.Masked())
@@ -200,8 +206,8 @@ func within(key, text string, cidr netip.Prefix) (netip.Addr, error) {
 	if err != nil || a.Is4() != cidr.Addr().Is4() {
 		return a, compose.Invalid(key, "%q is no %s address", text, familyName(cidr.Addr().Is6()))
 	}
-	if !cidr.Contains(a) || a == cidr.Addr() {
-		return a, compose.Invalid(key, "%s is no address of %s", a, cidr)
+	if err := valid.HostAddress(a, cidr); err != nil {
+		return a, compose.Invalid(key, "%v", err)
 	}
 	return a, nil
 }

@@ -3,7 +3,6 @@ package translate
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,12 +17,14 @@ import (
 // ports translates published ports as they were asked for: choosing from a range, or an ephemeral one, is left to the moment
 // of attaching.
 func ports(net *engine.PodNetwork, key string, s types.ServiceConfig) error {
+	seen := map[netstack.Port]bool{}
 	for i, p := range s.Ports {
 		port, err := port(fmt.Sprintf("%s.ports[%d]", key, i), p)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(net.Ports, port) {
+		if !seen[port] {
+			seen[port] = true
 			net.Ports = append(net.Ports, port)
 		}
 	}

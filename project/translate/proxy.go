@@ -14,6 +14,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
 )
 
 // proxies are the variables that docker's configuration has every container get, as "KEY=VALUE" sorted: docker's file and key
@@ -25,7 +26,7 @@ func (t *translation) proxies() []string {
 		return nil
 	}
 	t.res.Inputs = append(t.res.Inputs, path)
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadRegular(path, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -11,6 +11,8 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/valid"
 )
 
 // security translates what the container may do.
@@ -35,7 +37,7 @@ func (t *translation) securityOpts(c *engine.ContainerSpec, key string, opts []s
 				path = filepath.Join(t.p.WorkingDir, path)
 			}
 			t.res.Inputs = append(t.res.Inputs, path)
-			content, err := compose.ReadFile(path, 1<<20)
+			content, err := disk.ReadRegular(path, 1<<20)
 			if err != nil {
 				return compose.Invalid(at, "cannot read the seccomp profile %s: %v", path, err)
 			}
@@ -96,11 +98,8 @@ func ulimits(c *engine.ContainerSpec, key string, list map[string]*types.Ulimits
 		if u.Single != 0 {
 			out = engine.Ulimit{Soft: int64(u.Single), Hard: int64(u.Single)}
 		}
-		if out.Soft < -1 || out.Hard < -1 {
-			return compose.Invalid(at, "is less than -1, which means unlimited")
-		}
-		if out.Hard != -1 && (out.Soft > out.Hard || out.Soft == -1) {
-			return compose.Invalid(at, "the soft limit %d is above the hard limit %d", out.Soft, out.Hard)
+		if err := valid.Ulimit(out.Soft, out.Hard); err != nil {
+			return compose.Invalid(at, "%v", err)
 		}
 		if c.Ulimits == nil {
 			c.Ulimits = map[string]engine.Ulimit{}

@@ -44,6 +44,8 @@ type translation struct {
 	opt Options
 	res *Result
 	sep string
+	// replicas of the services so far
+	replicas int
 }
 
 // Translate returns what p should be. Errors carry key paths; compose.Project.Located adds files and lines.
@@ -78,8 +80,8 @@ func (t *translation) scale() error {
 		if _, ok := t.p.Services[name]; !ok {
 			return compose.Invalid("", "no such service: %s", name)
 		}
-		if n := t.opt.Scale[name]; n < 0 {
-			return compose.Invalid("", "cannot scale %q to %d", name, n)
+		if n := t.opt.Scale[name]; n < 0 || n > compose.MaxReplicas {
+			return compose.Invalid("", "cannot scale %q to %d: between 0 and %d are possible", name, n, compose.MaxReplicas)
 		}
 	}
 	return nil
@@ -123,6 +125,9 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 	}
 	if n, ok := t.opt.Scale[s.Name]; ok {
 		out.Replicas = n
+	}
+	if t.replicas += out.Replicas; t.replicas > compose.MaxReplicas {
+		return nil, compose.Invalid(key+".scale", "%d replicas: the services of a project have %d together at most", out.Replicas, compose.MaxReplicas)
 	}
 	if out.FixedName && out.Replicas > 1 {
 		return nil, compose.Invalid(key+".container_name", "%d replicas cannot share one name", out.Replicas)
