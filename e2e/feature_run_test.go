@@ -152,7 +152,7 @@ func TestRun(t *testing.T) {
 		if r := s.oneOff(); r.Spec.Name != "mine" || r.Spec.Labels["a"] != "b" || r.Spec.Labels["c"] != "" {
 			s.t.Errorf("it is %v", r)
 		}
-		contains(s.t, s.fails(1, "run", "-T", "--name", "mine", "alone"), "mine", "exists")
+		contains(s.t, s.fails(1, "run", "-T", "--name", "mine", "alone"), "mine", "already in use")
 		s.podc("run", "--rm", "-T", "--remove-orphans", "alone", "true")
 		s.noOneOff()
 	})
@@ -264,7 +264,7 @@ func TestStreamsOfRun(t *testing.T) {
 		} {
 			s.fails(code, append([]string{"run", "--rm", "-T", "alone"}, args...)...)
 		}
-		s.fails(125, "run", "--rm", "-T", "--no-deps", "-v", "/dev/null:/proc", "alone", "true")
+		s.fails(125, "run", "--rm", "-T", "--no-deps", "-v", "/dev/null:/tmp", "alone", "true")
 		s.noOneOff()
 	})
 	s.behaves("signals are for the container, and a repeated interrupt ends it", func(s *stack) {
