@@ -125,7 +125,7 @@ services:
 	}
 	s.podc("up", "-d", "a", "b") // whoever asks knows that the machine stays
 	syscall.Kill(s.pid("p-a-1"), syscall.SIGTERM)
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 30*time.Second, func() error {
 		if s.podc("ps", "-q", "--status", "running", "a") == "" || s.podc("container", "inspect", "-f", "{{.RestartCount}}", "p-a-1") == "0\n" {
 			return fmt.Errorf("a was not restarted")
 		}

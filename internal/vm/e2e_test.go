@@ -12,7 +12,7 @@ import (
 // selected are the end-to-end tests that run on users' kernels too: of what depends on them, and of what most people use.
 var selected = []string{
 	"TestCopying", "TestImagesAndArchivesOfContainers", "TestImagesAsVolumes", "TestVolumesThatAreMounts", "TestMounts", "TestConfigsAndSecrets",
-	"TestRareLimits", "TestHealthChecks", "TestRestartPolicies", "TestNamespaces",
+	"TestRareLimits", "TestHealthChecks", "TestRestartPolicies", "TestNamespaces", "TestSigtermToEverythingRestartsNothing",
 }
 
 // endToEnd runs selected end-to-end tests on the machine, each for itself.
