@@ -41,6 +41,7 @@ func stackOfContainers(m machine) {
 		m.says("curl -sS --retry 5 --retry-connrefused --max-time 60 http://127.0.0.1:18080/", "web")
 		m.says("curl -sS --max-time 60 http://$(hostname -I | cut -d' ' -f1):18080/", "web")
 	}
+	m.behaves("doctor finds that nothing is missing", func(m machine) { m.root("podc doctor") })
 	m.behaves("up waits until it is healthy", func(m machine) {
 		m.root(podc + "up -d --wait")
 		m.says(podc+"ps --format '{{.Service}} {{.State}} {{.Health}}' | sort", "db running healthy\nweb running")
