@@ -62,6 +62,9 @@ func Make(ctx context.Context, suite string) (Disk, error) {
 	if os.Chtimes(d.dir, now, now) == nil { // its use counts
 		return d, nil
 	}
+	if os.Geteuid() != 0 {
+		return d, fmt.Errorf("cannot make the disk of %s: only root can", suite)
+	}
 	work, err := os.MkdirTemp(cache, suite+"-new-")
 	if err != nil {
 		return d, err
