@@ -72,7 +72,7 @@ volumes: {data: {}}
 			want:    []string{"localhost/nosuch", "pull_policy is never", "podc load"},
 		},
 		"a missing runtime":         {compose: service("runtime: nosuchruntime"), want: []string{`"nosuchruntime"`, "apt-get install"}},
-		"an external network":       {compose: strings.Replace(service(""), "inner: {}", "inner: {external: true}", 1), want: []string{`"inner"`, "podc network create inner"}},
+		"an external network":       {compose: strings.Replace(service(""), "inner: {}", "inner: {external: true}", 1), want: []string{"network inner declared as external", "podc network create inner"}},
 		"a health that cannot be":   {compose: service("depends_on: {ok: {condition: service_healthy}}"), want: []string{"ok to be healthy", "no health check"}},
 		"a file that is no YAML":    {compose: "services:\n  a: {image: [\n", want: []string{"compose.yaml"}},
 		"a missing secret":          {compose: service("secrets: [key]") + "secrets: {key: {file: nosuch.key}}\n", want: []string{"nosuch.key"}},

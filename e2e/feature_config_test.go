@@ -23,8 +23,8 @@ volumes: {data: {}, spare: {}}
 		want string
 	}{
 		{"services in the order of their dependencies", []string{"config", "--services"}, "db\nweb\n"},
-		{"volumes, used or not", []string{"config", "--volumes"}, "data\nspare\n"},
-		{"networks, used or not", []string{"config", "--networks"}, "default\nfront\nspare\n"},
+		{"volumes that services use", []string{"config", "--volumes"}, "data\n"},
+		{"networks that services use", []string{"config", "--networks"}, "front\n"},
 		{"models, of which there are none", []string{"config", "--models"}, ""},
 		{"profiles", []string{"config", "--profiles"}, "more\ntools\n"},
 		{"images", []string{"config", "--images"}, "db\nweb:1\n"},
@@ -39,7 +39,7 @@ volumes: {data: {}, spare: {}}
 	}
 	whole := s.podc("config")
 	s.behaves("the model has all stages of loading, and can be read again", func(s *stack) {
-		contains(s.t, whole, "source: "+filepath.Join(s.dir, "src"), "FROM_FILE: \"yes\"", "name: p_front", "image: web:1", "COST: 5$$")
+		contains(s.t, whole, "source: "+filepath.Join(s.dir, "src"), "FROM_FILE: 'yes'", "name: p_front", "image: web:1", "COST: 5$$")
 		if strings.Contains(whole, "spare") {
 			s.t.Errorf("it has what nobody uses: %s", whole)
 		}
@@ -82,7 +82,7 @@ volumes: {data: {}, spare: {}}
 	})
 	s.behaves("variables, with their defaults", func(s *stack) {
 		contains(s.t, s.podc("config", "--variables"), "NAME", "ALTERNATE VALUE", "TAG")
-		contains(s.t, s.podc("config", "--variables", "--format", "json"), `"name": "TAG"`, `"defaultValue": "1"`)
+		contains(s.t, s.podc("config", "--variables", "--format", "json"), `"Name": "TAG"`, `"DefaultValue": "1"`)
 		contains(s.t, s.with("TAG=7").podc("config", "--environment"), "TAG=7\n", "COMPOSE_PROJECT_NAME=p\n")
 	})
 	s.behaves("hashes, of those asked for", func(s *stack) {

@@ -216,7 +216,7 @@ volumes: {data: {}}
 	}{
 		{[]string{"--services"}, []string{"db", "web"}},
 		{[]string{"--volumes"}, []string{"data"}},
-		{[]string{"--networks"}, []string{"back", "default", "unused"}},
+		{[]string{"--networks"}, []string{"back", "default"}},
 		{[]string{"--images"}, []string{"db", "shop/web"}},
 		{[]string{"--profiles"}, []string{"tools"}},
 	} {

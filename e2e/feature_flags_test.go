@@ -179,6 +179,6 @@ func TestFlagsOfOtherCommands(t *testing.T) {
 		}
 	})
 	s.behaves("boot --unit prints a unit and starts nothing", func(s *stack) {
-		contains(s.t, s.podc("boot", "--unit"), "[Service]", "ExecStart="+*binDir, "--root "+s.root)
+		contains(s.t, s.podc("boot", "--unit"), "[Service]", "ExecStart=-"+*binDir, "ExecStop="+*binDir, "--root "+s.root)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -210,11 +211,12 @@ func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, re
 // withStatic is the list of a network of podc's own for executed plugins and an endpoint whose static addresses lie outside of
 // what is handed out: host-local gives only what is in its ranges.
 func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint) (*libcni.NetworkConfigList, error) {
+	asked := func(a netip.Addr) bool { return a.IsValid() && (a == e.IPv4 || a == e.IPv6) }
 	changed := false
 	subnets := slices.Clone(n.Subnets)
 	for i, sub := range subnets {
 		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
-			if a.IsValid() && sub.CIDR.Contains(a) && a != sub.Gateway && !sub.gives(a) {
+			if a.IsValid() && sub.CIDR.Contains(a) && a != sub.Gateway && !sub.gives(a, n.held()) {
 				subnets[i].IPRange, subnets[i].Reserved = netip.PrefixFrom(a, a.BitLen()), nil
 				changed = true
 			}
@@ -222,6 +224,10 @@ func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint
 	}
 	if !changed || n.ByHand() {
 		return list, nil
+	}
+	n.Kept = maps.Clone(n.Kept)
+	for owner, kept := range n.Kept { // it is for this endpoint that they are kept: CheckAddresses and leases see to that
+		n.Kept[owner] = slices.DeleteFunc(slices.Clone(kept), asked)
 	}
 	n.Subnets = subnets
 	b, err := json.Marshal(s.conflistOf(n))

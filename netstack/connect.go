@@ -146,7 +146,7 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint {
 	for _, a := range prefer {
 		sub, ok := n.subnet(a.Is6())
-		free := ok && sub.gives(a) && !fileExists(filepath.Join(s.leaseDir(n.Name), a.String()))
+		free := ok && sub.gives(a, n.held()) && !fileExists(filepath.Join(s.leaseDir(n.Name), a.String()))
 		switch {
 		case !free:
 		case a.Is6() && !e.IPv6.IsValid():
@@ -158,9 +158,9 @@ func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint 
 	return e
 }
 
-// gives reports whether a is among the addresses that sub hands out.
-func (sub Subnet) gives(a netip.Addr) bool {
-	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, nil), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
+// gives reports whether a is among the addresses that sub hands out to those that ask for none; held are not.
+func (sub Subnet) gives(a netip.Addr, held []netip.Addr) bool {
+	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
 // settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.

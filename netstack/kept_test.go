@@ -61,3 +61,24 @@ func TestKeptAddresses(t *testing.T) {
 	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.2")}}})
 	l.clean()
 }
+
+// host-local knows only ranges, and gives no address outside of them: a static one is kept out of them, and yet given.
+func TestExecutedPluginsGiveKeptAddresses(t *testing.T) {
+	dir := pluginDir(t, "bridge", "host-local", "portmap")
+	if !onHost(t) {
+		return
+	}
+	l := newLab(t, "0a1b2c3d")
+	l.cfg.PluginDirs, l.cfg.ForceExec = []string{dir}, true
+	l.network(Network{Name: "net", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/24"), IPRange: prefix("10.9.0.128/25")}},
+		Kept: map[string][]netip.Addr{"group shop": {mustAddr("10.9.0.7"), mustAddr("10.9.0.128")}}})
+	for _, want := range []string{"10.9.0.7", "10.9.0.128"} {
+		if got := addrOf(l.attach(Attachment{ID: "at-" + want, Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr(want)}}}), 0); got != want {
+			t.Errorf("given: %s, asked for %s", got, want)
+		}
+	}
+	if got := addrOf(l.attach(Attachment{ID: "any", Endpoints: []Endpoint{{Network: "net"}}}), 0); got != "10.9.0.129" {
+		t.Errorf("given: %s", got)
+	}
+	l.clean()
+}

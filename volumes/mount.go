@@ -246,5 +246,8 @@ func (s *Store) clear(name string) error {
 	if disk.IsMountPoint(s.Path(name)) {
 		return fault.New(errdefs.ErrFailedPrecondition, "%s is still mounted", s.Path(name))
 	}
+	if err := disk.RemoveTree(s.Path(name)); err != nil { // before the mark by which a removal that is cut short is known
+		return err
+	}
 	return disk.RemoveTree(filepath.Join(s.dir, name))
 }
