@@ -126,7 +126,7 @@ func (deps Deps) removeImages(ctx context.Context, refs []string) error {
 		case errdefs.IsFailedPrecondition(err):
 			deps.Report(Event{Kind: Warned, Text: err.Error()})
 		case err != nil:
-			errs = append(errs, fmt.Errorf("cannot remove image %q: %w", ref, err))
+			errs = append(errs, err)
 		}
 		deps.Report(Event{Kind: RemovalEnded, Image: ref, Err: err})
 	}

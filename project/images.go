@@ -18,6 +18,7 @@ type Images interface {
 	// Resolve says what references mean here; those that mean nothing are absent from the answer. The images are pinned for
 	// group, so that nobody deletes them, unless group is empty.
 	Resolve(ctx context.Context, group string, refs []string) (map[string]engine.Image, error)
+	// Pull fetches an image. Its error, like that of Remove, names the image.
 	Pull(ctx context.Context, ref string, report func(engine.ImageEvent)) error
 	// Unpin lets go of everything pinned for group.
 	Unpin(ctx context.Context, group string) error
@@ -142,7 +143,7 @@ func (deps Deps) pullOne(ctx context.Context, p Pull) error {
 		deps.Report(Event{Kind: PullMoved, Image: p.Ref, Progress: e})
 	})
 	if err != nil {
-		err = fmt.Errorf("cannot pull image %q for %s: %w", p.Ref, strings.Join(p.Services, ", "), err)
+		err = fmt.Errorf("%w (needed by %s)", err, strings.Join(p.Services, ", "))
 	}
 	deps.Report(Event{Kind: PullEnded, Image: p.Ref, Err: err})
 	return err

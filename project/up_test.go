@@ -51,7 +51,7 @@ func (s *store) Pull(_ context.Context, ref string, report func(engine.ImageEven
 	s.pulls = append(s.pulls, ref)
 	img, ok := s.remote[ref]
 	if !ok {
-		return errors.New("no such image at the registry")
+		return fmt.Errorf("cannot pull %q: no such image at the registry", ref)
 	}
 	report(engine.ImageEvent{ID: ref, Text: "Pulling"})
 	s.here[ref] = img
@@ -182,7 +182,7 @@ func TestUpPulls(t *testing.T) {
 func TestUpPullFails(t *testing.T) {
 	w := newWorld(t)
 	err := Up(t.Context(), w.Deps, parseWish(t, []byte("service a image=gone\nservice b")), Options{})
-	want := `cannot pull image "gone" for a: no such image at the registry`
+	want := `cannot pull "gone": no such image at the registry (needed by a)`
 	if err == nil || err.Error() != want || len(w.fake.Log()) > 0 {
 		t.Errorf("got %v, did %q", err, w.fake.Log())
 	}
