@@ -150,7 +150,7 @@ func (s *stack) pauses() {
 		s.t.Errorf("paused are %q", out)
 	}
 	contains(s.t, s.fails(1, "exec", "-T", "web", "true"), "paused")
-	contains(s.t, s.fails(1, "pause", "web"), "is paused already")
+	contains(s.t, s.fails(1, "pause", "web"), "is already paused")
 	out, err = s.try("up", "-d")
 	if err != nil {
 		s.t.Fatal(out)

@@ -18,7 +18,7 @@ func (e *Engine) PausePod(ctx context.Context, name string) error {
 		case p.state.Status != StatusRunning:
 			return notRunning(p)
 		case p.paused():
-			return fault.New(errdefs.ErrConflict, "it is paused already")
+			return fault.New(errdefs.ErrConflict, "it is already paused")
 		}
 		p.state.Paused = true
 		if err := p.save(); err != nil { // intent before effect
