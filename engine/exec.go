@@ -8,7 +8,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -51,6 +54,7 @@ type Exec struct {
 	files []*os.File // to be closed once the command has its own
 	log   *os.File   // what the runtime says of its own failure; nil with a terminal
 	said  chan string
+	hung  func() error // nil, or that the runtime took too long to leave the process behind
 }
 
 // ExecCommand prepares a further process in the container of name. With a terminal the caller is to become the command (see
@@ -82,7 +86,16 @@ func (p *pod) exec(ctx context.Context, opt ExecOptions) (*Exec, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Exec{Spec: proc, pod: p, login: opt.Login}
+	x := &Exec{Spec: proc, pod: p, login: opt.Login, hung: func() error { return nil }}
+	if opt.Detach {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeoutCause(ctx, detachPatience,
+			&RuntimeError{Program: filepath.Base(runtime), How: fmt.Sprintf("hangs (it did not end within %s)", detachPatience), Err: errdefs.ErrUnavailable})
+		x.hung = func() error {
+			defer done()
+			return context.Cause(ctx)
+		}
+	}
 	if err := x.command(ctx, runtime, opt); err != nil {
 		x.Close()
 		return nil, err
@@ -176,12 +189,27 @@ func (x *Exec) Start() error {
 func (x *Exec) Wait() error {
 	err := x.Cmd.Wait()
 	x.log.SetReadDeadline(time.Now().Add(runtimeLastWords)) // somebody may hold on to it
-	said := <-x.said
+	said := failures(<-x.said)
 	x.Close()
-	if err != nil && said != "" {
+	hung := x.hung()
+	switch {
+	case err != nil && hung != nil:
+		return hung
+	case err != nil && said != "":
 		return runtimeFailed(x.Path, said, err)
 	}
 	return err
+}
+
+// detachPatience is how long the runtime may take to leave a process behind.
+const detachPatience = 10 * time.Second
+
+// failures are the lines of a runtime's log that tell of one: runc tells of other things, too, and says of each line what it is.
+func failures(log string) string {
+	lines := strings.Split(log, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool {
+		return strings.Contains(line, "level=warning ") || strings.Contains(line, "level=info ") || strings.Contains(line, "level=debug ")
+	}), "\n")
 }
 
 // Run is Start and Wait.

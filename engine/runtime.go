@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -51,8 +52,8 @@ func runtimeFailed(path, said string, err error) error {
 	failed := &RuntimeError{Program: filepath.Base(path), Said: said, Err: err}
 	var exit *exec.ExitError
 	switch {
-	case noProgram.MatchString(said):
-		failed.Said, failed.Err = noProgram.ReplaceAllString(said, `exec: "$1": executable file not found in $$PATH`), errdefs.ErrNotFound
+	case noProgram().MatchString(said):
+		failed.Said, failed.Err = noProgram().ReplaceAllString(said, `exec: "$1": executable file not found in $$PATH`), errdefs.ErrNotFound
 	case strings.Contains(said, "executable") && (strings.Contains(said, "not found") || strings.Contains(said, "No such file or directory")):
 		failed.Err = errdefs.ErrNotFound
 	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
@@ -64,7 +65,9 @@ func runtimeFailed(path, said string, err error) error {
 }
 
 // noProgram is how crun says it, twice.
-var noProgram = regexp.MustCompile("executable file `([^`]*)` not found in \\$PATH(?:: No such file or directory)?")
+var noProgram = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("executable file `([^`]*)` not found in \\$PATH(?:: No such file or directory)?")
+})
 
 // A runtime needs some hundredths of a second for what podc asks of it, and any time at all on a machine that is slow or has
 // much else to do. So not the clock decides that it hangs, but that it has stopped to do anything.

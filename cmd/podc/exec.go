@@ -111,7 +111,10 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 	switch {
 	case opt.detach:
 		started()
-		return x.Run()
+		if err := x.Run(); err != nil {
+			return fmt.Errorf("cannot exec in %q: %w", pod.Spec.Name, err)
+		}
+		return nil
 	case !opt.noTTY: // How it ends is not noted: nothing of podc will be there to see it.
 		started()
 		return child.Become(x.Cmd)

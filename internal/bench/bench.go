@@ -196,7 +196,7 @@ func (b *bench) execTrue(size int) error {
 	if err != nil {
 		return err
 	}
-	b.results = append(b.results, row(fmt.Sprintf("exec true (%d)", size), got, "crun exec", floor, aimAt20(size, 4)))
+	b.results = append(b.results, row(fmt.Sprintf("exec true (%d)", size), got, "crun exec", floor, aimAt20(size, 1.6)))
 	return nil
 }
 
