@@ -109,7 +109,6 @@ func (c *checker) service(name string, s types.ServiceConfig) {
 func (c *checker) container(key string, s types.ServiceConfig) {
 	c.references(key, s)
 	c.exclusive(key, s)
-	c.targets(key, s)
 	c.values(key, s)
 }
 
@@ -230,31 +229,6 @@ func plain(v float64) string {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', -1, 32)
-}
-
-// targets checks that no two mounts or files of a service want the same place.
-func (c *checker) targets(key string, s types.ServiceConfig) {
-	taken := map[string]string{}
-	claim := func(at, target string) {
-		switch other, dup := taken[target]; {
-		case dup:
-			c.fail(at, "%s is the target of %s too", target, other)
-		}
-		taken[target] = strings.TrimPrefix(at, key+".")
-	}
-	for i, v := range s.Volumes {
-		claim(fmt.Sprintf("%s.volumes[%d]", key, i), v.Target)
-	}
-	for i, t := range s.Tmpfs {
-		target, _, _ := strings.Cut(t, ":")
-		claim(fmt.Sprintf("%s.tmpfs[%d]", key, i), target)
-	}
-	for i, f := range s.Configs {
-		claim(fmt.Sprintf("%s.configs[%d]", key, i), ConfigTarget(f))
-	}
-	for i, f := range s.Secrets {
-		claim(fmt.Sprintf("%s.secrets[%d]", key, i), SecretTarget(f))
-	}
 }
 
 func (c *checker) containerNames() {

@@ -175,7 +175,7 @@ func (s *scanner) document(path string, doc *yaml.Node, sc scope) error {
 			return s.placed(path, doc, err)
 		}
 	}
-	if err := s.shortForms(services, sc); err != nil {
+	if err := s.shortForms(path, services, sc); err != nil {
 		return s.placed(path, doc, err)
 	}
 	if err := s.extends(path, services, sc); err != nil || sc.extended {

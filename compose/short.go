@@ -2,6 +2,8 @@ package compose
 
 import (
 	"fmt"
+	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -10,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// shortForms checks what the loader would report without its place, or not at all: ports and mounts in short form, and two
-// entries of one list with the same target, of which the loader drops one.
-func (s *scanner) shortForms(services []pair, sc scope) error {
+// shortForms checks what the loader would report without its place: ports and mounts in short form. It warns of two entries of one
+// list with the same target, of which the loader drops the first, as docker does.
+func (s *scanner) shortForms(file string, services []pair, sc scope) error {
 	var errs []error
 	for _, svc := range services {
 		key := "services." + svc.key
@@ -23,11 +25,9 @@ func (s *scanner) shortForms(services []pair, sc scope) error {
 		if s.opt.NoInterpolate {
 			continue // what holds variables has no form yet
 		}
-		errs = append(errs, err, s.deviceForms(key+".devices", field(svc.value, "devices"), sc), s.mountForms(key+".volumes", field(svc.value, "volumes"), sc))
+		errs = append(errs, err, s.deviceForms(key+".devices", field(svc.value, "devices"), sc), s.mountForms(file, key+".volumes", field(svc.value, "volumes"), sc))
 		for _, kind := range []string{"configs", "secrets"} {
-			errs = append(errs, s.distinct(key+"."+kind, field(svc.value, kind), func(n *yaml.Node) string {
-				return s.fileForm(kind, n, sc)
-			}))
+			s.distinct(file, key+"."+kind, field(svc.value, kind), func(n *yaml.Node) string { return s.fileForm(kind, n, sc) })
 		}
 	}
 	return Join(errs...)
@@ -64,7 +64,7 @@ func (s *scanner) deviceForms(key string, list *yaml.Node, sc scope) error {
 	return nil
 }
 
-func (s *scanner) mountForms(key string, list *yaml.Node, sc scope) error {
+func (s *scanner) mountForms(file, key string, list *yaml.Node, sc scope) error {
 	for i, n := range items(list) {
 		if text := s.text(n, sc.env); text != "" {
 			if _, err := ParseMount(text); err != nil {
@@ -73,7 +73,8 @@ func (s *scanner) mountForms(key string, list *yaml.Node, sc scope) error {
 			}
 		}
 	}
-	return s.distinct(key, list, func(n *yaml.Node) string { return s.mountForm(n, sc) })
+	s.distinct(file, key, list, func(n *yaml.Node) string { return s.mountForm(n, sc) })
+	return nil
 }
 
 // ParseMount reads the short form of a mount, [SOURCE:]TARGET[:MODES]. Of a mode that is not known the loader says nothing.
@@ -94,14 +95,22 @@ var mountModes = append([]string{"ro", "rw", "z", "Z", "nocopy", "cached", "cons
 
 func (s *scanner) mountForm(n *yaml.Node, sc scope) string {
 	if n.Kind == yaml.MappingNode {
-		return s.text(field(n, "target"), sc.env)
+		return clean(s.text(field(n, "target"), sc.env))
 	}
 	if text := s.text(n, sc.env); text != "" {
 		if v, err := format.ParseVolume(text); err == nil {
-			return v.Target
+			return clean(v.Target)
 		}
 	}
 	return ""
+}
+
+// clean is path.Clean that leaves "" alone.
+func clean(p string) string {
+	if p == "" {
+		return ""
+	}
+	return path.Clean(p)
 }
 
 func (s *scanner) fileForm(kind string, n *yaml.Node, sc scope) string {
@@ -118,18 +127,30 @@ func (s *scanner) fileForm(kind string, n *yaml.Node, sc scope) string {
 	return ConfigTarget(types.ServiceConfigObjConfig(ref))
 }
 
-// distinct checks that no two entries of a list have the same target, which target returns; "" does not count.
-func (s *scanner) distinct(key string, list *yaml.Node, target func(*yaml.Node) string) error {
+// distinct warns of entries of a list that hide an earlier one, because they have the same target, which target returns; "" does
+// not count, nor does an entry that is there twice.
+func (s *scanner) distinct(file, key string, list *yaml.Node, target func(*yaml.Node) string) {
 	first := map[string]int{}
-	for i, n := range items(list) {
+	entries := items(list)
+	for i, n := range entries {
 		at := target(n)
 		if at == "" {
 			continue
 		}
-		if j, dup := first[at]; dup {
-			return Invalid(fmt.Sprintf("%s[%d]", key, i), "%s is the target of %s[%d] too", at, key[strings.LastIndex(key, ".")+1:], j)
+		if j, dup := first[at]; dup && !sameValue(entries[j], n) {
+			s.warn("%s", Problem{File: s.display(file), Line: deref(n).Line, Key: fmt.Sprintf("%s[%d]", key, i),
+				Text: Hides(key[strings.LastIndex(key, ".")+1:], at)})
 		}
 		first[at] = i
 	}
-	return nil
+}
+
+// Hides says that an entry takes the place of one of a list, which has its target too.
+func Hides(list, target string) string {
+	return fmt.Sprintf("takes the place of an entry of %s with the same target %s", list, target)
+}
+
+func sameValue(a, b *yaml.Node) bool {
+	var x, y any
+	return a.Decode(&x) == nil && b.Decode(&y) == nil && reflect.DeepEqual(x, y)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -68,7 +69,8 @@ func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[strin
 		return err
 	}
 	digests[r.kind+"."+r.target] = t.keyed(content)
-	c.Files = append(c.Files, out)
+	// Of two with one target the last has it: see place.
+	c.Files = append(slices.DeleteFunc(c.Files, func(f engine.File) bool { return f.Target == out.Target }), out)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,7 @@ func volumeOptions(v *volumes.Volume, key string, opts types.Options) error {
 
 // mounts translates `volumes` and `tmpfs`, outer targets before inner ones.
 func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+	places := places{}
 	for i, v := range s.Volumes {
 		at := fmt.Sprintf("%s.volumes[%d]", key, i)
 		m, err := t.mount(at, v)
@@ -67,7 +69,7 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 		if err != nil {
 			return err
 		}
-		c.Mounts = append(c.Mounts, m)
+		c.Mounts = t.place(places, c.Mounts, at, m)
 	}
 	for i, text := range s.Tmpfs {
 		at := fmt.Sprintf("%s.tmpfs[%d]", key, i)
@@ -78,12 +80,40 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 		if err != nil {
 			return err
 		}
-		c.Mounts = append(c.Mounts, m)
+		c.Mounts = t.place(places, c.Mounts, at, m)
 	}
+	for i, f := range s.Configs {
+		c.Mounts = t.place(places, c.Mounts, fmt.Sprintf("%s.configs[%d]", key, i), engine.Mount{Source: "config " + f.Source, Target: compose.ConfigTarget(f)})
+	}
+	for i, f := range s.Secrets {
+		c.Mounts = t.place(places, c.Mounts, fmt.Sprintf("%s.secrets[%d]", key, i), engine.Mount{Source: "secret " + f.Source, Target: compose.SecretTarget(f)})
+	}
+	c.Mounts = slices.DeleteFunc(c.Mounts, func(m engine.Mount) bool { return m.Type == "" }) // files go apart
 	slices.SortStableFunc(c.Mounts, func(a, b engine.Mount) int {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
 	})
 	return nil
+}
+
+// places says in which list of the service a target is.
+type places map[string]string
+
+// place adds a mount to those before it. Of two that want one place the last has it, as in docker, and one that is there twice is
+// one. Of two in one list the loader has told.
+func (t *translation) place(taken places, before []engine.Mount, at string, m engine.Mount) []engine.Mount {
+	list := at[strings.LastIndex(at, ".")+1 : strings.LastIndex(at, "[")]
+	i := slices.IndexFunc(before, func(o engine.Mount) bool { return o.Target == m.Target })
+	if i >= 0 && reflect.DeepEqual(before[i], m) {
+		return before
+	}
+	if i >= 0 {
+		if taken[m.Target] != list {
+			t.warn(at, "%s", compose.Hides(taken[m.Target], m.Target))
+		}
+		before = slices.Delete(before, i, i+1)
+	}
+	taken[m.Target] = list
+	return append(before, m)
 }
 
 // target refuses a place where nothing can be mounted, and what nothing can be.
