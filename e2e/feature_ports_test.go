@@ -60,14 +60,17 @@ networks: {front: {}, inside: {internal: true}}
 		// The address is that of the pod itself.
 		s.refused("near", "127.0.0.1", all)
 	})
-	s.behaves("of a range go to the replicas, one each", func(s *stack) {
-		hosts := map[string]bool{}
+	s.behaves("of a range go to the replicas, one each, in order", func(s *stack) {
+		hosts, rows := map[string]bool{}, s.ps()
 		for i := range 3 {
 			page, err := get(ranged+i, "/")
 			if err != nil {
 				s.t.Error(err)
 			}
 			hosts[page] = true
+			if r := rows[fmt.Sprintf("p-many-%d", i+1)]; len(r.Publishers) == 0 || r.Publishers[0].PublishedPort != ranged+i {
+				s.t.Errorf("replica %d has %v", i+1, r.Publishers)
+			}
 		}
 		if len(hosts) != 3 {
 			s.t.Errorf("three ports, but these answers: %v", hosts)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/netstack"
 )
 
 // schedule turns decisions into steps: stops and removals first, dependents before what they depend on; then networks and
@@ -220,7 +221,25 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 			after = append(after, endID(holder))
 		}
 	}
+	if before := u.beforeInRange(s); before != nil {
+		past = append(past, startID(before.name)) // each takes the first port that is free
+	}
 	p.step(s.start, StartPod{s.name, len(s.will().Container.PostStart)}, append(after, u.hooked...), past...)
+}
+
+// beforeInRange is the replica that starts before s, if both take a port of a range: these go to the replicas in order.
+func (u *unit) beforeInRange(s *slot) *slot {
+	var before *slot
+	ranged := func(port netstack.Port) bool { return port.HostPort != 0 && !fixed(port) }
+	for _, o := range u.slots {
+		if o == s {
+			break
+		}
+		if o.start != "" && slices.ContainsFunc(o.wants(), ranged) && slices.ContainsFunc(s.wants(), ranged) {
+			before = o
+		}
+	}
+	return before
 }
 
 // holders are the slots whose pods must be stopped first, since they hold a port or address that s needs.
