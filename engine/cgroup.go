@@ -175,7 +175,7 @@ func (p *pod) removeCgroupParent() error {
 	if p.Spec.Container.CgroupParent == "" {
 		return nil
 	}
-	l, err := disk.LockWait(context.Background(), p.e.paths.activeLock(), disk.Wait{For: activeFor, Patience: cgroupPatience})
+	l, err := disk.LockWait(context.Background(), p.e.paths.activeLock(), disk.Wait{For: activeFor, Patience: parentPatience})
 	if err != nil {
 		return nil // somebody is starting something: the parent is theirs to remove
 	}
@@ -194,8 +194,13 @@ func (p *pod) removeCgroupParent() error {
 	return nil
 }
 
-// cgroupPatience is how long a cgroup may stay busy after its last process was seen to end.
-const cgroupPatience = 5 * time.Second
+const (
+	// cgroupPatience is how long a cgroup may stay busy after its last process was seen to end, or was killed: on a machine that
+	// has much else to do, even that takes its time.
+	cgroupPatience = 30 * time.Second
+	// parentPatience is how long the end of a pod waits for those that start, to remove the parent of its cgroup.
+	parentPatience = 5 * time.Second
+)
 
 // removeCgroupTree removes a cgroup and those below it. The kernel lets a task leave its cgroup a little after its end is
 // visible, and tells nobody when, so a busy group is tried again for a while. With kill, what still runs there is killed.
@@ -226,20 +231,33 @@ func removeCgroupTree(dir string, kill bool) error {
 	}
 }
 
+// idlePatience is how long helpers of the last pod may take to end on a machine that has much else to do.
+const idlePatience = 30 * time.Second
+
 // awaitIdle takes the active lock if nobody starts anything. Without a pod nobody is meant to stay: then helpers that are
-// about to end are waited for.
+// about to end are waited for, until they have left their cgroup.
 func (e *Engine) awaitIdle(ctx context.Context) (*disk.Lock, error) {
 	if pods, err := listDir(e.paths.pods()); err != nil || len(pods) > 0 {
 		return disk.TryLock(e.paths.activeLock())
 	}
-	ctx, cancel := context.WithTimeout(ctx, lastPatience)
+	ctx, cancel := context.WithTimeout(ctx, idlePatience)
 	defer cancel()
-	for _, pid := range cgroupPids(e.paths.cgroup() + "/helpers") {
-		if err := findProcess(pid).wait(ctx); err != nil {
-			return nil, err
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		helpers := cgroupPids(e.paths.cgroup() + "/helpers")
+		if len(helpers) == 0 {
+			return disk.LockWait(ctx, e.paths.activeLock(), disk.Wait{For: activeFor, Patience: idlePatience})
+		}
+		for _, pid := range helpers {
+			if err := findProcess(pid).wait(ctx); err != nil {
+				return nil, err
+			}
+		}
+		select { // the kernel lets a task leave its cgroup a little after its end is visible
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
-	return disk.LockWait(ctx, e.paths.activeLock(), disk.Wait{For: activeFor, Patience: lastPatience})
 }
 
 // activeFor is what the active lock protects.

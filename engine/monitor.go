@@ -16,6 +16,7 @@ import (
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // A group's monitor runs its probes, restarts and resolver, and rotates its logs. It owns no state: this file only sees to
@@ -30,6 +31,12 @@ const (
 	// pingDeadline bounds the question whether there is one. One that lives answers at once.
 	pingDeadline = 2 * time.Second
 )
+
+// asks bounds how often a monitor is asked again: one may end each time, but that is most unlikely.
+const asks = 10
+
+// errAnswered is the class of what a monitor says, beside which asking again is of no use.
+var errAnswered = errors.New("the monitor has answered")
 
 // errSilent is the error of a monitor that listens and does not answer.
 var errSilent = errors.New("it does not answer")
@@ -138,14 +145,13 @@ func (e *Engine) LeaveCgroup() error {
 func (e *Engine) serveNames(ctx context.Context, group, id string) error {
 	req := MonitorRequest{Op: "serve", ID: id}
 	err := e.askMonitor(ctx, group, req)
-	if err == nil {
-		return nil
-	}
-	// It may have been killed since it was last asked.
-	if ensured := e.EnsureMonitor(ctx, group); ensured == nil {
+	// It may have been killed since it was last asked, or be about to end: then it says nothing, and another one does.
+	for try := 0; try < asks && err != nil && !errors.Is(err, errAnswered); try++ {
+		if ensured := e.EnsureMonitor(ctx, group); ensured != nil {
+			err = errors.Join(err, ensured)
+			break
+		}
 		err = e.askMonitor(ctx, group, req)
-	} else {
-		err = errors.Join(err, ensured)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot have names resolved: %w", err)
@@ -186,12 +192,14 @@ func (e *Engine) askMonitor(ctx context.Context, group string, req MonitorReques
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
+	} else if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the monitor of %s ended before it answered", group)
 	}
 	if err != nil {
 		return err
 	}
 	if reply.Error != "" {
-		return errors.New(reply.Error)
+		return fault.New(errAnswered, "%s", reply.Error)
 	}
 	return nil
 }

@@ -25,7 +25,9 @@ const (
 	// there are no pods any more it ends at once.
 	linger = 2 * time.Second
 	// takeOver bounds the wait for a monitor that holds the lock but does not answer: it is about to end, or to begin.
-	takeOver = 8 * time.Second
+	takeOver = 25 * time.Second
+	// takeOverPause is how long it is waited before that one is asked again.
+	takeOverPause = 500 * time.Millisecond
 )
 
 // Config is what a monitor is started with.
@@ -123,7 +125,7 @@ func becomeMonitor(ctx context.Context, cfg Config, dir string) (*disk.Lock, err
 			return nil, nil
 		}
 		// It holds the lock and does not answer: it ends, and gives the lock back, or begins, and answers soon.
-		l, err = disk.LockWait(ctx, filepath.Join(dir, "lock"), disk.Wait{For: "the monitor before this one", Patience: takeOver / 16})
+		l, err = disk.LockWait(ctx, filepath.Join(dir, "lock"), disk.Wait{For: "the monitor before this one", Patience: takeOverPause})
 		if err == nil || ctx.Err() != nil {
 			return l, err
 		}

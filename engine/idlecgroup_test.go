@@ -1,0 +1,44 @@
+package engine
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// On a busy machine what helped the last pod ends late: its cgroup goes all the same.
+func TestCgroupsGoAfterALateHelper(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	t.Parallel()
+	e := plainEngine(t)
+	late := exec.Command("sleep", "3")
+	if err := late.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go late.Wait()
+	var dirs []string
+	for _, m := range cgroupMounts() {
+		dir := filepath.Join(m, e.paths.cgroup())
+		if err := os.MkdirAll(filepath.Join(dir, "helpers"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		copyCpuset(dir, filepath.Join(dir, "helpers"))
+		dirs = append(dirs, dir)
+		if err := os.WriteFile(filepath.Join(dir, "helpers", "cgroup.procs"), []byte(strconv.Itoa(late.Process.Pid)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Tidy(t.Context(), "t"); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s is left", dir)
+			removeCgroupTree(dir, true)
+		}
+	}
+}
