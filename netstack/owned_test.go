@@ -161,6 +161,7 @@ func TestLentBridge(t *testing.T) {
 	must(t, l.Rebuild(t.Context()))
 	l.expect("", "tcp", addrOf(pod, 1)+":80", "pod")
 	must(t, l.Detach(t.Context(), "pod"))
+	l.executedOn("full", lan)
 	for _, n := range []Network{b, f} {
 		must(t, l.RemoveNetwork(t.Context(), n.Name))
 	}
@@ -170,6 +171,21 @@ func TestLentBridge(t *testing.T) {
 		}
 	}
 	l.clean()
+}
+
+// executedOn has the real plugins attach a pod, where they are installed: it reaches the LAN, and is reached.
+func (l *lab) executedOn(network, lan string) {
+	dir := "/usr/lib/cni"
+	if !fileExists(dir + "/bridge") {
+		return
+	}
+	l.cfg.PluginDirs, l.cfg.ForceExec = []string{dir}, true
+	defer func() { l.cfg.ForceExec = false }()
+	pod := l.attach(Attachment{ID: "executed", Endpoints: []Endpoint{{Network: network}}, Ports: []Port{{HostPort: 8090, Container: 80, Protocol: "tcp"}}})
+	l.serve(pod.NetNS, "tcp", ":80", "executed")
+	l.expect(pod.NetNS, "tcp", "192.0.2.1:80", "lan")
+	l.expect(lan, "tcp", "192.0.2.2:8090", "executed")
+	must(l.t, l.Detach(l.t.Context(), "executed"))
 }
 
 // A subnet that the host takes between its choice and its use is chosen anew.
