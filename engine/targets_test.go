@@ -107,7 +107,8 @@ func TestHostDevAndSysMayBeBound(t *testing.T) {
 	before := listing()
 	s := shell("p1", "echo x >/dev/null && ls /sys/kernel && ls /dev")
 	s.Container.Init = true
-	s.Container.Mounts = []Mount{{Type: MountBind, Source: "/dev", Target: "/dev"}, {Type: MountBind, Source: "/sys", Target: "/sys", ReadOnly: true}}
+	s.Container.Mounts = []Mount{{Type: MountBind, Source: "/dev", Target: "/dev"}, {Type: MountBind, Source: "/sys", Target: "/sys", ReadOnly: true},
+		{Type: MountBind, Source: t.TempDir(), Target: "/etc"}} // which hides podc's own
 	mustRun(t, e, s, busybox(t))
 	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 || !strings.Contains(out, "null\n") {
 		t.Errorf("exit code %d: %s", p.ExitCode, out)
