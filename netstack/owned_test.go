@@ -142,6 +142,9 @@ func TestLentBridge(t *testing.T) {
 	if sub, _ := f.subnet(false); sub.CIDR != prefix("10.66.0.0/24") || sub.Gateway != mustAddr("10.66.0.1") || f.MTU != 1400 {
 		t.Errorf("not the subnet of its bridge: %+v", f)
 	}
+	if names := l.firewalldNames(map[string]Network{"full": f}); len(names) > 0 {
+		t.Errorf("firewalld would trust %v", names)
+	}
 	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "full"}, {Network: "bare"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	if got := addrOf(pod, 0); got != "10.66.0.3" {
 		t.Errorf("address %s: the bridge has two of its own", got)
