@@ -49,25 +49,27 @@ func Boot(ctx context.Context, deps Deps, group string, opt BootOptions) error {
 		}
 		due, lookErr := deps.due(ctx, group)
 		again, hopeless := map[string]int{}, true
+		var left []error
 		for _, failure := range failures(err) {
 			var step *StepError
 			if lookErr == nil && errors.As(failure, &step) && !slices.Contains(due, step.Step.Do.Words().Name) {
 				lasting = append(lasting, failure)
 				continue
 			}
+			left = append(left, failure)
 			again[failure.Error()] = count[failure.Error()] + 1
 			hopeless = hopeless && again[failure.Error()] >= triesOf(failure)
 		}
 		if count = again; hopeless || time.Now().After(end) {
-			return errors.Join(append(lasting, err)...)
+			return errors.Join(append(lasting, left...)...)
 		}
 		what := group
 		if len(due) > 0 {
 			what = strings.Join(due, ", ")
 		}
-		deps.Report(Event{Kind: Warned, Text: fmt.Sprintf("waiting for %s, to be tried again in %s: %v", what, pause, err)})
+		deps.Report(Event{Kind: Warned, Text: fmt.Sprintf("waiting for %s, to be tried again in %s: %v", what, pause, errors.Join(left...))})
 		if err := sleep(ctx, pause); err != nil {
-			return errors.Join(append(lasting, err)...)
+			return errors.Join(append(append(lasting, left...), err)...)
 		}
 	}
 }

@@ -99,3 +99,28 @@ func TestBootTriesAgainUntilAllRunsOrIsHopeless(t *testing.T) {
 		})
 	}
 }
+
+// A failure that concerns nothing that is still due is told once, however often the rest is tried.
+func TestBootTellsOfAFailureOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		calls := map[string]int{}
+		w.fake.Fail = func(call string) error {
+			calls[call]++
+			switch {
+			case call == "start pod hooked":
+				w.fake.Edit("hooked", func(p *engine.Pod) { p.Status, p.Returns = engine.StatusRunning, false })
+				return errors.New("post_start hook 1 exited with code 3")
+			case call == "start pod slow" && calls[call] < 4:
+				return errors.New("not done in time")
+			}
+			return nil
+		}
+		w.fake.Put(returning("hooked"))
+		w.fake.Put(returning("slow"))
+		err := Boot(t.Context(), w.Deps, "shop", BootOptions{})
+		if err == nil || strings.Count(err.Error(), "exited with code 3") != 1 || strings.Contains(err.Error(), "in time") || calls["start pod hooked"] != 1 {
+			t.Errorf("after %v: %v", calls, err)
+		}
+	})
+}
