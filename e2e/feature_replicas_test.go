@@ -203,7 +203,7 @@ x-shell: &shell {image: localhost/podc-busybox, network_mode: none, stop_signal:
 services:
   tty: {<<: *shell, tty: true, stdin_open: true, command: [sh, -c, "PS1='$$ ' exec sh"], scale: 2}
   cat: {<<: *shell, stdin_open: true, command: [sh, -c, 'while read -r line; do case $$line in exit) exit 7;; *) echo "read $$line";; esac; done; echo end of input']}
-  talker: {<<: *shell, command: [sh, -c, 'trap "echo got TERM; exit 3" TERM; trap "echo got INT" INT; while :; do echo out; echo err >&2; sleep 0.1; done']}
+  talker: {<<: *shell, stop_signal: SIGTERM, command: [sh, -c, 'trap "echo got TERM; exit 3" TERM; trap "echo got INT" INT; while :; do echo out; echo err >&2; sleep 0.1; done']}
   stopped: {<<: *shell, command: "true"}
 `)
 	s.load("busybox")
