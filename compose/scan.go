@@ -105,7 +105,7 @@ func (s *scanner) chainText(chain []string) string {
 // parse reads all documents of a file and checks their shape.
 func (s *scanner) parse(path string, content []byte) ([]*yaml.Node, error) {
 	var docs []*yaml.Node
-	if n := mayHold(content); n > 5*maxNodes {
+	if n := mayHold(content); n > maxMarks {
 		return nil, invalidAt(s.display(path), 0, "may hold %d values, and %d are the most", n, maxNodes)
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(content))

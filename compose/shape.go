@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"strings"
+
 	"go.yaml.in/yaml/v4"
 
 	"podc.example/podc/internal/valid"
@@ -19,6 +21,9 @@ func (sh *shape) check(n *yaml.Node, depth int) (int, error) {
 	}
 	if err := checkTag(n); err != nil {
 		return 0, err
+	}
+	if n.Tag == "!!float" && len(n.Value) > 18 && strings.Trim(n.Value, "0123456789") == "" {
+		return 0, shapeError(n, "the number %.30s is too large: quote it if it is text", n.Value) // the loader would take it for 0
 	}
 	if err := valid.Text(n.Value); err != nil {
 		return 0, shapeError(n, "%v", err)

@@ -89,7 +89,7 @@ var changes = map[string]func(c *CommitConfig, rest string) error{
 	},
 	"STOPSIGNAL": func(c *CommitConfig, rest string) error {
 		c.StopSignal = rest
-		_, err := parseSignal(rest)
+		_, err := ParseSignal(rest)
 		return err
 	},
 	"ONBUILD": func(c *CommitConfig, rest string) error {

@@ -129,19 +129,23 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 	}
 	sig, err := Pod{Spec: p.Spec, Image: p.Image}.StopSignal()
 	if how.signal != "" {
-		sig, err = parseSignal(how.signal)
+		sig, err = ParseSignal(how.signal)
 	}
 	return sig, grace, err
 }
 
 // StopSignal is the signal that asks the pod to end: its own, else its image's, else SIGTERM; 0 with the error if it is none.
 func (p Pod) StopSignal() (unix.Signal, error) {
-	return parseSignal(or(p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
+	return ParseSignal(or(p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
 }
 
-func parseSignal(name string) (unix.Signal, error) {
+// lastSignal is the kernel's SIGRTMAX.
+const lastSignal = 64
+
+// ParseSignal reads the name of a signal, with or without "SIG", or its number. Errors are errdefs.IsInvalidArgument.
+func ParseSignal(name string) (unix.Signal, error) {
 	s, err := signal.ParseSignal(name)
-	if err != nil {
+	if err != nil || s < 1 || s > lastSignal {
 		return 0, fault.New(errdefs.ErrInvalidArgument, "signal %q is not known", name)
 	}
 	return s, nil
@@ -225,7 +229,7 @@ func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan st
 // not wait. A SIGKILL, and the pod's own stop signal, count as a stop: no restart follows, and a paused pod goes on to its end.
 // Other signals reach a paused pod once it is unpaused.
 func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
-	s, err := parseSignal(or(sig, "SIGKILL"))
+	s, err := ParseSignal(or(sig, "SIGKILL"))
 	if err != nil {
 		return podError("kill", name, err)
 	}

@@ -106,6 +106,10 @@ func (v *values) container(c ContainerSpec) {
 		v.text("owner of a file", f.UID, valid.ID)
 		v.text("group of a file", f.GID, valid.ID)
 	}
+	v.text("stop signal", c.StopSignal, func(s string) error {
+		_, err := ParseSignal(s)
+		return err
+	})
 	v.limits(c)
 	if c.StopGrace != nil {
 		v.obey("stop grace period", valid.Duration(*c.StopGrace))

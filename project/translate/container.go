@@ -12,7 +12,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/go-units"
-	"github.com/moby/sys/signal"
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
@@ -61,7 +60,7 @@ func stopSignal(c *engine.ContainerSpec, key string, s types.ServiceConfig) erro
 	if c.StopSignal = s.StopSignal; c.StopSignal == "" {
 		return nil
 	}
-	if _, err := signal.ParseSignal(c.StopSignal); err != nil {
+	if _, err := engine.ParseSignal(c.StopSignal); err != nil {
 		return compose.Invalid(key+".stop_signal", "%q is no signal", s.StopSignal)
 	}
 	return nil
