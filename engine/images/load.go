@@ -7,7 +7,12 @@ import (
 	"io"
 	"strings"
 
+	"github.com/containerd/errdefs"
+	"go.podman.io/image/v5/manifest"
+	"go.podman.io/image/v5/types"
+
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // Load stores every image of an archive, in its order, with all its names. The archive may be a docker-archive or an
@@ -43,6 +48,9 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 }
 
 func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progress Progress) (engine.ImageSummary, error) {
+	if err := s.checkLayers(ctx, c.src); err != nil {
+		return engine.ImageSummary{}, err
+	}
 	id, err := s.bring(ctx, transfer{src: c.src, srcSys: s.sys, names: c.names, id: parent}, progress)
 	if err != nil {
 		return engine.ImageSummary{}, err
@@ -53,6 +61,30 @@ func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progres
 	}
 	s.warn(id, label(sum), progress)
 	return sum, nil
+}
+
+// maxLayers is docker's limit too. Each layer costs the store a pass over its indexes, and a mount has room for few hundred.
+const maxLayers = 127
+
+// checkLayers refuses an image of more layers than any tool makes, before the first is stored.
+func (s *Store) checkLayers(ctx context.Context, ref types.ImageReference) error {
+	src, err := ref.NewImageSource(ctx, s.sys)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	blob, kind, err := src.GetManifest(ctx, nil)
+	if err != nil || manifest.MIMETypeIsMultiImage(kind) {
+		return err
+	}
+	m, err := manifest.FromBlob(blob, kind)
+	if err != nil {
+		return err
+	}
+	if n := len(m.LayerInfos()); n > maxLayers {
+		return fault.New(errdefs.ErrInvalidArgument, "the image has %d layers, and %d are the most", n, maxLayers)
+	}
+	return nil
 }
 
 // warn tells at once of an image that is stored but will not run, and why.
