@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -89,8 +90,14 @@ func configArgs(c *cli.Context, g globals) []string {
 func runConfig(ctx context.Context, con *console, args []string) error {
 	args, files := handOver(args)
 	defer closeAll(files)
-	h := helper{name: "podc-compose", args: append([]string{"config"}, args...), stdin: con.in, stdout: con.out, stderr: con.err,
-		files: files, deadline: composeDeadline}
+	h := helper{name: "podc-compose", args: append([]string{"config"}, args...), stdin: con.in, stdout: con.out,
+		onStderr: func(line []byte) { fmt.Fprintln(con.err, printable(string(line))) },
+		files:    files, deadline: composeDeadline}
+	if con.outTTY { // YAML quotes what is not text, but lists of names and variables are as they are
+		out := &lineWriter{each: func(line []byte) { fmt.Fprintln(con.out, printable(string(line))) }}
+		defer out.flush()
+		h.stdout = out
+	}
 	err := h.run(ctx, con)
 	if code, ok := exitStatus(err); ok {
 		return exitCode(code) // it has said why

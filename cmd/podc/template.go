@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 	"text/template"
@@ -51,11 +52,22 @@ func parseTemplate(format string) (*template.Template, error) {
 }
 
 func render(w io.Writer, t *template.Template, data any) error {
-	if err := t.Execute(w, data); err != nil {
+	var b strings.Builder
+	if err := t.Execute(&b, data); err != nil {
 		return usage("cannot apply --format: %v", err)
 	}
-	_, err := fmt.Fprintln(w)
+	_, err := fmt.Fprintln(w, shown(w, b.String()))
 	return err
+}
+
+// shown is text that may come from elsewhere, as w is to have it: harmless on a terminal and in a table, as it is for programs.
+func shown(w io.Writer, text string) string {
+	f, isFile := w.(*os.File)
+	_, isTable := w.(*table)
+	if isTable || isFile && isTerminal(f) {
+		return printable(text)
+	}
+	return text
 }
 
 // renderDetails knows fields by their names in Go, and where that fails by those that JSON shows, as docker does: "{{.ID}}" and
@@ -72,7 +84,7 @@ func renderDetails(w io.Writer, t *template.Template, item any) error {
 			return err
 		}
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := io.WriteString(w, shown(w, b.String()))
 	return err
 }
 
