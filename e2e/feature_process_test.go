@@ -263,7 +263,7 @@ services:
 			return err
 		})
 		out := s.fails(1, "up", "-d", "fed")
-		contains(s.t, out, `"p-hungry-1"`, "137", "out of memory")
+		contains(s.t, out, `service "hungry" didn't complete successfully: exit 137`, "out of memory")
 	})
 	s.behaves("codes are kept", func(s *stack) {
 		s.ended("ended", 3)

@@ -307,9 +307,13 @@ func explainExit(p Pod) string {
 	if !p.ExitKnown {
 		return "ended unseen, its exit code is not known"
 	}
-	s := fmt.Sprintf("exited (%d)", p.ExitCode)
+	return fmt.Sprintf("exited (%d)", p.ExitCode) + p.ExitNote()
+}
+
+// ExitNote is what an exit code does not tell of the end, to be put behind it; mostly "".
+func (p Pod) ExitNote() string {
 	if p.OOMKilled {
-		s += " (out of memory)"
+		return " (out of memory)"
 	}
-	return s
+	return ""
 }

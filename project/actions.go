@@ -229,7 +229,7 @@ func (a WaitPod) apply(ctx context.Context, e Engine) error {
 	case a.Until == engine.Completed:
 		why := err.Error()
 		if failed.Pod.Status == engine.StatusExited && failed.Pod.ExitKnown {
-			why = fmt.Sprintf("exit %d%s", failed.Pod.ExitCode, failed.Evidence())
+			why = fmt.Sprintf("exit %d%s%s", failed.Pod.ExitCode, failed.Pod.ExitNote(), failed.Evidence())
 		}
 		return &dependencyError{fmt.Sprintf("service %q didn't complete successfully: %s", service, why), err}
 	}
