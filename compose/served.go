@@ -110,6 +110,8 @@ var ignoredKeys = map[string]string{
 	"services.*.deploy.restart_policy.delay":                     "restarts back off from 0.1 s to 1 min",
 	"services.*.deploy.restart_policy.window":                    "a run of 10 s counts as a good start",
 	"services.*.volumes.[].consistency":                          "bind mounts are always consistent on Linux",
+	"services.*.deploy.rollback_config":                          "it is for updates of a cluster",
+	"services.*.deploy.update_config":                            "it is for updates of a cluster",
 	"services.*.isolation":                                       "it is for Windows",
 	"services.*.credential_spec":                                 "it is for Windows",
 	"services.*.cpu_count":                                       "it is for Windows",
@@ -122,7 +124,6 @@ const laterKeys = `
 jobs models
 services.*.use_api_socket
 services.*.models services.*.provider services.*.pull_refresh_after
-services.*.deploy.rollback_config services.*.deploy.update_config
 networks.*.ipam.options
 configs.*.template_driver
 secrets.*.driver secrets.*.driver_opts secrets.*.template_driver

@@ -100,7 +100,11 @@ func lookupBinary(name string) (string, error) {
 
 // runtimePath finds the OCI runtime of a pod.
 func (e *Engine) runtimePath(name string) (string, error) {
-	return lookupBinary(or(name, e.cfg.Runtime))
+	path, err := lookupBinary(or(name, e.cfg.Runtime))
+	if err != nil && (name == "runc" || name == "crun") { // what files ask for by these names is the usual one
+		return lookupBinary(e.cfg.Runtime)
+	}
+	return path, err
 }
 
 // helper is the path of one of podc's own helper binaries.

@@ -144,6 +144,7 @@ func TestProbeForms(t *testing.T) {
 	for _, c := range []struct{ test, want []string }{
 		{[]string{"CMD", "a", "b"}, []string{"a", "b"}},
 		{[]string{"CMD-SHELL", "a b"}, []string{"/bin/sh", "-c", "a b"}},
+		{[]string{"CMD-SHELL", "a b", "c"}, []string{"/bin/sh", "-c", "a b", "c"}},
 		{[]string{"CMD"}, nil},
 		{[]string{"a", "b"}, nil},
 		{nil, nil},

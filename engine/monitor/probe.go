@@ -160,10 +160,10 @@ func probeArgs(test []string) ([]string, error) {
 	switch {
 	case len(test) > 1 && test[0] == "CMD":
 		return test[1:], nil
-	case len(test) == 2 && test[0] == "CMD-SHELL":
-		return []string{"/bin/sh", "-c", test[1]}, nil
+	case len(test) > 1 && test[0] == "CMD-SHELL": // further words are the line's $0, $1, ..., as docker has it
+		return append([]string{"/bin/sh", "-c"}, test[1:]...), nil
 	}
-	return nil, fmt.Errorf("the health check %q is none of NONE, CMD with a command, CMD-SHELL with one line", test)
+	return nil, fmt.Errorf("the health check %q is none of NONE, CMD with a command, CMD-SHELL with a line", test)
 }
 
 // output keeps the beginning of what is written to it.
