@@ -47,6 +47,8 @@ volumes: {data: {}}
 			want:    []string{"compose.yaml:2", "a -> b -> c -> a"},
 		},
 		"a dependency that is not declared": {compose: service("depends_on: [okay]"), want: []string{`"okay"`, `did you mean "ok"?`}},
+		"a socket that is not there":        {compose: service("volumes: ['./dir/nosuch.sock:/x.sock']"), want: []string{"nosuch.sock", "is not made as a folder"}},
+		"docker's socket":                   {compose: service("volumes: ['/var/run/docker.sock:/var/run/docker.sock']"), want: []string{"/var/run/docker.sock", "docker's API"}},
 		"an unknown service":                {compose: service(""), args: []string{"nosuch"}, want: []string{"no such service: nosuch"}},
 		"a mistyped key":                    {compose: service("comand: x"), want: []string{"services.bad.comand", `did you mean "command"?`}},
 		"an unknown key":                    {compose: service("quux: x"), want: []string{"services.bad.quux", "unknown key"}},

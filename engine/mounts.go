@@ -49,10 +49,27 @@ func bindSource(m Mount) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if !m.CreateSource {
+	switch why := noFolder(m.Source); {
+	case why != "":
+		return fault.New(errdefs.ErrNotFound, "bind source %s does not exist%s", m.Source, why)
+	case !m.CreateSource:
 		return fault.New(errdefs.ErrNotFound, "bind source %s does not exist", m.Source)
 	}
 	return os.MkdirAll(m.Source, 0o755)
+}
+
+// noFolder says why a missing source is never made as a folder, "" if it is: where a program makes a socket when it starts, a folder
+// would be in its way, and found by everybody who looks for the socket.
+func noFolder(source string) string {
+	switch source = path.Clean(source); {
+	case source == "/run/docker.sock" || source == "/var/run/docker.sock":
+		return ": it is the socket of docker's API, which podc does not have yet"
+	case strings.HasSuffix(source, ".sock"):
+		return ", and is not made as a folder: by its name it is a socket, which its program must make first"
+	case strings.HasPrefix(source, "/run/") || strings.HasPrefix(source, "/var/run/"):
+		return ", and is not made as a folder: what lies there is made by the program that it belongs to, which does not run"
+	}
+	return ""
 }
 
 // checkPropagation refuses what the kernel would do without saying so: a mount is propagated only where its source is.

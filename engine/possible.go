@@ -39,7 +39,7 @@ func (e *Engine) checkName(p PodSpec) error {
 func checkPossible(p PodSpec) error {
 	errs := []error{checkValues(p), checkSysctls(p)}
 	for _, m := range p.Container.Mounts {
-		if m.Type == MountBind && !m.CreateSource {
+		if m.Type == MountBind && (!m.CreateSource || noFolder(m.Source) != "") {
 			errs = append(errs, bindSource(m))
 		}
 		if m.AllReadOnly && !thisHost().RecursiveReadOnly {

@@ -17,6 +17,15 @@ func TestCheckPods(t *testing.T) {
 		{"a bind that is made", func(p *PodSpec) {
 			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/no/such", Target: "/x", CreateSource: true}}
 		}, ""},
+		{"a bind of a socket", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/no/such/x.sock", Target: "/x", CreateSource: true}}
+		}, "is not made as a folder"},
+		{"a bind of what a program makes", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/var/run/no-such", Target: "/x", CreateSource: true}}
+		}, "is not made as a folder"},
+		{"a bind of docker's socket", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/run/docker.sock", Target: "/x", CreateSource: true}}
+		}, "podc does not have yet"},
 		{"no device", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/none-such"}} }, "/dev/none-such"},
 		{"a folder of devices", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev"}} }, ""},
 		{"a folder without devices", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/etc"}} }, "no device"},
