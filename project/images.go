@@ -85,9 +85,13 @@ func (p *planner) needImage(u *unit, ref string) {
 	if _, here := p.o.Images[ref]; here {
 		return
 	}
-	switch policy := p.pullPolicy(u); {
-	case policy == PullBuild || u.Build && localName(p.d.Name, u.Name, ref):
-		p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE", ref, u.Name)
+	switch policy, local := p.pullPolicy(u), u.Build && localName(p.d.Name, u.Name, ref); {
+	case policy == PullBuild || local:
+		instead := ""
+		if !local {
+			instead = "; what a registry has under that name is pulled with --pull missing only"
+		}
+		p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE%s", ref, u.Name, instead)
 	case policy == PullNever:
 		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
 	case p.opt.Pulled:

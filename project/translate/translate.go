@@ -179,7 +179,12 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 		policy, from = string(t.opt.Pull), "--pull"
 	}
 	switch policy {
-	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
+	case "":
+		out.Pull = project.PullMissing
+		if s.Build != nil { // its name is that of a result: what a registry has under it is a stranger's
+			out.Pull = project.PullBuild
+		}
+	case types.PullPolicyMissing, types.PullPolicyIfNotPresent:
 		out.Pull = project.PullMissing
 	case types.PullPolicyNever:
 		out.Pull = project.PullNever
@@ -189,7 +194,7 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 		if s.Build == nil || from == "--pull" {
 			return compose.NotServed(from, policy, "")
 		}
-		out.Pull = project.PullMissing // the section it refers to was ignored with a warning
+		out.Pull = project.PullBuild
 	default:
 		if _, _, err := s.GetPullPolicy(); err != nil && from != "--pull" {
 			return compose.Invalid(from, "%q is none of always, missing, never", policy)
