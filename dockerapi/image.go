@@ -78,7 +78,7 @@ func InspectImage(img engine.ImageDetails) Image {
 		Architecture: conf.Architecture, Os: conf.OS, Size: img.Size, RootFS: RootFS{Type: "layers", Layers: img.DiffIDs},
 		Config: &ImageConfig{User: conf.User, ExposedPorts: set(conf.ExposedPorts), Env: conf.Env, Entrypoint: conf.Entrypoint,
 			Cmd: conf.Cmd, Volumes: set(conf.Volumes), WorkingDir: conf.WorkingDir, Labels: conf.Labels, StopSignal: conf.StopSignal,
-			Healthcheck: healthConfig(nil, conf.Health)},
+			Healthcheck: healthConfig(conf.Health)},
 	}
 	if len(img.Layers) > 0 {
 		data := map[string]string{"UpperDir": img.Layers[0]}

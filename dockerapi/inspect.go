@@ -2,7 +2,6 @@ package dockerapi
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -82,18 +81,12 @@ func StatusOf(p engine.Pod) string {
 
 func configOf(p engine.Pod) *Config {
 	c, img := p.Spec.Container, p.Image.Config
+	is := engine.Effective(c, img)
 	out := &Config{
-		Hostname: firstOf(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: firstOf(c.User, img.User),
+		Hostname: firstOf(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: is.User,
 		AttachStdout: true, AttachStderr: true, StdinOnce: c.StdinOnce, ExposedPorts: set(exposed(p)), Tty: c.TTY, OpenStdin: c.StdinOpen,
-		Env: mergeEnv(img.Env, c.Env), Cmd: c.Command, Entrypoint: c.Entrypoint, Image: c.Image, Volumes: set(img.Volumes),
-		WorkingDir: firstOf(c.WorkingDir, img.WorkingDir), Labels: LabelsOf(p), StopSignal: firstOf(c.StopSignal, img.StopSignal),
-		Healthcheck: healthConfig(c.Health, img.Health),
-	}
-	if len(c.Entrypoint) == 0 && c.Command == nil {
-		out.Cmd = img.Cmd
-	}
-	if c.Entrypoint == nil {
-		out.Entrypoint = img.Entrypoint
+		Env: append([]string{}, is.Env...), Cmd: is.Command, Entrypoint: is.Entrypoint, Image: c.Image, Volumes: set(img.Volumes),
+		WorkingDir: is.WorkingDir, Labels: LabelsOf(p), StopSignal: is.StopSignal, Healthcheck: healthConfig(is.Health),
 	}
 	if c.StopGrace != nil {
 		seconds := int((*c.StopGrace).Round(time.Second) / time.Second)
@@ -112,34 +105,9 @@ func LabelsOf(p engine.Pod) map[string]string {
 	return labels
 }
 
-// mergeEnv is the image's environment with the container's over it. A variable without a value is one that is taken away.
-func mergeEnv(image, own []string) []string {
-	env := []string{}
-	at := map[string]int{}
-	for _, kv := range slices.Concat(image, own) {
-		k, _, _ := strings.Cut(kv, "=")
-		if i, seen := at[k]; seen {
-			env[i] = kv
-			continue
-		}
-		at[k] = len(env)
-		env = append(env, kv)
-	}
-	return env
-}
-
-// healthConfig is the container's probe where it has one, completed by the image's command.
-func healthConfig(own, image *engine.HealthCheck) *HealthConfig {
-	h := own
-	if h == nil {
-		h = image
-	}
+func healthConfig(h *engine.HealthCheck) *HealthConfig {
 	if h == nil {
 		return nil
 	}
-	out := &HealthConfig{h.Test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
-	if len(out.Test) == 0 && image != nil {
-		out.Test = image.Test
-	}
-	return out
+	return &HealthConfig{h.Test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
 }

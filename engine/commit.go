@@ -56,19 +56,13 @@ type CommitReply struct {
 // CommitConfigOf is how a pod's container is run, as an image would say it: the image's own config with what the pod changes.
 // Labels that say what a container is part of are left out: they would make every container of the image a part of it.
 func CommitConfigOf(p Pod, own func(label string) bool) CommitConfig {
-	img, spec := p.Image.Config, p.Spec.Container
+	img := p.Image.Config
+	is := Effective(p.Spec.Container, img)
 	c := CommitConfig{
-		User: or(spec.User, img.User), WorkingDir: or(spec.WorkingDir, img.WorkingDir), StopSignal: or(spec.StopSignal, img.StopSignal),
-		Env: mergeEnv(img.Env, spec.Env), Entrypoint: img.Entrypoint, Cmd: img.Cmd,
-		ExposedPorts: map[string]struct{}{}, Volumes: map[string]struct{}{}, Labels: maps.Clone(img.Labels), Healthcheck: commitHealth(spec.Health, img.Health),
+		User: is.User, WorkingDir: is.WorkingDir, StopSignal: is.StopSignal, Env: is.Env, Entrypoint: is.Entrypoint, Cmd: is.Command,
+		ExposedPorts: map[string]struct{}{}, Volumes: map[string]struct{}{}, Labels: maps.Clone(img.Labels), Healthcheck: commitHealth(is.Health),
 	}
-	if spec.Entrypoint != nil {
-		c.Entrypoint, c.Cmd = spec.Entrypoint, nil
-	}
-	if spec.Command != nil {
-		c.Cmd = spec.Command
-	}
-	for _, port := range img.ExposedPorts {
+	for _, port := range is.Exposed {
 		c.ExposedPorts[port] = struct{}{}
 	}
 	for _, port := range p.Spec.Network.Ports {
@@ -85,18 +79,11 @@ func CommitConfigOf(p Pod, own func(label string) bool) CommitConfig {
 	return c
 }
 
-func commitHealth(h, img *HealthCheck) *CommitHealth {
-	if h == nil {
-		h = img
-	}
+func commitHealth(h *HealthCheck) *CommitHealth {
 	if h == nil {
 		return nil
 	}
-	test := h.Test
-	if len(test) == 0 && img != nil {
-		test = img.Test
-	}
-	return &CommitHealth{test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
+	return &CommitHealth{h.Test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
 }
 
 // MountPoints are the places in a container where something is, or was, mounted, as its last start had them.

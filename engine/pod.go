@@ -96,6 +96,8 @@ type ContainerSpec struct {
 	CgroupParent string            `json:"cgroup_parent,omitempty"` // below the root of every hierarchy
 	Runtime      string            `json:"runtime,omitempty"`       // "crun" (default), "runc", or a path
 
+	Expose []string `json:"expose,omitempty"` // ports it listens on beside those that the image says, for people: "5432/tcp"
+
 	PostStart []Hook `json:"post_start,omitempty"`
 	PreStop   []Hook `json:"pre_stop,omitempty"`
 
@@ -294,7 +296,7 @@ type Pod struct {
 	From    []Mount  `json:"from,omitempty"`    // what Spec.Container.VolumesFrom came to
 	Image   Image    `json:"image,omitzero"`    // as it was resolved when the pod was made
 	Args    []string `json:"args,omitempty"`    // what the container runs: the image's where the spec has none
-	Exposed []string `json:"exposed,omitempty"` // ports that the image says it listens on, "5432/tcp"
+	Exposed []string `json:"exposed,omitempty"` // ports that it is said to listen on, "5432/tcp", sorted
 }
 
 // Probe is the outcome of one health check.

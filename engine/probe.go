@@ -81,19 +81,10 @@ func (e *Engine) NextStart(name string) (time.Time, error) {
 	return p.state.NextStart, nil
 }
 
-// healthCheck is the probe that applies: the spec's, with what it leaves open taken from the image; nil if there is none.
+// healthCheck is the probe that applies, with docker's defaults for what nobody says; nil if there is none.
 func (p *pod) healthCheck() *HealthCheck {
-	h := p.Spec.Container.Health
-	img := p.Image.Config.Health
-	switch {
-	case h == nil:
-		h = img
-	case len(h.Test) == 0 && img != nil:
-		merged := *h
-		merged.Test = img.Test
-		h = &merged
-	}
-	if h == nil || len(h.Test) == 0 || h.Test[0] == "NONE" {
+	h := EffectiveHealth(p.Spec.Container.Health, p.Image.Config.Health)
+	if !h.Probes() {
 		return nil
 	}
 	full := *h

@@ -84,7 +84,7 @@ func (c container) process() (*specs.Process, error) {
 		Terminal: c.Spec.TTY,
 		Args:     args,
 		Env:      c.env(),
-		Cwd:      or(c.Spec.WorkingDir, c.Image.WorkingDir, "/"),
+		Cwd:      or(Effective(c.Spec, c.Image).WorkingDir, "/"),
 		User:     specs.User{UID: uint32(c.User.UID), GID: uint32(c.User.GID)},
 		Rlimits:  rlimits,
 	}
@@ -95,21 +95,8 @@ func (c container) process() (*specs.Process, error) {
 	return p, nil
 }
 
-// commandOf is docker's rule: an entrypoint given in the spec drops the image's command, unless it is empty and only drops the
-// image's entrypoint; a command alone keeps the entrypoint.
-func commandOf(spec ContainerSpec, img ImageConfig) []string {
-	entrypoint, command := spec.Entrypoint, spec.Command
-	if len(entrypoint) == 0 && command == nil {
-		command = img.Cmd
-	}
-	if entrypoint == nil {
-		entrypoint = img.Entrypoint
-	}
-	return slices.Concat(entrypoint, command)
-}
-
 func (c container) args() ([]string, error) {
-	args := commandOf(c.Spec, c.Image)
+	args := slices.Concat(effectiveCommand(c.Spec, c.Image))
 	if len(args) == 0 || args[0] == "" {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", c.Spec.Image)
 	}
@@ -158,7 +145,7 @@ func (c container) env() []string {
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, "HOME="+or(c.User.Home, "/"))
-	return mergeEnv(env, c.Image.Env, c.Spec.Env)
+	return mergeEnv(env, Effective(c.Spec, c.Image).Env)
 }
 
 // mergeEnv joins lists of K=V; a later value replaces an earlier one at its place.

@@ -156,29 +156,6 @@ func TestAccountFilesAreNotTrusted(t *testing.T) {
 	}
 }
 
-// Docker's rule: an entrypoint that is given drops the image's command, unless it is given to be empty; a command alone keeps
-// the image's entrypoint.
-func TestCommandOf(t *testing.T) {
-	img := ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"image"}}
-	for _, tt := range []struct {
-		entrypoint, command []string
-		want                string
-	}{
-		{nil, nil, "/entry image"},
-		{nil, []string{"mine"}, "/entry mine"},
-		{nil, []string{}, "/entry"},
-		{[]string{"/mine"}, nil, "/mine"},
-		{[]string{"/mine"}, []string{"too"}, "/mine too"},
-		{[]string{}, nil, "image"},
-		{[]string{}, []string{"too"}, "too"},
-	} {
-		got := strings.Join(commandOf(ContainerSpec{Entrypoint: tt.entrypoint, Command: tt.command}, img), " ")
-		if got != tt.want {
-			t.Errorf("entrypoint %q and command %q run %q, want %q", tt.entrypoint, tt.command, got, tt.want)
-		}
-	}
-}
-
 func TestArgumentsThatFit(t *testing.T) {
 	long := strings.Repeat("x", 32*os.Getpagesize())
 	for _, tt := range []struct {

@@ -262,7 +262,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	if c.User, err = lookupUser(root, or(spec.User, p.Image.Config.User), spec.GroupAdd); err != nil {
+	if c.User, err = lookupUser(root, Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
 		return run{}, err
 	}
 	if c.Namespaces, err = p.namespacePaths(); err != nil {

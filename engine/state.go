@@ -293,7 +293,7 @@ func (p *pod) view() Pod {
 		Status: s.Status, Started: s.Started, Error: s.Error, Restarts: s.Restarts,
 		Finished: l.Finished, ExitCode: l.ExitCode, ExitKnown: l.ExitKnown, OOMKilled: l.OOMKilled,
 		Interfaces: s.Interfaces, Ports: s.Ports, Volumes: p.Volumes,
-		From: p.From, Image: p.Image, Args: commandOf(p.Spec.Container, p.Image.Config), Exposed: p.Image.Config.ExposedPorts,
+		From: p.From, Image: p.Image, Args: slices.Concat(effectiveCommand(p.Spec.Container, p.Image.Config)), Exposed: effectivePorts(p.Spec.Container, p.Image.Config),
 	}
 	if s.Started.IsZero() {
 		v.Started = l.Started

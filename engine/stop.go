@@ -136,7 +136,7 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 
 // StopSignal is the signal that asks the pod to end: its own, else its image's, else SIGTERM; 0 with the error if it is none.
 func (p Pod) StopSignal() (unix.Signal, error) {
-	return ParseSignal(or(p.Spec.Container.StopSignal, p.Image.Config.StopSignal, "SIGTERM"))
+	return ParseSignal(or(Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
 }
 
 // lastSignal is the kernel's SIGRTMAX.

@@ -65,13 +65,9 @@ func (p *planner) checkHealth() {
 
 // unprobed reports whether replicas of u surely have no health check; of an image that is not here that is not known.
 func (p *planner) unprobed(u *unit) bool {
-	if h := u.Pod.Container.Health; h != nil && len(h.Test) > 0 {
-		return h.Test[0] == "NONE"
-	}
 	img, ok := p.o.Images[u.Pod.Container.Image]
-	if !ok {
+	if !ok && (u.Pod.Container.Health == nil || len(u.Pod.Container.Health.Test) == 0) {
 		return false
 	}
-	h := img.Config.Health
-	return h == nil || len(h.Test) == 0 || slices.Equal(h.Test, []string{"NONE"})
+	return !engine.EffectiveHealth(u.Pod.Container.Health, img.Config.Health).Probes()
 }

@@ -80,6 +80,7 @@ func generateService(p engine.Pod, all []engine.Pod) map[string]any {
 	put(s, "cpu_shares", c.Resources.CPUShares, c.Resources.CPUShares > 0)
 	put(s, "cpuset", c.Resources.Cpuset, c.Resources.Cpuset != "")
 	put(s, "pids_limit", c.Resources.Pids, c.Resources.Pids != 0)
+	put(s, "expose", c.Expose, len(c.Expose) > 0)
 	put(s, "stop_signal", c.StopSignal, c.StopSignal != "")
 	if c.StopGrace != nil {
 		s["stop_grace_period"] = c.StopGrace.String()

@@ -125,14 +125,8 @@ func (p *planner) completionPatience() time.Duration {
 // probeTime is the longest time that a health check, with docker's defaults, takes to say healthy or unhealthy.
 func probeTime(own, image *engine.HealthCheck) time.Duration {
 	var h engine.HealthCheck
-	for _, layer := range []*engine.HealthCheck{own, image} {
-		if layer == nil {
-			continue
-		}
-		h.Interval = cmp.Or(h.Interval, layer.Interval)
-		h.Timeout = cmp.Or(h.Timeout, layer.Timeout)
-		h.Retries = cmp.Or(h.Retries, layer.Retries)
-		h.StartPeriod = cmp.Or(h.StartPeriod, layer.StartPeriod)
+	if is := engine.EffectiveHealth(own, image); is != nil {
+		h = *is
 	}
 	interval, timeout := cmp.Or(h.Interval, 30*time.Second), cmp.Or(h.Timeout, 30*time.Second)
 	return h.StartPeriod + time.Duration(cmp.Or(h.Retries, 3)+1)*(interval+timeout)

@@ -33,7 +33,9 @@ func (t *translation) container(c *engine.ContainerSpec, key string, s types.Ser
 		grace := time.Duration(*s.StopGracePeriod)
 		c.StopGrace = &grace
 	}
-	return compose.Join(deployMode(key+".deploy.mode", s.Deploy), stopSignal(c, key, s), restart(c, key, s),
+	var exposed error
+	c.Expose, exposed = expose(key, s.Expose)
+	return compose.Join(exposed, deployMode(key+".deploy.mode", s.Deploy), stopSignal(c, key, s), restart(c, key, s),
 		logging(c, key+".logging", s.Logging), t.startInterval(key, s.HealthCheck))
 }
 

@@ -86,7 +86,7 @@ func (t *translation) facets(pod engine.PodSpec, digests map[string]string) map[
 		"group_add": c.GroupAdd, "tty": c.TTY, "stdin_open": c.StdinOpen, "init": c.Init, "read_only": c.ReadOnly,
 		"privileged": c.Privileged, "cap_add": c.CapAdd, "cap_drop": c.CapDrop,
 		"security_opt": []any{c.SecurityOpt, digests["security_opt"]}, "devices": c.Devices, "device_cgroup_rules": c.DeviceRules,
-		"shm_size": c.ShmSize, "oom_score_adj": c.OOMScoreAdj, "cgroup_parent": c.CgroupParent, "cgroup": c.CgroupNS, "umask": c.Umask, "runtime": c.Runtime,
+		"shm_size": c.ShmSize, "oom_score_adj": c.OOMScoreAdj, "cgroup_parent": c.CgroupParent, "cgroup": c.CgroupNS, "umask": c.Umask, "runtime": c.Runtime, "expose": c.Expose,
 		"stop_signal": c.StopSignal, "stop_grace_period": c.StopGrace, "restart": c.Restart, "healthcheck": c.Health, "post_start": c.PostStart, "pre_stop": c.PreStop,
 		"logging": c.Log, "hostname": pod.Hostname, "domainname": pod.Domainname, "container_name": pod.Name,
 		"network_mode": strings.TrimSuffix(string(n.Mode)+" "+n.Pod, " "), "ports": n.Ports, "dns": n.DNS,

@@ -69,7 +69,7 @@ func TestHash(t *testing.T) {
 		{name: "pull policy", old: "    image: nginx", new: "    image: nginx\n    pull_policy: never"},
 		{name: "replicas", old: "    image: nginx", new: "    image: nginx\n    deploy: {replicas: 2}"},
 		{name: "build", old: "    image: nginx", new: "    image: nginx\n    build: ."},
-		{name: "expose", old: "    image: nginx", new: "    image: nginx\n    expose: [80]"},
+		{name: "expose", old: "    image: nginx", new: "    image: nginx\n    expose: [80]", facets: "expose"},
 		{name: "dependency", old: "secrets: {s:", new: "    depends_on: [w]\n  w: {image: x}\nsecrets: {s:"},
 		{name: "image", old: "nginx", new: "nginx:2", facets: "image"},
 		{name: "environment", old: "    image: nginx", new: "    image: nginx\n    environment: {A: 2, B: 3}", facets: "environment.A environment.B"},

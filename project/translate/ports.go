@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -28,7 +29,7 @@ func ports(net *engine.PodNetwork, key string, s types.ServiceConfig) error {
 			net.Ports = append(net.Ports, port)
 		}
 	}
-	return expose(key, s.Expose)
+	return nil
 }
 
 func port(at string, p types.ServicePortConfig) (out netstack.Port, err error) {
@@ -90,19 +91,24 @@ func hostPorts(at, published string) (first, end uint16, err error) {
 	return uint16(a), uint16(b), nil
 }
 
-// expose is for people only; it is checked all the same.
-func expose(key string, list types.StringOrNumberList) error {
+// expose lists the ports that a container is said to listen on: each, though ranges are asked for.
+func expose(key string, list types.StringOrNumberList) (ports []string, err error) {
 	for i, e := range list {
 		at := fmt.Sprintf("%s.expose[%d]", key, i)
 		number, proto, _ := strings.Cut(e, "/")
-		if _, _, err := hostPorts(at, number); err != nil || number == "0" {
-			return compose.Invalid(at, "%q is no port", e)
+		first, last, err := hostPorts(at, number)
+		if err != nil || first == 0 {
+			return nil, compose.Invalid(at, "%q is no port", e)
 		}
 		if proto != "" && proto != "tcp" && proto != "udp" && proto != "sctp" {
-			return compose.Invalid(at, "protocol %q is none of tcp, udp, sctp", proto)
+			return nil, compose.Invalid(at, "protocol %q is none of tcp, udp, sctp", proto)
+		}
+		for n := int(first); n <= int(max(first, last)); n++ {
+			ports = append(ports, fmt.Sprintf("%d/%s", n, cmp.Or(proto, "tcp")))
 		}
 	}
-	return nil
+	slices.Sort(ports)
+	return slices.Compact(ports), nil
 }
 
 // claim is who wants a host port or an address.
