@@ -58,7 +58,7 @@ func checkPossible(p PodSpec) error {
 	_, err = c.resources()
 	errs = append(errs, err)
 	_, err = c.rlimits()
-	errs = append(errs, err, checkArguments(commandOf(c.Spec, ImageConfig{}), c.Spec.Env, c.stack()))
+	errs = append(errs, err, checkArguments(slices.Concat(effectiveCommand(c.Spec, ImageConfig{})), c.Spec.Env, c.stack()))
 	_, err = c.caps()
 	return errors.Join(append(errs, err)...)
 }
