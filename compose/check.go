@@ -124,12 +124,17 @@ func (c *checker) image(key string, s types.ServiceConfig) {
 	case s.Image == "" && s.Provider == nil:
 		c.fail(key, "has neither `image` nor `build`")
 	}
-	if _, err := reference.ParseDockerRef(s.Image); s.Image != "" && err != nil {
+	if _, err := reference.ParseDockerRef(s.Image); s.Image != "" && err != nil && !isImageID(s.Image) {
 		c.unusable(key+".image", "%q is no image reference", s.Image)
 	}
 	if s.Build != nil && s.Platform != "" && len(s.Build.Platforms) > 0 && !slices.Contains(s.Build.Platforms, s.Platform) {
 		c.fail(key+".build.platforms", "must include %q, the platform of the service", s.Platform)
 	}
+}
+
+// isImageID reports whether ref is a whole id, which the grammar of references leaves to others.
+func isImageID(ref string) bool {
+	return len(ref) == 64 && strings.Trim(ref, "0123456789abcdef") == ""
 }
 
 // references checks that what a service names exists.

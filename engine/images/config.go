@@ -293,9 +293,9 @@ func checkTest(test []string) error {
 	switch kind := test[0]; {
 	case kind == "NONE" && rest == 0:
 	case kind == "CMD" && rest >= 1:
-	case kind == "CMD-SHELL" && rest == 1:
+	case kind == "CMD-SHELL" && rest >= 1:
 	default:
-		return fmt.Errorf("test %q is not NONE, CMD with arguments, or CMD-SHELL with one line", test)
+		return fmt.Errorf("test %q is not NONE, CMD with arguments, or CMD-SHELL with a line", test)
 	}
 	return checkArguments(test)
 }

@@ -156,19 +156,13 @@ func (t *translation) mount(at string, v types.ServiceVolumeConfig) (engine.Moun
 	return m, compose.Invalid(at+".type", "%q is none of bind, volume, tmpfs, image", v.Type)
 }
 
-// isMadeByPrograms reports whether a path is a socket's, or one of those that are gone with the next boot: a folder in its place
-// would keep the program from making it that should.
-func isMadeByPrograms(source string) bool {
-	return strings.HasSuffix(source, ".sock") || strings.HasPrefix(source, "/run/") || strings.HasPrefix(source, "/var/run/")
-}
-
 // bind completes a bind mount; its source is absolute already.
 func bind(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
-	m.CreateSource = !isMadeByPrograms(m.Source)
+	m.CreateSource = true
 	if v.Bind == nil {
 		return nil
 	}
-	m.CreateSource = m.CreateSource && bool(v.Bind.CreateHostPath)
+	m.CreateSource = bool(v.Bind.CreateHostPath)
 	m.Propagation = v.Bind.Propagation
 	switch m.Propagation {
 	case "", "private", "rprivate", "shared", "rshared", "slave", "rslave":
