@@ -24,7 +24,6 @@ type hostile struct {
 	name, want string
 	files      map[string]string // the compose file is compose.yaml
 	args       []string          // of podc; none: plan
-	stdin      string            // a file
 }
 
 // check runs podc on the input and measures it with all programs that it started.

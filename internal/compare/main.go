@@ -37,7 +37,7 @@ func main() {
 
 func run(ctx context.Context, command []string) error {
 	if len(command) == 0 {
-		return errors.New("say what to run: compare COMMAND ARGS...")
+		return errors.New("say what to run, as compare COMMAND ARG")
 	}
 	cache, err := testimage.CacheDir()
 	if err != nil {
