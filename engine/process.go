@@ -97,7 +97,8 @@ func (p process) open() (*os.File, error) {
 	}
 	fd, err := unix.PidfdOpen(p.Pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
-		if errors.Is(err, unix.ESRCH) {
+		// A process that is just going, or a thread that has got its number: EINVAL before Linux 6.16.
+		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 			return nil, os.ErrProcessDone
 		}
 		return nil, fmt.Errorf("cannot open process %d: %w", p.Pid, err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,26 @@ func TestHybridCgroupsThatCrunRefusesAreNamed(t *testing.T) {
 		err := checkHybrid(dir)
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "hugetlb, misc") {
 			t.Errorf("with controllers %q: %v", content, err)
+		}
+	}
+}
+
+// The number of a process that has ended may be that of another's thread by now.
+func TestAThreadIsNoProcess(t *testing.T) {
+	tid, end := make(chan int), make(chan struct{})
+	defer close(end)
+	for range 2 { // one of them at least is not the first thread
+		go func() {
+			runtime.LockOSThread()
+			tid <- unix.Gettid()
+			<-end
+		}()
+	}
+	for range 2 {
+		if id := <-tid; id != os.Getpid() {
+			if err := (process{Pid: id, Start: 1}).signal(0); !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("a signal to a thread: %v", err)
+			}
 		}
 	}
 }

@@ -9,10 +9,11 @@ import (
 	"podc.example/podc/internal/testimage"
 )
 
-// selected are the end-to-end tests that run on users' kernels too: of what depends on them, and of what most people use.
+// selected are the end-to-end tests that run on users' kernels too: those of what depends on them, and whose patience is long enough
+// for a slow machine.
 var selected = []string{
 	"TestCopying", "TestImagesAndArchivesOfContainers", "TestImagesAsVolumes", "TestVolumesThatAreMounts", "TestMounts", "TestConfigsAndSecrets",
-	"TestRareLimits", "TestHealthChecks", "TestRestartPolicies", "TestNamespaces", "TestSigtermToEverythingRestartsNothing",
+	"TestNamespaces",
 }
 
 // endToEnd runs selected end-to-end tests on the machine, each for itself.

@@ -59,10 +59,10 @@ func (m *Machine) powerOn(ctx context.Context) error {
 		return err
 	}
 	m.port, m.ended = port, make(chan struct{})
-	// panic: where several threads emulate, one may run code that another has just replaced, as happens while a kernel starts;
-	// then it starts again.
+	// One processor: with several, each emulated by a thread, a kernel that replaces its own code at times runs into what was there
+	// before, and panics.
 	m.qemu = exec.Command("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3G",
+		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "3G",
 		"-kernel", m.disk.file("vmlinuz"), "-initrd", m.disk.file("initrd.img"), "-append", "console=ttyS0 mitigations=off panic=1",
 		"-drive", "if=virtio,format=qcow2,file="+m.file("live.qcow2"),
 		"-nic", fmt.Sprintf("user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22", port),

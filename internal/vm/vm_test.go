@@ -224,7 +224,7 @@ func onMachine(ctx context.Context, t *testing.T, suite, share string) {
 // leavesNothing fails if something of podc's is left, and takes it away for the next check.
 func (m machine) leavesNothing() {
 	if m.Failed() {
-		m.Logf("what there was:\n%s", m.tell("podc ls -a; for p in $(podc ls -aq); do podc -p $p ps -a; podc -p $p logs; done; podc system check; systemctl --failed; systemctl status --no-pager podc; dmesg | tail -20"))
+		m.Logf("what there was:\n%s\n%s", m.vm.Console(), m.tell("podc ls -a; for p in $(podc ls -aq); do podc -p $p ps -a; podc -p $p logs; done; podc system check; systemctl --failed; systemctl status --no-pager podc; dmesg | tail -20"))
 		m.tell("for p in $(podc ls -aq); do podc -p $p down -v -t 0; done")
 		return
 	}
