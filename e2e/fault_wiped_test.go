@@ -126,8 +126,10 @@ volumes: {data: {}}
 				t.Fatal(err)
 			}
 			eventually(t, 20*time.Second, func() error {
-				if r := s.ps()["p-alone-1"]; r.State != "running" || s.pid("p-alone-1") == pid {
-					return fmt.Errorf("it is %q", r.State)
+				r := s.ps()["p-alone-1"]
+				_, err := os.Stat(filepath.Join(s.run, "pods", "p-alone-1", "state.json")) // the wipe took it: whoever sees the end writes it
+				if err != nil || r.State != "running" || s.pid("p-alone-1") == pid {
+					return fmt.Errorf("it is %q, %v", r.State, err)
 				}
 				return nil
 			})

@@ -46,11 +46,8 @@ func isID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789
 func (p *pod) findRun() {
 	pp, s := p.e.paths, &p.state
 	pids := p.pids()
-	if len(pids) == 0 {
-		// It may have ended since, in this boot: what conmon noted in another one is of no interest.
-		if _, err := os.Stat(pp.exit(p.ID)); err != nil || p.lost == nil {
-			return
-		}
+	if len(pids) == 0 && p.last.Boot != bootID() { // else it has ended in this boot, which refresh finds out
+		return
 	}
 	if _, err := os.Stat(filepath.Join(pp.runtime(), p.ID, "exec.fifo")); err == nil || !p.last.Finished.IsZero() {
 		return // it was created, and not started; or the run is over

@@ -24,10 +24,6 @@ func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
 		if p.ID != id || p.state.Status == StatusRunning || p.state.Status == StatusCreating {
 			return nil
 		}
-		if p.lost != nil && !p.last.Started.IsZero() && p.last.Finished.IsZero() { // conmon knows that it ran in this boot
-			p.state.Status, p.state.Started, p.state.RunLost = StatusRunning, p.last.Started, true
-			p.refresh()
-		}
 		return p.retire(ctx)
 	})
 	if isMissing(err) {

@@ -70,6 +70,7 @@ type state struct {
 
 // lastRun is how a run ended; it lies in DATA, since people ask for it after a reboot.
 type lastRun struct {
+	Boot      string    `json:"boot,omitempty"` // while it lasts: the boot in which it was started
 	Started   time.Time `json:"started,omitzero"`
 	Finished  time.Time `json:"finished,omitzero"`
 	ExitCode  int       `json:"exit_code"`
