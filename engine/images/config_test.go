@@ -47,7 +47,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"Volumes":      {`{"Volumes":{"/":{}}}`, `{"Volumes":{"/proc/x":{}}}`, `{"Volumes":{"a":{}}}`, `{"Volumes":{"/a/../..":{}}}`},
 		"ExposedPorts": {`{"ExposedPorts":{"0":{}}}`, `{"ExposedPorts":{"x/tcp":{}}}`, `{"ExposedPorts":{"70000/tcp":{}}}`, `{"ExposedPorts":{"5-1":{}}}`, `{"ExposedPorts":{"1-60000":{}}}`, `{"ExposedPorts":{"80/icmp":{}}}`},
 		"StopSignal":   {`{"StopSignal":"999"}`, `{"StopSignal":"0"}`, `{"StopSignal":"-1"}`, `{"StopSignal":"SIGNOPE"}`},
-		"Healthcheck":  {`{"Healthcheck":{"Interval":-1}}`, `{"Healthcheck":{"Timeout":5}}`, `{"Healthcheck":{"Retries":-1}}`, `{"Healthcheck":{"Test":["CMD"]}}`, `{"Healthcheck":{"Test":["RUN","x"]}}`, `{"Healthcheck":{"Test":["CMD-SHELL","a","b"]}}`},
+		"Healthcheck":  {`{"Healthcheck":{"Interval":-1}}`, `{"Healthcheck":{"Timeout":5}}`, `{"Healthcheck":{"Retries":-1}}`, `{"Healthcheck":{"Test":["CMD"]}}`, `{"Healthcheck":{"Test":["RUN","x"]}}`, `{"Healthcheck":{"Test":["CMD-SHELL"]}}`},
 		"config":       {`[]`, `{"Env":"A=1"}`, `{"Volumes":["/a"]}`, `{"Healthcheck":{"Interval":1.5}}`},
 	} {
 		for _, run := range runs {
@@ -60,6 +60,14 @@ func TestParseConfigRefuses(t *testing.T) {
 		if _, err := parseConfig([]byte(raw)); err == nil {
 			t.Errorf("%q is accepted", raw)
 		}
+	}
+}
+
+// docker hands all words after CMD-SHELL to the shell: the first is the script, the others are its arguments.
+func TestAShellProbeMayHaveArguments(t *testing.T) {
+	c, err := parseConfig([]byte(wrap(`{"Healthcheck":{"Test":["CMD-SHELL","a","b"]}}`)))
+	if err != nil || c.Health == nil || len(c.Health.Test) != 3 {
+		t.Errorf("%+v %v", c, err)
 	}
 }
 
