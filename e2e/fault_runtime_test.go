@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -38,14 +39,27 @@ func TestFailuresOfTheRuntimeNameIt(t *testing.T) {
 		"flooding":   {"#!/bin/sh\nseq 100000 >&2\n", "flooding hangs (it did nothing for 7s): "}, // conmon reads when it has ended
 		"hanging":    {"#!/bin/sh\necho waiting >&2; sleep 1000\n", "hanging hangs (it did nothing for 7s): waiting"},
 		"replaced":   {"#!/bin/sh\necho waiting >&2; exec sleep 1000\n", "replaced hangs (it did nothing for 7s): waiting"},
-		"foreign":    {"\x7fELF of another machine", "foreign: exec format error"},
 		"startless":  {failingAt("start", "echo no start >&2; exit 3"), "startless: no start"},
 		"startcrash": {failingAt("start", "kill -SEGV $$"), "startcrash crashed (signal: segmentation fault"},
 		"starthang":  {failingAt("start", "echo waiting >&2; sleep 1000"), "starthang hangs (it did nothing for 7s): waiting"},
 	}
 	compose := "services:\n"
 	for name, r := range runtimes {
+		// Before anything is made, a runtime is asked whether it is one.
+		r.script = strings.Replace(r.script, "#!/bin/sh\n", "#!/bin/sh\n[ \"$*\" != --version ] || exec crun --version\n", 1)
 		compose += fmt.Sprintf("  %s: {image: localhost/podc-busybox, command: sleep 1000, runtime: %s}\n", name, s.script(name, r.script))
+	}
+	for name, r := range map[string]struct{ script, want string }{
+		"foreign": {"\x7fELF of another machine", "exec format error"},
+		"lingers": {"#!/bin/sh\nsleep 1000 &\n", "is no OCI runtime"},
+	} {
+		s.write("compose.yaml", fmt.Sprintf("services:\n  x: {image: localhost/podc-busybox, runtime: %s}\n", s.script(name, r.script)))
+		contains(t, s.fails(1, "up", "-d"), "scripts/"+name, r.want)
+	}
+	for _, pid := range pidsWith("sleep", "1000") {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), filepath.Dir(s.dir)) {
+			syscall.Kill(pid, syscall.SIGKILL) // what lingers is the program's own affair
+		}
 	}
 	s.write("compose.yaml", compose)
 	out := s.fails(1, "up", "-d")

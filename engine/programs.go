@@ -54,8 +54,13 @@ func (e *Engine) checkRuntime(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cmd := child.Command(ctx, path, "--version")
-	cmd.Env = e.helperEnv()
-	if out, err := cmd.CombinedOutput(); err != nil || !specLine.Match(out) {
+	cmd.Env, cmd.WaitDelay = e.helperEnv(), runtimeLastWords // what it has started may keep its output open
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
+		return fault.New(errdefs.ErrInvalidArgument, "cannot run %q, which is asked for as runtime: %w", path, err)
+	}
+	if err != nil || !specLine.Match(out) {
 		return fault.New(errdefs.ErrInvalidArgument, "the program %q is no OCI runtime: it does not tell with --version which specification it is for", path)
 	}
 	return nil
