@@ -363,7 +363,7 @@ func TestAttachedHeedsWhatWasNamed(t *testing.T) {
 			if opt.abortOnExit != slices.Equal(a.halts, []string{"stop web"}) {
 				t.Errorf("%q", a.halts)
 			}
-			// The stop of this test ends all that runs: whether podc is still there to tell of db-2 is a matter of luck.
+			synctest.Wait() // the stop of this test ends all that runs, db-2 too: of that podc may still tell
 			if !strings.Contains(a.out(), "db-1 exited with code 1\nweb-1 exited with code 6\n") {
 				t.Errorf("got\n%s", a.out())
 			}
