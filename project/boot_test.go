@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,8 +66,14 @@ func TestBootTriesAgainUntilAllRunsOrIsHopeless(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
+				var mu sync.Mutex // protects calls: pods are started side by side
 				calls := map[string]int{}
-				w.fake.Fail = func(call string) error { calls[call]++; return tt.fails(call, calls[call]) }
+				w.fake.Fail = func(call string) error {
+					mu.Lock()
+					defer mu.Unlock()
+					calls[call]++
+					return tt.fails(call, calls[call])
+				}
 				w.fake.Put(returning("slow"))
 				w.fake.Put(returning("other"))
 				began := time.Now()

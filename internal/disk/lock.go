@@ -68,7 +68,8 @@ func lockWithin(ctx context.Context, path string, how int, w Wait) (*Lock, error
 
 // LockFile takes the lock of f, which is closed with it, or by the error; for what is locked without a path of its own.
 func LockFile(ctx context.Context, f *os.File, w Wait) (*Lock, error) {
-	holder := func() string { return holderOf(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) }
+	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd()) // once: a wait that is given up may close f meanwhile
+	holder := func() string { return holderOf(path) }
 	return w.take(ctx, holder, func(context.Context) (*Lock, error) {
 		if err := flock(f, unix.LOCK_EX); err != nil {
 			f.Close()
