@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAttachCost prints what one pod costs, for the eye: wall and CPU time. It fails only far beyond the aim of 5 ms for an attach.
+// TestAttachCost prints what one pod costs, for the eye: wall and CPU time. It fails only if an attach
+// costs what processes cost: plugins that are executed take some 600 ms, the race detector doubles the 10 to 15 ms of today.
 func TestAttachCost(t *testing.T) {
 	if !onHost(t) {
 		return
@@ -33,7 +34,7 @@ func TestAttachCost(t *testing.T) {
 		}
 	})
 	t.Logf("attach: wall %v, CPU %v; detach: wall %v, CPU %v", up[0]/pods, up[1]/pods, down[0]/pods, down[1]/pods)
-	if up[1]/pods > 25*time.Millisecond {
+	if up[1]/pods > 100*time.Millisecond {
 		t.Error("attach is far too slow")
 	}
 	l.clean()
