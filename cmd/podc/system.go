@@ -216,7 +216,9 @@ func (i systemInfo) print(con *console) error {
 func programVersion(ctx context.Context, name string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out, err := child.Command(ctx, name, "--version").Output()
+	cmd := child.Command(ctx, name, "--version")
+	cmd.WaitDelay = time.Second // what it has started may keep its output open
+	out, err := cmd.Output()
 	if err != nil {
 		return "cannot be run: " + err.Error()
 	}
