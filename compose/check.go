@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+
+	"podc.example/podc/internal/valid"
 )
 
 // check finds everything that is wrong between the parts of the model and with single values, and orders the services.
@@ -62,8 +63,6 @@ func (c *checker) unusable(key, format string, args ...any) {
 // maxName is the longest name of a project, service, network or volume: names of pods join two of them and become file names.
 const maxName = 100
 
-var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
 func (c *checker) length(key, name string) {
 	if len(name) > maxName {
 		c.fail(key, "the name %.20q... is longer than %d characters", name, maxName)
@@ -71,7 +70,7 @@ func (c *checker) length(key, name string) {
 }
 
 func (c *checker) name(key, name string) {
-	if c.length(key, name); !objectName.MatchString(name) {
+	if c.length(key, name); !valid.IsName(name) {
 		c.unusable(key, "the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed, and a letter or digit comes first", name)
 	}
 }

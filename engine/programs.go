@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -43,7 +44,7 @@ func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) error {
 }
 
 // specLine is in what every OCI runtime says of its version: which version of the specification it is for.
-var specLine = regexp.MustCompile(`(?i)\bspecs?\s*:`)
+var specLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\bspecs?\s*:`) })
 
 // checkRuntime refuses a program that is no OCI runtime. Those that podc is tested with are not asked, which would cost every
 // start.
@@ -60,7 +61,7 @@ func (e *Engine) checkRuntime(ctx context.Context, path string) error {
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return fault.New(errdefs.ErrInvalidArgument, "cannot run %q, which is asked for as runtime: %w", path, err)
 	}
-	if err != nil || !specLine.Match(out) {
+	if err != nil || !specLine().Match(out) {
 		return fault.New(errdefs.ErrInvalidArgument, "the program %q is no OCI runtime: it does not tell with --version which specification it is for", path)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // undoDeadline bounds the undoing of a failed Attach, which must go on when its caller has given up.
@@ -56,7 +57,7 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 
 // check refuses what cannot be served, before anything is made.
 func (a Attachment) check() error {
-	if !validName.MatchString(a.ID) || len(a.ID) > 200 {
+	if !valid.IsName(a.ID) || len(a.ID) > 200 {
 		return invalidf("%q is no attachment id", a.ID)
 	}
 	var seen []string

@@ -15,6 +15,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // cniVersion is the version that podc's conflists speak.
@@ -218,7 +219,7 @@ func (s *Stack) lists() []handMade {
 			default:
 				continue
 			}
-			if err == nil && validName.MatchString(list.Name) && len(list.Plugins) > 0 {
+			if err == nil && valid.IsName(list.Name) && len(list.Plugins) > 0 {
 				found = append(found, handMade{path, list})
 			}
 		}

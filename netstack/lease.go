@@ -166,7 +166,7 @@ func readLease(path string) (holder, error) {
 	}
 	id, ifname, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
 	h := holder{strings.TrimSpace(id), strings.TrimSpace(ifname)}
-	if !validName.MatchString(h.id) || h.ifname == "" {
+	if !valid.IsName(h.id) || h.ifname == "" {
 		return holder{}, nil
 	}
 	return h, nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +17,8 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
-
-// validName is what CNI allows as a network name or a container id.
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`)
 
 // CreateNetwork makes a network: it chooses what n leaves open (subnet, gateway, bridge, MTU), writes the conflist and, for a
 // bridge, makes the link and its rules. It answers the completed network. The name being taken is ErrAlreadyExists. Two
@@ -238,7 +235,7 @@ func (s *Stack) dropBridge(n Network) error {
 // Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is
 // neither.
 func (s *Stack) Network(name string) (Network, error) {
-	if !validName.MatchString(name) {
+	if !valid.IsName(name) {
 		return Network{}, noSuchNetwork(name)
 	}
 	n, err := readNetwork(s.conflistPath(name))
@@ -296,7 +293,7 @@ func (s *Stack) Networks() (map[string]Network, error) {
 // ErrFailedPrecondition, and nothing happens, while attachments are on it, and for one made by hand. A network that does not exist is no error.
 func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 	fail := func(err error) error { return fmt.Errorf("cannot remove network %q: %w", name, err) }
-	if !validName.MatchString(name) {
+	if !valid.IsName(name) {
 		return nil
 	}
 	unlock, err := s.lockToUndo(ctx)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/valid"
 )
 
 // record is the file of an attachment: what was asked for, what was chosen, and what has been or will be made on the host. It
@@ -72,7 +73,7 @@ func (s *Stack) saveRecord(r record) error {
 // loadRecord returns os.ErrNotExist for an unknown id and for one of an earlier boot.
 func (s *Stack) loadRecord(id string) (record, error) {
 	var r record
-	if !validName.MatchString(id) || !s.thisBoot() {
+	if !valid.IsName(id) || !s.thisBoot() {
 		return r, os.ErrNotExist
 	}
 	err := disk.ReadJSON(s.recordPath(id), &r)

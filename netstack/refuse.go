@@ -28,7 +28,7 @@ func (s *Stack) checkDriver(n Network) error {
 
 // check refuses what cannot be served, before anything is made.
 func (n Network) check() error {
-	if !validName.MatchString(n.Name) {
+	if !valid.IsName(n.Name) {
 		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
 	}
 	if n.Driver != "" {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -105,8 +106,8 @@ func Arguments(args, env []string) error {
 }
 
 var (
-	hostName = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*$`)
-	sysctl   = regexp.MustCompile(`^[a-z0-9_]+([./][a-zA-Z0-9_*-]+)+$`)
+	hostName = form(`^[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*$`)
+	sysctl   = form(`^[a-z0-9_]+([./][a-zA-Z0-9_*-]+)+$`)
 )
 
 // maxNodeName is what the kernel takes of host and domain names, in bytes (__NEW_UTS_LEN).
@@ -125,7 +126,7 @@ func Name(s string) error {
 	if len(s) > 253 {
 		return fmt.Errorf("%.20q... is longer than 253 characters", s)
 	}
-	if !hostName.MatchString(s) {
+	if !hostName(s) {
 		return fmt.Errorf("%.60q is no name of a host: want letters, digits, \"-\" and \"_\", in parts joined by dots", s)
 	}
 	for label := range strings.SplitSeq(s, ".") {
@@ -154,7 +155,7 @@ func Word(s string) error {
 
 // Sysctl takes the name of a setting of the kernel, written with dots or slashes, and its value.
 func Sysctl(name, value string) error {
-	if !sysctl.MatchString(name) || strings.Contains(name, "..") {
+	if !sysctl(name) || strings.Contains(name, "..") {
 		return fmt.Errorf("%.60q is no name of a setting of the kernel such as net.core.somaxconn", name)
 	}
 	if err := Line(value); err != nil {
@@ -314,11 +315,11 @@ func CPUs(v float64) error {
 	return nil
 }
 
-var cpusetForm = regexp.MustCompile(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
+var cpusetForm = form(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
 
 // Cpuset takes a list of processors; "" means all.
 func Cpuset(s string) error {
-	if s != "" && !cpusetForm.MatchString(s) {
+	if s != "" && !cpusetForm(s) {
 		return fmt.Errorf("%.40q is no list of processors such as \"0-3,5\"", s)
 	}
 	return nil
@@ -382,11 +383,20 @@ func Ulimit(soft, hard int64) error {
 	return nil
 }
 
-var driverForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+// IsName reports whether s is a name as objects have them: of letters, digits, "_", "." and "-", with a letter or digit first. CNI
+// allows the same for networks and containers.
+var IsName = form(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// form is what tells whether a text has the form of a pattern, which is compiled when it is first asked for: few commands, and no
+// exit of a container, need one.
+func form(pattern string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+	return func(s string) bool { return compiled().MatchString(s) }
+}
 
 // Driver takes the name of a driver, which is that of a program in certain folders.
 func Driver(s string) error {
-	if !driverForm.MatchString(s) || len(s) > 64 {
+	if !IsName(s) || len(s) > 64 {
 		return fmt.Errorf("%.60q is no name of a driver", s)
 	}
 	return nil
@@ -394,7 +404,7 @@ func Driver(s string) error {
 
 // Runtime takes an OCI runtime: a program's name, or its absolute path.
 func Runtime(s string) error {
-	if driverForm.MatchString(s) {
+	if IsName(s) {
 		return nil
 	}
 	if !path.IsAbs(s) {
