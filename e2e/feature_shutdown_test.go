@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,6 +99,50 @@ func TestTheEndOfTheMachineStopsEverythingAndIsNobodysWish(t *testing.T) {
 	})
 	for _, args := range [][]string{{"boot", "--stop", "--unit"}, {"boot", "--stop", "db"}} {
 		s.fails(1, args...)
+	}
+}
+
+// systemd waits as long as it is told to: both commands ask for what containers are given. Nothing else speaks to it in their name.
+func TestBootTellsSystemdHowLongContainersTake(t *testing.T) {
+	s := newStack(t, `
+services:
+  a:
+    image: localhost/podc-busybox
+    restart: always
+    stop_grace_period: 1h
+    command: sh -c 'trap "exit 0" TERM; while :; do sleep 0.05; done'
+`)
+	s.load("busybox")
+	socket := filepath.Join(t.TempDir(), "notify")
+	heard, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heard.Close()
+	unit := s.with("NOTIFY_SOCKET=" + socket)
+	told := func(want string) {
+		t.Helper()
+		heard.SetReadDeadline(time.Now().Add(time.Minute))
+		b := make([]byte, 1<<16)
+		for {
+			n, err := heard.Read(b)
+			if err != nil {
+				t.Fatalf("systemd was not told %q: %v", want, err)
+			}
+			if string(b[:n]) == want {
+				return
+			}
+		}
+	}
+	s.podc("up", "-d")
+	unit.podc("boot", "--stop")
+	told(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\nSTATUS=stop pod p-a-1\n", (time.Hour + 4*time.Minute).Microseconds()))
+	unit.podc("boot")
+	told(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\nSTATUS=start pod p-a-1\n", (12 * time.Minute).Microseconds()))
+	for _, pid := range s.everything() {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), "NOTIFY_SOCKET") {
+			t.Errorf("process %d (%s) can speak to systemd", pid, commandLines()[pid])
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ const (
 	// shutdownHooks bounds the pre_stop hooks of a pod, and shutdownGrace replaces a grace without end: the machine waits.
 	shutdownHooks = 5 * time.Minute
 	shutdownGrace = 90 * time.Second
+	// shutdownWork is what a stop takes beyond both, on a machine where everything stops.
+	shutdownWork = 2 * time.Minute
 )
 
 // shutdownNote lies in RUN. Times are since the start of the machine, which no clock that is set can change.
@@ -131,6 +133,22 @@ func (e *Engine) ShutDownPod(ctx context.Context, name string) error {
 		err = podError("run the hooks of", name, err)
 	}
 	return errors.Join(err, e.stopPod(ctx, name, stopRequest{shutdown: true}))
+}
+
+// ShutDownPatience is how long ShutDownPod may take: whoever takes longer hangs.
+func (s PodSpec) ShutDownPatience() time.Duration {
+	d := shutdownWork
+	if len(s.Container.PreStop) > 0 {
+		d += shutdownHooks
+	}
+	switch g := s.Container.StopGrace; {
+	case g == nil:
+		return d + defaultGrace
+	case *g < 0:
+		return d + shutdownGrace
+	default:
+		return d + *g
+	}
 }
 
 // ShutDownAll shuts down what runs of a group, or of all if it is empty, at once and in no order.

@@ -123,9 +123,8 @@ type (
 		Hooks   int            // how many run before
 	}
 	ShutDownPod struct {
-		Name  string
-		Grace time.Duration // what the pod itself asks for
-		Hooks int           // how many run before
+		Name     string
+		Patience time.Duration // with what the pod itself asks for
 	}
 	KillPod    struct{ Name, Signal string }
 	PausePod   struct{ Name string }
@@ -280,5 +279,4 @@ func (a StopPod) limits() limits {
 	return limits{deadline: grace + time.Minute + hookTime(a.Hooks)}
 }
 
-// A grace without end has one when the machine goes down (engine.ShutDownPod).
-func (a ShutDownPod) limits() limits { return StopPod{Grace: max(a.Grace, 0), Hooks: a.Hooks}.limits() }
+func (a ShutDownPod) limits() limits { return limits{deadline: a.Patience} }

@@ -67,7 +67,7 @@ func Boot(ctx context.Context, deps Deps, group string, opt BootOptions) error {
 		if len(due) > 0 {
 			what = strings.Join(due, ", ")
 		}
-		deps.Report(Event{Kind: Warned, Text: fmt.Sprintf("waiting for %s, to be tried again in %s: %v", what, pause, errors.Join(left...))})
+		deps.Report(Event{Kind: Warned, Patience: pause, Text: fmt.Sprintf("waiting for %s, to be tried again in %s: %v", what, pause, errors.Join(left...))})
 		if err := sleep(ctx, pause); err != nil {
 			return errors.Join(append(append(lasting, left...), err)...)
 		}

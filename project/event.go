@@ -3,6 +3,7 @@ package project
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"podc.example/podc/engine"
 )
@@ -34,6 +35,8 @@ type Event struct {
 	Err   error
 
 	Progress engine.ImageEvent
+	// Patience is how long what has begun with it may take: nothing goes wrong before that.
+	Patience time.Duration
 }
 
 // serial makes report safe to call from several goroutines, and never nil.

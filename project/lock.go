@@ -33,7 +33,7 @@ func (deps Deps) lock(ctx context.Context, name string) (*disk.Lock, error) {
 // acquire takes the lock and no more.
 func (deps Deps) acquire(ctx context.Context, name string) (*disk.Lock, error) {
 	lock, err := disk.LockWait(ctx, deps.lockPath(name), disk.Wait{For: "project " + name, Patience: lockDeadline, Begin: func(holder string) {
-		deps.Report(Event{Kind: LockAwaited, Text: "waiting for project lock held by " + holder})
+		deps.Report(Event{Kind: LockAwaited, Patience: lockDeadline, Text: "waiting for project lock held by " + holder})
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock project %s: %w", name, err)

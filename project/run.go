@@ -149,7 +149,7 @@ func (r *run) do(ctx context.Context, s Step) error {
 		r.mu.Unlock()
 		return &skipped{context.Cause(ctx).Error()}
 	}
-	r.report(Event{Kind: StepBegan, Step: &s})
+	r.report(Event{Kind: StepBegan, Step: &s, Patience: l.deadline})
 	late := fmt.Errorf("not done within %s", l.deadline)
 	stepCtx, cancel := context.WithTimeoutCause(ctx, l.deadline, late)
 	defer cancel()

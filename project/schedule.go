@@ -88,13 +88,13 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 		p.step(s.unpause, UnpausePod{name}, nil)
 	}
 	if s.stop != "" {
+		if p.shutdown {
+			p.step(s.stop, ShutDownPod{name, s.old.Spec.ShutDownPatience()}, nil, p.dependentStops(u, s)...)
+			return
+		}
 		grace := 10 * time.Second
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
-		}
-		if p.shutdown {
-			p.step(s.stop, ShutDownPod{name, grace, len(s.old.Spec.Container.PreStop)}, nil, p.dependentStops(u, s)...)
-			return
 		}
 		p.step(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != "", len(s.old.Spec.Container.PreStop)}, p.dependentStops(u, s))
 	}

@@ -34,18 +34,19 @@ func bootCommand(con *console) *cli.Command {
 			if err := con.needRoot(); err != nil {
 				return err
 			}
+			m := managerOf(con)
 			if c.Bool("stop") {
-				return s.shutDown(c.Context)
+				return s.shutDown(c.Context, m)
 			}
-			return s.boot(c.Context)
+			return s.boot(c.Context, m)
 		}),
 	}
 }
 
 // unit is a systemd unit for this podc and its roots. What containers need must be there before them and stay until they have
 // ended: the roots, the images, file systems of the network, the network, the firewall. Containers are not the service's own
-// processes. One that cannot start must not fail the service, which would then not be stopped either: hence the "-". Both commands
-// end by themselves, after what containers were given to start and to stop, which systemd cannot know.
+// processes. One that cannot start must not fail the service, which would then not be stopped either: hence the "-". How long
+// containers take to start and to stop both commands tell systemd (see manager): one that tells nothing any more hangs.
 func (s *session) unit(ctx context.Context) string {
 	command := quoteUnit(s.con.exe)
 	if s.root != defaultRoot {
@@ -66,8 +67,9 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=-` + command + ` boot --progress plain
 ExecStop=` + command + ` boot --stop --progress plain
-TimeoutStartSec=infinity
-TimeoutStopSec=infinity
+NotifyAccess=exec
+TimeoutStartSec=2min
+TimeoutStopSec=2min
 
 [Install]
 WantedBy=multi-user.target
@@ -94,48 +96,59 @@ func quoteUnit(path string) string {
 
 // boot clears away what the last run of the machine left, and starts every group's pods that are to return, all groups at
 // once. What cannot start does not keep the rest from it.
-func (s *session) boot(ctx context.Context) error {
+func (s *session) boot(ctx context.Context, m *manager) error {
 	if s.dryRun {
-		return s.startAll(ctx)
+		return s.startAll(ctx, m)
 	}
+	m.wait("what the last run of the machine left", healPatience)
 	err := s.engine.ForgetShutdown()
 	err = errors.Join(err, s.engine.Heal(ctx))
-	err = errors.Join(err, s.startAll(ctx))
+	err = errors.Join(err, s.startAll(ctx, m))
 	if ctx.Err() != nil && engine.MachineStops() { // it went down before it was up: systemd stops no service that has not begun
-		return errors.Join(err, s.shutDown(context.WithoutCancel(ctx)))
+		return errors.Join(err, s.shutDown(context.WithoutCancel(ctx), m))
 	}
 	return err
 }
 
-func (s *session) startAll(ctx context.Context) error {
+func (s *session) startAll(ctx context.Context, m *manager) error {
 	due := func(p engine.Pod) bool { return p.Returns }
-	return s.eachGroup(ctx, "boot", due, func(ctx context.Context, deps project.Deps, group string) error {
+	return s.eachGroup(ctx, "boot", m, due, func(ctx context.Context, deps project.Deps, group string) error {
 		return project.Boot(ctx, deps, group, project.BootOptions{Contents: s.lostContents})
 	})
 }
 
-// helperPatience is how long the helpers of containers that have ended may take to end themselves.
-const helperPatience = 10 * time.Second
+const (
+	// healPatience is how long what the last run of the machine left may take to be cleared away.
+	healPatience = 10 * time.Minute
+	// helperPatience is how long the helpers of containers that have ended may take to end themselves.
+	helperPatience = 10 * time.Second
+)
 
 // shutDown stops all that runs of every group. Commands that are at work start nothing more.
-func (s *session) shutDown(ctx context.Context) error {
+func (s *session) shutDown(ctx context.Context, m *manager) error {
 	var noted error
 	if !s.dryRun {
 		noted = s.engine.NoteShutdown()
 	}
 	runs := func(p engine.Pod) bool { return p.Status.Live() || p.Status == engine.StatusRestarting }
-	err := errors.Join(noted, s.eachGroup(ctx, "stop", runs, project.ShutDown))
+	err := errors.Join(noted, s.eachGroup(ctx, "stop", m, runs, project.ShutDown))
 	if s.dryRun {
 		return err
 	}
-	err = errors.Join(err, s.engine.ShutDownAll(ctx, "")) // what was started meanwhile
+	late, _ := s.engine.Pods("") // what was started meanwhile; of what cannot be read ShutDownAll tells
+	for _, p := range late {
+		if runs(p) {
+			m.wait("stop pod "+p.Spec.Name, p.Spec.ShutDownPatience())
+		}
+	}
+	err = errors.Join(err, s.engine.ShutDownAll(ctx, ""))
 	wait, cancel := context.WithTimeoutCause(ctx, helperPatience, fmt.Errorf("helpers of containers did not end within %s", helperPatience))
 	defer cancel()
 	return errors.Join(err, s.engine.AwaitHelpers(wait))
 }
 
-// eachGroup runs a verb for every group that has a matching pod, all at once.
-func (s *session) eachGroup(ctx context.Context, name string, match func(engine.Pod) bool, verb func(context.Context, project.Deps, string) error) error {
+// eachGroup runs a verb for every group that has a matching pod, all at once, and tells m what they wait for.
+func (s *session) eachGroup(ctx context.Context, name string, m *manager, match func(engine.Pod) bool, verb func(context.Context, project.Deps, string) error) error {
 	pods, err := s.engine.Pods("")
 	groups := map[string]bool{}
 	for _, p := range pods {
@@ -150,7 +163,14 @@ func (s *session) eachGroup(ctx context.Context, name string, match func(engine.
 	errs := []error{err}
 	for group := range groups {
 		wg.Go(func() {
-			err := o.run(ctx, func(ctx context.Context) error { return verb(ctx, o.deps(), group) })
+			err := o.run(ctx, func(ctx context.Context) error {
+				deps := o.deps()
+				deps.Report = func(e project.Event) {
+					m.hear(e)
+					o.report(e)
+				}
+				return verb(ctx, deps, group)
+			})
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
