@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,6 +145,57 @@ services:
 			t.Errorf("process %d (%s) can speak to systemd", pid, commandLines()[pid])
 		}
 	}
+}
+
+// What is attached to containers gets the SIGTERM, too, or sees others end: nobody asks for the end of those that it stops then.
+func TestAttachedCommandsStopNothingByHandWhenTheMachineGoesDown(t *testing.T) {
+	s := newStack(t, `
+x-run: &run {image: localhost/podc-busybox, restart: unless-stopped}
+services:
+  up: {<<: *run, command: "sh -c 'echo begins; trap \"exit 0\" TERM; while :; do sleep 0.05; done'"}
+  needed: {<<: *run, command: sleep 1000, init: true}
+  attached: {<<: *run, stop_grace_period: 1h, command: "sh -c 'echo begins; trap \"sleep 0.5; exit 0\" TERM; while :; do sleep 0.05; done'"}
+`)
+	s.load("busybox")
+	s.podc("up", "-d")
+	up, attach := s.begin("up", "up", "needed"), s.begin("attach", "attached")
+	up.prints("Attaching to")
+	eventually(t, 10*time.Second, func() error { // it listens to signals once it stays
+		if status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", attach.cmd.Process.Pid)); !catches(string(status), syscall.SIGUSR1) {
+			return fmt.Errorf("it does not stay yet")
+		}
+		return nil
+	})
+	note := filepath.Join(s.run, "shutdown")
+	for _, pid := range pidsWith("podc-monitor", "monitor", s.run) {
+		syscall.Kill(pid, syscall.SIGTERM)
+	}
+	eventually(t, 10*time.Second, func() error { _, err := os.Stat(note); return err })
+	for _, r := range []*running{up, attach} {
+		r.cmd.Process.Signal(syscall.SIGTERM)
+		r.cmd.Process.Signal(syscall.SIGHUP) // as systemd does to what is left of a login
+	}
+	up.ends(130)
+	attach.ends(0)
+	for name, r := range s.ps() {
+		if r.State != "exited" || name == "p-attached-1" && r.ExitCode != 0 {
+			t.Errorf("%s is %s (%d)", name, r.State, r.ExitCode)
+		}
+	}
+	s.podc("boot")
+	for name, r := range s.ps() {
+		if r.State != "running" {
+			t.Errorf("%s is %s after the next start", name, r.State)
+		}
+	}
+}
+
+// catches reports whether a process has a handler for a signal.
+func catches(status string, sig syscall.Signal) bool {
+	_, line, _ := strings.Cut(status, "\nSigCgt:")
+	line, _, _ = strings.Cut(line, "\n")
+	mask, _ := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return mask&(1<<(sig-1)) != 0
 }
 
 // Where nothing stops containers before, init sends SIGTERM to every process at once. No policy brings anything back then.

@@ -104,6 +104,9 @@ func (e *Engine) shutdownNoted() bool {
 	return noted
 }
 
+// Ending reports whether the pods of the root end with the machine. It asks systemd, where that runs.
+func (e *Engine) Ending() bool { return e.shutdownNoted() || MachineStops() }
+
 // systemctlPatience bounds the question to systemd.
 const systemctlPatience = 5 * time.Second
 

@@ -61,7 +61,7 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 		if p.state.Status != StatusRestarting {
 			return nil
 		}
-		if e.shutdownNoted() || MachineStops() {
+		if e.Ending() {
 			return p.giveUp(ctx)
 		}
 		err := p.start(ctx, nil)

@@ -38,6 +38,7 @@ type podReader interface {
 	Refresh(ctx context.Context, name string) (engine.Pod, error)
 	Attach(ctx context.Context, name string) (*engine.Stream, error)
 	Events(ctx context.Context, opt engine.EventOptions, out func(engine.Event) error) error
+	Ending() bool
 }
 
 // attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
@@ -228,10 +229,16 @@ func (a *attachment) abort(ctx context.Context, seen []ending) error {
 	return a.result(seen, code)
 }
 
-// interrupted stops everything because of a signal; another one kills.
+// interrupted stops everything because of a signal; another one kills, unless it is the machine that goes down: it sends several.
 func (a *attachment) interrupted(seen []ending) error {
-	fmt.Fprintln(a.o.s.con.err, "Gracefully stopping... (press Ctrl+C again to force)")
-	if _, err := a.stopAll(context.WithoutCancel(a.live), seen, a.o.s.con.secondSignal()); err != nil {
+	again := a.o.s.con.secondSignal()
+	if a.engine.Ending() {
+		again = nil
+		fmt.Fprintln(a.o.s.con.err, "Gracefully stopping, for the machine goes down...")
+	} else {
+		fmt.Fprintln(a.o.s.con.err, "Gracefully stopping... (press Ctrl+C again to force)")
+	}
+	if _, err := a.stopAll(context.WithoutCancel(a.live), seen, again); err != nil {
 		report(a.o.s.con.err, err, a.o.s.progress == progressJSON)
 	}
 	return exitCode(exitInterrupted)
@@ -292,11 +299,17 @@ func (a *attachment) haltOptions() project.VerbOptions {
 	return opt
 }
 
-// halt runs Stop or Kill with a display of its own. Labels are enough for it.
+// halt runs Stop or Kill with a display of its own. Labels are enough for it. When the machine goes down nobody asks for the stop,
+// which is that of the whole project then.
 func (o *operation) halt(ctx context.Context, d project.Desired, kill bool, opt project.VerbOptions, use func(progress)) error {
 	name, run := "stop", project.Stop
-	if kill {
+	switch {
+	case kill:
 		name, run = "kill", project.Kill
+	case o.s.engine.Ending():
+		run = func(ctx context.Context, deps project.Deps, d project.Desired, _ project.VerbOptions) error {
+			return project.ShutDown(ctx, deps, d.Name)
+		}
 	}
 	h := o.s.operate(name)
 	use(h)

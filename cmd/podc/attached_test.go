@@ -69,6 +69,8 @@ func (f *fakePods) Pod(name string) (engine.Pod, error) {
 
 func (f *fakePods) Refresh(_ context.Context, name string) (engine.Pod, error) { return f.Pod(name) }
 
+func (f *fakePods) Ending() bool { return false }
+
 func (f *fakePods) Attach(context.Context, string) (*engine.Stream, error) {
 	return nil, errors.New("not expected")
 }

@@ -128,9 +128,10 @@ func (in *interaction) input(detached chan struct{}) {
 }
 
 // forwarder passes signals on. One that asks the container to end (an interrupt only when it is repeated: many programs have a
-// use for one) stops it beside: with its stop signal and its grace period. When it is asked a third time it is killed.
+// use for one) stops it beside: with its stop signal and its grace period. When it is asked a third time it is killed. When the
+// machine goes down it asks all, more than once, and for the same end.
 func (in *interaction) forwarder(ctx context.Context) func(os.Signal) {
-	asked, stopping := 0, false
+	asked, stopping, ending := 0, false, false
 	return func(sig os.Signal) {
 		switch sig {
 		case syscall.SIGPIPE:
@@ -142,6 +143,13 @@ func (in *interaction) forwarder(ctx context.Context) func(os.Signal) {
 			asked++
 		case syscall.SIGTERM, syscall.SIGHUP:
 			asked = max(asked+1, 2)
+		}
+		if asked >= 2 && !stopping && in.engine.Ending() {
+			stopping, ending = true, true
+			go in.engine.ShutDownPod(ctx, in.pod)
+		}
+		if ending {
+			return
 		}
 		if asked > 2 {
 			go in.engine.StopPod(ctx, in.pod, new(time.Duration))

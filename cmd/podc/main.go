@@ -25,8 +25,8 @@ func main() {
 	os.Exit(run(ctx, con, os.Args[1:]))
 }
 
-// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends. The second one ends the process at once, for
-// when winding down takes too long; unless again was called, whose channel it closes then.
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends. The second SIGINT or SIGTERM ends the process at
+// once, for when winding down takes too long; unless again was called, whose channel it closes then.
 func interruptible(parent context.Context) (ctx context.Context, again func() <-chan struct{}) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
@@ -35,9 +35,13 @@ func interruptible(parent context.Context) (ctx context.Context, again func() <-
 	go func() {
 		// Here and not before, since it takes an eighth of what a quick command does.
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-		<-signals
-		cancel(errInterrupted)
-		<-signals
+		for asked := 0; asked < 2; {
+			sig := <-signals
+			cancel(errInterrupted)
+			if sig != syscall.SIGHUP { // which comes along with others when a login or a terminal ends
+				asked++
+			}
+		}
 		if !claimed.Load() {
 			os.Exit(exitInterrupted)
 		}
