@@ -148,7 +148,8 @@ func (p *pod) make(ctx context.Context, files []File) error {
 
 func (p *pod) mount() error {
 	pp, name := p.e.paths, p.Spec.Name
-	if err := mountRootfs(p.Image.Layers, pp.diff(name), pp.work(name), pp.merged(name)); err != nil {
+	o := overlay{layers: p.Image.Layers, diff: pp.diff(name), work: pp.work(name), volatile: p.Spec.AutoRemove}
+	if err := mountRootfs(o, pp.merged(name)); err != nil {
 		return err
 	}
 	return checkRootfs(pp.merged(name))

@@ -18,6 +18,9 @@ import (
 type overlay struct {
 	layers     []string // top first
 	diff, work string   // where writes go; without, it is to be read only
+	// volatile: nothing is synced, neither when a program in it asks for that nor, with all of the file system below, at the
+	// unmount. It is for what no crash outlives: of files that a program has synced, a power cut leaves empty ones.
+	volatile bool
 }
 
 // maxLayers is how many the kernel takes.
@@ -28,7 +31,8 @@ func mountOverlay(o overlay, target string) error {
 	if len(o.layers) > maxLayers {
 		return fmt.Errorf("it has %d layers, and the kernel takes %d", len(o.layers), maxLayers)
 	}
-	// A volatile overlay leaves this mark so that nobody trusts it after a crash. podc takes that risk knowingly.
+	// A volatile overlay leaves this mark so that nobody trusts it after a crash: a run that is over is not begun again, and
+	// earlier versions had all overlays so.
 	if o.work != "" {
 		if err := os.RemoveAll(filepath.Join(o.work, "work", "incompat")); err != nil {
 			return err
@@ -98,11 +102,9 @@ func (o overlay) mountByContext(target string) error {
 	if o.diff != "" {
 		set("upperdir", o.diff)
 		set("workdir", o.work)
-		// A container's writable layer dies with it, what it must keep is in volumes: so the overlay is not synced, neither
-		// by the container nor, for the whole file system below it, at every unmount.
-		if err == nil {
-			err = unix.FsconfigSetFlag(fs, "volatile")
-		}
+	}
+	if err == nil && o.volatile {
+		err = unix.FsconfigSetFlag(fs, "volatile")
 	}
 	if err == nil {
 		err = unix.FsconfigCreate(fs)
@@ -133,7 +135,10 @@ func (o overlay) mountByOptions(target string) error {
 	n := len(o.layers)
 	options := "lowerdir=" + strings.Join(numbers[:n], ":")
 	if o.diff != "" {
-		options += ",upperdir=" + numbers[n] + ",workdir=" + numbers[n+1] + ",volatile"
+		options += ",upperdir=" + numbers[n] + ",workdir=" + numbers[n+1]
+	}
+	if o.volatile {
+		options += ",volatile"
 	}
 	return inFolder("/proc/self/fd", func() error { return unix.Mount("podc", target, "overlay", 0, options) })
 }

@@ -15,23 +15,23 @@ import (
 // One mkdir and one mount per container; containers/storage is asked for nothing (see engine/images for the pin that keeps
 // the layers in place).
 
-// mountRootfs mounts the overlay at merged; it is a no-op when it is mounted already.
-func mountRootfs(layers []string, diff, work, merged string) error {
+// mountRootfs mounts o, which is to be written to, at merged; it is a no-op when it is mounted already.
+func mountRootfs(o overlay, merged string) error {
 	if isOverlay(merged) {
 		return nil
 	}
-	if len(layers) == 0 {
+	if len(o.layers) == 0 {
 		return fmt.Errorf("cannot make a root filesystem: the image has no layers")
 	}
-	for _, dir := range []string{diff, work, merged} {
+	for _, dir := range []string{o.diff, o.work, merged} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	if err := copyTopMode(layers, diff); err != nil {
+	if err := copyTopMode(o.layers, o.diff); err != nil {
 		return err
 	}
-	if err := mountOverlay(overlay{layers: layers, diff: diff, work: work}, merged); err != nil {
+	if err := mountOverlay(o, merged); err != nil {
 		return fmt.Errorf("cannot mount the root filesystem: %w", err)
 	}
 	return nil

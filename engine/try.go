@@ -28,7 +28,8 @@ func (e *Engine) TryRootfs(context.Context) (err error) {
 	if err := os.Mkdir(layer, 0o755); err != nil {
 		return err
 	}
-	if err := mountRootfs([]string{layer}, filepath.Join(dir, "diff"), filepath.Join(dir, "work"), filepath.Join(dir, "merged")); err != nil {
+	o := overlay{layers: []string{layer}, diff: filepath.Join(dir, "diff"), work: filepath.Join(dir, "work"), volatile: true}
+	if err := mountRootfs(o, filepath.Join(dir, "merged")); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "merged", "file"), nil, 0o600)
