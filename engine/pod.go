@@ -312,6 +312,8 @@ type Snapshot struct {
 	Pods     []Pod // of the group asked for, by name
 	Networks map[string]netstack.Network
 	Volumes  map[string]volumes.Volume
+	// Unread says why networks made by hand may be missing from Networks; nil if none are.
+	Unread error
 }
 
 // Condition is what WaitPod waits for.

@@ -33,8 +33,8 @@ func (e *Engine) Snapshot(ctx context.Context, group string) (Snapshot, error) {
 	}
 	pods := views(all, group)
 	s := Snapshot{Pods: pods}
-	if s.Networks, err = e.net.AllNetworks(); err != nil {
-		return s, err
+	if s.Networks, s.Unread = e.net.AllNetworks(); s.Networks == nil {
+		return s, s.Unread
 	}
 	s.Volumes, err = e.volumes.List()
 	return s, err

@@ -199,6 +199,9 @@ func (s *Stack) damaged(dead map[string]bool) []finding {
 		_, err := readNetwork(s.conflistPath(name))
 		found = append(found, finding{Problem: Problem{"network", name, fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
 	}
+	if _, err := s.lists(); err != nil {
+		found = append(found, finding{Problem: Problem{"networks", "made by hand", err.Error()}})
+	}
 	return found
 }
 

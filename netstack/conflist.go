@@ -182,12 +182,8 @@ func (s *Stack) loadList(name string) (*libcni.NetworkConfigList, error) {
 	if err == nil || !errors.Is(err, os.ErrNotExist) && fileExists(s.conflistPath(name)) {
 		return list, err
 	}
-	for _, l := range s.lists() {
-		if l.list.Name == name {
-			return l.list, nil
-		}
-	}
-	return nil, noSuchNetwork(name)
+	l, err := s.handMade(name)
+	return l.list, err
 }
 
 func noSuchNetwork(name string) error {
@@ -200,12 +196,30 @@ type handMade struct {
 	list *libcni.NetworkConfigList
 }
 
-// lists are those in the configuration folders, the first of a name counting first. Files that do not parse belong to others and
-// are passed over.
-func (s *Stack) lists() []handMade {
+// handMade finds a list by its name. That it is not found is sure only if every folder could be read.
+func (s *Stack) handMade(name string) (handMade, error) {
+	lists, err := s.lists()
+	for _, l := range lists {
+		if l.list.Name == name {
+			return l, nil
+		}
+	}
+	if err != nil {
+		return handMade{}, fmt.Errorf("cannot find network %q: %w", name, err)
+	}
+	return handMade{}, noSuchNetwork(name)
+}
+
+// lists are those in the configuration folders, the first of a name counting first, and the error of folders that cannot be read.
+// Files that do not parse belong to others and are passed over.
+func (s *Stack) lists() ([]handMade, error) {
 	var found []handMade
+	var errs []error
 	for _, dir := range s.cfg.ConfDirs {
-		files, _ := listDir(dir)
+		files, err := listDir(dir)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot read the folder of networks made by hand %s: %w; make it a folder, or remove it", dir, err))
+		}
 		slices.Sort(files)
 		for _, f := range files {
 			var list *libcni.NetworkConfigList
@@ -224,7 +238,7 @@ func (s *Stack) lists() []handMade {
 			}
 		}
 	}
-	return found
+	return found, errors.Join(errs...)
 }
 
 // listOfPlugin reads a configuration of one plugin as a list. CNI 1.0 gave that form up; others still write it.

@@ -242,26 +242,27 @@ func (s *Stack) Network(name string) (Network, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return n, err
 	}
-	for _, l := range s.lists() {
-		if l.list.Name == name {
-			return l.network(), nil
-		}
+	l, err := s.handMade(name)
+	if err != nil {
+		return Network{}, err
 	}
-	return Network{}, noSuchNetwork(name)
+	return l.network(), nil
 }
 
-// AllNetworks are Networks and, where they do not have its name, those made by hand.
+// AllNetworks are Networks and, where they do not have its name, those made by hand: with an error those that can be read, nil if
+// none of podc's own can.
 func (s *Stack) AllNetworks() (map[string]Network, error) {
 	all, err := s.Networks()
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range s.lists() {
+	lists, err := s.lists()
+	for _, l := range lists {
 		if _, taken := all[l.list.Name]; !taken {
 			all[l.list.Name] = l.network()
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 // Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,

@@ -15,6 +15,7 @@ import (
 type Observed struct {
 	Pods     []engine.Pod // of the project, by name
 	Networks map[string]netstack.Network
+	Unread   error // why networks may be missing from Networks
 	Volumes  map[string]volumes.Volume
 	Images   map[string]engine.Image // by reference as the user wrote it; those that are not here are absent
 	// Inherit names the anonymous volumes, by pod and target, that an interrupted run meant for pods it did not get to make.
@@ -23,7 +24,7 @@ type Observed struct {
 
 // Observe joins a snapshot and resolved images.
 func Observe(s engine.Snapshot, images map[string]engine.Image) Observed {
-	return Observed{Pods: s.Pods, Networks: s.Networks, Volumes: s.Volumes, Images: images}
+	return Observed{Pods: s.Pods, Networks: s.Networks, Unread: s.Unread, Volumes: s.Volumes, Images: images}
 }
 
 func running(p *engine.Pod) bool {

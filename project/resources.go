@@ -1,6 +1,7 @@
 package project
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -50,6 +51,8 @@ func (p *planner) planNetworks() {
 		}
 		old, exists := p.o.Networks[name]
 		switch {
+		case n.External && !exists && p.o.Unread != nil:
+			p.errs = append(p.errs, fmt.Errorf("network %s declared as external, but could not be found: %w", name, p.o.Unread))
 		case n.External && !exists:
 			p.fail(errdefs.ErrNotFound, "network %s declared as external, but could not be found; create it with: podc network create %s", name, name)
 		case n.External:

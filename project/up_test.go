@@ -396,3 +396,14 @@ func TestVerbs(t *testing.T) {
 		}
 	}
 }
+
+// Where not every network could be looked for, a missing one is no reason to create it.
+func TestAnExternalNetworkThatCouldNotBeLookedFor(t *testing.T) {
+	o := parseObserved(t, nil)
+	o.Unread = errBoom
+	_, err := Diff(parseWish(t, []byte("network x external\nservice a networks=x")), o, Options{})
+	if !errors.Is(err, errBoom) || strings.Contains(err.Error(), "podc network create") {
+		t.Errorf("it says %v", err)
+	}
+	mustDiff(t, parseWish(t, []byte("service a")), o, Options{}) // is in the way of nothing else
+}

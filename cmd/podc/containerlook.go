@@ -52,7 +52,12 @@ func (s *session) factsOf(p engine.Pod) (dockerapi.ContainerFacts, error) {
 	}
 	var err error
 	facts.Networks, err = s.engine.Network().AllNetworks()
-	return facts, err
+	for _, e := range p.Spec.Network.Endpoints {
+		if _, ok := facts.Networks[e.Network]; !ok && err != nil {
+			return facts, err
+		}
+	}
+	return facts, nil
 }
 
 func containerLogsCommand(con *console) *cli.Command {

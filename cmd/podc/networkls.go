@@ -121,11 +121,11 @@ func (s *session) usedNetworks() (map[string]bool, error) {
 // network finds a network by its name, its id or the beginning of that.
 func (s *session) network(arg string) (netstack.Network, error) {
 	all, err := s.engine.Network().AllNetworks()
-	if err != nil {
-		return netstack.Network{}, err
-	}
 	if _, ok := all[arg]; ok {
 		return s.engine.Network().Network(arg)
+	}
+	if err != nil {
+		return netstack.Network{}, err
 	}
 	var found []string
 	for name, n := range all {
