@@ -353,8 +353,16 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 			add(id, "file", filepath.Join(e.paths.runtime(), id), "runtime state of no running container")
 		}
 	}
-	for _, id := range inv.exits {
-		add(id, "file", e.paths.exit(id), "exit of a container that is cleared away")
+	const cleared = "exit of a container that is cleared away"
+	for _, name := range inv.exits {
+		id, _, unfinished := strings.Cut(name, ".") // as conmon writes it, before it gets its name
+		switch {
+		case !unfinished:
+			add(id, "file", e.paths.exit(id), cleared)
+		case byID[id] == nil:
+			path := e.paths.exit(name)
+			found = append(found, finding{Problem: Problem{"file", path, cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
+		}
 	}
 	return found
 }

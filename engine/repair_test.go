@@ -57,6 +57,26 @@ func TestPodsRemovedAtOnceAreAllGone(t *testing.T) {
 	}
 }
 
+// conmon writes how a container ended beside the file, and then gives it its name: whoever tidied up then took that for a remnant.
+func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
+	e := plainEngine(t)
+	p := put(t, e, "p", StatusExited)
+	half, left := e.paths.exit(p.ID+".X1Y2Z3"), e.paths.exit(newID()+".X1Y2Z3")
+	err := errors.Join(os.MkdirAll(e.paths.exits(), 0o700), os.WriteFile(half, []byte("0"), 0o600), os.WriteFile(left, []byte("0"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.repair(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); err != nil {
+		t.Error("it is gone:", err)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("one of a pod that is gone is still there")
+	}
+}
+
 // Between the look and the remedy another command may have finished what was half made, or made it anew.
 func TestARepairLooksAgain(t *testing.T) {
 	e := plainEngine(t)

@@ -93,16 +93,15 @@ func (e *Engine) read(name string) (*pod, error) {
 		return nil, missingPod(name)
 	}
 	p, err := e.load(name)
-	if err != nil {
-		return nil, err
-	}
-	if p.refresh(); !p.ending && !p.unrecorded || p.last.ExitKnown {
-		return p, nil
-	}
-	// An end that nobody saw, or that conmon has yet to note; unless somebody settled it between the look at the state and that at
-	// the exit file, such as the exit handler, whose conmon still lives.
-	if p, err = e.load(name); err == nil {
+	if err == nil {
 		p.refresh()
+	}
+	// An end that conmon has yet to note, or that nobody saw; unless somebody settled it between the look at the state and that at
+	// the exit file, such as the exit handler, whose conmon still lives at the first look and may be gone at the second.
+	for tries := 0; tries < 2 && err == nil && (p.ending || p.unrecorded && !p.last.ExitKnown); tries++ {
+		if p, err = e.load(name); err == nil {
+			p.refresh()
+		}
 	}
 	return p, err
 }
