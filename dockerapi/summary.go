@@ -93,14 +93,14 @@ func exposedOnly(p engine.Pod) []string {
 	})
 }
 
-// PortList is a container's ports for people. Neighbours are shown as a range: "0.0.0.0:8000-8002->80-82/tcp".
+// PortList is a container's ports for people. Neighbours are shown as a range: "443/tcp", "0.0.0.0:8000-8002->80-82/tcp".
 func PortList(p engine.Pod) []string {
 	sorted := netstack.PerFamily(p.Ports)
 	slices.SortFunc(sorted, func(a, b netstack.Port) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Container, b.Container),
 			cmp.Compare(a.HostPort, b.HostPort))
 	})
-	parts := exposedOnly(p)
+	parts := exposedRanges(p)
 	for i := 0; i < len(sorted); {
 		first, n := sorted[i], 1
 		for i+n < len(sorted) && follows(sorted[i+n-1], sorted[i+n]) {
@@ -110,6 +110,26 @@ func PortList(p engine.Pod) []string {
 		parts = append(parts, fmt.Sprintf("%s:%s->%s/%s", HostAddress(first), portRange(first.HostPort, last.HostPort),
 			portRange(first.Container, last.Container), first.Protocol))
 		i += n
+	}
+	return parts
+}
+
+// exposedRanges are the ports that are not published, by number.
+func exposedRanges(p engine.Pod) (parts []string) {
+	only := slices.DeleteFunc(Ports(p), func(port PortSummary) bool { return port.PublicPort != 0 })
+	slices.SortFunc(only, func(a, b PortSummary) int {
+		return cmp.Or(cmp.Compare(a.PrivatePort, b.PrivatePort), cmp.Compare(a.Type, b.Type))
+	})
+	for len(only) > 0 {
+		first, last := only[0], only[0].PrivatePort
+		only = slices.DeleteFunc(only, func(port PortSummary) bool {
+			next := port.Type == first.Type && (port.PrivatePort == last || port.PrivatePort == last+1)
+			if next {
+				last = port.PrivatePort
+			}
+			return next
+		})
+		parts = append(parts, portRange(first.PrivatePort, last)+"/"+first.Type)
 	}
 	return parts
 }
