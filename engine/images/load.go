@@ -36,6 +36,9 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, archive.close()) }()
+	if len(archive.images) == 0 {
+		return nil, fault.New(errdefs.ErrInvalidArgument, "the archive holds no image")
+	}
 	for _, c := range archive.images {
 		sum, err := s.loadOne(ctx, c, name, progress)
 		if err != nil {

@@ -128,6 +128,9 @@ func TestLoadRefuses(t *testing.T) {
 		"cut off":          {good[:1500], ""},
 		"cut off gzip":     {gz[:len(gz)/2], "damaged or cut off"},
 		"no manifest":      {tarOf(t, tar.Header{Name: "manifest.json"}), ""},
+		"null manifest":    {tarOf(t, tar.Header{Name: "manifest.json"}, "null"), "holds no image"},
+		"empty manifest":   {tarOf(t, tar.Header{Name: "manifest.json"}, "[]"), "holds no image"},
+		"empty oci index":  {tarOf(t, tar.Header{Name: "index.json"}, "{}"), "holds no image"},
 		"linked oci index": {tarOf(t, tar.Header{Name: "index.json", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}), "no regular file"},
 	} {
 		_, err := s.Load(t.Context(), bytes.NewReader(c.data), what, nil)
@@ -142,11 +145,17 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-func tarOf(t *testing.T, h tar.Header) []byte {
+// tarOf is a tar stream of one entry with the content.
+func tarOf(t *testing.T, h tar.Header, content ...string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
+	all := strings.Join(content, "")
+	h.Size = int64(len(all))
 	if err := w.WriteHeader(&h); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, all); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
