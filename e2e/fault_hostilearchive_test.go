@@ -122,7 +122,19 @@ func TestHostileArchives(t *testing.T) {
 	layer("a name of dots", "cannot load", file("..", "x"))
 	layer("a long name", "cannot load", file(strings.Repeat("n", 300), "x"))
 	layer("a long path", "cannot load", file(strings.Repeat("p/", 3000)+"x", "x"))
-	layer("500 folders", "ok", file(strings.Repeat("p/", 500)+"x", "x"))
+	layer("100 folders", "ok", file(strings.Repeat("p/", 100)+"x", "x"))
+	layer("2000 folders", "more than 100 folders deep", file(strings.Repeat("p/", 2000)+"x", "x"))
+	layer("2000 files through links to links", "more than 100 folders deep", func() (list []entry) {
+		at := ""
+		for i := range 16 {
+			list = append(list, file(at+strings.Repeat("p/", 90)+"x", ""), special(tar.TypeSymlink, fmt.Sprint("l", i), at+strings.Repeat("p/", 90)))
+			at = fmt.Sprint("l", i, "/")
+		}
+		for i := range 2000 {
+			list = append(list, file(fmt.Sprint(at, i), ""))
+		}
+		return list
+	}()...)
 	layer("control characters", "ok", file("\x1b[31m\a", "x"))
 	layer("no text", "ok", file("\xff\xfe", "x"))
 	layer("setuid", "ok", entry{tar.Header{Name: "s", Mode: 0o6755, Typeflag: tar.TypeReg}, "x"})
@@ -130,6 +142,7 @@ func TestHostileArchives(t *testing.T) {
 	layer("the same twice", "cannot load", file("x", "1"), file("x", "2"), special(tar.TypeDir, "x", ""), file("x/y", "3"))
 	layer("an attribute of the host's", "ok", entry{tar.Header{Name: "s", Mode: 0o755, Typeflag: tar.TypeReg, PAXRecords: map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/etc"}}, "x"})
 	layer("a large attribute", "cannot load", entry{tar.Header{Name: "s", Mode: 0o755, Typeflag: tar.TypeReg, PAXRecords: map[string]string{"SCHILY.xattr.user.a": strings.Repeat("x", 500_000)}}, "x"})
+	// More would measure ext4, which takes no inode again within 5 s: where as many files were just removed, a new one costs it 0.3 ms.
 	layer("1000 files", "ok", func() (list []entry) {
 		for i := range 1000 {
 			list = append(list, file(fmt.Sprint("f", i), ""))

@@ -53,7 +53,7 @@ func (s *Store) bring(ctx context.Context, t transfer, progress Progress) (strin
 		}
 	})
 	var made types.ImageReference
-	_, err = copy.Image(ctx, policy, dst, t.src, &copy.Options{
+	_, err = copy.Image(ctx, policy, dst, limited{t.src}, &copy.Options{
 		SourceCtx:               t.srcSys,
 		DestinationCtx:          s.sys,
 		Progress:                events,

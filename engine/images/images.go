@@ -85,7 +85,7 @@ func Open(c Config) (*Store, error) {
 		return nil, openError(opts, err)
 	}
 	sum := sha256.Sum256([]byte(root))
-	s := &Store{store: st, rootID: fmt.Sprintf("%x", sum[:4]), tmp: temporary(c), lock: filepath.Join(c.RunRoot, "images.lock"), private: c.Private}
+	s := &Store{store: checkedStore{st}, rootID: fmt.Sprintf("%x", sum[:4]), tmp: temporary(c), lock: filepath.Join(c.RunRoot, "images.lock"), private: c.Private}
 	s.sys = systemContext(c, s.tmp)
 	if c.Private {
 		err = os.MkdirAll(s.tmp, 0o700)

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"go.podman.io/image/v5/manifest"
-	"go.podman.io/image/v5/types"
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
@@ -51,9 +49,6 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 }
 
 func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progress Progress) (engine.ImageSummary, error) {
-	if err := s.checkLayers(ctx, c.src); err != nil {
-		return engine.ImageSummary{}, err
-	}
 	id, err := s.bring(ctx, transfer{src: c.src, srcSys: s.sys, names: c.names, id: parent}, progress)
 	if err != nil {
 		return engine.ImageSummary{}, err
@@ -64,30 +59,6 @@ func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progres
 	}
 	s.warn(id, label(sum), progress)
 	return sum, nil
-}
-
-// maxLayers is docker's limit too. Each layer costs the store a pass over its indexes, and a mount has room for few hundred.
-const maxLayers = 127
-
-// checkLayers refuses an image of more layers than any tool makes, before the first is stored.
-func (s *Store) checkLayers(ctx context.Context, ref types.ImageReference) error {
-	src, err := ref.NewImageSource(ctx, s.sys)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	blob, kind, err := src.GetManifest(ctx, nil)
-	if err != nil || manifest.MIMETypeIsMultiImage(kind) {
-		return err
-	}
-	m, err := manifest.FromBlob(blob, kind)
-	if err != nil {
-		return err
-	}
-	if n := len(m.LayerInfos()); n > maxLayers {
-		return fault.New(errdefs.ErrInvalidArgument, "the image has %d layers, and %d are the most", n, maxLayers)
-	}
-	return nil
 }
 
 // warn tells at once of an image that is stored but will not run, and why.

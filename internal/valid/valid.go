@@ -180,6 +180,14 @@ const (
 
 // Path takes what may name a file.
 func Path(s string) error {
+	if err := PathLength(s); err != nil {
+		return err
+	}
+	return Text(s)
+}
+
+// PathLength takes a path, of whatever characters, that is no longer than the kernel takes.
+func PathLength(s string) error {
 	if len(s) >= maxPath {
 		return fmt.Errorf("the path %.20q... is longer than %d bytes", s, maxPath-1)
 	}
@@ -188,7 +196,7 @@ func Path(s string) error {
 			return fmt.Errorf("the path %.20q... has a name of more than %d bytes", s, maxPathPart)
 		}
 	}
-	return Text(s)
+	return nil
 }
 
 // User takes USER or USER:GROUP, by name or id.
