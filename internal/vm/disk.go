@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"podc.example/podc/internal/disk"
@@ -126,6 +127,8 @@ func build(ctx context.Context, suite, dir string) error {
 		suite, root}
 	cmd := command(ctx, "mmdebstrap", append(args, sources...)...)
 	cmd.Env = append(os.Environ(), "INITRD=No") // Debian's own, see initrd.sh
+	// What it mounts in root, such as /proc, goes with it, however it ends: a later removal of root must not meet the host's own.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if err := output(cmd); err != nil {
 		return err
 	}
@@ -174,10 +177,10 @@ func mirrors(ctx context.Context, suite string) ([]string, error) {
 	}, nil
 }
 
-// command is a program that ends with ctx, and does not outlast this process.
+// command is a program that ends with ctx.
 func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // mmdebstrap then unmounts what it has mounted
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	return cmd
 }
