@@ -212,6 +212,89 @@ func TestErrorClasses(t *testing.T) {
 	}
 }
 
+// byText are the functions that look at the text of an error, and why they may. No other is to: texts change, and mean nothing to a
+// program; what it needs to know is the error's class or type.
+var byText = map[string]string{
+	"compose.model":        "the loader of compose files has no types for what it finds",
+	"compose.loaderError":  "the loader of compose files has no types for what it finds",
+	"compose.syntaxError":  "the reader of YAML says the line in its text alone",
+	"compose.mountForms":   "the text repeats what was read",
+	"project.Unwrap":       "the name of a class, as it crosses the process boundary",
+	"project.refuse":       "what was said already in the same words is said once",
+	"project.Error":        "what is a sentence already is not made one",
+	"project.apply":        "it is only passed on",
+	"engine/monitor.ready": "it is only passed on",
+}
+
+// readers are functions of package strings, and methods of regular expressions, that find out what a text says.
+var readers = regexp.MustCompile(`^(Contains|Cut|Equal|Has|Index|LastIndex|Trim|Split|Fields|Count|Match|Find|Replace)`)
+
+// TestNoErrorIsToldByItsText: see byText.
+func TestNoErrorIsToldByItsText(t *testing.T) {
+	text := func(e ast.Expr) bool { // err.Error(), or that of something which is called so
+		call, ok := e.(*ast.CallExpr)
+		if !ok || len(call.Args) > 0 {
+			return false
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		return ok && sel.Sel.Name == "Error"
+	}
+	within := func(list ...ast.Expr) bool {
+		return slices.ContainsFunc(list, func(e ast.Expr) (found bool) {
+			ast.Inspect(e, func(n ast.Node) bool {
+				if e, ok := n.(ast.Expr); ok && text(e) {
+					found = true
+				}
+				return !found
+			})
+			return found
+		})
+	}
+	files := token.NewFileSet()
+	used := map[string]bool{}
+	for _, path := range list(t, "-f", `{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}`, "./...") {
+		pkg, path, _ := strings.Cut(path, " ")
+		pkg = strings.TrimPrefix(pkg, module)
+		if path == "" || slices.ContainsFunc(tools, func(tool string) bool { return pkg == tool || strings.HasPrefix(pkg, tool+"/") }) {
+			continue
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				looks := false
+				switch n := n.(type) {
+				case *ast.CallExpr:
+					sel, ok := n.Fun.(*ast.SelectorExpr)
+					looks = ok && readers.MatchString(sel.Sel.Name) && within(n.Args...)
+				case *ast.BinaryExpr:
+					looks = (n.Op == token.EQL || n.Op == token.NEQ) && (text(n.X) || text(n.Y))
+				case *ast.AssignStmt: // what becomes of it is not seen here
+					_, local := n.Lhs[0].(*ast.Ident)
+					looks = local && slices.ContainsFunc(n.Rhs, text)
+				}
+				if name := pkg + "." + f.Name.Name; looks && byText[name] == "" {
+					t.Errorf("%s: %s looks at the text of an error", files.Position(n.Pos()), name)
+				} else if looks {
+					used[name] = true
+				}
+				return true
+			})
+		}
+	}
+	for name := range byText {
+		if !used[name] {
+			t.Errorf("%s looks at no text any more", name)
+		}
+	}
+}
+
 // within returns the prefix that path is, or is below, if any.
 func within(path string, prefixes []string) string {
 	for _, p := range prefixes {

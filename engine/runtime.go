@@ -56,6 +56,10 @@ func runtimeFailed(path, said string, err error) error {
 		failed.Said, failed.Err = noProgram().ReplaceAllString(said, `exec: "$1": executable file not found in $$PATH`), errdefs.ErrNotFound
 	case strings.Contains(said, "executable") && (strings.Contains(said, "not found") || strings.Contains(said, "No such file or directory")):
 		failed.Err = errdefs.ErrNotFound
+	case strings.Contains(strings.ToLower(said), "no space left on device"):
+		failed.Err = unix.ENOSPC
+	case notExecutable().MatchString(said):
+		failed.Err = errdefs.ErrPermissionDenied
 	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
 		failed.How = "crashed (" + exit.Error() + ")"
 	case errors.As(err, &exit) && said == "":
@@ -68,6 +72,9 @@ func runtimeFailed(path, said string, err error) error {
 var noProgram = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("executable file `([^`]*)` not found in \\$PATH(?:: No such file or directory)?")
 })
+
+// notExecutable is how runtimes say that what they were to run may not be run, or is a folder.
+var notExecutable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)permission denied|is a directory") })
 
 // A runtime needs some hundredths of a second for what podc asks of it, and any time at all on a machine that is slow or has
 // much else to do. So not the clock decides that it hangs, but that it has stopped to do anything.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 	"golang.org/x/tools/txtar"
 )
 
@@ -174,6 +175,21 @@ func TestArgumentsThatFit(t *testing.T) {
 		err := checkArguments(tt.args, tt.env, tt.stack)
 		if (err == nil) != (tt.want == "") || err != nil && (!strings.HasPrefix(err.Error(), tt.want) || !errdefs.IsInvalidArgument(err)) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// What a runtime says has a class from there on.
+func TestClassesOfWhatRuntimesSay(t *testing.T) {
+	for said, want := range map[string]error{
+		"executable file `nope` not found in $PATH: No such file or directory": errdefs.ErrNotFound,
+		`exec: "/etc/passwd": permission denied`:                               errdefs.ErrPermissionDenied,
+		"open executable: Permission denied":                                   errdefs.ErrPermissionDenied,
+		`exec: "/etc": is a directory`:                                         errdefs.ErrPermissionDenied,
+		"Failed to write /run/x: No space left on device":                      unix.ENOSPC,
+	} {
+		if err := runtimeFailed("/usr/bin/crun", said, nil); !errors.Is(err, want) {
+			t.Errorf("%q is no %v", said, want)
 		}
 	}
 }

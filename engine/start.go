@@ -116,7 +116,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 
 // blameFullDisk adds to an error that a disk is full, which not every program that fails for that reason says.
 func (p paths) blameFullDisk(err error) error {
-	if disk.IsFull(err) || strings.Contains(strings.ToLower(err.Error()), "no space left") {
+	if disk.IsFull(err) {
 		return err
 	}
 	for _, dir := range []string{p.run, p.data} {

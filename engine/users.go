@@ -38,8 +38,8 @@ func lookupUser(root, spec string, groups []string) (identity, error) {
 	}
 	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
 	if err != nil {
-		if inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "unable to find user ") {
-			err = inner // the rest says the same again
+		if errors.Is(err, user.ErrNoPasswdEntries) {
+			err = user.ErrNoPasswdEntries // the rest says the same again
 		}
 		return identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find user %q in the image: %w", spec, err)
 	}

@@ -21,7 +21,7 @@ const (
 	RemovalEnded                  // Image; Err if it failed
 	StepBegan                     // Step
 	StepEnded                     // Step; Err if it failed
-	StepSkipped                   // Step; Err says why
+	StepSkipped                   // Step; Text says why, and so does Err
 	Warned                        // Text; Err too, if it is about the failure of an optional Step
 )
 
@@ -54,11 +54,12 @@ func serial(report func(Event)) func(Event) {
 
 // ended describes the end of a step.
 func ended(s Step, err error) Event {
+	var left *skipped
 	switch {
 	case err == nil:
 		return Event{Kind: StepEnded, Step: &s}
-	case errors.As(err, new(*skipped)):
-		return Event{Kind: StepSkipped, Step: &s, Err: err}
+	case errors.As(err, &left):
+		return Event{Kind: StepSkipped, Step: &s, Err: err, Text: left.why}
 	case s.Optional:
 		return Event{Kind: Warned, Step: &s, Err: err, Text: err.Error() + "; going on without it"}
 	default:

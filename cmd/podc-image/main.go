@@ -129,12 +129,12 @@ func withReserve[T any](t *tool, do func(*images.Store) (T, error)) (reply T, er
 // hint says what to do about an error, where its text does not.
 func hint(err error) string {
 	switch {
-	case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err) && strings.Contains(err.Error(), "pull"):
+	case errors.Is(err, os.ErrPermission): // of a file
+		return "run podc as root"
+	case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err): // of the registry
 		return "credentials are read from auth.json and ~/.docker/config.json: log in with podman, skopeo or docker"
 	case errdefs.IsUnavailable(err):
 		return "check the network and the registry's name, or load the image from a file: podc load -i FILE"
-	case errors.Is(err, os.ErrPermission):
-		return "run podc as root"
 	}
 	return ""
 }

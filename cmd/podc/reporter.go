@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
@@ -98,7 +96,7 @@ func (r *reporter) step(e project.Event) {
 		}
 		r.show(stepEvent(*e.Step, working, text, r.why(*e.Step)))
 	case project.StepSkipped:
-		r.skip(stepEvent(*e.Step, warning, "Skipped", strings.TrimPrefix(e.Err.Error(), "skipped: ")))
+		r.skip(stepEvent(*e.Step, warning, "Skipped", e.Text))
 	case project.StepEnded:
 		if e.Err != nil {
 			r.show(stepEvent(*e.Step, failed, "Error", oneLine(e.Err.Error())))

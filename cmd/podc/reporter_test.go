@@ -57,8 +57,8 @@ func TestReporter(t *testing.T) {
 		{Kind: project.StepEnded, Step: wait},
 		{Kind: project.StepEnded, Step: job},
 		{Kind: project.StepEnded, Step: start, Err: errors.New("no memory")},
-		{Kind: project.StepSkipped, Step: start, Err: errors.New("skipped: it failed")},
-		{Kind: project.StepSkipped, Step: start, Err: errors.New("skipped: it was skipped")},
+		{Kind: project.StepSkipped, Step: start, Text: "it failed"},
+		{Kind: project.StepSkipped, Step: start, Text: "it was skipped"},
 		{Kind: project.Warned, Step: start, Err: errors.New("bad"), Text: "bad; going on without it"},
 	} {
 		r.report(e)

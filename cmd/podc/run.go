@@ -308,11 +308,12 @@ func (s *session) failedRun(ctx context.Context, pod *project.OneOff, err error)
 		return err
 	}
 	code := exitUnable
-	switch text := err.Error(); {
-	case step.Step.Do.Words().Verb != "start":
-	case errdefs.IsNotFound(err) && strings.Contains(text, "executable"):
+	var runtime *engine.RuntimeError
+	switch {
+	case step.Step.Do.Words().Verb != "start" || !errors.As(err, &runtime):
+	case errdefs.IsNotFound(runtime):
 		code = exitNotFound
-	case strings.Contains(strings.ToLower(text), "permission denied"), strings.Contains(text, "is a directory"):
+	case errdefs.IsPermissionDenied(runtime):
 		code = exitNotExecutable
 	}
 	return coded{err, code}
