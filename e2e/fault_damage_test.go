@@ -140,6 +140,7 @@ var damages = map[string]func(path string, content []byte) error{
 	"a folder": func(path string, _ []byte) error {
 		return errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "x"), 0o700))
 	},
+	"a link": func(path string, _ []byte) error { return errors.Join(os.Remove(path), os.Symlink("/dev/null", path)) },
 }
 
 // Every state file damaged in every way, all at once: the check names each, nothing waits for a FIFO, containers run on, other projects
@@ -195,6 +196,11 @@ secrets: {s: {external: true}}
 		{one(s.root, "configs", "c.json"), "config c", true},
 		{one(s.root, "storage", "overlay-images", "images.json"), "images.json", true},
 	}
+	// What is in a lock file means nothing, and whoever wants the lock makes it anew; so does the next start with a log.
+	locks := []string{one(s.run, "pods", "p-a-1", "lock"), one(s.run, "net", "lock"), one(s.run, "net", "leases", "p_third", "lock"), one(s.run, "active.lock"),
+		one(s.run, "projects", "p.lock"), one(s.run, "monitors", "p", "lock"), one(s.run, "monitors", "p", "start"), one(s.run, "monitors", "p", "guardian"),
+		one(s.root, "secrets", ".lock"), filepath.Join(s.run, "images.lock"), one(s.root, "storage", "podc-pins.lock")}
+	log := one(s.root, "pods", "p-a-1", "main", "ctr.log")
 	pids := map[string]int{"p-a-1": s.pid("p-a-1"), "p-b-1": s.pid("p-b-1")}
 	memo, err := os.ReadFile(one(s.run, "memo", "*.json"))
 	if err != nil {
@@ -217,7 +223,19 @@ secrets: {s: {external: true}}
 				t.Fatalf("%s: %v", kind, err)
 			}
 		}
+		for _, path := range append(locks, log) {
+			if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600), damage(path, []byte("2026-01-02T03:04:05.000000006Z stdout F line\n"))); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+		fi, err := os.Lstat(log)
+		if err != nil {
+			t.Fatal(err)
+		}
 		out := s.fails(1, "system", "check")
+		if !fi.Mode().IsRegular() && !strings.Contains(out, log) {
+			t.Errorf("%s: the check does not name %s:\n%s", kind, log, out)
+		}
 		for _, f := range files {
 			if kind == "truncated" && f.named == "journal" || kind == "bits flipped" && f.named == "root/key" {
 				continue // what is left of it is one
@@ -225,6 +243,9 @@ secrets: {s: {external: true}}
 			if !strings.Contains(out, f.named) {
 				t.Errorf("%s: the check does not name %s:\n%s", kind, f.path, out)
 			}
+		}
+		if out, err := s.try("logs", "a"); (err == nil) != fi.Mode().IsRegular() || err != nil && !strings.Contains(out, "ctr.log") {
+			t.Errorf("%s: logs: %v, %s", kind, err, out)
 		}
 		for name, r := range s.ps() {
 			if r.State != "running" {
@@ -253,6 +274,9 @@ secrets: {s: {external: true}}
 			}
 		}
 		s.podc("system", "check", "--repair") // the rules of the network that was damaged
+		s.podc("logs", "a")
+		s.podc("pause", "b") // starts the monitor, whose lock was deleted, and has it look again
+		s.podc("unpause", "b")
 		if out, err := s.try("system", "check"); err != nil {
 			t.Errorf("%s: what is left: %v\n%s", kind, err, out)
 		}
@@ -262,5 +286,16 @@ secrets: {s: {external: true}}
 			}
 		}
 		eventually(t, 5*time.Second, func() error { _, err := s.try("exec", "-T", "b", "nslookup", "a"); return err })
+	}
+	for kind, damage := range damages { // a start waits for none of them
+		s.podc("stop", "a")
+		if err := damage(log, []byte("2026-01-02T03:04:05.000000006Z stdout F line\n")); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		s.podc("start", "a")
+		if fi, err := os.Lstat(log); err != nil || !fi.Mode().IsRegular() {
+			t.Errorf("%s: after a start the log is %v, %v", kind, fi, err)
+		}
+		s.podc("logs", "a")
 	}
 }

@@ -127,6 +127,10 @@ func (e *Engine) damagedFiles(pods []*pod) []finding {
 		if err := p.lastDamage(); err != nil {
 			add(err.Error(), e.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
 		}
+		if _, err := p.strangeLogs(); err != nil {
+			strange := func(p *pod) bool { _, err := p.strangeLogs(); return err != nil }
+			add(err.Error()+": what is written meanwhile is lost", e.under(name, strange, func(_ context.Context, p *pod) error { return p.renewLog() }))
+		}
 		if p.attachmentLost() {
 			add("it runs, but the record of its networks is lost", e.under(name, (*pod).attachmentLost, func(ctx context.Context, p *pod) error { return p.reattach(ctx) }))
 		}

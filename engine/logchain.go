@@ -7,6 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // The log of a pod is a chain of files: ctr.log, which conmon writes, and ctr.log.1, .2, ..., each older than the one before.
@@ -35,7 +41,7 @@ func openLogChain(path string, files int) ([]*logFile, error) {
 		if err != nil || len(chain) == 0 {
 			return chain, err
 		}
-		now, err := os.Stat(path)
+		now, err := os.Lstat(path)
 		if err != nil || os.SameFile(now, chain[0].info) {
 			return chain, nil
 		}
@@ -67,8 +73,13 @@ func openLogChainOnce(path string, files int) ([]*logFile, error) {
 	return chain, nil
 }
 
+// openLogFile waits for nothing, whatever is in the place of the file.
 func openLogFile(path string) (*logFile, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if strange := strangeLog(path); strange != nil {
+		f.Close() // nil: an error of no interest
+		return nil, strange
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +89,38 @@ func openLogFile(path string) (*logFile, error) {
 		return nil, err
 	}
 	return &logFile{File: f, info: info, recordReader: recordReader{r: f}}, nil
+}
+
+// strangeLog is an error if something else than a file is in the place of one.
+func strangeLog(path string) error {
+	if fi, err := os.Lstat(path); err != nil || fi.Mode().IsRegular() {
+		return nil
+	}
+	return fault.New(errdefs.ErrDataLoss, "%w %s: it is no regular file", disk.ErrDamaged, path)
+}
+
+// strangeLogs are the files of a pod's log that are none.
+func (p *pod) strangeLogs() (paths []string, errs error) {
+	for i := range p.Spec.Container.Log.limits().files {
+		path := chainPath(p.e.paths.log(p.Spec.Name), i)
+		if err := strangeLog(path); err != nil {
+			paths, errs = append(paths, path), errors.Join(errs, err)
+		}
+	}
+	return paths, errs
+}
+
+// renewLog removes what is in the place of files of the log: conmon makes a new one, at its next start or at once.
+func (p *pod) renewLog() error {
+	paths, _ := p.strangeLogs()
+	var errs []error
+	for _, path := range paths {
+		errs = append(errs, disk.RemoveTree(path))
+	}
+	if len(paths) > 0 && p.state.Status == StatusRunning {
+		errs = append(errs, p.e.ReopenLog(p.Spec.Name))
+	}
+	return errors.Join(errs...)
 }
 
 func closeLogs(files []*logFile) {

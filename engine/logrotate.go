@@ -46,6 +46,9 @@ type LogState struct {
 // LogState looks at the log of a pod. The zero LogState, without a path, means that there is none (yet).
 func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
 	path := e.paths.log(name)
+	if err := strangeLog(path); err != nil {
+		return LogState{}, err
+	}
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || c.Driver == logNone {
 		return LogState{}, nil

@@ -156,6 +156,9 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := p.makeCgroupParent(); err != nil {
 		return err
 	}
+	if err := p.renewLog(); err != nil { // conmon would wait for the reader of a FIFO
+		return err
+	}
 	os.Remove(e.paths.exit(p.ID))
 	p.state.Init, p.state.Conmon, err = e.createContainer(ctx, r)
 	if err != nil {

@@ -55,10 +55,7 @@ func (w *worker) loop(ctx context.Context, found bool) {
 		} else {
 			w.id = d.Pod.ID
 			w.m.report(w, !d.Idle())
-			if found {
-				found = false
-				w.resumeNames(ctx, d)
-			}
+			found = found && !w.resumeNames(ctx, d)
 			if d.Settled || d.Pod.Status == engine.StatusRunning {
 				unsettled = time.Time{}
 			} else if unsettled.IsZero() {
@@ -67,6 +64,9 @@ func (w *worker) loop(ctx context.Context, found bool) {
 			w.follow(ctx, d)
 			if !w.act(ctx, d, unsettled, timer) {
 				continue
+			}
+			if found && d.Pod.Status == engine.StatusRunning {
+				timer.Reset(retryDelay)
 			}
 		}
 		select {
@@ -160,15 +160,17 @@ func (w *worker) endRun() {
 	w.stop, w.over, w.started = nil, nil, time.Time{}
 }
 
-// resumeNames is for a pod that an earlier monitor served.
-func (w *worker) resumeNames(ctx context.Context, d engine.Duty) {
+// resumeNames is for a pod that an earlier monitor served. Not done: what it needs to know cannot be read now.
+func (w *worker) resumeNames(ctx context.Context, d engine.Duty) (done bool) {
 	if !d.Names || d.Idle() {
-		return
+		return true
 	}
 	err := w.m.names.resume(ctx, d.Pod.ID)
 	if err != nil && !errdefs.IsNotFound(err) && !errors.Is(err, fs.ErrNotExist) {
 		w.log.Error("cannot answer names", "err", err)
+		return false
 	}
+	return true
 }
 
 // leave is for a pod that is gone.

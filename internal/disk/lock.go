@@ -128,14 +128,17 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0o600)
 		if errors.Is(err, os.ErrNotExist) {
 			if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
 				continue
 			}
 		}
-		if errors.Is(err, unix.EISDIR) && os.Remove(path) == nil { // damage
-			continue
+		if isStranger(f, err) {
+			f.Close() // nil: an error of no interest
+			if err = makeWay(path); err == nil {
+				continue
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -149,12 +152,37 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 		}
 		// The file may have been removed, with its object, while we waited: then this lock protects nothing.
 		held, err1 := f.Stat()
-		there, err2 := os.Stat(path)
+		there, err2 := os.Lstat(path)
 		if err1 == nil && err2 == nil && os.SameFile(held, there) {
 			return &Lock{f}, nil
 		}
 		f.Close()
 	}
+}
+
+// isStranger tells from how opening it went that something else than a lock file was in its place: damage, which nobody locks.
+func isStranger(f *os.File, err error) bool {
+	if err == nil {
+		fi, err := f.Stat()
+		return err == nil && !fi.Mode().IsRegular()
+	}
+	return errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO)
+}
+
+// makeWay removes such a thing. Only one process at a time does: who is slower finds the lock file of who was quicker.
+func makeWay(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := flock(dir, unix.LOCK_EX); err != nil {
+		return fmt.Errorf("cannot lock %s: %w", dir.Name(), err)
+	}
+	if fi, err := os.Lstat(path); err != nil || fi.Mode().IsRegular() {
+		return nil
+	}
+	return RemoveTree(path)
 }
 
 func flock(f *os.File, how int) error {
@@ -252,7 +280,7 @@ func (l *Lock) Unlock() {
 // Held reports whether anybody holds the lock at path alone, without keeping it. It creates nothing: a file that vanishes
 // with its object must not come back because somebody asked.
 func Held(path string) bool {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return false
 	}
@@ -262,8 +290,8 @@ func Held(path string) bool {
 
 // Await returns when nobody holds the lock at path alone, or with ctx's cause. Like Held it creates nothing.
 func Await(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, os.ErrNotExist) || err != nil && isStranger(f, err) {
 		return nil
 	}
 	if err != nil {

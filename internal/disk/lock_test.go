@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +71,57 @@ func TestAWaiterNoticesThatTheLockWasRemoved(t *testing.T) {
 	defer second.Unlock()
 	if !Held(path) {
 		t.Error("the waiter holds a file that nobody else can see")
+	}
+}
+
+// What lies in a lock's place is replaced, by one of those who come for it, and nothing beyond it is touched.
+func TestWhatIsNoLockFileIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	path, target := filepath.Join(dir, "lock"), filepath.Join(dir, "target")
+	for kind, damage := range map[string]func() error{
+		"a FIFO":   func() error { return unix.Mkfifo(path, 0o600) },
+		"a folder": func() error { return os.MkdirAll(filepath.Join(path, "x", "y"), 0o700) },
+		"a link": func() error {
+			return errors.Join(os.WriteFile(target, []byte("content"), 0o600), os.Symlink(target, path))
+		},
+		"a link to nothing":  func() error { os.Remove(target); return os.Symlink(target, path) },
+		"a link to itself":   func() error { return os.Symlink(path, path) },
+		"a link to a folder": func() error { return os.Symlink(dir, path) },
+		"a socket":           func() error { return unix.Mknod(path, unix.S_IFSOCK|0o600, 0) },
+	} {
+		os.RemoveAll(path)
+		if err := damage(); err != nil {
+			t.Fatal(kind, err)
+		}
+		if err := Await(t.Context(), path); err != nil || Held(path) {
+			t.Errorf("%s: somebody holds it (%v)", kind, err)
+		}
+		var holders, most atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				l, err := LockWait(t.Context(), path, Wait{For: kind, Patience: time.Minute})
+				if err != nil {
+					t.Errorf("%s: %v", kind, err)
+					return
+				}
+				if n := holders.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				l.Note()
+				holders.Add(-1)
+				l.Unlock()
+			})
+		}
+		wg.Wait()
+		if fi, err := os.Lstat(path); err != nil || !fi.Mode().IsRegular() || most.Load() != 1 {
+			t.Errorf("%s: it is %v (%v), with %d holders at once", kind, fi.Mode(), err, most.Load())
+		}
+		b, err := os.ReadFile(target)
+		if kind == "a link" && string(b) != "content" || kind == "a link to nothing" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: what it led to is %q, %v", kind, b, err)
+		}
+		os.WriteFile(target, nil, 0o600)
 	}
 }
 
