@@ -22,7 +22,7 @@ const (
 // hostile is an input and what becomes of it: part of the message of its refusal, or "ok".
 type hostile struct {
 	name, want string
-	files      map[string]string // the compose file is compose.yaml
+	files      map[string]string // the compose file is compose.yaml; stdin is given as podc's input
 	args       []string          // of podc; none: plan
 }
 
@@ -36,6 +36,10 @@ func (h hostile) check(t *testing.T, s *stack, dir string) {
 	}
 	cmd := s.cmd(ctx, args...)
 	cmd.Dir = dir
+	if stdin, err := os.Open(filepath.Join(dir, "stdin")); err == nil {
+		defer stdin.Close()
+		cmd.Stdin = stdin
+	}
 	out, err := cmd.CombinedOutput()
 	text := string(out)
 	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)

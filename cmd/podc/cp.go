@@ -231,7 +231,7 @@ func (s *session) copyStream(ctx context.Context, pods []engine.Pod, to string) 
 	}
 	_, err := io.Copy(io.MultiWriter(ends...), s.con.in)
 	for _, w := range closers {
-		w.CloseWithError(errors.Join(err, io.EOF))
+		w.CloseWithError(err)
 	}
 	var errs []error
 	for range pods {

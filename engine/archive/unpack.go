@@ -8,13 +8,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
+	"sort"
 	"strings"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/valid"
 )
 
 // Owner is who files belong to, as numbers.
@@ -39,6 +43,9 @@ func (t Tree) Unpack(ctx context.Context, r io.Reader, into string, owner *Owner
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if err := u.check(h); err != nil {
+			return fmt.Errorf("cannot unpack %.60q: %w", h.Name, err)
+		}
 		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
 		if name == "" || h.Typeflag == tar.TypeXGlobalHeader {
 			continue // of the folder itself, which is left as it is
@@ -54,6 +61,7 @@ type unpacker struct {
 	into  string
 	owner *Owner
 	buf   []byte
+	holes Holes
 
 	dir     *os.File // the folder that was entered last
 	entered string
@@ -64,6 +72,15 @@ type unpacker struct {
 type madeFolder struct {
 	name string
 	time time.Time
+}
+
+// check refuses what no file can have, and what has no relation to the length of the stream.
+func (u *unpacker) check(h *tar.Header) error {
+	err := errors.Join(valid.PathLength(h.Name), valid.PathLength(h.Linkname), u.holes.Add(h))
+	if u.owner == nil { // a larger number would wrap around, to root at worst, and the largest means nobody
+		err = errors.Join(err, valid.Between(int64(h.Uid), 0, math.MaxUint32-1), valid.Between(int64(h.Gid), 0, math.MaxUint32-1))
+	}
+	return err
 }
 
 func (u *unpacker) leave() {
@@ -78,19 +95,9 @@ func (u *unpacker) enter(name string) (int, error) {
 	if u.dir != nil && u.entered == name {
 		return int(u.dir.Fd()), nil
 	}
-	f, err := u.tree.open(path.Join(u.into, name), unix.O_PATH|unix.O_DIRECTORY)
+	f, err := u.open(name)
 	if errors.Is(err, fs.ErrNotExist) && name != "." {
-		parent, perr := u.enter(path.Dir(name))
-		if perr != nil {
-			return 0, perr
-		}
-		if merr := unix.Mkdirat(parent, path.Base(name), 0o755); merr != nil && !errors.Is(merr, unix.EEXIST) {
-			return 0, u.fail("make", name, merr)
-		}
-		if u.owner != nil {
-			unix.Fchownat(parent, path.Base(name), u.owner.UID, u.owner.GID, unix.AT_SYMLINK_NOFOLLOW)
-		}
-		f, err = u.tree.open(path.Join(u.into, name), unix.O_PATH|unix.O_DIRECTORY)
+		f, err = u.makeFolders(name)
 	}
 	if err != nil {
 		return 0, err
@@ -100,6 +107,46 @@ func (u *unpacker) enter(name string) (int, error) {
 	var st unix.Stat_t
 	u.ours = os.Geteuid() == 0 && os.Getegid() == 0 && unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_ISGID == 0
 	return int(f.Fd()), nil
+}
+
+func (u *unpacker) open(name string) (*os.File, error) {
+	return u.tree.open(path.Join(u.into, name), unix.O_PATH|unix.O_DIRECTORY)
+}
+
+// makeFolders makes what is missing of a folder and its parents. Few paths are resolved for it: how long that takes depends on how
+// deep a folder lies, and a stream may have folders that lie very deep.
+func (u *unpacker) makeFolders(name string) (*os.File, error) {
+	parts := strings.Split(name, "/")
+	there := sort.Search(len(parts), func(n int) bool {
+		f, err := u.open(path.Join(parts[:n+1]...))
+		if err == nil {
+			f.Close()
+		}
+		return err != nil
+	})
+	f, err := u.open(path.Join(parts[:there]...))
+	for ; err == nil && there < len(parts); there++ {
+		f, err = u.makeFolder(f, parts[there], path.Join(parts[:there+1]...))
+	}
+	return f, err
+}
+
+// makeFolder makes and opens a folder in parent, which it closes.
+func (u *unpacker) makeFolder(parent *os.File, base, name string) (*os.File, error) {
+	defer parent.Close()
+	dir := int(parent.Fd())
+	made := unix.Mkdirat(dir, base, 0o755)
+	if made != nil && !errors.Is(made, unix.EEXIST) {
+		return nil, u.fail("make", name, made)
+	}
+	fd, err := unix.Openat(dir, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, u.fail("open", name, err)
+	}
+	if made == nil && u.owner != nil {
+		unix.Fchownat(fd, "", u.owner.UID, u.owner.GID, unix.AT_EMPTY_PATH)
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func (u *unpacker) fail(verb, name string, err error) error {
