@@ -150,6 +150,9 @@ func TestHostileArchives(t *testing.T) {
 		return list
 	}()...)
 	layer("8 MB of nothing", "ok", file("zero", strings.Repeat("\x00", 8<<20)))
+	add("layer: holes", "sparse files", hostileImage(t, nil, sparse(t, "s", holes)))
+	add("layer: a small hole", "ok", hostileImage(t, nil, sparse(t, "s", 1<<20)))
+	add("holes", "sparse files", withoutEnd(sparse(t, "0/layer.tar", holes))+hostileImage(t, nil, good))
 	add("layer: cut off", "ok", hostileImage(t, nil, good[:600]))
 	add("layer: no tar", "cannot load", hostileImage(t, nil, strings.Repeat("no tar ", 200)))
 	add("layer: empty", "ok", hostileImage(t, nil, ""))

@@ -20,6 +20,7 @@ import (
 	"go.podman.io/image/v5/types"
 
 	"podc.example/podc/engine"
+	streams "podc.example/podc/engine/archive"
 	"podc.example/podc/internal/fault"
 )
 
@@ -99,7 +100,7 @@ func spool(ctx context.Context, r io.Reader, dir, name string, progress Progress
 
 func broken(err error) error {
 	var pe *fs.PathError
-	if errors.As(err, &pe) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &pe) || errdefs.IsInvalidArgument(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return fault.New(errdefs.ErrInvalidArgument, "it is damaged or cut off: %w", err)
@@ -171,10 +172,14 @@ func cleanEntry(name string) string { return strings.TrimPrefix(strings.TrimSuff
 
 func eachEntry(f io.Reader, do func(*tar.Header, io.Reader) error) error {
 	t := tar.NewReader(f)
+	var holes streams.Holes
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
 			return nil
+		}
+		if err == nil {
+			err = holes.Add(h)
 		}
 		if err == nil {
 			err = do(h, t)

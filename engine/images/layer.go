@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/archive"
 
+	streams "podc.example/podc/engine/archive"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -63,7 +65,8 @@ func checkLayers(n int) error {
 // checkedStore is a store that takes no layer that was made to harm, whoever brings it.
 type checkedStore struct{ storage.Store }
 
-// PutLayer is storage.Store's. It fails before the first bad entry is unpacked, or soon after, and then leaves nothing.
+// PutLayer is storage.Store's, of a layer that may be compressed. What is bad of it never reaches the store, which unpacks at once
+// what it gets, and nothing is left of the rest.
 func (s checkedStore) PutLayer(id, parent string, names []string, mountLabel string, writeable bool, options *storage.LayerOptions, diff io.Reader) (*storage.Layer, int64, error) {
 	n := 1
 	for below := parent; below != ""; n++ {
@@ -76,67 +79,95 @@ func (s checkedStore) PutLayer(id, parent string, names []string, mountLabel str
 	if err := checkLayers(n); err != nil {
 		return nil, -1, err
 	}
-	c := newLayerCheck(diff)
+	options, err := withSize(options, diff)
+	if err != nil {
+		return nil, -1, err
+	}
+	plain, err := archive.DecompressStream(diff)
+	if err != nil {
+		return nil, -1, err
+	}
+	defer plain.Close()
+	c := newLayerCheck(plain)
 	l, size, err := s.Store.PutLayer(id, parent, names, mountLabel, writeable, options, c)
-	if why := c.end(); why != nil {
-		return nil, -1, why
+	if c.bad != nil {
+		return nil, -1, c.bad
 	}
 	return l, size, err
 }
 
-// layerCheck is a layer on its way into the store. Its headers are looked at meanwhile; the first bad one ends the stream.
+// withSize says how long a layer is as it came, beside the digest of that: the store does not see it as it came.
+func withSize(options *storage.LayerOptions, diff io.Reader) (*storage.LayerOptions, error) {
+	f, ok := diff.(*os.File)
+	if !ok || options == nil || options.OriginalDigest == "" || options.OriginalSize != nil {
+		return options, nil
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	with, size := *options, fi.Size()
+	with.OriginalSize = &size
+	return &with, nil
+}
+
+// layerCheck is a layer on its way into the store. The first bad header ends the stream before it.
 type layerCheck struct {
-	io.Reader
-	w    *io.PipeWriter
-	done chan struct{}
-	err  error
+	entries *tar.Reader
+	layer   io.Reader
+	seen    step // what was read and is not passed on yet
+	over    bool // no entry follows, or none that can be read, which is left to the store, since it reads the layer the same way
+	paths   layerPaths
+	holes   streams.Holes
+	bad     error
 }
 
 func newLayerCheck(layer io.Reader) *layerCheck {
-	r, w := io.Pipe()
-	c := &layerCheck{Reader: layer, w: w, done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		c.err = checkLayer(r)
-		r.CloseWithError(c.err)
-	}()
+	c := &layerCheck{layer: layer}
+	c.entries = tar.NewReader(io.TeeReader(layer, &c.seen))
 	return c
 }
 
 func (c *layerCheck) Read(b []byte) (int, error) {
-	n, err := c.Reader.Read(b)
-	if n > 0 {
-		if _, bad := c.w.Write(b[:n]); bad != nil {
-			return 0, bad
-		}
+	for c.seen.Len() == 0 && !c.over && c.bad == nil {
+		c.advance()
 	}
-	if errors.Is(err, io.EOF) && c.end() != nil {
-		return 0, c.err
+	switch {
+	case c.bad != nil:
+		return 0, c.bad
+	case c.seen.Len() > 0:
+		return c.seen.Read(b)
 	}
-	return n, err
+	return c.layer.Read(b)
 }
 
-// end waits for the check of what was read.
-func (c *layerCheck) end() error {
-	c.w.Close()
-	<-c.done
-	return c.err
+// advance reads some of the content of an entry, or the header of the next.
+func (c *layerCheck) advance() {
+	if _, err := io.CopyN(io.Discard, c.entries, 64<<10); err == nil {
+		return
+	}
+	h, err := c.entries.Next()
+	if err == nil {
+		err = errors.Join(c.paths.add(h), c.holes.Add(h))
+	} else if !errors.Is(err, errLong) {
+		c.over = true
+		return
+	}
+	if err != nil {
+		c.bad = fault.New(errdefs.ErrInvalidArgument, "cannot unpack a layer: %w", err)
+	}
 }
 
-// checkLayer reads a layer, compressed or not, to its end. What is no tar stream is left to the store, which reads it the same way.
-func checkLayer(r io.Reader) error {
-	if plain, err := archive.DecompressStream(r); err == nil {
-		defer plain.Close()
-		var paths layerPaths
-		entries := tar.NewReader(plain)
-		for h, err := entries.Next(); err == nil; h, err = entries.Next() {
-			if err := paths.add(h); err != nil {
-				return fault.New(errdefs.ErrInvalidArgument, "cannot unpack a layer: %w", err)
-			}
-		}
+// step has what belongs to one header: its long names and attributes among them, a MiB each at most.
+type step struct{ bytes.Buffer }
+
+var errLong = errors.New("a header is longer than 4 MiB")
+
+func (s *step) Write(b []byte) (int, error) {
+	if s.Len()+len(b) > 4<<20 {
+		return 0, errLong
 	}
-	_, err := io.Copy(io.Discard, r)
-	return err
+	return s.Buffer.Write(b)
 }
 
 // layerPaths follows the paths of a layer as the store does when it unpacks the layer: through the links that were made before.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -72,7 +73,7 @@ var hostileLayers = map[string]struct {
 
 func TestHostileLayersAreRefused(t *testing.T) {
 	for what, c := range hostileLayers {
-		if err := checkLayer(bytes.NewReader(layerTar(t, c.names...))); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.text) {
+		if _, err := io.Copy(io.Discard, newLayerCheck(bytes.NewReader(layerTar(t, c.names...)))); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -103,8 +104,10 @@ func TestHonestLayersAreTaken(t *testing.T) {
 	for i := range 40_000 {
 		names = append(names, fmt.Sprint(deep(20), i, "/file"))
 	}
-	if err := checkLayer(bytes.NewReader(layerTar(t, names...))); err != nil {
-		t.Error(err)
+	layer := append(layerTar(t, names...), "what follows"...)
+	passed, err := io.ReadAll(newLayerCheck(bytes.NewReader(layer)))
+	if err != nil || !bytes.Equal(passed, layer) {
+		t.Errorf("%d of %d bytes, %v", len(passed), len(layer), err)
 	}
 	s := open(t)
 	if _, _, err := load(t, s, archiveOf(t, map[string]v1.Image{"good": imageOf(t, layerTar(t, names[:20]...), nil)})); err != nil {
@@ -185,4 +188,25 @@ func (chain) Layer(id string) (*storage.Layer, error) {
 	}
 	n, err := strconv.Atoi(id)
 	return &storage.Layer{ID: id, Parent: strconv.Itoa(n - 1)}, err
+}
+
+// TestTheStoreSeesWhatALayerIs, but for a bad header: what is no tar stream is for the store to refuse, in the way it always did.
+func TestTheStoreSeesWhatALayerIs(t *testing.T) {
+	good := layerTar(t, "a", "b")
+	long := layerTar(t, strings.Repeat(strings.Repeat("n", 200)+"/", 15)+"x") // three blocks and more
+	for what, layer := range map[string][]byte{
+		"nothing": nil, "no tar": []byte(strings.Repeat("x", 5000)), "zeros": make([]byte, 5000), "cut off": good[:700], "cut off in long names": long[:1000],
+		"something between": slices.Concat(good[:512], make([]byte, 512), good[512:]),
+	} {
+		if passed, err := io.ReadAll(newLayerCheck(bytes.NewReader(layer))); err != nil || !bytes.Equal(passed, layer) {
+			t.Errorf("%s: %d of %d bytes, %v", what, len(passed), len(layer), err)
+		}
+	}
+	if passed, err := io.ReadAll(newLayerCheck(bytes.NewReader(layerTar(t, "a", deep(101)+"x")))); err == nil || len(passed) != 512 {
+		t.Errorf("a bad header: %d bytes, %v", len(passed), err)
+	}
+	names := bytes.Repeat(long[:len(long)-1024-512], 2048) // and never the header that they belong to
+	if n, err := io.Copy(io.Discard, newLayerCheck(bytes.NewReader(names))); err == nil || !strings.Contains(err.Error(), "4 MiB") {
+		t.Errorf("headers without end: %d bytes, %v", n, err)
+	}
 }

@@ -183,6 +183,16 @@ func TestPull(t *testing.T) {
 	if len(events) < 3 || events[len(events)-1].Text != "Pulled" {
 		t.Errorf("%+v", events)
 	}
+	snap, err := s.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The layer came compressed: it is known by that digest and size, so that it is not fetched again.
+	for _, l := range snap.chain(snap.byID(got.ID)) {
+		if l.CompressedDigest == l.UncompressedDigest || l.CompressedSize == 0 || l.CompressedSize >= l.UncompressedSize {
+			t.Errorf("the layer is %+v", l)
+		}
+	}
 	byDigest := strings.TrimSuffix(ref, ":1") + "@" + got.Digest
 	for _, r := range []string{ref, byDigest} {
 		if again, err := s.Pull(t.Context(), r, Never, nil); err != nil || again.ID != got.ID {
