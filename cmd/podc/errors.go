@@ -83,7 +83,7 @@ func hintOf(err error) string {
 	switch {
 	case errors.As(err, &h):
 		return h.hint
-	case errors.As(err, &image) && image.Hint != "":
+	case errors.As(err, &image): // no repair of podc's mends an image store
 		return image.Hint
 	case errors.As(err, &load) && load.Hint != "":
 		return load.Hint
