@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -109,4 +110,26 @@ func TestFailuresOfTheRuntimeNameIt(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Compose files ask for runc by habit: where it is not installed the default runs them, and says so, once.
+func TestARuntimeThatIsNotInstalledIsNamed(t *testing.T) {
+	if _, err := exec.LookPath("runc"); err == nil {
+		t.Skip("runc is installed")
+	}
+	s := newStack(t, `
+x-run: &run {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}
+services:
+  a: {<<: *run, runtime: runc}
+  b: {<<: *run, runtime: runc}
+  c: {<<: *run, runtime: crun}
+`)
+	s.load("busybox")
+	const warning = `warning: runtime "runc" is not installed: "crun" runs what asks for it`
+	if out := s.podcErr("up", "-d"); strings.Count(out, "warning: ") != 1 || !strings.Contains(out, warning) {
+		t.Errorf("up says\n%s", out)
+	}
+	if out := s.podcErr("up", "-d"); strings.Contains(out, "warning: ") {
+		t.Errorf("an up that makes nothing says\n%s", out)
+	}
 }

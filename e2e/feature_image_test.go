@@ -94,3 +94,28 @@ func dockerArchive(t *testing.T, ref string, img v1.Image) string {
 	}
 	return path
 }
+
+// An image may be named by its whole id, alone or as a digest; it is never looked for elsewhere.
+func TestAnImageByItsID(t *testing.T) {
+	s := newStack(t, "services: {}")
+	s.load("busybox")
+	id := strings.TrimPrefix(strings.TrimSpace(s.podc("image", "inspect", "-f", "{{.Id}}", "localhost/podc-busybox")), "sha256:")
+	s.write("compose.yaml", `
+services:
+  bare: {image: `+id+`, command: sleep 1000, stop_signal: SIGKILL}
+  digest: {image: 'sha256:`+id+`', command: sleep 1000, stop_signal: SIGKILL}
+`)
+	s.podc("up", "-d", "--pull", "never")
+	for _, name := range []string{"p-bare-1", "p-digest-1"} {
+		if got := strings.TrimSpace(s.podc("container", "inspect", "-f", "{{.Image}}", name)); got != "sha256:"+id {
+			t.Errorf("%s is of image %s, want %s", name, got, id)
+		}
+	}
+	if plan := s.plan(); len(plan) != 0 {
+		t.Errorf("up would go on: %v", plan)
+	}
+	s.write("compose.yaml", "services: {none: {image: "+strings.Repeat("ab", 32)+"}}")
+	if out := s.fails(1, "up", "-d"); !strings.Contains(out, strings.Repeat("ab", 32)) || strings.Contains(out, "docker.io") {
+		t.Errorf("of an id that nothing has: %s", out)
+	}
+}

@@ -20,9 +20,10 @@ import (
 )
 
 // CheckPrograms fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
-// default), podc's own helper, and cgroups that the runtime takes. It is for before anything is made.
-func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) error {
-	_, err := lookupBinary("conmon")
+// default), podc's own helper, and cgroups that the runtime takes, and warns of runtimes in whose place the default runs. It is for
+// before anything is made.
+func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error) {
+	_, err = lookupBinary("conmon")
 	errs := []error{err}
 	if _, err := os.Stat(e.helper("podc-monitor")); err != nil {
 		errs = append(errs, fmt.Errorf("cannot find podc's helper beside podc (build it with: go tool task build): %w", err))
@@ -33,6 +34,9 @@ func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) error {
 		if err == nil {
 			err = e.checkRuntime(ctx, path)
 		}
+		if used := filepath.Base(path); err == nil && name != "" && used != filepath.Base(name) {
+			warnings = append(warnings, fmt.Sprintf("runtime %q is not installed: %q runs what asks for it", name, used))
+		}
 		if errs = append(errs, err); err == nil {
 			paths = append(paths, path)
 		}
@@ -40,7 +44,7 @@ func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) error {
 	if slices.ContainsFunc(paths, func(p string) bool { return filepath.Base(p) == "crun" }) {
 		errs = append(errs, checkHybrid("/sys/fs/cgroup"))
 	}
-	return errors.Join(errs...)
+	return warnings, errors.Join(errs...)
 }
 
 // specLine is in what every OCI runtime says of its version: which version of the specification it is for.

@@ -54,8 +54,9 @@ type Engine interface {
 	Tidy(ctx context.Context, group string) error
 	// CheckPorts fails with every claim that cannot be met, and names who holds the port.
 	CheckPorts(ctx context.Context, claims []netstack.PortClaim) error
-	// CheckPrograms fails with everything that the host lacks for pods of these runtimes, "" meaning the default.
-	CheckPrograms(ctx context.Context, runtimes []string) error
+	// CheckPrograms fails with everything that the host lacks for pods of these runtimes, "" meaning the default, and warns of what
+	// another runtime stands in for.
+	CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error)
 	// CheckNetworks fails with everything for which networks could not be created once those that are leaving are gone.
 	CheckNetworks(want []netstack.Network, leaving []string) error
 	// CheckAddresses fails with every static address that cannot be had once the pods of leaving have stopped and those of gone are

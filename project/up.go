@@ -85,13 +85,13 @@ func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string)
 	}
 	plan, err := Diff(d, o, opt)
 	if err == nil {
-		err = deps.checkHost(ctx, plan)
+		err = deps.checkHost(ctx, &plan)
 	}
 	return o, plan, err
 }
 
-// checkHost refuses a plan for which the host lacks a port, a program or anything else that pods ask for.
-func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
+// checkHost refuses a plan for which the host lacks a port, a program or anything else that pods ask for, and adds its warnings.
+func (deps Deps) checkHost(ctx context.Context, plan *Plan) error {
 	var errs []error
 	if len(plan.Claims) > 0 {
 		errs = append(errs, deps.Engine.CheckPorts(ctx, plan.Claims))
@@ -100,7 +100,8 @@ func (deps Deps) checkHost(ctx context.Context, plan Plan) error {
 		errs = append(errs, deps.Engine.CheckAddresses(plan.Addresses, plan.Leaving, plan.Gone))
 	}
 	if runtimes := plan.runtimes(); len(runtimes) > 0 {
-		errs = append(errs, deps.Engine.CheckPrograms(ctx, runtimes))
+		warnings, err := deps.Engine.CheckPrograms(ctx, runtimes)
+		plan.Warnings, errs = append(plan.Warnings, warnings...), append(errs, err)
 	}
 	var made []netstack.Network
 	var leaving []string

@@ -87,7 +87,7 @@ func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func
 	}
 	p, err := plan(d, o, opt)
 	if err == nil {
-		err = deps.checkHost(ctx, p)
+		err = deps.checkHost(ctx, &p)
 	}
 	if err != nil {
 		return err

@@ -186,7 +186,7 @@ func (f *Fake) Supervise(context.Context, string) error { return nil }
 func (f *Fake) Tidy(context.Context, string) error { return nil }
 
 // CheckPrograms implements project.Engine: here nothing is missing.
-func (f *Fake) CheckPrograms(context.Context, []string) error { return nil }
+func (f *Fake) CheckPrograms(context.Context, []string) ([]string, error) { return nil, nil }
 
 // KeepAddresses implements project.Engine.
 func (f *Fake) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
