@@ -31,6 +31,18 @@ func (p *pod) returns() bool {
 	return false
 }
 
+// durability is that of a record of the last run that replaces another: a power cut must not lose what the start of the machine
+// goes by. While a pod runs again and again by its policy nothing of that changes, and nothing is synced.
+func (p *pod) durability(old, now lastRun) disk.Durability {
+	switch p.Spec.Container.Restart.Name {
+	case "always":
+		return disk.Durability(old.Started.IsZero())
+	case "unless-stopped", "on-failure":
+		return disk.Durability(old.Started.IsZero() || old.ByUser != now.ByUser || old.GaveUp != now.GaveUp)
+	}
+	return disk.Volatile // it does not return
+}
+
 // stoppedByUser reports whether a person asked for the end of the last run, or of the one under way.
 func (p *pod) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdown }
 

@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -45,5 +49,44 @@ func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
 		if got := p.returns(); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
+	}
+}
+
+func TestWhatTheStartOfTheMachineGoesByIsSynced(t *testing.T) {
+	ran := lastRun{Started: time.Now(), ExitCode: 255}
+	byUser, gaveUp := ran, ran
+	byUser.ByUser, gaveUp.GaveUp = true, true
+	for _, tt := range []struct {
+		name     string
+		old, now lastRun
+		policies string // of which a sync is wanted
+	}{
+		{"first start", lastRun{}, ran, "always unless-stopped on-failure"},
+		{"restart by policy", ran, ran, ""},
+		{"stop by a person", ran, byUser, "unless-stopped on-failure"},
+		{"start after it", byUser, ran, "unless-stopped on-failure"},
+		{"last try", ran, gaveUp, "unless-stopped on-failure"},
+	} {
+		for _, policy := range []string{"", "no", "always", "unless-stopped", "on-failure"} {
+			p := &pod{}
+			p.Spec.Container.Restart.Name = policy
+			if got, want := p.durability(tt.old, tt.now), slices.Contains(strings.Fields(tt.policies), policy); bool(got) != want {
+				t.Errorf("%s, restart: %s: durable is %v", tt.name, policy, got)
+			}
+		}
+	}
+}
+
+// After a power cut a file may be there and empty.
+func TestAPodWhoseLastRunIsLostReturnsWithTheMachine(t *testing.T) {
+	e := plainEngine(t)
+	p := put(t, e, "p", StatusExited)
+	p.Created, p.Spec.Container.Restart.Name = time.Now(), "always"
+	err := errors.Join(p.saveRecord(), os.WriteFile(e.paths.last("p"), nil, 0o600), os.RemoveAll(e.paths.runPod("p")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.Pod("p"); err != nil || got.Status != StatusExited || !got.Returns {
+		t.Errorf("it is %s, returns: %v, %v", got.Status, got.Returns, err)
 	}
 }

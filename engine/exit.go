@@ -103,7 +103,8 @@ func (p *pod) saveLast() error {
 	p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory()
 	p.last.ByUser = p.last.ByUser || p.stoppedByUser()
 	p.last.GaveUp = p.last.GaveUp || p.stoppedByUser() || !p.policyRestarts()
-	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
+	underWay := lastRun{Started: p.last.Started} // as noteStart has put it on record
+	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, p.durability(underWay, p.last))
 }
 
 // clearRuntime removes what conmon and the runtime made for the run: conmon itself, cgroups, state. The runtime's own delete

@@ -189,7 +189,8 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
 func (p *pod) noteStart(name string) error {
-	return disk.WriteJSON(p.e.paths.last(name), lastRun{Boot: bootID(), Started: p.state.Started, ExitCode: 255}, disk.Volatile)
+	now := lastRun{Boot: bootID(), Started: p.state.Started, ExitCode: 255}
+	return disk.WriteJSON(p.e.paths.last(name), now, p.durability(p.last, now))
 }
 
 // hostname is what the pod calls itself. In a network that is not its own, by default, it is the name that is known there: a

@@ -176,7 +176,9 @@ func (e *Engine) load(name string) (*pod, error) {
 	}
 	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
 		p.last = lastRun{} // that it ended counts, not how: a damaged record is not worth a pod
-		p.lastDamaged = errors.Is(err, disk.ErrDamaged)
+		if p.lastDamaged = errors.Is(err, disk.ErrDamaged); p.lastDamaged {
+			p.last = lastRun{Started: p.Created, ExitCode: 255} // but there is one: it has run, and returns with the machine
+		}
 	}
 	switch {
 	case err != nil:
