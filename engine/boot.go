@@ -74,12 +74,12 @@ func (p *pod) noteStop(how stopRequest) error {
 	switch {
 	case p.state.Status == StatusRunning:
 		end := lastRun{Started: p.state.Started, ExitCode: 255, ByUser: true}
-		return disk.WriteJSON(p.e.paths.last(p.Spec.Name), end, disk.Volatile)
+		return disk.WriteJSON(p.e.paths.last(p.Spec.Name), end, disk.Durable)
 	case p.last.Started.IsZero() || p.last.ByUser:
 		return nil
 	}
 	p.last.ByUser = true
-	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Volatile)
+	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Durable)
 }
 
 // RestoreFiles puts the configs and secrets of a pod in place again that a reboot has taken: from their files on the host, and

@@ -103,7 +103,8 @@ func (p *pod) saveLast() error {
 	p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory()
 	p.last.ByUser = p.last.ByUser || p.stoppedByUser()
 	p.last.GaveUp = p.last.GaveUp || p.stoppedByUser() || !p.policyRestarts()
-	underWay := lastRun{Started: p.last.Started} // as noteStart has put it on record
+	byUser := p.stoppedByUser()
+	underWay := lastRun{Started: p.last.Started, ByUser: byUser, GaveUp: byUser} // as noteStart, or noteStop, has put it on record
 	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, p.durability(underWay, p.last))
 }
 
