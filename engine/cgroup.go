@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
@@ -75,29 +76,20 @@ func copyCpuset(dirs ...string) {
 // cgroupMountsByController maps the middle field of /proc/<pid>/cgroup ("cpu,cpuacct", "name=systemd", "" for v2) to where
 // that hierarchy is mounted.
 func cgroupMountsByController() map[string]string {
-	b, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil
-	}
+	list, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	mounts := map[string]string{}
-	for line := range strings.Lines(string(b)) {
-		before, after, _ := strings.Cut(line, " - ")
-		l, r := strings.Fields(before), strings.Fields(after)
-		if len(l) < 5 || len(r) < 3 {
+	for _, m := range list {
+		if m.FSType == "cgroup2" {
+			mounts[""] = m.Mountpoint
 			continue
 		}
-		switch r[0] {
-		case "cgroup2":
-			mounts[""] = l[4]
-		case "cgroup":
-			var names []string
-			for o := range strings.SplitSeq(r[2], ",") {
-				if o != "rw" && o != "ro" && o != "xattr" && o != "clone_children" && !strings.HasPrefix(o, "release_agent=") {
-					names = append(names, o)
-				}
+		var names []string
+		for o := range strings.SplitSeq(m.VFSOptions, ",") {
+			if o != "rw" && o != "ro" && o != "xattr" && o != "clone_children" && !strings.HasPrefix(o, "release_agent=") {
+				names = append(names, o)
 			}
-			mounts[strings.Join(names, ",")] = l[4]
 		}
+		mounts[strings.Join(names, ",")] = m.Mountpoint
 	}
 	return mounts
 }

@@ -397,7 +397,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 			owner[m] = p
 		}
 	}
-	now := e.paths.mounts()
+	now, _ := e.paths.mounts() // read a moment ago
 	stray := func(m string) func(*pod) bool {
 		return func(p *pod) bool {
 			return atRest(p) && p.state.Status != StatusCreated && p.state.Status != StatusCreating && m != e.paths.files(p.Spec.Name)

@@ -7,9 +7,8 @@ import (
 	"sync"
 
 	"github.com/moby/sys/capability"
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
-
-	"podc.example/podc/internal/disk"
 )
 
 // host is what spec generation must know of the machine. It is data, so that specs can be golden-tested anywhere.
@@ -83,17 +82,10 @@ func boundingCaps() []string {
 }
 
 // cgroupMounts lists the root folder of every mounted cgroup hierarchy: one on v2, about a dozen on v1 and hybrid hosts.
-func cgroupMounts() []string {
-	b, err := disk.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return nil
+func cgroupMounts() (points []string) {
+	mounts, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	for _, m := range mounts {
+		points = append(points, m.Mountpoint)
 	}
-	var mounts []string
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) > 2 && (f[2] == "cgroup" || f[2] == "cgroup2") {
-			mounts = append(mounts, f[1])
-		}
-	}
-	return mounts
+	return points
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
@@ -47,7 +49,8 @@ func (e *Engine) takeInventory() (inventory, error) {
 			}
 		}
 	}
-	inv.mounts = pp.mounts()
+	mounts, err := pp.mounts()
+	inv.mounts, errs = mounts, append(errs, err)
 	inv.processes = e.helperProcesses()
 	return inv, errors.Join(errs...)
 }
@@ -59,26 +62,19 @@ func (p paths) trashed() ([]string, error) {
 }
 
 // mounts lists what is mounted for pods of this root.
-func (p paths) mounts() []string { return append(mountsBelow(p.pods()), mountsBelow(p.runPods())...) }
+func (p paths) mounts() ([]string, error) { return mountsBelow(p.pods(), p.runPods()) }
 
-// mountsBelow lists the mounts in a folder, the deepest last.
-func mountsBelow(dir string) []string {
-	var list []string
-	b, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) < 5 {
-			continue
-		}
-		if path := unescape.Replace(f[4]); strings.HasPrefix(path, dir+"/") {
-			list = append(list, path)
-		}
+// mountsBelow lists the mounts in some folders, as this thread sees them, the deepest last.
+func mountsBelow(dirs ...string) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return !slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(m.Mountpoint, dir+"/") }), false
+	})
+	paths := make([]string, 0, len(mounts))
+	for _, m := range mounts {
+		paths = append(paths, m.Mountpoint)
 	}
-	return list
+	return paths, err
 }
-
-// unescape undoes what the kernel writes for the separators of its list of mounts.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 // podOfMount names the pod that a mount of mounts is for.
 func (p paths) podOfMount(path string) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/mountinfo"
 
 	"podc.example/podc/internal/fault"
 )
@@ -80,33 +81,25 @@ func checkPropagation(m Mount) error {
 	if want == nil {
 		return nil
 	}
-	at, fields := mountOf(m.Source)
-	for _, f := range fields {
-		for _, w := range want {
-			if strings.HasPrefix(f, w) {
-				return nil
-			}
+	at, propagation, err := mountOf(m.Source)
+	if err != nil {
+		return err
+	}
+	for _, w := range want {
+		if strings.Contains(propagation, w) {
+			return nil
 		}
 	}
 	return fault.New(errdefs.ErrFailedPrecondition, "cannot mount %s with propagation %s: %s, on which it lies, is not a shared mount", m.Source, m.Propagation, at)
 }
 
 // mountOf is the mount point that path lies on, and what the kernel says about its propagation.
-func mountOf(path string) (point string, fields []string) {
-	path = realPath(path)
-	b, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		end := slices.Index(f, "-")
-		if end < 6 {
-			continue
-		}
-		// Of two mounts on one point the later one counts.
-		at := unescape.Replace(f[4])
-		within := at == "/" || path == at || strings.HasPrefix(path, at+"/")
-		if within && len(at) >= len(point) {
-			point, fields = at, f[6:end]
+func mountOf(path string) (point, propagation string, err error) {
+	above, err := mountinfo.GetMounts(mountinfo.ParentsFilter(realPath(path)))
+	for _, m := range above {
+		if len(m.Mountpoint) >= len(point) { // of two on one point the later one counts
+			point, propagation = m.Mountpoint, m.Optional
 		}
 	}
-	return point, fields
+	return point, propagation, err
 }

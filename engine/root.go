@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -192,16 +191,8 @@ func bindAt(m specs.Mount, target *os.File) error {
 
 // unmountTree unmounts dir and what is mounted in it, in this thread's namespace.
 func unmountTree(dir string) error {
-	b, err := os.ReadFile("/proc/thread-self/mountinfo")
+	below, err := mountsBelow(dir)
 	errs := []error{err}
-	var below []string
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 4 {
-			if at := unescape.Replace(f[4]); strings.HasPrefix(at, dir+string(filepath.Separator)) {
-				below = append(below, at)
-			}
-		}
-	}
 	for _, m := range slices.Backward(below) {
 		errs = append(errs, disk.Unmount(m))
 	}

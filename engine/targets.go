@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -229,20 +230,23 @@ func (p *pod) checkTargets() error {
 
 // checkPlaces refuses a container whose mounts are not all where they should be; pid is its first process, which waits.
 func checkPlaces(pid int, mounts []specs.Mount) error {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/mountinfo")
+	table, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mountinfo")
+	var there []*mountinfo.Info
+	if err == nil {
+		defer table.Close()
+		there, err = mountinfo.GetMountsFromReader(table, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot see where the mounts are: %w", err)
 	}
-	return misplaced(string(b), mounts)
+	return misplaced(there, mounts)
 }
 
-// misplaced names a bind mount or tmpfs that mountinfo, as the container has it, does not show in its place.
-func misplaced(mountinfo string, mounts []specs.Mount) error {
+// misplaced names a bind mount or tmpfs that is not in its place among those that are there, as the container has them.
+func misplaced(there []*mountinfo.Info, mounts []specs.Mount) error {
 	places := map[string]bool{}
-	for line := range strings.Lines(mountinfo) {
-		if f := strings.Fields(line); len(f) > 4 {
-			places[unescape.Replace(f[4])] = true
-		}
+	for _, m := range there {
+		places[m.Mountpoint] = true
 	}
 	for _, m := range mounts {
 		if (m.Type == "bind" || m.Type == "tmpfs") && !places[m.Destination] {

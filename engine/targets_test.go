@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/volumes"
@@ -144,6 +145,10 @@ func TestCheckTarget(t *testing.T) {
 
 func TestMisplacedMounts(t *testing.T) {
 	const info = "22 21 0:20 / / rw - overlay podc rw\n23 22 0:5 / /proc rw - proc proc rw\n24 22 8:1 /v /a\\040b rw - ext4 /dev/x rw\n25 23 8:1 /w /proc rw - ext4 /dev/x rw\n"
+	there, err := mountinfo.GetMountsFromReader(strings.NewReader(info), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		m  specs.Mount
 		ok bool
@@ -153,7 +158,7 @@ func TestMisplacedMounts(t *testing.T) {
 		{specs.Mount{Type: "tmpfs", Destination: "/v/swapped"}, false},
 		{specs.Mount{Type: "cgroup", Destination: "/sys/fs/cgroup"}, true}, // whose place runtimes choose by the version
 	} {
-		if err := misplaced(info, []specs.Mount{tt.m}); (err == nil) != tt.ok {
+		if err := misplaced(there, []specs.Mount{tt.m}); (err == nil) != tt.ok {
 			t.Errorf("%s at %s: %v", tt.m.Type, tt.m.Destination, err)
 		}
 	}
