@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -73,12 +74,26 @@ func copyCpuset(dirs ...string) {
 	}
 }
 
+// cgroupHierarchies are the mounts of cgroups: one on v2, about a dozen on v1 and hybrid hosts. They are read once, since every
+// start and end of a container asks several times: one that is mounted later is for programs that are started later.
+var cgroupHierarchies = sync.OnceValue(func() []*mountinfo.Info {
+	mounts, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
+	return mounts
+})
+
+// cgroupMounts lists the root folder of every hierarchy.
+func cgroupMounts() (points []string) {
+	for _, m := range cgroupHierarchies() {
+		points = append(points, m.Mountpoint)
+	}
+	return points
+}
+
 // cgroupMountsByController maps the middle field of /proc/<pid>/cgroup ("cpu,cpuacct", "name=systemd", "" for v2) to where
 // that hierarchy is mounted.
 func cgroupMountsByController() map[string]string {
-	list, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	mounts := map[string]string{}
-	for _, m := range list {
+	for _, m := range cgroupHierarchies() {
 		if m.FSType == "cgroup2" {
 			mounts[""] = m.Mountpoint
 			continue

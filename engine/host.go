@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/moby/sys/capability"
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,13 +78,4 @@ func boundingCaps() []string {
 	}
 	sort.Strings(caps)
 	return caps
-}
-
-// cgroupMounts lists the root folder of every mounted cgroup hierarchy: one on v2, about a dozen on v1 and hybrid hosts.
-func cgroupMounts() (points []string) {
-	mounts, _ := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
-	for _, m := range mounts {
-		points = append(points, m.Mountpoint)
-	}
-	return points
 }
