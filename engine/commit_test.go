@@ -27,7 +27,8 @@ func TestChangesOfACommit(t *testing.T) {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	for _, bad := range []string{`RUN rm -rf /`, `COPY a b`, `CMD`, `ENV`, `ENV A`, `ENV A=1 "B`, `ENV =1`, `EXPOSE http`, `EXPOSE 0`, `VOLUME data`, `STOPSIGNAL NOPE`,
-		`HEALTHCHECK`, `HEALTHCHECK --often CMD x`, `HEALTHCHECK --interval=x CMD x`, `HEALTHCHECK CMD`, ``} {
+		`HEALTHCHECK`, `HEALTHCHECK --often CMD x`, `HEALTHCHECK --interval=x CMD x`, `HEALTHCHECK CMD`, ``,
+		"ENV A=\x1b[31m", "ENV A 1\a", "ENV A\x1b=1", "LABEL \x1b=1", "LABEL a=1 b='\x7f'", "USER \x1b", "WORKDIR /\a", "CMD \x1b"} {
 		before := CommitConfig{User: "u"}
 		if err := before.Change([]string{`USER other`, bad}); !errdefs.IsInvalidArgument(err) || before.User != "u" {
 			t.Errorf("%q: %v, the user is %s", bad, err, before.User)

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // Change applies instructions of a Dockerfile, those that change no files: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL,
@@ -45,10 +46,16 @@ var changes = map[string]func(c *CommitConfig, rest string) error{
 		return needed(rest, "a command")
 	},
 	"ENV": func(c *CommitConfig, rest string) error {
-		return eachPair(rest, func(k, v string) { c.Env = mergeEnv(c.Env, []string{k + "=" + v}) })
+		return eachPair(rest, func(k, v string) error {
+			c.Env = mergeEnv(c.Env, []string{k + "=" + v})
+			return valid.Arguments(nil, []string{k + "=" + v})
+		})
 	},
 	"LABEL": func(c *CommitConfig, rest string) error {
-		return eachPair(rest, func(k, v string) { c.Labels = with(c.Labels, k, v) })
+		return eachPair(rest, func(k, v string) error {
+			c.Labels = with(c.Labels, k, v)
+			return valid.Labels(map[string]string{k: v})
+		})
 	},
 	"EXPOSE": func(c *CommitConfig, rest string) error {
 		for port := range strings.FieldsSeq(rest) {
@@ -103,7 +110,7 @@ func needed(s, what string) error {
 	if s == "" {
 		return fmt.Errorf("it needs %s", what)
 	}
-	return nil
+	return valid.Text(s)
 }
 
 func with[V any](m map[string]V, k string, v V) map[string]V {
@@ -131,7 +138,7 @@ func commandOrShell(s string) []string {
 }
 
 // eachPair reads "K=V K2='v 2' ..." or, the old way, "K the rest".
-func eachPair(s string, do func(k, v string)) error {
+func eachPair(s string, do func(k, v string) error) error {
 	first, rest, _ := strings.Cut(s, " ")
 	if first == "" {
 		return fmt.Errorf("it needs a name and a value")
@@ -140,8 +147,7 @@ func eachPair(s string, do func(k, v string)) error {
 		if rest = strings.TrimSpace(rest); rest == "" {
 			return fmt.Errorf("%q has no value", first)
 		}
-		do(first, rest)
-		return nil
+		return do(first, rest)
 	}
 	words, err := quotedWords(s)
 	if err != nil {
@@ -152,7 +158,9 @@ func eachPair(s string, do func(k, v string)) error {
 		if !found || k == "" {
 			return fmt.Errorf("%q is no NAME=VALUE", w)
 		}
-		do(k, v)
+		if err := do(k, v); err != nil {
+			return err
+		}
 	}
 	return nil
 }

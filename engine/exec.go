@@ -21,6 +21,7 @@ import (
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // ExecOptions is a further process in a running pod's container.
@@ -230,6 +231,9 @@ func (x *Exec) Close() {
 
 // execProcess is the container's own process with what opt changes.
 func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
+	if err := valid.Arguments(nil, opt.Env); err != nil {
+		return nil, fault.New(errdefs.ErrInvalidArgument, "%w", err)
+	}
 	var s struct { // of an OCI configuration only this: all of its types take longer to prepare than to read
 		Process *specs.Process `json:"process"`
 	}

@@ -19,6 +19,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // Object is one secret or config.
@@ -67,6 +68,9 @@ func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
 	}
 	if len(o.Data) > s.kind.Limit || len(o.Data) == 0 {
 		return o, fault.New(errdefs.ErrInvalidArgument, "cannot create %s %q: it holds %d bytes, and between 1 and %d are possible", s.kind.Name, o.Name, len(o.Data), s.kind.Limit)
+	}
+	if err := valid.Labels(o.Labels); err != nil {
+		return o, fault.New(errdefs.ErrInvalidArgument, "cannot create %s %q: %w", s.kind.Name, o.Name, err)
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return o, fmt.Errorf("cannot create %s %q: %w", s.kind.Name, o.Name, err)

@@ -58,6 +58,11 @@ func TestNamesAndSizesAreChecked(t *testing.T) {
 			t.Errorf("look-up of %q: %v", name, err)
 		}
 	}
+	for _, key := range []string{"", "a\nb", "\x1b"} {
+		if _, err := s.Create(t.Context(), Object{Name: "a", Data: []byte("x"), Labels: map[string]string{key: ""}}); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("label %q: %v", key, err)
+		}
+	}
 	for _, size := range []int{0, Config.Limit + 1} {
 		if _, err := s.Create(t.Context(), Object{Name: "a", Data: make([]byte, size)}); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%d bytes: %v", size, err)

@@ -14,6 +14,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // Store is the volumes below one folder. It is safe for concurrent use, within and across processes.
@@ -50,6 +51,9 @@ func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
 	}
 	if err := CheckOptions(v.Options); err != nil {
 		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+	}
+	if err := valid.Labels(v.Labels); err != nil {
+		return Volume{}, fault.New(errdefs.ErrInvalidArgument, "cannot create volume %q: %w", v.Name, err)
 	}
 	l, err := s.lock(ctx, v.Name)
 	if err != nil {

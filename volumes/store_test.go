@@ -244,3 +244,15 @@ func TestNamesDoNotLeaveTheStore(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestLabelsThatAreNoneAreRefused(t *testing.T) {
+	s := Open(t.TempDir())
+	for key, value := range map[string]string{"": "x", "a\nb": "x", "a": "\x1b[31m"} {
+		if _, err := s.Create(t.Context(), Volume{Name: "v", Labels: map[string]string{key: value}}); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	if _, err := s.Get("v"); !errdefs.IsNotFound(err) {
+		t.Errorf("it is there: %v", err)
+	}
+}

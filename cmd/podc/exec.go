@@ -15,6 +15,7 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 	"podc.example/podc/project"
 )
 
@@ -92,8 +93,12 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 	if !opt.detach {
 		life = context.WithoutCancel(ctx) // a signal is the command's
 	}
+	env, err := variables(opt.env, s.con.env)
+	if err != nil {
+		return err
+	}
 	x, err := s.engine.ExecCommand(life, pod.Spec.Name, engine.ExecOptions{
-		Args: opt.command, Env: withValues(opt.env, s.con.env), User: opt.user, WorkingDir: opt.workdir,
+		Args: opt.command, Env: env, User: opt.user, WorkingDir: opt.workdir,
 		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged, Width: width, Height: height,
 	})
 	if err != nil {
@@ -185,15 +190,23 @@ func numberOf(p engine.Pod) int {
 	return n
 }
 
-// withValues gives variables named without a value that of podc's own environment, and drops those that have none there.
-func withValues(vars []string, env map[string]string) []string {
+// variables are those that flags name. One without a value has that of podc's own environment, and is dropped if it has none there.
+func variables(vars []string, env map[string]string) ([]string, error) {
 	var list []string
 	for _, v := range vars {
-		if strings.Contains(v, "=") {
-			list = append(list, v)
-		} else if value, ok := env[v]; ok {
-			list = append(list, v+"="+value)
+		name, value, has := strings.Cut(v, "=")
+		if err := valid.VariableName(name); err != nil {
+			return nil, usage("invalid --env: %v", err)
+		}
+		if !has {
+			value, has = env[name]
+		}
+		if has {
+			list = append(list, name+"="+value)
 		}
 	}
-	return list
+	if err := valid.Arguments(nil, list); err != nil {
+		return nil, usage("invalid --env: %v", err)
+	}
+	return list, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 	"podc.example/podc/netstack"
 )
 
@@ -153,6 +155,9 @@ func pairs(flag string, args []string) (map[string]string, error) {
 		key, value, _ := strings.Cut(arg, "=")
 		if key == "" {
 			return nil, usage("invalid --%s %q: want KEY=VALUE", flag, arg)
+		}
+		if err := cmp.Or(valid.Line(key), valid.Text(value)); err != nil {
+			return nil, usage("invalid --%s: %v", flag, err)
 		}
 		m[key] = value
 	}

@@ -71,7 +71,7 @@ func runOptionsOf(c *cli.Context, con *console) (runOptions, error) {
 	opt := runOptions{
 		pod: project.OneOff{
 			Service: c.Args().First(), Pod: c.String("name"), Slug: newSlug(), Command: command(c.Args().Tail()),
-			Env: withValues(c.StringSlice("env"), con.env), User: c.String("user"), WorkingDir: c.String("workdir"),
+			User: c.String("user"), WorkingDir: c.String("workdir"),
 			CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
 			TTY: !noTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
 			UseAliases: c.Bool("use-aliases"),
@@ -97,7 +97,10 @@ func runOptionsOf(c *cli.Context, con *console) (runOptions, error) {
 		opt.request.Entrypoint = &entrypoint
 	}
 	var err error
-	if opt.pod.Labels, err = labelled(c.StringSlice("label")); err != nil {
+	if opt.pod.Env, err = variables(c.StringSlice("env"), con.env); err != nil {
+		return opt, err
+	}
+	if opt.pod.Labels, err = pairs("label", c.StringSlice("label")); err != nil {
 		return opt, err
 	}
 	opt.pull, err = pullPolicy(c.String("pull"))
@@ -110,19 +113,6 @@ func command(args []string) []string {
 		return nil
 	}
 	return args
-}
-
-// labelled reads NAME=VALUE, or NAME for an empty value.
-func labelled(args []string) (map[string]string, error) {
-	labels := map[string]string{}
-	for _, arg := range args {
-		name, value, _ := strings.Cut(arg, "=")
-		if name == "" {
-			return nil, usage("invalid --label %q: want NAME=VALUE", arg)
-		}
-		labels[name] = value
-	}
-	return labels, nil
 }
 
 // newSlug tells one-offs of a service apart; its first digits are part of their names.
