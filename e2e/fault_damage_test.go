@@ -299,3 +299,50 @@ secrets: {s: {external: true}}
 		s.podc("logs", "a")
 	}
 }
+
+// A log that was mended is kept as it was before: what the container writes is in it, and it is rotated.
+func TestAMendedLogIsKept(t *testing.T) {
+	s := newStack(t, `
+services:
+  a:
+    image: localhost/podc-busybox
+    command: sh -c 'while :; do echo 0123456789012345678901234567890123456789; sleep 0.01; done'
+    stop_signal: SIGKILL
+    logging: {options: {max-size: 4k, max-file: "3"}}
+`)
+	s.load("busybox")
+	s.podc("up", "-d")
+	log := filepath.Join(s.root, "pods", "p-a-1", "main", "ctr.log")
+	rotated := func() {
+		t.Helper()
+		eventually(t, 30*time.Second, func() error { _, err := os.Stat(log + ".2"); return err })
+	}
+	noticed := func() int {
+		b, _ := os.ReadFile(filepath.Join(s.run, "monitors", "p", "log"))
+		return strings.Count(string(b), "cannot keep the log")
+	}
+	rotated()
+	for kind, damage := range damages {
+		if kind != "a FIFO" && kind != "a folder" && kind != "a link" {
+			continue
+		}
+		before := noticed()
+		eventually(t, 30*time.Second, func() error { // a rotation under way mends it
+			if fi, err := os.Lstat(log); err == nil && fi.Mode().IsRegular() {
+				damage(log, nil)
+			}
+			if noticed() == before {
+				return errors.New("the monitor has not noticed")
+			}
+			return nil
+		})
+		s.podc("system", "check", "--repair")
+		if err := errors.Join(os.RemoveAll(log+".1"), os.RemoveAll(log+".2")); err != nil {
+			t.Fatal(err)
+		}
+		rotated()
+		if out := s.podc("logs", "-n", "1", "a"); !strings.Contains(out, "0123456789") {
+			t.Errorf("%s: the log says %q", kind, out)
+		}
+	}
+}

@@ -34,6 +34,9 @@ func (c LogConfig) limits() logLimits {
 	return l
 }
 
+// Kept reports whether there is a log to be kept.
+func (c LogConfig) Kept() bool { return c.Driver != logNone }
+
 // LogState is what log rotation must know of one pod's log.
 type LogState struct {
 	Path string // of the file that is written
@@ -50,7 +53,7 @@ func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
 		return LogState{}, err
 	}
 	fi, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || c.Driver == logNone {
+	if errors.Is(err, fs.ErrNotExist) || !c.Kept() {
 		return LogState{}, nil
 	}
 	if err != nil {

@@ -45,7 +45,7 @@ func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func
 	if err != nil {
 		return err
 	}
-	if p.Spec.Container.Log.Driver == logNone {
+	if !p.Spec.Container.Log.Kept() {
 		return fault.New(errdefs.ErrFailedPrecondition, "%q keeps no log: its logging driver is %q", name, logNone)
 	}
 	r := &logReader{e: e, name: p.Spec.Name, id: p.ID, path: e.paths.log(p.Spec.Name), kept: p.Spec.Container.Log.limits().files, opt: opt, out: out}

@@ -23,15 +23,24 @@ const (
 func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
 	changed := make(chan struct{}, 1)
 	pace := pace{per: math.Inf(1)}
+	lost := false // it could not be looked at
 	for ctx.Err() == nil {
 		wd, s, err := w.lookAtLog(c, changed)
 		if err != nil {
-			w.log.Error("cannot keep the log", "err", err)
-			return
+			if !lost { // whatever it says next is no news
+				w.log.Error("cannot keep the log", "err", err)
+			}
+			lost = true
+			pause(ctx, reopenWait)
+			continue
 		}
+		lost = false
 		switch {
-		case s.Path == "":
-			return
+		case s.Path == "": // for a moment, or since somebody removed it
+			pause(ctx, reopenWait)
+			if s, err = w.m.engine.LogState(w.name, c); err == nil && s.Path == "" && ctx.Err() == nil {
+				err = w.m.engine.ReopenLog(w.name)
+			}
 		case s.Pending:
 			if !wait(ctx, changed, reopenWait) && ctx.Err() == nil {
 				err = w.m.engine.ReopenLog(w.name)

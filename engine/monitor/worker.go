@@ -149,7 +149,9 @@ func (w *worker) follow(ctx context.Context, d engine.Duty) {
 	if d.Health != nil {
 		w.running.Go(func() { w.probes(ctx, d) })
 	}
-	w.running.Go(func() { w.keepLog(ctx, d.Pod.Spec.Container.Log) })
+	if log := d.Pod.Spec.Container.Log; log.Kept() {
+		w.running.Go(func() { w.keepLog(ctx, log) })
+	}
 }
 
 func (w *worker) endRun() {
