@@ -29,13 +29,23 @@ services:
 // the next start brings them back.
 func endOfTheMachine(m machine) {
 	m.load("busybox")
-	podc := "cd " + m.project("ending", map[string]string{"compose.yaml": ending}) + " && podc "
+	podc := "cd " + m.project("ending", map[string]string{"compose.yaml": ending, "slow.yaml": "services: {deaf: {stop_grace_period: 50s}}\n"}) + " && podc "
 	m.root("mkdir -p /srv/said && " + podc + "up -d && " + podc + "stop halted")
 	states := podc + "ps -a --format '{{.Service}} {{.State}}' | sort | tr '\n' ' '"
+	m.behaves("for as long as containers take, which systemd cannot know", func(m machine) {
+		const own = "/etc/systemd/system/podc.service.d"
+		m.says("systemctl show podc -p TimeoutStopUSec", "TimeoutStopUSec=2min")
+		m.root("mkdir -p " + own + " && printf '[Service]\\nTimeoutStopSec=30s\\n' >" + own + "/test.conf && systemctl daemon-reload")
+		m.root(podc + "-f compose.yaml -f slow.yaml up -d deaf && systemctl stop podc")
+		m.says("systemctl show podc -p Result; "+podc+"ps -a --format '{{.State}} {{.ExitCode}}' deaf", "Result=success\nexited 137")
+		m.says("journalctl -b -u podc --no-pager -o cat | grep -c ' Container ending-deaf-1 Stopped'", "1")
+		m.root("rm -r " + own + " /srv/said/order && systemctl daemon-reload && systemctl start podc && " + podc + "up -d && " + podc + "stop halted")
+		m.root("until grep -q 'db up' /srv/said/order && grep -q 'app up' /srv/said/order; do sleep 2; done; rm /srv/said/order")
+	})
 	m.behaves("by the unit", func(m machine) {
 		m.reboot()
 		m.says(states, "app running db running deaf running halted exited")
-		m.says("tr '\n' ' ' </srv/said/order", "db up app up hook app db db up app up")
+		m.says("tr '\n' ' ' </srv/said/order", "hook app db db up app up")
 		m.says("journalctl -b -1 -u podc --no-pager -o cat | grep -c ' Container ending-.* Stopped' ; rm /srv/said/order", "3")
 	})
 	// Without it systemd sends SIGTERM to all that is left: the monitors see to the rest.
