@@ -28,8 +28,10 @@ const (
 	// maxDepth is how many folders lie on the way to a file of a layer, links followed; images have 40 at most. For each file
 	// containers/storage looks at every folder on its way, in time that grows with the square of their number.
 	maxDepth = 100
-	// maxNames is what all names of a layer take, in bytes: containers/storage has them in memory. A million files take so much.
-	maxNames = 128 << 20
+	// maxNames is what all names of a layer take, in bytes, with nameCost for each entry: containers/storage has them in memory, and
+	// so have layerPaths those of links. More than a million files take so much.
+	maxNames = 256 << 20
+	nameCost = 64
 )
 
 // limited is an image of which nothing is fetched if it has more layers than any tool makes. How many the images of a list have
@@ -178,7 +180,7 @@ type layerPaths struct {
 
 // add fails for what no image has; the error has no class.
 func (p *layerPaths) add(h *tar.Header) error {
-	if p.names += len(h.Name) + len(h.Linkname); p.names > maxNames {
+	if p.names += len(h.Name) + len(h.Linkname) + nameCost; p.names > maxNames {
 		return fmt.Errorf("the names of its files take more than %d MiB", maxNames>>20)
 	}
 	if err := errors.Join(valid.PathLength(h.Name), valid.PathLength(h.Linkname)); err != nil {
