@@ -81,23 +81,44 @@ func (e *Engine) journal(ev Event) {
 	}
 }
 
+// appendPatience is how long an event waits for those who write theirs, which takes them microseconds. A process that was stopped
+// in the midst of it is in nobody's way.
+const appendPatience = time.Second
+
+// appendTo opens the journal, and locks it until it is closed: one writes, and begins it anew, at a time, so that what has become
+// the older file is complete. The lock is on the file itself, whatever its name.
 func appendTo(path string) (*os.File, error) {
-	f, err := disk.OpenAppend(path)
-	if errors.Is(err, fs.ErrNotExist) && os.Mkdir(filepath.Dir(path), 0o700) == nil { // its own folder only: a root that is gone must not come back
-		f, err = disk.OpenAppend(path)
+	for {
+		f, err := disk.OpenAppend(path)
+		if errors.Is(err, fs.ErrNotExist) && os.Mkdir(filepath.Dir(path), 0o700) == nil { // its own folder only: a root that is gone must not come back
+			f, err = disk.OpenAppend(path)
+		}
+		if err != nil {
+			return nil, err
+		}
+		locked := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		for end := time.Now().Add(appendPatience); locked != nil && time.Now().Before(end); <-time.After(100 * time.Microsecond) {
+			locked = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		}
+		if locked != nil || isAt(f, path) {
+			return f, nil
+		}
+		f.Close() // it was begun anew meanwhile
 	}
-	return f, err
 }
 
-// renewJournal makes f, which is or was the journal, the older file, unless another process just did: the lock is on the file
-// itself, whatever its name.
+func isAt(f *os.File, path string) bool {
+	mine, err1 := f.Stat()
+	there, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(mine, there)
+}
+
+// renewJournal makes f, if it is the journal, the older file. Whoever could not lock it leaves that to others.
 func renewJournal(f *os.File, path string) {
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return
 	}
-	mine, err1 := f.Stat()
-	there, err2 := os.Stat(path)
-	if err1 == nil && err2 == nil && os.SameFile(mine, there) {
+	if isAt(f, path) {
 		os.Rename(path, chainPath(path, 1))
 	}
 }
@@ -132,7 +153,7 @@ type journalReader struct {
 	path  string
 	opt   EventOptions
 	out   func(Event) error
-	files []*journalFile // oldest first, two at most
+	files []*journalFile // oldest first; while it follows, the last one
 }
 
 type journalFile struct {
@@ -229,7 +250,7 @@ func (r *journalReader) follow(ctx context.Context, changed <-chan struct{}) err
 	}
 }
 
-// catchUp reads all there is. The file before the current one stays open: somebody who opened it earlier may still append.
+// catchUp reads all there is.
 func (r *journalReader) catchUp() error {
 	for {
 		if err := r.drain(); err != nil {
@@ -238,6 +259,9 @@ func (r *journalReader) catchUp() error {
 		if n := len(r.files); n > 0 && r.current(r.files[n-1]) {
 			return nil
 		}
+		if err := r.drain(); err != nil { // now that it is complete
+			return err
+		}
 		f, err := openJournal(r.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -245,11 +269,8 @@ func (r *journalReader) catchUp() error {
 		if err != nil {
 			return err
 		}
+		r.close()
 		r.files = append(r.files, f)
-		if len(r.files) > 2 {
-			r.files[0].Close()
-			r.files = r.files[1:]
-		}
 	}
 }
 
