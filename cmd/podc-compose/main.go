@@ -16,13 +16,20 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"podc.example/podc/compose"
 )
+
+// maxCPU, in seconds, is more than any load can take that podc waits for.
+const maxCPU = 120
 
 func main() {
 	// Most loads end before the first collection is worth its time; a project at the limits of package compose is to stay small.
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(150 << 20)
+	// Should podc be killed meanwhile, nobody ends this process by its deadline.
+	unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: maxCPU, Max: maxCPU})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
