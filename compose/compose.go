@@ -223,7 +223,7 @@ func (l *load) find() (types.ConfigDetails, error) {
 
 // scan reads the files, and everything they refer to, once.
 func (l *load) scan(files []string) ([]types.ConfigFile, error) {
-	s := &scanner{load: l, seen: map[string]bool{}, sizes: map[string]int{}}
+	s := &scanner{load: l, seen: map[string]bool{}, sizes: map[string]int{}, bodies: map[string]*body{}}
 	var config []types.ConfigFile
 	for _, path := range files {
 		content := l.opt.Stdin

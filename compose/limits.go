@@ -17,12 +17,13 @@ const (
 	maxNodes        = 20_000    // YAML nodes of all files, aliases expanded
 	maxMarks        = 250_000   // of those that stand between YAML nodes, in one file: see mayHold
 	maxCopied       = 1_000_000 // nodes of files that services extend from, each file as often as it is named
+	maxInherited    = 60_000    // nodes that services have from those that they extend
 	maxEntries      = 5_000     // of one mapping or list, and of env files that are read together
 	maxNesting      = 100       // of files that include or extend files
 	maxFiles        = 500       // that are included or extended from, each counted as often as it is named
 	maxServices     = 1_000
 	maxVariables    = 50_000   // in all env and label files, each counted as often as it is named
-	maxPorts        = 17_000   // that one file publishes, ranges counted port by port
+	maxPorts        = 17_000   // that services publish or expose, ranges counted port by port, those of what is extended as often as it is named
 	maxDependencies = 5_000    // edges of depends_on
 	maxVariable     = 1 << 20  // bytes of one variable's value
 	maxExpanded     = 16 << 20 // bytes that variables add to all values
@@ -31,8 +32,11 @@ const (
 	maxQuote        = 600      // bytes of a key or a reason in a message
 )
 
-// MaxReplicas is how many containers the services of a project have together at most.
-const MaxReplicas = 10_000
+// MaxReplicas is how many containers the services of a project have together at most, and MaxPublished how many ports these publish.
+const (
+	MaxReplicas  = 10_000
+	MaxPublished = 65_536
+)
 
 // abridge keeps the beginning and the end of a text that is longer than maxQuote: a value as large as a file is not printed whole,
 // and the reason behind it is not lost.

@@ -99,6 +99,16 @@ func listOf(n *yaml.Node) []*yaml.Node {
 	return items(n)
 }
 
+// size is how many nodes n is, aliases expanded: few enough, once its shape has been checked.
+func size(n *yaml.Node) int {
+	n = deref(n)
+	total := 1
+	for _, c := range n.Content {
+		total += size(c)
+	}
+	return total
+}
+
 // unknownKeys lists the keys of a document that the specification does not have.
 func unknownKeys(doc *yaml.Node) []Problem {
 	w := &keyWalk{seen: map[seenAt]bool{}}

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,9 @@ type scanner struct {
 	total int            // nodes of all files
 	// What services extend from is merged, and what is included is read, as often as it is named.
 	copied, named int
+	bodies        map[string]*body // services by file and name
 	// What the files hold, those that are only extended from left out.
-	services, dependencies, ports int
+	services, dependencies, ports, inherited int
 }
 
 // scope is where relative paths and variables of a file are resolved.
@@ -192,11 +194,13 @@ func (s *scanner) placed(path string, doc *yaml.Node, err error) error {
 	return locatedIn([]scanned{{s.display(path), []*yaml.Node{doc}}}, err)
 }
 
-// extends follows `extends.file` of every service.
+// extends follows `extends` of every service.
 func (s *scanner) extends(path string, services []pair, sc scope) error {
 	for _, svc := range services {
-		file := s.text(field(field(svc.value, "extends"), "file"), sc.env)
+		extends := deref(field(svc.value, "extends"))
+		file, name := s.text(field(extends, "file"), sc.env), s.text(field(extends, "service"), sc.env)
 		if file == "" {
+			s.body(path, svc.key).extends = s.body(path, cmp.Or(name, s.text(extends, sc.env)))
 			continue
 		}
 		key := "services." + svc.key + ".extends.file"
@@ -204,6 +208,7 @@ func (s *scanner) extends(path string, services []pair, sc scope) error {
 			return NotServed(key, file, "")
 		}
 		target := rel(sc.dir, file)
+		s.body(path, svc.key).extends = s.body(target, name)
 		if target == path {
 			continue
 		}
@@ -215,7 +220,59 @@ func (s *scanner) extends(path string, services []pair, sc scope) error {
 			return Invalid(key, "services extend from files of more than %d values together, each file counted as often as it is named", maxCopied)
 		}
 	}
+	if sc.extended {
+		return nil
+	}
+	for _, svc := range services {
+		b := s.body(path, svc.key)
+		b.merge(0)
+		if s.ports += b.ports; s.ports > maxPorts {
+			return Invalid("services."+svc.key+".ports", "more than %d ports are published or exposed", maxPorts)
+		}
+		if b.extends == nil {
+			continue
+		}
+		for _, n := range b.extends.nodes {
+			s.inherited += n
+		}
+		if s.inherited > maxInherited {
+			return Invalid("services."+svc.key+".extends", "services extend others of more than %d values together, each counted as often as it is named", maxInherited)
+		}
+	}
 	return nil
+}
+
+// body is a service by what it costs: the YAML nodes of each of its keys, and its ports.
+type body struct {
+	nodes   map[string]int
+	ports   int
+	extends *body
+	merged  bool
+}
+
+// body returns the one body of a service, which may be named before it is read.
+func (s *scanner) body(path, name string) *body {
+	id := path + "\x00" + name
+	if s.bodies[id] == nil {
+		s.bodies[id] = &body{nodes: map[string]int{}}
+	}
+	return s.bodies[id]
+}
+
+// merge adds what b extends: a mapping or a list keeps its own entries, a scalar takes the place of the one before. The loader reports
+// cycles.
+func (b *body) merge(depth int) {
+	if b.merged || b.extends == nil || depth > maxServices {
+		return
+	}
+	b.merged = true
+	b.extends.merge(depth + 1)
+	b.ports += b.extends.ports
+	for key, n := range b.extends.nodes {
+		if own := b.nodes[key]; own != 1 {
+			b.nodes[key] = own + n
+		}
+	}
 }
 
 // includes follows the entries of `include`, each with its own folder and environment.

@@ -5,6 +5,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/format"
@@ -19,8 +20,12 @@ func (s *scanner) shortForms(file string, services []pair, sc scope) error {
 	for _, svc := range services {
 		key := "services." + svc.key
 		n, err := s.portForms(key+".ports", field(svc.value, "ports"), sc)
-		if s.ports += n; s.ports > maxPorts {
-			return Invalid(key+".ports", "more than %d ports are published", maxPorts)
+		b := s.body(file, svc.key)
+		*b = body{ports: n + s.exposed(field(svc.value, "expose"), sc), nodes: map[string]int{}}
+		for _, p := range pairs(svc.value) {
+			if p.key != "extends" {
+				b.nodes[p.key] = size(p.value)
+			}
 		}
 		if s.opt.NoInterpolate {
 			continue // what holds variables has no form yet
@@ -51,6 +56,18 @@ func (s *scanner) portForms(key string, list *yaml.Node, sc scope) (total int, e
 		}
 	}
 	return total, nil
+}
+
+// exposed counts the ports of expose.
+func (s *scanner) exposed(list *yaml.Node, sc scope) (total int) {
+	for _, n := range items(list) {
+		ports, _, _ := strings.Cut(s.text(n, sc.env), "/")
+		from, to, _ := strings.Cut(ports, "-")
+		first, _ := strconv.ParseUint(from, 10, 16)
+		last, _ := strconv.ParseUint(to, 10, 16)
+		total += 1 + max(int(last)-int(first), 0)
+	}
+	return total
 }
 
 // deviceForms refuses what has more parts than source, target and permissions: the loader would, without the place.

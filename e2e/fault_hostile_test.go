@@ -190,6 +190,19 @@ func TestHostileInput(t *testing.T) {
 	add("variables of many services", "more than 50000 variables", services(40, func(int) string { return ", env_file: e.env" }), "e.env", variables(5000))
 	add("all ports", "ports are published", web("    ports: ['1-65535:1-65535']\n"))
 	add("all ports at random", "ports are published", web("    ports: ['1-65535']\n"))
+	add("all ports exposed by many", "published or exposed", services(900, func(int) string { return ", expose: ['1-65535']" }))
+	add("ports of a file that many extend", "published or exposed", services(100, func(int) string { return ", extends: {file: b.yaml, service: b}" }),
+		"b.yaml", "services: {b: {image: localhost/x, ports: ['1-16000']}}\n")
+	add("ports of a service that many extend", "published or exposed",
+		services(30, func(int) string { return ", extends: {service: b}" })+"  b: {image: localhost/x, ports: ['1-8000']}\n")
+	add("a large service that many extend", "as often as it is named", services(300, func(int) string { return ", extends: b" })+
+		"  b: {image: localhost/x, labels: ["+many(4900, func(i int) string { return fmt.Sprintf("l%d=x,", i) })+"]}\n")
+	add("a large service at the end of a chain", "as often as it is named", services(900, func(i int) string { return fmt.Sprintf(", extends: {service: s%d}", i+1) })+
+		"  s900: {image: localhost/x, labels: ["+many(4900, func(i int) string { return fmt.Sprintf("l%d=x,", i) })+"]}\n")
+	add("a service that many extend", "ok", services(100, func(int) string { return ", extends: b" })+
+		"  b: {image: localhost/x, ports: ['80-90'], labels: ["+many(500, func(i int) string { return fmt.Sprintf("l%d=x,", i) })+"]}\n")
+	add("ports of many replicas", "ports together at most", web("    scale: 10000\n    ports: ['1-17000']\n"))
+	add("a port of many replicas", "ok", web("    scale: 5000\n    ports: ['80']\n"))
 	add("as many ports as are taken", "ok", web("    ports: ['16384-32768:16384-32768/udp']\n"))
 	add("200000 variables", "may hold", entries("environment", 200_000, "V%d: x"))
 	add("200000 variables in a list", "may hold", entries("environment", 200_000, "- V%d=x"))

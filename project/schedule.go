@@ -229,17 +229,16 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 
 // beforeInRange is the replica that starts before s, if both take a port of a range: these go to the replicas in order.
 func (u *unit) beforeInRange(s *slot) *slot {
-	var before *slot
 	ranged := func(port netstack.Port) bool { return port.HostPort != 0 && !fixed(port) }
-	for _, o := range u.slots {
-		if o == s {
-			break
-		}
-		if o.start != "" && slices.ContainsFunc(o.wants(), ranged) && slices.ContainsFunc(s.wants(), ranged) {
-			before = o
+	if !slices.ContainsFunc(s.wants(), ranged) {
+		return nil
+	}
+	for _, o := range slices.Backward(u.slots[:slices.Index(u.slots, s)]) {
+		if o.start != "" && slices.ContainsFunc(o.wants(), ranged) {
+			return o
 		}
 	}
-	return before
+	return nil
 }
 
 // holders are the slots whose pods must be stopped first, since they hold a port or address that s needs.

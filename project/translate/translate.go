@@ -44,8 +44,8 @@ type translation struct {
 	opt Options
 	res *Result
 	sep string
-	// replicas of the services so far
-	replicas int
+	// replicas of the services so far, and the ports that they publish
+	replicas, published int
 }
 
 // Translate returns what p should be. Errors carry key paths; compose.Project.Located adds files and lines.
@@ -136,6 +136,10 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 	err := compose.Join(t.pull(out, key, s), t.pod(out, key, s, digests), t.hooks(&out.Pod.Container, key, s), t.preStart(out, key, s, digests))
 	if err != nil {
 		return nil, err
+	}
+	if t.published += out.Replicas * len(out.Pod.Network.Ports); t.published > compose.MaxPublished {
+		return nil, compose.Invalid(key+".ports", "%d replicas with %d ports each: the services of a project publish %d ports together at most",
+			out.Replicas, len(out.Pod.Network.Ports), compose.MaxPublished)
 	}
 	t.fingerprint(out, digests)
 	return out, nil
