@@ -25,6 +25,9 @@ func (sh *shape) check(n *yaml.Node, depth int) (int, error) {
 	if n.Tag == "!!float" && len(n.Value) > 18 && strings.Trim(n.Value, "0123456789") == "" {
 		return 0, shapeError(n, "the number %.30s is too large: quote it if it is text", n.Value) // the loader would take it for 0
 	}
+	if digits := strings.ToLower(strings.TrimLeft(n.Value, "+-")); n.Tag == "!!float" && (digits == ".nan" || digits == ".inf") {
+		return 0, shapeError(n, "%s is no number: quote it if it is text", n.Value)
+	}
 	if err := valid.Text(n.Value); err != nil {
 		return 0, shapeError(n, "%v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,12 @@ func fileTarget(target, source, base string) string {
 	return path.Join(base, path.Clean("/"+target))
 }
 
+// CPUs is a number of processors as the file has it: the loader keeps 0.01 as the nearest number of 32 bits, which is less.
+func CPUs(f float32) float64 {
+	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
+	return v
+}
+
 // obey notes what a rule of package valid says of the value of a key.
 func (c *checker) obey(key string, err error) {
 	if err != nil {
@@ -49,7 +56,7 @@ func (c *checker) values(key string, s types.ServiceConfig) {
 	c.obey(key+".cpu_shares", valid.CPUShares(s.CPUShares))
 	c.obey(key+".cpu_period", valid.CPUPeriod(s.CPUPeriod))
 	c.obey(key+".cpu_quota", valid.CPUQuota(s.CPUQuota))
-	c.obey(key+".cpus", valid.CPUs(float64(s.CPUS)))
+	c.obey(key+".cpus", valid.CPUs(CPUs(s.CPUS)))
 	c.obey(key+".mem_swappiness", valid.Swappiness(int64(s.MemSwappiness)))
 	if s.Umask != nil {
 		c.obey(key+".umask", valid.Between(int64(*s.Umask), 0, 0o777))
@@ -189,7 +196,7 @@ func (c *checker) deploy(key string, d *types.DeployConfig) {
 		return
 	}
 	if l := d.Resources.Limits; l != nil {
-		c.obey(key+".resources.limits.cpus", valid.CPUs(float64(l.NanoCPUs)))
+		c.obey(key+".resources.limits.cpus", valid.CPUs(CPUs(l.NanoCPUs.Value())))
 		c.obey(key+".resources.limits.memory", valid.Memory(int64(l.MemoryBytes)))
 		c.obey(key+".resources.limits.pids", valid.Pids(l.Pids))
 	}

@@ -254,7 +254,7 @@ services:
 services:
   a: ` + asleep + `, volumes: ['./gone.sock:/x.sock']}
 `, steps: []comparedStep{
-		{args: "up -d", differs: "a missing bind source that ends in `.sock`, or lies in /run or /var/run", code: 1, states: true},
+		{args: "up -d", differs: "a missing bind source that ends in `.sock`, or lies in /run, /var/run, /dev, /proc or /sys", code: 1, states: true},
 	}},
 	{name: "config of what is incomplete", file: `
 name: p

@@ -60,9 +60,11 @@ func bindSource(m Mount) error {
 }
 
 // noFolder says why a missing source is never made as a folder, "" if it is: where a program makes a socket when it starts, a folder
-// would be in its way, and found by everybody who looks for the socket.
+// would be in its way, and found by everybody who looks for the socket; so would one in place of a device that comes later.
 func noFolder(source string) string {
-	switch source = path.Clean(source); {
+	switch source = realPath(path.Clean(source)); {
+	case inKernelFolder(source):
+		return ", and is not made as a folder: what lies there is the kernel's"
 	case source == "/run/docker.sock" || source == "/var/run/docker.sock":
 		return ": it is the socket of docker's API, which podc does not have yet"
 	case strings.HasSuffix(source, ".sock"):

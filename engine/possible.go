@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // CheckPods fails with every value of the specs that is wrong, and with everything that this host cannot give: names that other
@@ -52,15 +53,40 @@ func checkPossible(p PodSpec) error {
 	c.Spec.Devices, c.Devices, err = deviceNodes(p.Container.Devices)
 	errs = append(errs, err)
 	c.BlockIO, err = blockIO(p.Container.Resources.BlockIO, c.Host)
-	errs = append(errs, err, checkLog(p.Container.Log), c.checkSecurity())
-	_, err = seccompProfile(p.Container.SecurityOpt)
+	errs = append(errs, err, checkLog(p.Container.Log))
+	if err = c.checkSecurity(); err == nil {
+		_, err = seccompProfile(p.Container.SecurityOpt)
+	}
 	errs = append(errs, err)
+	errs = append(errs, checkCpuset(p.Container.Resources.Cpuset))
 	_, err = c.resources()
 	errs = append(errs, err)
 	_, err = c.rlimits()
 	errs = append(errs, err, checkArguments(slices.Concat(effectiveCommand(c.Spec, ImageConfig{})), c.Spec.Env, c.stack()))
 	_, err = c.caps()
 	return errors.Join(append(errs, err)...)
+}
+
+// checkCpuset refuses processors that this host does not have, or that are off.
+func checkCpuset(list string) error {
+	b, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil || list == "" || valid.Cpuset(list) != nil {
+		return nil // the runtime's to find, or told already
+	}
+	online := map[int]bool{}
+	for part := range strings.SplitSeq(strings.TrimSpace(string(b)), ",") {
+		for first, last := valid.CPURange(part); first <= last; first++ {
+			online[first] = true
+		}
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		for first, last := valid.CPURange(part); first <= last; first++ {
+			if !online[first] {
+				return fault.New(errdefs.ErrInvalidArgument, "cpuset %q: this host has no processor %d", list, first)
+			}
+		}
+	}
+	return nil
 }
 
 // journalSocket is where systemd's journal listens.

@@ -1,12 +1,18 @@
 package engine
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 func TestCheckPods(t *testing.T) {
 	e := plainEngine(t)
+	linked := filepath.Join(t.TempDir(), "run")
+	if err := os.Symlink("/run", linked); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*PodSpec)
@@ -30,6 +36,16 @@ func TestCheckPods(t *testing.T) {
 		{"a folder of devices", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev"}} }, ""},
 		{"a folder without devices", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/etc"}} }, "no device"},
 		{"capability", func(p *PodSpec) { p.Container.CapAdd = []string{"FLY"} }, `"FLY"`},
+		{"capability that is dropped", func(p *PodSpec) { p.Container.CapDrop = []string{"FLY"} }, `"FLY"`},
+		{"processor", func(p *PodSpec) { p.Container.Resources.Cpuset = "0,9999" }, "no processor 9999"},
+		{"all processors", func(p *PodSpec) { p.Container.Resources.CPUQuota = -1 }, ""},
+		{"a device in /proc", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/null", Container: "/proc/uptime"}} }, "lies in /proc"},
+		{"a bind through a link to /run", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: linked + "/no-such", Target: "/x", CreateSource: true}}
+		}, "is not made as a folder"},
+		{"a bind of a missing device", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/dev/no-such", Target: "/x", CreateSource: true}}
+		}, "is not made as a folder"},
 		{"limit", func(p *PodSpec) { p.Container.Ulimits = map[string]Ulimit{"wishes": {}} }, `"wishes"`},
 		{"seccomp profile", func(p *PodSpec) { p.Container.SecurityOpt = []string{"seccomp=/no/such.json"} }, "/no/such.json"},
 		{"no block device", func(p *PodSpec) {

@@ -91,7 +91,7 @@ func cpuLimit(r Resources) *specs.LinuxCPU {
 	if r.CPUPeriod > 0 {
 		c.Period = ptr(uint64(r.CPUPeriod))
 	}
-	if r.CPUQuota != 0 {
+	if r.CPUQuota > 0 {
 		c.Quota = &r.CPUQuota
 	}
 	if r.CPUs > 0 {

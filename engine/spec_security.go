@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/profiles/seccomp"
+	"github.com/moby/sys/capability"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/internal/fault"
@@ -122,8 +123,10 @@ func (c container) caps() ([]string, error) {
 	for _, name := range c.Spec.CapDrop {
 		if cap := capName(name); cap == "CAP_ALL" {
 			clear(set)
-		} else {
+		} else if isCap(cap) {
 			delete(set, cap)
+		} else {
+			return nil, fault.New(errdefs.ErrInvalidArgument, "cannot drop capability %q: it is not known", name)
 		}
 	}
 	for _, name := range c.Spec.CapAdd {
@@ -138,6 +141,11 @@ func (c container) caps() ([]string, error) {
 	}
 	caps := slices.Sorted(maps.Keys(set))
 	return slices.DeleteFunc(caps, func(cap string) bool { return !known[cap] }), nil
+}
+
+// isCap reports whether there is such a capability, whether podc holds it or not.
+func isCap(name string) bool {
+	return slices.ContainsFunc(capability.ListKnown(), func(c capability.Cap) bool { return capName(c.String()) == name })
 }
 
 func capName(s string) string {

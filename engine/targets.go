@@ -64,6 +64,20 @@ func CheckTarget(m Mount) error {
 	return nil
 }
 
+// checkDevicePlace refuses a path at which no device file can be made: where there is a file the runtime leaves it, without a word.
+func checkDevicePlace(s string) error {
+	place := path.Clean(s)
+	for _, folder := range []string{"/proc", "/sys"} {
+		if isBelow(place, folder) {
+			return fmt.Errorf("%s lies in %s of a container, where no device can be", place, folder)
+		}
+	}
+	if place == "/" {
+		return fmt.Errorf("%s is no place for a device", s)
+	}
+	return valid.AbsolutePath(s)
+}
+
 // checkImageVolume refuses a volume that the image declares, and no file names, in a place that is not for images to choose.
 func checkImageVolume(target string) error {
 	if clean := path.Clean("/" + target); clean == "/" || inKernelFolder(clean) {

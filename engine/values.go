@@ -99,7 +99,7 @@ func (v *values) container(c ContainerSpec) {
 	}
 	for _, d := range c.Devices {
 		v.obey("device", valid.AbsolutePath(d.Host))
-		v.text("device", d.Container, valid.AbsolutePath)
+		v.text("device", d.Container, checkDevicePlace)
 	}
 	for _, f := range c.Files {
 		v.obey("file", CheckTarget(Mount{Target: f.Target}))

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
 )
 
 // Driver options that are served, by docker's names. Those of bridges:
@@ -92,6 +93,8 @@ var bridgeOptions = map[string]func(value string) error{
 	optionBinding: func(v string) error {
 		if a, err := netip.ParseAddr(v); err != nil || !a.Is4() {
 			return invalidf("%q is no IPv4 address", v)
+		} else if err := valid.Published(a); err != nil {
+			return invalidf("%v", err)
 		}
 		return nil
 	},
@@ -154,9 +157,12 @@ func checkMTU(v string) error {
 	return nil
 }
 
+// noInterfaces are names that no interface of podc's can have; under "all" and "default" the kernel keeps settings of all of them.
+var noInterfaces = []string{".", "..", "lo", "all", "default"}
+
 // CheckInterfaceName holds a name to the kernel's rules.
 func CheckInterfaceName(v string) error {
-	if v == "" || len(v) > 15 || v == "." || v == ".." || v == "lo" || strings.ContainsAny(v, "/: \t\n%") {
+	if v == "" || len(v) > 15 || slices.Contains(noInterfaces, v) || strings.ContainsAny(v, "/: \t\n%") {
 		return invalidf("%q is no interface name: want at most 15 characters without blanks, \"/\", \":\" and \"%%\"", v)
 	}
 	return nil
@@ -287,18 +293,29 @@ func (e Endpoint) satisfies(want Endpoint) bool {
 		slices.Equal(e.Aliases, want.Aliases) && slices.Equal(e.LinkLocal, want.LinkLocal) && maps.Equal(e.Options, want.Options)
 }
 
+// WantedInterfaces are the names of interfaces that endpoints of one pod ask for, with their networks. No two may ask for one.
+func WantedInterfaces(endpoints []Endpoint) (map[string]string, error) {
+	taken := map[string]string{}
+	for _, e := range endpoints {
+		name := e.wantedName()
+		if other := taken[name]; other != "" {
+			return nil, invalidf("interface name %s is asked for on networks %q and %q", name, other, e.Network)
+		}
+		if name != "" {
+			taken[name] = e.Network
+		}
+	}
+	return taken, nil
+}
+
 // nameInterfaces gives every endpoint of a its interface's name: those asked for, else the first free number.
 func nameInterfaces(endpoints []Endpoint, networks []Network) error {
-	taken := map[string]string{}
+	taken, err := WantedInterfaces(endpoints)
+	if err != nil {
+		return err
+	}
 	for i := range endpoints {
-		e := &endpoints[i]
-		if e.Interface = e.wantedName(); e.Interface == "" {
-			continue
-		}
-		if other := taken[e.Interface]; other != "" {
-			return invalidf("interface name %s is asked for on networks %q and %q", e.Interface, other, e.Network)
-		}
-		taken[e.Interface] = e.Network
+		endpoints[i].Interface = endpoints[i].wantedName()
 	}
 	for i := range endpoints {
 		e := &endpoints[i]

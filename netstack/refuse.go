@@ -84,8 +84,10 @@ func (sub Subnet) check() error {
 			return invalid("gateway: %v", err)
 		}
 	}
-	if sub.IPRange.IsValid() && (!sub.CIDR.Contains(sub.IPRange.Addr()) || sub.IPRange.Bits() < sub.CIDR.Bits()) {
-		return invalid("ip_range %s lies outside", sub.IPRange)
+	if sub.IPRange.IsValid() {
+		if err := valid.Range(sub.IPRange, sub.CIDR, sub.Gateway); err != nil {
+			return invalid("ip_range: %v", err)
+		}
 	}
 	for name, a := range sub.Reserved {
 		if !sub.CIDR.Contains(a) {

@@ -228,8 +228,13 @@ func ID(s string) error {
 		}
 		return Text(s)
 	}
-	if id, err := strconv.ParseInt(s, 10, 64); err != nil || id < 0 || id > math.MaxUint32-1 {
-		return fmt.Errorf("%.60s is not an id between 0 and %d", s, uint32(math.MaxUint32-1))
+	return NumericID(s)
+}
+
+// NumericID takes the id of a user or a group, up to the largest that a process may be started with, in docker too.
+func NumericID(s string) error {
+	if id, err := strconv.ParseInt(s, 10, 64); err != nil || id < 0 || id > math.MaxInt32 {
+		return fmt.Errorf("%.60s is not an id between 0 and %d", s, math.MaxInt32)
 	}
 	return nil
 }
@@ -251,8 +256,14 @@ const (
 	maxMemory = 1 << 50
 )
 
+// beyond is what a size is that 64 bits do not hold, once it has been parsed.
+const beyond = math.MinInt64
+
 // Memory takes a limit of memory in bytes; 0 means none.
 func Memory(bytes int64) error {
+	if bytes == beyond {
+		return fmt.Errorf("is no limit of memory: it is too large, at most %d bytes (1 PiB) are possible", int64(maxMemory))
+	}
 	if bytes != 0 && (bytes < minMemory || bytes > maxMemory) {
 		return fmt.Errorf("%d is no limit of memory: between %d bytes (6 MiB) and %d (1 PiB) are possible", bytes, minMemory, maxMemory)
 	}
@@ -264,7 +275,7 @@ func MemorySwap(bytes, memory int64) error {
 	switch {
 	case bytes == 0, bytes == -1:
 		return nil
-	case bytes < -1:
+	case bytes < -1 && bytes != beyond:
 		return fmt.Errorf("%d is less than -1", bytes)
 	case memory == 0:
 		return fmt.Errorf("needs a mem_limit, which it includes")
@@ -276,6 +287,9 @@ func MemorySwap(bytes, memory int64) error {
 
 // FileSystemSize takes the size of a tmpfs in bytes; 0 means the default.
 func FileSystemSize(bytes int64) error {
+	if bytes == beyond {
+		return fmt.Errorf("is no size of a file system in memory: it is too large, at most %d bytes (1 PiB) are possible", int64(maxMemory))
+	}
 	if bytes != 0 && (bytes < 4096 || bytes > maxMemory) {
 		return fmt.Errorf("%d is no size of a file system in memory: between 4096 bytes and %d (1 PiB) are possible", bytes, maxMemory)
 	}
@@ -327,10 +341,28 @@ var cpusetForm = form(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
 
 // Cpuset takes a list of processors; "" means all.
 func Cpuset(s string) error {
-	if s != "" && !cpusetForm(s) {
+	if s == "" {
+		return nil
+	}
+	ok := cpusetForm(s)
+	for part := range strings.SplitSeq(s, ",") {
+		first, last := CPURange(part)
+		ok = ok && first <= last
+	}
+	if !ok {
 		return fmt.Errorf("%.40q is no list of processors such as \"0-3,5\"", s)
 	}
 	return nil
+}
+
+// CPURange reads one entry of a list of processors, "5" or "0-3".
+func CPURange(s string) (first, last int) {
+	from, to, ranged := strings.Cut(s, "-")
+	first, _ = strconv.Atoi(from)
+	if last = first; ranged {
+		last, _ = strconv.Atoi(to)
+	}
+	return first, last
 }
 
 // maxDuration is more than any container lives.
@@ -376,6 +408,9 @@ func CgroupParent(s string) error {
 		if part == ".." {
 			return fmt.Errorf("%.60q leads upwards", s)
 		}
+	}
+	if err := Line(s); err != nil {
+		return err
 	}
 	return Path(s)
 }
@@ -444,6 +479,34 @@ func Subnet(p netip.Prefix) error {
 		if p.Overlaps(no.prefix) {
 			return fmt.Errorf("%s cannot be a network: %s %s", p, no.prefix, no.is)
 		}
+	}
+	return nil
+}
+
+// Range takes the part of a subnet from which containers get addresses: it holds others than the gateway's, which is the first of
+// the subnet unless it is given.
+func Range(r, subnet netip.Prefix, gateway netip.Addr) error {
+	if !subnet.Contains(r.Addr()) || r.Bits() < subnet.Bits() {
+		return fmt.Errorf("%q is no part of %s", r, subnet)
+	}
+	if !gateway.IsValid() {
+		gateway = subnet.Masked().Addr().Next()
+	}
+	for a := r.Masked().Addr(); r.Contains(a); a = a.Next() {
+		if a != gateway && HostAddress(a, subnet) == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s holds no address for a container", r)
+}
+
+// Published takes the host's address of a published port.
+func Published(a netip.Addr) error {
+	switch {
+	case a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%s is no address of one host", a)
+	case a.Is6() && a.IsLinkLocalUnicast():
+		return fmt.Errorf("%s is link-local, which says nothing without an interface", a)
 	}
 	return nil
 }

@@ -86,8 +86,11 @@ func restart(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
 		return nil
 	}
 	n, err := strconv.ParseUint(retries, 10, 31)
-	if err != nil || name != "on-failure" {
+	switch {
+	case name != "on-failure":
 		return compose.Invalid(key+".restart", "%q: only on-failure takes a number of attempts", s.Restart)
+	case err != nil:
+		return compose.Invalid(key+".restart", "%q is no number of attempts", retries)
 	}
 	c.Restart.MaxRetries = int(n)
 	return nil

@@ -51,6 +51,9 @@ func (t *translation) endpoints(out *project.Service, key string, s types.Servic
 		}
 		out.Pod.Network.Endpoints = append(out.Pod.Network.Endpoints, e)
 	}
+	if _, err := netstack.WantedInterfaces(out.Pod.Network.Endpoints); err != nil {
+		return compose.Invalid(key+".networks", "%v", err)
+	}
 	return nil
 }
 
@@ -144,7 +147,7 @@ func macAddress(at, own, key, service string, first bool) (string, error) {
 		return "", nil
 	}
 	hw, err := net.ParseMAC(mac)
-	if err != nil || len(hw) != 6 || hw[0]&1 != 0 {
+	if err != nil || len(hw) != 6 || hw[0]&1 != 0 || slices.Max(hw) == 0 {
 		return "", compose.Invalid(from+".mac_address", "%q is no address of one interface", mac)
 	}
 	return hw.String(), nil

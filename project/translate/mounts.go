@@ -123,8 +123,10 @@ func target(at string, m engine.Mount) error {
 			continue
 		}
 		e := compose.Invalid(at, "%v", err)
-		if name, rest, ok := strings.Cut(m.Target, ":/"); ok && len(name) == 1 { // it was taken for a drive of Windows
-			e.WithHint("a volume whose name is one letter needs the long syntax: {type: volume, source: %s, target: /%s}", name, rest)
+		for _, taken := range []string{m.Target, m.Source} { // for a drive of Windows, with a mode behind it or without
+			if name, rest, ok := strings.Cut(taken, ":/"); ok && len(name) == 1 {
+				e.WithHint("a volume whose name is one letter needs the long syntax: {type: volume, source: %s, target: /%s}", name, rest)
+			}
 		}
 		return e
 	}
@@ -248,6 +250,11 @@ func tmpfs(at, text string) (engine.Mount, error) {
 				return m, compose.Invalid(at, "mode %q is no octal mode", value)
 			}
 			m.TmpfsMode = uint32(mode)
+		case "uid", "gid":
+			if err := valid.NumericID(value); err != nil {
+				return m, compose.Invalid(at, "%s: %v", name, err)
+			}
+			m.TmpfsOptions = append(m.TmpfsOptions, opt)
 		default:
 			if !tmpfsOption(name) {
 				return m, compose.Invalid(at, "option %q is not one of tmpfs", name)
@@ -269,7 +276,7 @@ func tmpfsSize(m *engine.Mount, value string) error {
 }
 
 func tmpfsOption(name string) bool {
-	return slices.Contains([]string{"exec", "noexec", "suid", "nosuid", "dev", "nodev", "uid", "gid", "nr_inodes", "nr_blocks",
+	return slices.Contains([]string{"exec", "noexec", "suid", "nosuid", "dev", "nodev", "nr_inodes", "nr_blocks",
 		"atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "sync", "async",
 		"dirsync", "huge", "mpol", "noswap", "private", "rprivate", "shared", "rshared", "slave", "rslave"}, name)
 }

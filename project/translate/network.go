@@ -182,8 +182,11 @@ func subnet(at string, pool *types.IPAMPool) (s netstack.Subnet, err error) {
 	}
 	if pool.IPRange != "" {
 		s.IPRange, err = netip.ParsePrefix(pool.IPRange)
-		if err != nil || !s.CIDR.Contains(s.IPRange.Addr()) || s.IPRange.Bits() < s.CIDR.Bits() {
+		if err != nil {
 			return s, compose.Invalid(at+".ip_range", "%q is no part of %s", pool.IPRange, s.CIDR)
+		}
+		if err := valid.Range(s.IPRange, s.CIDR, s.Gateway); err != nil {
+			return s, compose.Invalid(at+".ip_range", "%v", err)
 		}
 		s.IPRange = s.IPRange.Masked()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/valid"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 )
@@ -65,7 +66,11 @@ func hostIP(at, text string) (netip.Addr, error) {
 	if err != nil {
 		return ip, compose.Invalid(at, "host address %q is none", text)
 	}
-	return ip.Unmap(), nil
+	ip = ip.Unmap()
+	if err := valid.Published(ip); err != nil {
+		return ip, compose.Invalid(at, "host address: %v", err)
+	}
+	return ip, nil
 }
 
 // hostPorts parses "", "8080" and "8080-8090"; end is 0 unless it is a range.

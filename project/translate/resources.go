@@ -3,7 +3,6 @@ package translate
 import (
 	"cmp"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -15,7 +14,7 @@ import (
 // resources translates limits. Those under `deploy` agree with the others where both are given (package compose checks it).
 func (t *translation) resources(c *engine.ContainerSpec, s types.ServiceConfig) {
 	r := &c.Resources
-	r.CPUs = shortest(s.CPUS)
+	r.CPUs = compose.CPUs(s.CPUS)
 	r.CPUShares, r.CPUPeriod, r.CPUQuota, r.Cpuset = s.CPUShares, s.CPUPeriod, s.CPUQuota, s.CPUSet
 	r.Memory, r.MemoryReservation, r.MemorySwap = int64(s.MemLimit), int64(s.MemReservation), int64(s.MemSwapLimit)
 	r.Pids = s.PidsLimit
@@ -33,7 +32,7 @@ func (t *translation) resources(c *engine.ContainerSpec, s types.ServiceConfig) 
 		return
 	}
 	if l := s.Deploy.Resources.Limits; l != nil {
-		r.CPUs = cmp.Or(r.CPUs, shortest(l.NanoCPUs.Value()))
+		r.CPUs = cmp.Or(r.CPUs, compose.CPUs(l.NanoCPUs.Value()))
 		r.Memory = cmp.Or(r.Memory, int64(l.MemoryBytes))
 		r.Pids = cmp.Or(r.Pids, l.Pids)
 	}
@@ -62,12 +61,6 @@ func rates(list []types.ThrottleDevice) []engine.DeviceRate {
 		out = append(out, engine.DeviceRate{Path: d.Path, Rate: uint64(d.Rate)})
 	}
 	return out
-}
-
-// shortest widens f to the float64 that prints alike: 0.1, not 0.10000000149.
-func shortest(f float32) float64 {
-	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
-	return v
 }
 
 // platform accepts the host's only.
