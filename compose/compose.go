@@ -61,6 +61,9 @@ type Project struct {
 	// Promoted are the COMPOSE_* variables that came from an env file rather than the process.
 	Promoted map[string]string
 
+	// StatedName is the name that the project is asked to have, or that its files state: also if they cannot be used.
+	StatedName string
+
 	// Streamed says that a file was the standard input or a pipe, which cannot be read again.
 	Streamed bool
 
@@ -84,6 +87,7 @@ type load struct {
 	read     int             // bytes of env and label files
 	vars     int             // variables in them
 	streamed bool
+	stated   string // the name that was asked for, else that of the files
 }
 
 func newLoad(opt Options) *load {
@@ -92,7 +96,7 @@ func newLoad(opt Options) *load {
 }
 
 // Load reads and checks a project. It has no side effects. Errors are of type *Error; with one of them the returned project,
-// if not nil, holds only Inputs and Warnings.
+// if not nil, holds only StatedName, Inputs and Warnings.
 func Load(ctx context.Context, opt Options) (*Project, error) {
 	registerRawFormat()
 	l := newLoad(opt)
@@ -101,6 +105,7 @@ func Load(ctx context.Context, opt Options) (*Project, error) {
 		p = &Project{}
 	}
 	p.Inputs, p.Warnings, p.Promoted = l.inputs.sorted(), l.warnings, l.promoted
+	p.StatedName = l.stated
 	if err != nil {
 		return p, l.located(err)
 	}
@@ -225,6 +230,8 @@ func (l *load) find() (types.ConfigDetails, error) {
 func (l *load) scan(files []string) ([]types.ConfigFile, error) {
 	s := &scanner{load: l, seen: map[string]bool{}, sizes: map[string]int{}, bodies: map[string]*body{}}
 	var config []types.ConfigFile
+	asked := l.askedName() // before the loader puts the name that it has found there
+	l.stated = asked
 	for _, path := range files {
 		content := l.opt.Stdin
 		l.streamed = l.streamed || path == "-"
@@ -236,6 +243,9 @@ func (l *load) scan(files []string) ([]types.ConfigFile, error) {
 				return nil, fileError(l.display(path), "compose file", "", err)
 			}
 		}
+		if name := topName.FindSubmatch(content); name != nil && asked == "" {
+			l.stated = string(name[1])
+		}
 		if len(strings.TrimSpace(string(content))) == 0 {
 			return nil, Invalid("", "%s is empty", l.display(path))
 		}
@@ -246,6 +256,9 @@ func (l *load) scan(files []string) ([]types.ConfigFile, error) {
 	}
 	return config, nil
 }
+
+// topName finds the project's name in a file that may be no YAML.
+var topName = regexp.MustCompile(`(?m)^(?:\{[ \t]*)?["']?name["']?[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9_-]*)`)
 
 func (l *load) loaderOptions(details *types.ConfigDetails) func(*loader.Options) {
 	return func(o *loader.Options) {

@@ -54,6 +54,24 @@ volumes: {unused: {}}
 	}
 }
 
+// A file that states another name than what was made of it is about another project, whatever else is wrong with it.
+func TestABrokenFileStatesItsName(t *testing.T) {
+	t.Parallel()
+	const good = "services:\n  web: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL}\n"
+	s := newStack(t, good)
+	s.load("busybox")
+	s.env = []string{"COMPOSE_PROJECT_NAME="}
+	s.podc("up", "-d")
+	for _, broken := range []string{"name: other\n" + good + "nonsense: 1\n", good + "name: \"other\" # not p\nvolumes: [\n"} {
+		s.write("compose.yaml", broken)
+		s.podc("down")
+		if rows := s.with("COMPOSE_PROJECT_NAME=p").ps(); rows["p-web-1"].State != "running" {
+			s.t.Errorf("there is %v", rows)
+		}
+	}
+	s.with("COMPOSE_PROJECT_NAME=p").podc("down")
+}
+
 // What is taken is found before anything is made, with who has it.
 func TestNamesThatAreTaken(t *testing.T) {
 	t.Parallel()

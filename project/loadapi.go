@@ -73,6 +73,8 @@ type LoadReply struct {
 	// COMPOSE_REMOVE_ORPHANS.
 	Promoted map[string]string `json:"promoted,omitempty"`
 	Error    *LoadError        `json:"error,omitempty"`
+	// StatedName is, with Error, the name that the project was asked to have or that its files state, if they can be read that far.
+	StatedName string `json:"stated_name,omitempty"`
 }
 
 // ContentKey names one entry of LoadReply.Contents.

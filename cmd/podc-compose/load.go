@@ -33,7 +33,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	}
 	warned := captureWarnings()
 	p, err := compose.Load(ctx, options(req))
-	reply := &project.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted}
+	reply := &project.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted, StatedName: p.StatedName}
 	if err != nil {
 		reply.Error = project.NewLoadError(err, compose.HintOf(err))
 		return reply

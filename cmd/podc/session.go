@@ -82,7 +82,9 @@ type wish struct {
 	*project.Desired
 	// partial says that contents of configs or secrets are not filled in: good for planning, not for making.
 	partial bool
-	inputs  []string // of a project that could not be loaded: the files that were read
+	// Of a project that could not be loaded: the files that were read, and the name that they state.
+	inputs []string
+	stated string
 }
 
 // composeAnswer is what is kept of an answer of podc-compose. Contents may be secret and are not.
@@ -158,11 +160,11 @@ func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail)
 	asked := time.Now()
 	reply, err := s.askCompose(ctx, req, key)
 	if err != nil {
-		var read []string
+		var w wish
 		if reply != nil {
-			read = reply.Inputs
+			w.inputs, w.stated = reply.Inputs, reply.StatedName
 		}
-		return wish{inputs: read}, err
+		return w, err
 	}
 	if saved && reply.Memo {
 		keep(m, req, composeAnswer{reply.Desired, reply.Promoted, len(reply.Contents) > 0}, reply.Inputs, asked)
@@ -325,7 +327,7 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 	case errdefs.IsNotFound(err) && len(s.files) == 0 && name != "":
 		return labelled(name)
 	case errors.As(err, &refused) && !s.missesFile(): // one that was named and is not there is a slip of the pen
-		if name = firstOf(s.projectName, name, s.madeOf(w.inputs)); name == "" {
+		if name = firstOf(s.projectName, name, w.stated, s.madeOf(w.inputs)); name == "" {
 			return project.Desired{}, false, withHint(err, "%s", firstOf(hintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
 		}
 		warn(s.con, err.Error())
