@@ -73,12 +73,3 @@ func notNil(m map[string]string) map[string]string {
 	}
 	return m
 }
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}

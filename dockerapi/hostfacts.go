@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,17 +22,17 @@ func hostConfigOf(f ContainerFacts) *HostConfig {
 	p, c := f.Pod, f.Pod.Spec.Container
 	h := &HostConfig{
 		LogConfig: logConfigOf(c.Log), NetworkMode: networkMode(p, f.IDs), AutoRemove: p.Spec.AutoRemove, PortBindings: bindings(p.Spec.Network.Ports),
-		RestartPolicy: RestartPolicy{firstOf(c.Restart.Name, "no"), c.Restart.MaxRetries}, Annotations: c.Annotations,
+		RestartPolicy: RestartPolicy{cmp.Or(c.Restart.Name, "no"), c.Restart.MaxRetries}, Annotations: c.Annotations,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, DNS: orEmpty(p.Spec.Network.DNS), DNSOptions: orEmpty(p.Spec.Network.DNSOptions),
 		DNSSearch: orEmpty(p.Spec.Network.DNSSearch), ExtraHosts: extraHosts(p.Spec.Network.ExtraHosts), GroupAdd: c.GroupAdd,
-		IpcMode: firstOf(namespaceMode(p.Spec.IPC, f.IDs), "private"), PidMode: namespaceMode(p.Spec.PID, f.IDs),
+		IpcMode: cmp.Or(namespaceMode(p.Spec.IPC, f.IDs), "private"), PidMode: namespaceMode(p.Spec.PID, f.IDs),
 		UTSMode: namespaceMode(p.Spec.UTS, f.IDs), Links: links(p.Spec.Network.Links), Privileged: c.Privileged, ReadonlyRootfs: c.ReadOnly,
-		SecurityOpt: c.SecurityOpt, ShmSize: c.ShmSize, Sysctls: c.Sysctls, Runtime: firstOf(c.Runtime, "crun"),
+		SecurityOpt: c.SecurityOpt, ShmSize: c.ShmSize, Sysctls: c.Sysctls, Runtime: cmp.Or(c.Runtime, "crun"),
 		CgroupnsMode: c.CgroupNS, Umask: c.Umask, Resources: resourcesOf(c), MaskedPaths: f.Details.Masked, ReadonlyPaths: f.Details.ReadOnly,
 	}
 	h.Binds, h.Mounts = asked(c.Mounts)
 	for _, v := range c.VolumesFrom {
-		h.VolumesFrom = append(h.VolumesFrom, firstOf(f.IDs[v.Pod], v.Pod)+":"+mode(v.ReadOnly, "rw"))
+		h.VolumesFrom = append(h.VolumesFrom, cmp.Or(f.IDs[v.Pod], v.Pod)+":"+mode(v.ReadOnly, "rw"))
 	}
 	if h.ShmSize == 0 {
 		h.ShmSize = defaultShm
@@ -46,7 +47,7 @@ func hostConfigOf(f ContainerFacts) *HostConfig {
 }
 
 func logConfigOf(l engine.LogConfig) LogConfig {
-	out := LogConfig{Type: firstOf(l.Driver, "json-file"), Config: map[string]string{}}
+	out := LogConfig{Type: cmp.Or(l.Driver, "json-file"), Config: map[string]string{}}
 	if out.Type == "none" {
 		return out
 	}
@@ -74,7 +75,7 @@ func networkMode(p engine.Pod, ids map[string]string) string {
 	case n.Mode == engine.NetworkHost:
 		return "host"
 	case n.Mode == engine.NetworkPod:
-		return "container:" + firstOf(ids[n.Pod], n.Pod)
+		return "container:" + cmp.Or(ids[n.Pod], n.Pod)
 	case len(n.Endpoints) == 0:
 		return "none"
 	}
@@ -83,7 +84,7 @@ func networkMode(p engine.Pod, ids map[string]string) string {
 
 func namespaceMode(n engine.Namespace, ids map[string]string) string {
 	if n.Mode == engine.NamespacePod {
-		return "container:" + firstOf(ids[n.Pod], n.Pod)
+		return "container:" + cmp.Or(ids[n.Pod], n.Pod)
 	}
 	return string(n.Mode)
 }
@@ -111,7 +112,7 @@ func resourcesOf(c engine.ContainerSpec) Resources {
 		*out.PidsLimit = defaultPids
 	}
 	for _, d := range c.Devices {
-		out.Devices = append(out.Devices, DeviceMapping{d.Host, d.Container, firstOf(d.Permissions, "rwm")})
+		out.Devices = append(out.Devices, DeviceMapping{d.Host, d.Container, cmp.Or(d.Permissions, "rwm")})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
 		out.Ulimits = append(out.Ulimits, Ulimit{name, c.Ulimits[name].Hard, c.Ulimits[name].Soft})

@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 	"time"
@@ -32,9 +33,9 @@ type Size struct {
 func InspectContainer(f ContainerFacts) Container {
 	p, c := f.Pod, f.Pod.Spec.Container
 	out := Container{
-		ID: p.ID, Created: stamp(p.Created), Args: []string{}, State: stateOf(p), Image: imageID(firstOf(p.Image.ID, c.ImageID)),
+		ID: p.ID, Created: stamp(p.Created), Args: []string{}, State: stateOf(p), Image: imageID(cmp.Or(p.Image.ID, c.ImageID)),
 		ResolvConfPath: f.Details.Resolv, HostnamePath: f.Details.Hostname, HostsPath: f.Details.Hosts, LogPath: f.Details.Log,
-		Name: "/" + p.Spec.Name, RestartCount: p.Restarts, Driver: "overlay2", Platform: firstOf(p.Image.Config.OS, "linux"),
+		Name: "/" + p.Spec.Name, RestartCount: p.Restarts, Driver: "overlay2", Platform: cmp.Or(p.Image.Config.OS, "linux"),
 		AppArmorProfile: f.Details.AppArmor, HostConfig: hostConfigOf(f), Mounts: mountPoints(p, f.VolumePath),
 		Config: configOf(p), NetworkSettings: networkSettingsOf(f),
 		GraphDriver: &DriverData{Name: "overlay2", Data: map[string]string{
@@ -63,7 +64,7 @@ func stateOf(p engine.Pod) *State {
 	}
 	s.Running = status == "running" || s.Paused || s.Restarting // so in docker
 	if p.Health != engine.HealthNone || len(p.Probes) > 0 {
-		s.Health = &Health{Status: firstOf(string(p.Health), "unhealthy"), FailingStreak: p.Failing, Log: []HealthResult{}}
+		s.Health = &Health{Status: cmp.Or(string(p.Health), "unhealthy"), FailingStreak: p.Failing, Log: []HealthResult{}}
 		for _, probe := range p.Probes {
 			s.Health.Log = append(s.Health.Log, HealthResult{probe.Start, probe.End, probe.ExitCode, probe.Output})
 		}
@@ -83,7 +84,7 @@ func configOf(p engine.Pod) *Config {
 	c, img := p.Spec.Container, p.Image.Config
 	is := engine.Effective(c, img)
 	out := &Config{
-		Hostname: firstOf(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: is.User,
+		Hostname: cmp.Or(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: is.User,
 		AttachStdout: true, AttachStderr: true, StdinOnce: c.StdinOnce, ExposedPorts: set(exposed(p)), Tty: c.TTY, OpenStdin: c.StdinOpen,
 		Env: append([]string{}, is.Env...), Cmd: is.Command, Entrypoint: is.Entrypoint, Image: c.Image, Volumes: set(img.Volumes),
 		WorkingDir: is.WorkingDir, Labels: LabelsOf(p), StopSignal: is.StopSignal, Healthcheck: healthConfig(is.Health),

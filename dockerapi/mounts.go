@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -41,7 +42,7 @@ func hostPoint(m engine.Mount) MountPoint {
 	}
 	point := MountPoint{Type: string(m.Type), Source: m.Source, Destination: m.Target, Mode: mode(m.ReadOnly, m.Relabel), RW: !m.ReadOnly}
 	if m.Type == engine.MountBind {
-		point.Propagation = firstOf(m.Propagation, "rprivate")
+		point.Propagation = cmp.Or(m.Propagation, "rprivate")
 	}
 	return point
 }

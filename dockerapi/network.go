@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"cmp"
 	"time"
 
 	"podc.example/podc/netstack"
@@ -56,7 +57,7 @@ func NetworkID(n netstack.Network) string { return derivedID("network", n.Name, 
 // InspectNetwork describes a network and who is on it.
 func InspectNetwork(n netstack.Network, attachments []netstack.Attachment) Network {
 	out := Network{
-		Name: n.Name, ID: NetworkID(n), Created: n.Created, Scope: "local", Driver: firstOf(n.Driver, "bridge"),
+		Name: n.Name, ID: NetworkID(n), Created: n.Created, Scope: "local", Driver: cmp.Or(n.Driver, "bridge"),
 		IPAM: IPAM{Driver: "default", Options: map[string]string{}, Config: []IPAMConfig{}}, Internal: n.Internal, Attachable: true,
 		Options: notNil(n.Options), Labels: notNil(n.Labels), Containers: map[string]EndpointResource{},
 	}

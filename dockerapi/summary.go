@@ -58,10 +58,10 @@ type PortSummary struct {
 func ListContainer(f ContainerFacts, now time.Time) Summary {
 	p := f.Pod
 	s := Summary{
-		ID: p.ID, Names: []string{"/" + p.Spec.Name}, Image: p.Spec.Container.Image, ImageID: imageID(firstOf(p.Image.ID, p.Spec.Container.ImageID)),
+		ID: p.ID, Names: []string{"/" + p.Spec.Name}, Image: p.Spec.Container.Image, ImageID: imageID(cmp.Or(p.Image.ID, p.Spec.Container.ImageID)),
 		Command: strings.Join(p.Args, " "), Created: p.Created.Unix(), Ports: Ports(p), Labels: LabelsOf(p), State: StatusOf(p),
 		Status: StatusText(p, now), NetworkSettings: &NetworkSettingsSummary{endpointsOf(p, f.Networks)},
-		Mounts: mountPoints(p, f.VolumePath), Health: &HealthSummary{firstOf(string(p.Health), "none"), p.Failing},
+		Mounts: mountPoints(p, f.VolumePath), Health: &HealthSummary{cmp.Or(string(p.Health), "none"), p.Failing},
 	}
 	s.HostConfig.NetworkMode = networkMode(p, f.IDs)
 	s.HostConfig.Annotations = p.Spec.Container.Annotations
@@ -135,7 +135,7 @@ func exposedRanges(p engine.Pod) (parts []string) {
 }
 
 // hostAddress is where a port is published; docker spells out that it is everywhere.
-func hostAddress(p netstack.Port) string { return firstOf(addrText(p.HostIP), "0.0.0.0") }
+func hostAddress(p netstack.Port) string { return cmp.Or(addrText(p.HostIP), "0.0.0.0") }
 
 // HostAddress is where a port is published, in the form that a number of a port follows: "0.0.0.0", "[::1]".
 func HostAddress(p netstack.Port) string {

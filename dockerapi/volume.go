@@ -1,6 +1,7 @@
 package dockerapi
 
 import (
+	"cmp"
 	"time"
 
 	"podc.example/podc/volumes"
@@ -26,7 +27,7 @@ type VolumeUsage struct {
 
 // InspectVolume describes a volume whose data lies at path.
 func InspectVolume(v volumes.Volume, path string) Volume {
-	out := Volume{CreatedAt: v.Created.UTC().Format(time.RFC3339), Driver: firstOf(v.Driver, "local"), Labels: v.Labels, Mountpoint: path,
+	out := Volume{CreatedAt: v.Created.UTC().Format(time.RFC3339), Driver: cmp.Or(v.Driver, "local"), Labels: v.Labels, Mountpoint: path,
 		Name: v.Name, Options: v.Options, Scope: "local"}
 	if v.Anonymous {
 		out.Labels = map[string]string{"com.docker.volume.anonymous": ""}

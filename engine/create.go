@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func (p *pod) nameVolumes() error {
 	for _, m := range p.mounts() {
 		covered[path.Clean(m.Target)] = true
 		if m.Type == MountVolume {
-			p.Volumes[m.Target] = or(m.Source, newID())
+			p.Volumes[m.Target] = cmp.Or(m.Source, newID())
 		}
 	}
 	for _, target := range p.Image.Config.Volumes {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func (p *pod) devices() ([]Device, []specs.LinuxDevice, error) {
 // may be longer than list.
 func deviceNodes(list []Device) (full []Device, nodes []specs.LinuxDevice, err error) {
 	for _, d := range list {
-		d.Container = or(d.Container, d.Host)
+		d.Container = cmp.Or(d.Container, d.Host)
 		found := []Device{d}
 		if fi, err := os.Stat(d.Host); err == nil && fi.IsDir() {
 			if found = devicesIn(d.Host, d); len(found) == 0 {

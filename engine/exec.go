@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -250,7 +251,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 	if opt.TTY {
 		proc.Env = mergeEnv([]string{"TERM=xterm"}, proc.Env)
 	}
-	if proc.Cwd, err = p.workingDir(or(opt.WorkingDir, proc.Cwd)); err != nil {
+	if proc.Cwd, err = p.workingDir(cmp.Or(opt.WorkingDir, proc.Cwd)); err != nil {
 		return nil, err
 	}
 	if opt.User != "" {
@@ -262,7 +263,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 		for _, g := range id.Groups {
 			proc.User.AdditionalGids = append(proc.User.AdditionalGids, uint32(g))
 		}
-		proc.Env = mergeEnv(proc.Env, []string{"HOME=" + or(id.Home, "/")}, opt.Env)
+		proc.Env = mergeEnv(proc.Env, []string{"HOME=" + cmp.Or(id.Home, "/")}, opt.Env)
 		proc.Capabilities.Effective, proc.Capabilities.Permitted = nil, nil
 		if id.UID == 0 {
 			proc.Capabilities.Effective, proc.Capabilities.Permitted = proc.Capabilities.Bounding, proc.Capabilities.Bounding

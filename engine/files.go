@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -87,7 +88,7 @@ func ownFiles(dir, root string, files []File) ([]specs.Mount, error) {
 			return nil, fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone, as after a reboot: bring the pod up anew", f.Target)
 		}
 		if f.UID != "" || f.GID != "" {
-			id, err := lookupUser(root, or(f.UID, "0")+":"+or(f.GID, "0"), nil)
+			id, err := lookupUser(root, cmp.Or(f.UID, "0")+":"+cmp.Or(f.GID, "0"), nil)
 			if err != nil {
 				return nil, err
 			}

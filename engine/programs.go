@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func lookupBinary(name string) (string, error) {
 
 // runtimePath finds the OCI runtime of a pod.
 func (e *Engine) runtimePath(name string) (string, error) {
-	path, err := lookupBinary(or(name, e.cfg.Runtime))
+	path, err := lookupBinary(cmp.Or(name, e.cfg.Runtime))
 	if err != nil && (name == "runc" || name == "crun") { // what files ask for by these names is the usual one
 		return lookupBinary(e.cfg.Runtime)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +175,7 @@ func (e *Engine) accuse(r run, atWork []process) (program, said string) {
 			continue // conmon
 		}
 		program = filepath.Base(r.runtime)
-		said = or(unread("/proc/"+strconv.Itoa(p.Pid)+"/fd/2"), said)
+		said = cmp.Or(unread("/proc/"+strconv.Itoa(p.Pid)+"/fd/2"), said)
 	}
 	return program, said
 }

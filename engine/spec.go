@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"slices"
@@ -84,7 +85,7 @@ func (c container) process() (*specs.Process, error) {
 		Terminal: c.Spec.TTY,
 		Args:     args,
 		Env:      c.env(),
-		Cwd:      or(Effective(c.Spec, c.Image).WorkingDir, "/"),
+		Cwd:      cmp.Or(Effective(c.Spec, c.Image).WorkingDir, "/"),
 		User:     specs.User{UID: uint32(c.User.UID), GID: uint32(c.User.GID)},
 		Rlimits:  rlimits,
 	}
@@ -144,7 +145,7 @@ func (c container) env() []string {
 	if c.Spec.TTY {
 		env = append(env, "TERM=xterm")
 	}
-	env = append(env, "HOME="+or(c.User.Home, "/"))
+	env = append(env, "HOME="+cmp.Or(c.User.Home, "/"))
 	return mergeEnv(env, Effective(c.Spec, c.Image).Env)
 }
 
@@ -191,14 +192,4 @@ func (c container) sysctls() map[string]string {
 	}
 	maps.Copy(s, c.Spec.Sysctls)
 	return s
-}
-
-// or returns the first string that is not empty.
-func or(s ...string) string {
-	for _, s := range s {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -79,7 +80,7 @@ func userMount(m Mount, source string, folder bool) specs.Mount {
 	if m.Type == MountTmpfs {
 		return tmpfsMount(m)
 	}
-	options := []string{"rbind", or(m.Propagation, "rprivate")}
+	options := []string{"rbind", cmp.Or(m.Propagation, "rprivate")}
 	if m.NonRecursive {
 		// crun takes the r of the propagation for one of the bind; with nothing mounted below, it means nothing.
 		options = []string{"bind", strings.TrimPrefix(options[1], "r")}

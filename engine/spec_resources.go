@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -32,7 +33,7 @@ func (c container) resources() (*specs.LinuxResources, error) {
 	res.Devices = []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
 	for i, d := range c.Devices {
 		res.Devices = append(res.Devices, specs.LinuxDeviceCgroup{
-			Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: or(c.Spec.Devices[i].Permissions, "rwm"),
+			Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: cmp.Or(c.Spec.Devices[i].Permissions, "rwm"),
 		})
 	}
 	for _, rule := range c.Spec.DeviceRules {

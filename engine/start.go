@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,7 +217,7 @@ func (e *Engine) hostnameOf(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return or(p.Spec.Hostname, p.ID[:12]), nil
+	return cmp.Or(p.Spec.Hostname, p.ID[:12]), nil
 }
 
 // enterNetwork pins the pod's namespaces and joins its networks; a start after a restart finds both in place.

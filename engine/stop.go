@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,7 +137,7 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 
 // StopSignal is the signal that asks the pod to end: its own, else its image's, else SIGTERM; 0 with the error if it is none.
 func (p Pod) StopSignal() (unix.Signal, error) {
-	return ParseSignal(or(Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
+	return ParseSignal(cmp.Or(Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
 }
 
 // lastSignal is the kernel's SIGRTMAX.
@@ -229,7 +230,7 @@ func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan st
 // not wait. A SIGKILL, and the pod's own stop signal, count as a stop: no restart follows, and a paused pod goes on to its end.
 // Other signals reach a paused pod once it is unpaused.
 func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
-	s, err := ParseSignal(or(sig, "SIGKILL"))
+	s, err := ParseSignal(cmp.Or(sig, "SIGKILL"))
 	if err != nil {
 		return podError("kill", name, err)
 	}

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -49,7 +50,7 @@ func (r OneOff) of(s Service, alone bool) Service {
 		c.Command = r.Command
 	}
 	c.Env = slices.Concat(c.Env, r.Env)
-	c.User, c.WorkingDir = or(r.User, c.User), or(r.WorkingDir, c.WorkingDir)
+	c.User, c.WorkingDir = cmp.Or(r.User, c.User), cmp.Or(r.WorkingDir, c.WorkingDir)
 	c.CapAdd, c.CapDrop = slices.Concat(c.CapAdd, r.CapAdd), slices.Concat(c.CapDrop, r.CapDrop)
 	if !r.UseAliases {
 		Unname(pod)
@@ -65,13 +66,6 @@ func Unname(pod *engine.PodSpec) {
 		e := &pod.Network.Endpoints[i]
 		e.Aliases, e.MAC, e.IPv4, e.IPv6, e.LinkLocal = nil, "", netip.Addr{}, netip.Addr{}, nil
 	}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // addNew plans the one-off that the options ask for. The replicas of its service are left alone.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -236,7 +237,7 @@ const (
 
 // readStyle settles --progress and --ansi, which may contradict each other.
 func (g *globals) readStyle(c *cli.Context, con *console) error {
-	g.ansi = ansiMode(firstOf(c.String("ansi"), con.env["COMPOSE_ANSI"]))
+	g.ansi = ansiMode(cmp.Or(c.String("ansi"), con.env["COMPOSE_ANSI"]))
 	if g.ansi == "" {
 		g.ansi = ansiAuto
 	}
@@ -244,7 +245,7 @@ func (g *globals) readStyle(c *cli.Context, con *console) error {
 	if !slices.Contains([]ansiMode{ansiNever, ansiAlways, ansiAuto}, g.ansi) {
 		return usage("unknown --ansi %q: want never, always or auto", g.ansi)
 	}
-	g.progress = progressStyle(firstOf(c.String("progress"), con.env["COMPOSE_PROGRESS"], string(progressAuto)))
+	g.progress = progressStyle(cmp.Or(c.String("progress"), con.env["COMPOSE_PROGRESS"], string(progressAuto)))
 	switch g.progress {
 	case progressAuto, progressJSON, progressQuiet:
 	case "none":
@@ -272,15 +273,6 @@ func (g *globals) readStyle(c *cli.Context, con *console) error {
 // color reports whether a stream may be coloured.
 func (g globals) color(tty bool) bool {
 	return !g.noColor && (g.ansi == ansiAlways || g.ansi == ansiAuto && tty)
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // ignored names the flags of the docker client that are accepted and have no meaning here.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -40,7 +41,7 @@ func (s *session) containerFilter(ctx context.Context, f filters, pods []engine.
 	}
 	return func(p engine.Pod) bool {
 		return named(p.Spec.Name, "/"+p.Spec.Name) && f.holds("id", func(v string) bool { return strings.HasPrefix(p.ID, v) }) &&
-			f.labelled(dockerapi.LabelsOf(p)) && f.is("status", dockerapi.StatusOf(p)) && f.is("health", firstOf(string(p.Health), "none")) &&
+			f.labelled(dockerapi.LabelsOf(p)) && f.is("status", dockerapi.StatusOf(p)) && f.is("health", cmp.Or(string(p.Health), "none")) &&
 			exited(p) && f.holds("network", func(v string) bool { return onNetwork(p, networks[v]) }) &&
 			f.holds("volume", func(v string) bool { return hasVolume(p, v) }) && descends(p) &&
 			slices.IndexFunc(before, func(t time.Time) bool { return !p.Created.Before(t) }) < 0 &&

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -115,7 +116,7 @@ func containerPortCommand(con *console) *cli.Command {
 // portLines are where ports are published: all of them, or one, "80" or "80/udp".
 func portLines(p engine.Pod, only string) ([]string, error) {
 	number, protocol, _ := strings.Cut(only, "/")
-	want, err := strconv.ParseUint(firstOf(number, "0"), 10, 16)
+	want, err := strconv.ParseUint(cmp.Or(number, "0"), 10, 16)
 	if err != nil {
 		return nil, usage("invalid port %q: want a number, or NUMBER/PROTOCOL", only)
 	}
@@ -125,7 +126,7 @@ func portLines(p engine.Pod, only string) ([]string, error) {
 		switch {
 		case only == "":
 			lines = append(lines, fmt.Sprintf("%d/%s -> %s", pub.Container, pub.Protocol, host))
-		case uint64(pub.Container) == want && pub.Protocol == firstOf(protocol, "tcp"):
+		case uint64(pub.Container) == want && pub.Protocol == cmp.Or(protocol, "tcp"):
 			lines = append(lines, host)
 		}
 	}

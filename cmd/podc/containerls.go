@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -67,12 +68,12 @@ func containerLayout(size bool) layout {
 func containerRowOf(p engine.Pod, written *dockerapi.Size, now time.Time, full bool) containerRow {
 	r := psRowOf(p, now, full)
 	row := containerRow{
-		Command: r.Command, CreatedAt: r.CreatedAt, HealthStatus: firstOf(r.Health, "none"), ID: r.ID, Image: r.Image, Labels: r.Labels,
+		Command: r.Command, CreatedAt: r.CreatedAt, HealthStatus: cmp.Or(r.Health, "none"), ID: r.ID, Image: r.Image, Labels: r.Labels,
 		LocalVolumes: r.LocalVolumes, Mounts: r.Mounts, Names: r.Names, Networks: r.Networks, Ports: r.Ports, RunningFor: r.RunningFor,
 		Size: "0B", State: r.State, Status: r.Status,
 	}
 	if arch := p.Image.Config.Architecture; arch != "" {
-		row.Platform = firstOf(p.Image.Config.OS, "linux") + "/" + arch
+		row.Platform = cmp.Or(p.Image.Config.OS, "linux") + "/" + arch
 	}
 	if written != nil {
 		row.Size = fmt.Sprintf("%s (virtual %s)", size(written.Written), size(written.All))
@@ -159,7 +160,7 @@ func parsePortRange(key, s string) (portRange, error) {
 	if err1 != nil || err2 != nil || last < first {
 		return portRange{}, usage("invalid --filter %s=%q: want a port or a range of ports, such as 8000-8010/tcp", key, s)
 	}
-	return portRange{first, last, firstOf(protocol, "tcp")}, nil
+	return portRange{first, last, cmp.Or(protocol, "tcp")}, nil
 }
 
 func (r portRange) holds(port uint16, protocol string) bool {

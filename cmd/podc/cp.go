@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (s *session) cp(ctx context.Context, from, to string, opt copyOptions, pods
 	case fromPath == "" || toPath == "":
 		return usage("the path in the container is missing: write NAME:PATH")
 	}
-	found, err := pods(firstOf(fromService, toService))
+	found, err := pods(cmp.Or(fromService, toService))
 	if err != nil {
 		return err
 	}

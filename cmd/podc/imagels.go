@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,8 +172,8 @@ func imageRows(images []engine.ImageSummary, f filters, full bool, now time.Time
 			}
 			row := imageRow{
 				Containers: "N/A", CreatedAt: img.Created.Local().Format(dockerTime), CreatedSince: dockerapi.Since(img.Created, now),
-				Digest: firstOf(img.Digest, "<none>"), ID: dockerapi.ShortID(img.ID), Repository: firstOf(repo, "<none>"),
-				SharedSize: "N/A", Size: size(img.Size), Tag: firstOf(tag, "<none>"), UniqueSize: "N/A", UsedBy: strings.Join(img.UsedBy, ","),
+				Digest: cmp.Or(img.Digest, "<none>"), ID: dockerapi.ShortID(img.ID), Repository: cmp.Or(repo, "<none>"),
+				SharedSize: "N/A", Size: size(img.Size), Tag: cmp.Or(tag, "<none>"), UniqueSize: "N/A", UsedBy: strings.Join(img.UsedBy, ","),
 			}
 			if full {
 				row.ID = "sha256:" + img.ID

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -60,7 +61,7 @@ func (s *session) pruneUnused(ctx context.Context, images []engine.ImageSummary)
 	sizes := map[string]int64{}
 	verb := []string{"rm", "--force", "--"}
 	for _, img := range images {
-		used := slices.ContainsFunc(pods, func(p engine.Pod) bool { return img.ID == firstOf(p.Image.ID, p.Spec.Container.ImageID) })
+		used := slices.ContainsFunc(pods, func(p engine.Pod) bool { return img.ID == cmp.Or(p.Image.ID, p.Spec.Container.ImageID) })
 		if !used && len(img.UsedBy) == 0 {
 			sizes[img.ID] = img.Size
 			verb = append(verb, img.ID)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ func run(ctx context.Context, con *console, args []string) int {
 	asJSON := false
 	if err == nil {
 		app.Before = func(c *cli.Context) error {
-			asJSON = firstOf(c.String("progress"), con.env["COMPOSE_PROGRESS"]) == string(progressJSON)
+			asJSON = cmp.Or(c.String("progress"), con.env["COMPOSE_PROGRESS"]) == string(progressJSON)
 			if text := ignored(c); text != "" {
 				warn(con, text)
 			}

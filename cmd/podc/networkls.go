@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func (s *session) filteredNetworks(f filters) ([]netstack.Network, error) {
 	return slices.DeleteFunc(sortedValues(all), func(n netstack.Network) bool {
 		id := dockerapi.NetworkID(n)
 		return !named(n.Name) || !f.holds("id", func(v string) bool { return strings.Contains(id, v) }) ||
-			!f.is("driver", firstOf(n.Driver, "bridge")) || !f.is("scope", "local") || !f.is("type", kind(n)) ||
+			!f.is("driver", cmp.Or(n.Driver, "bridge")) || !f.is("scope", "local") || !f.is("type", kind(n)) ||
 			!f.labelled(n.Labels) || !dangling(!used[n.Name])
 	}), nil
 }

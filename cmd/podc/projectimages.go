@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -63,8 +64,8 @@ func usedImageOf(p engine.Pod) usedImage {
 	}
 	repo, tag := dockerapi.SplitName(dockerapi.Familiar(name))
 	return usedImage{
-		ID: "sha256:" + firstOf(img.ID, p.Spec.Container.ImageID), ContainerName: p.Spec.Name, Repository: firstOf(repo, "<none>"),
-		Tag: firstOf(tag, "<none>"), Platform: firstOf(img.Config.OS, "linux") + "/" + img.Config.Architecture, Size: img.Size,
+		ID: "sha256:" + cmp.Or(img.ID, p.Spec.Container.ImageID), ContainerName: p.Spec.Name, Repository: cmp.Or(repo, "<none>"),
+		Tag: cmp.Or(tag, "<none>"), Platform: cmp.Or(img.Config.OS, "linux") + "/" + img.Config.Architecture, Size: img.Size,
 		Created: img.Created,
 	}
 }
@@ -87,7 +88,7 @@ func printImages(con *console, format string, pods []engine.Pod, now time.Time) 
 func printDistinctImages(con *console, pods []engine.Pod) {
 	seen := map[string]bool{}
 	for _, p := range pods {
-		if id := firstOf(p.Image.ID, p.Spec.Container.ImageID); !seen[id] {
+		if id := cmp.Or(p.Image.ID, p.Spec.Container.ImageID); !seen[id] {
 			fmt.Fprintln(con.out, id)
 			seen[id] = true
 		}

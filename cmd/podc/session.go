@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -219,7 +220,7 @@ func (s *session) readsStdin() bool {
 	if len(s.files) > 0 {
 		return slices.Contains(s.files, "-")
 	}
-	sep := firstOf(s.con.env["COMPOSE_PATH_SEPARATOR"], string(os.PathListSeparator))
+	sep := cmp.Or(s.con.env["COMPOSE_PATH_SEPARATOR"], string(os.PathListSeparator))
 	return slices.Contains(strings.Split(s.con.env["COMPOSE_FILE"], sep), "-")
 }
 
@@ -327,8 +328,8 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 	case errdefs.IsNotFound(err) && len(s.files) == 0 && name != "":
 		return labelled(name)
 	case errors.As(err, &refused) && !s.missesFile(): // one that was named and is not there is a slip of the pen
-		if name = firstOf(s.projectName, name, w.stated, s.madeOf(w.inputs)); name == "" {
-			return project.Desired{}, false, withHint(err, "%s", firstOf(hintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
+		if name = cmp.Or(s.projectName, name, w.stated, s.madeOf(w.inputs)); name == "" {
+			return project.Desired{}, false, withHint(err, "%s", cmp.Or(hintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
 		}
 		warn(s.con, err.Error())
 		warn(s.con, fmt.Sprintf("the compose file is left out: what belongs to project %s is told by labels", name))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -206,7 +207,7 @@ func (i systemInfo) print(con *console) error {
 	}
 	tw := newTable(con.out)
 	fmt.Fprintf(tw, "Version:\t%s\nRoot:\t%s\nRun root:\t%s\nRoot ID:\t%s\n", i.Version, i.Root, i.RunRoot, i.RootID)
-	fmt.Fprintf(tw, "Image store:\t%s\n", firstOf(i.ImageStore, "as storage.conf says"))
+	fmt.Fprintf(tw, "Image store:\t%s\n", cmp.Or(i.ImageStore, "as storage.conf says"))
 	fmt.Fprintf(tw, "Runtime:\t%s\nConmon:\t%s\nCgroups:\t%s\n", i.Runtime, i.Conmon, cgroups)
 	fmt.Fprintf(tw, "Pods:\t%d (%d running)\nNetworks:\t%d\nVolumes:\t%d\n", i.Pods, i.Running, i.Networks, i.Volumes)
 	return tw.Flush()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os/user"
@@ -69,7 +70,7 @@ func psRowsOf(list []engine.ProcessInfo, now time.Time) [][]string {
 		}
 		rows = append(rows, []string{
 			names[p.UID], strconv.Itoa(p.Pid), strconv.Itoa(p.Parent), strconv.Itoa(cpuPercent(p, now)),
-			startedAt(p.Started, now), firstOf(p.TTY, "?"), clock(p.CPU), commandLine(p),
+			startedAt(p.Started, now), cmp.Or(p.TTY, "?"), clock(p.CPU), commandLine(p),
 		})
 	}
 	return rows

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -71,7 +72,7 @@ func (s *session) createVolume(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return usage("create needs at most one argument: VOLUME")
 	}
-	v := volumes.Volume{Name: firstOf(c.Args().First(), c.String("name")), Driver: c.String("driver")}
+	v := volumes.Volume{Name: cmp.Or(c.Args().First(), c.String("name")), Driver: c.String("driver")}
 	if v.Name == "" {
 		v.Name, v.Anonymous = fmt.Sprintf("%x", newKey()), true
 	}
