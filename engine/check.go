@@ -304,7 +304,7 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 			continue
 		}
 		add(dir, name, "folder of a pod without a record", func() error {
-			return errors.Join(e.paths.discard(dir, newID()), e.emptyTrash())
+			return errors.Join(e.paths.discard(dir, NewID()), e.emptyTrash())
 		})
 	}
 	for _, name := range inv.runDirs {

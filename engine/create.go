@@ -41,7 +41,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 		return podError("create", spec.Name, fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use", spec.Name))
 	}
 	spec.MapBorrowed(func(b Borrowed) string { return e.nameOf(b.Of) })
-	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec, Image: img}}
+	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: spec, Image: img}}
 	if p.From, err = e.mountsFrom(spec); err != nil {
 		return podError("create", spec.Name, err)
 	}
@@ -112,7 +112,7 @@ func (p *pod) nameVolumes() error {
 	for _, m := range p.mounts() {
 		covered[path.Clean(m.Target)] = true
 		if m.Type == MountVolume {
-			p.Volumes[m.Target] = cmp.Or(m.Source, newID())
+			p.Volumes[m.Target] = cmp.Or(m.Source, NewID())
 		}
 	}
 	for _, target := range p.Image.Config.Volumes {
@@ -122,7 +122,7 @@ func (p *pod) nameVolumes() error {
 		if err := checkImageVolume(target); err != nil {
 			return err
 		}
-		p.Volumes[target] = newID()
+		p.Volumes[target] = NewID()
 	}
 	return nil
 }

@@ -144,8 +144,8 @@ func realPath(path string) string {
 	}
 }
 
-// newID returns the random id of a container, in docker's form.
-func newID() string {
+// NewID returns the random id of a container, in docker's form.
+func NewID() string {
 	var b [32]byte
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])

@@ -182,9 +182,9 @@ func BenchmarkJournal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := Pod{ID: newID(), Created: time.Now()}
+	p := Pod{ID: NewID(), Created: time.Now()}
 	p.Spec.Name, p.Spec.Group = "shop-web-1", "shop"
-	p.Spec.Labels = map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.config-hash": newID(), "io.podc.facets": newID() + newID()}
+	p.Spec.Labels = map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.config-hash": NewID(), "io.podc.facets": NewID() + NewID()}
 	for b.Loop() {
 		e.NoteEvent(p, "start", nil)
 	}

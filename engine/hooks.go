@@ -74,7 +74,7 @@ func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []Hook
 }
 
 func (e *Engine) runHook(ctx context.Context, name string, h Hook) error {
-	mark := "PODC_HOOK=" + newID()
+	mark := "PODC_HOOK=" + NewID()
 	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
 	defer cancel()
 	x, err := e.ExecCommand(ctx, name, ExecOptions{Args: h.Command, Env: h.Env, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged, Mark: []string{mark}})

@@ -36,7 +36,7 @@ func newLogPod(t *testing.T, log LogConfig) *logPod {
 		t.Fatal(err)
 	}
 	spec := PodSpec{Name: "web", Group: "g", Container: ContainerSpec{Log: log}}
-	p := &pod{e: e, record: record{ID: newID(), Created: time.Now(), Spec: spec}}
+	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: spec}}
 	p.state = state{Status: StatusRunning, Started: time.Now(), Init: findProcess(os.Getpid())}
 	l := &logPod{t: t, e: e, p: p, at: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
 	if err := errors.Join(os.MkdirAll(e.paths.bundle("web"), 0o700), os.MkdirAll(e.paths.runPod("web"), 0o700), p.saveRecord(), p.save()); err != nil {

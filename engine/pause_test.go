@@ -167,7 +167,7 @@ func TestTheUnifiedFreezerFreezesAndThaws(t *testing.T) {
 	if mount == "" {
 		t.Skip("no cgroup v2 is mounted")
 	}
-	f := freezer{dir: filepath.Join(mount, "podc-test-"+newID()[:8]), unified: true}
+	f := freezer{dir: filepath.Join(mount, "podc-test-"+NewID()[:8]), unified: true}
 	if err := os.Mkdir(f.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

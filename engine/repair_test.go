@@ -26,7 +26,7 @@ func plainEngine(t *testing.T) *Engine {
 
 func put(t *testing.T, e *Engine, name string, s Status) *pod {
 	t.Helper()
-	p := &pod{e: e, record: record{ID: newID(), Spec: PodSpec{Name: name, Group: "t"}}}
+	p := &pod{e: e, record: record{ID: NewID(), Spec: PodSpec{Name: name, Group: "t"}}}
 	p.state.Status, p.state.Settled = s, true
 	if err := errors.Join(os.MkdirAll(e.paths.runPod(name), 0o700), p.save(), p.saveRecord()); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestPodsRemovedAtOnceAreAllGone(t *testing.T) {
 func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
 	e := plainEngine(t)
 	p := put(t, e, "p", StatusExited)
-	half, left := e.paths.exit(p.ID+".X1Y2Z3"), e.paths.exit(newID()+".X1Y2Z3")
+	half, left := e.paths.exit(p.ID+".X1Y2Z3"), e.paths.exit(NewID()+".X1Y2Z3")
 	err := errors.Join(os.MkdirAll(e.paths.exits(), 0o700), os.WriteFile(half, []byte("0"), 0o600), os.WriteFile(left, []byte("0"), 0o600))
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 	if err := os.MkdirAll(lockOnly, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(e.paths.trash(), newID()), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(e.paths.trash(), NewID()), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	found, err := e.findings(true)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,7 +68,7 @@ func runCommand(con *console) *cli.Command {
 func runOptionsOf(c *cli.Context, con *console) (runOptions, error) {
 	opt := runOptions{
 		pod: project.OneOff{
-			Service: c.Args().First(), Pod: c.String("name"), Slug: newSlug(), Command: command(c.Args().Tail()),
+			Service: c.Args().First(), Pod: c.String("name"), Slug: engine.NewID(), Command: command(c.Args().Tail()),
 			User: c.String("user"), WorkingDir: c.String("workdir"),
 			CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
 			TTY: !noTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
@@ -113,13 +111,6 @@ func command(args []string) []string {
 		return nil
 	}
 	return args
-}
-
-// newSlug tells one-offs of a service apart; its first digits are part of their names.
-func newSlug() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 // run makes a one-off, after what its service depends on, and stays with it unless it is to run on its own.
