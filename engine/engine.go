@@ -126,8 +126,8 @@ func (e *Engine) Volumes() *volumes.Store { return e.volumes }
 // RootID tells this pair of roots from others on the same kernel: every name that is global to the host carries it.
 func (e *Engine) RootID() string { return e.paths.id }
 
-// rootID derives the id from the data root, so that it is the same in every process and after every reboot.
-func rootID(data string) string {
+// RootIDOf derives the id from the data root, so that it is the same in every process, after every reboot, and through links.
+func RootIDOf(data string) string {
 	sum := sha256.Sum256([]byte(realPath(filepath.Clean(data))))
 	return hex.EncodeToString(sum[:4])
 }

@@ -26,13 +26,13 @@ import (
 //	shutdown                     everything ends, or has ended, with the machine (shutdown.go)
 //	active.lock                  shared by whoever makes cgroups; exclusive to remove the common parent
 type paths struct {
-	id        string // rootID
+	id        string // RootIDOf
 	data, run string
 }
 
 func newPaths(data, run string) paths {
 	// Real paths, since that is what the kernel's list of mounts has.
-	return paths{id: rootID(data), data: realPath(filepath.Clean(data)), run: realPath(filepath.Clean(run))}
+	return paths{id: RootIDOf(data), data: realPath(filepath.Clean(data)), run: realPath(filepath.Clean(run))}
 }
 
 func (p paths) pods() string               { return filepath.Join(p.data, "pods") }

@@ -246,11 +246,11 @@ func TestTheIDOfARootStaysWhenItIsMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "link", "a", "b")
-	before := rootID(path)
+	before := RootIDOf(path)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if after, real := rootID(path), rootID(filepath.Join(dir, "real", "a", "b")); before != after || after != real {
+	if after, real := RootIDOf(path), RootIDOf(filepath.Join(dir, "real", "a", "b")); before != after || after != real {
 		t.Errorf("%s before, %s after, %s by its real name", before, after, real)
 	}
 }

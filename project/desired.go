@@ -9,6 +9,8 @@ package project
 
 import (
 	"net/netip"
+	"strings"
+
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -109,3 +111,8 @@ const (
 	// LabelFacets holds Service.Facets as JSON, so that the next plan can say what changed.
 	LabelFacets = "io.podc.facets"
 )
+
+// OwnLabel reports whether a label is one that podc writes. One that an image or a file brings is not to pass for it.
+func OwnLabel(key string) bool {
+	return strings.HasPrefix(key, "com.docker.compose.") || key == LabelFacets
+}

@@ -41,7 +41,7 @@ func replicaLabels(s Service, n int, img engine.Image) map[string]string {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	maps.DeleteFunc(labels, func(key, _ string) bool { return strings.HasPrefix(key, "com.docker.compose.") || key == LabelFacets })
+	maps.DeleteFunc(labels, func(key, _ string) bool { return OwnLabel(key) })
 	maps.Copy(labels, s.Pod.Labels)
 	labels[LabelService] = s.Name
 	labels[LabelNumber] = strconv.Itoa(n)

@@ -155,7 +155,7 @@ func driver(name, fallback string) string {
 func sameLabels(a, b map[string]string) bool {
 	own := func(m map[string]string) map[string]string {
 		m = maps.Clone(m)
-		maps.DeleteFunc(m, func(k, _ string) bool { return strings.HasPrefix(k, "com.docker.compose.") })
+		maps.DeleteFunc(m, func(k, _ string) bool { return OwnLabel(k) })
 		return m
 	}
 	return maps.Equal(own(a), own(b))

@@ -21,7 +21,6 @@ package images
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -68,10 +67,6 @@ type Store struct {
 
 // Open opens the store, and makes it where missing. reexec.Init must have been called first thing in main.
 func Open(c Config) (*Store, error) {
-	root, err := filepath.Abs(c.Root)
-	if err != nil {
-		return nil, err
-	}
 	opts, err := storeOptions(c)
 	if err != nil {
 		return nil, err
@@ -84,8 +79,7 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, openError(opts, err)
 	}
-	sum := sha256.Sum256([]byte(root))
-	s := &Store{store: checkedStore{st}, rootID: fmt.Sprintf("%x", sum[:4]), tmp: temporary(c), lock: filepath.Join(c.RunRoot, "images.lock"), private: c.Private}
+	s := &Store{store: checkedStore{st}, rootID: engine.RootIDOf(c.Root), tmp: temporary(c), lock: filepath.Join(c.RunRoot, "images.lock"), private: c.Private}
 	s.sys = systemContext(c, s.tmp)
 	if c.Private {
 		err = os.MkdirAll(s.tmp, 0o700)

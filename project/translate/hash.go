@@ -16,9 +16,6 @@ import (
 	"podc.example/podc/project"
 )
 
-// labelPrefix begins the labels that podc writes for docker's tools.
-const labelPrefix = "com.docker.compose."
-
 // facetLength is the number of hex digits of a facet: enough to tell two values apart, few enough for a label.
 const facetLength = 12
 
@@ -147,7 +144,7 @@ func each[V any](all map[string]any, prefix string, values map[string]V) {
 func userLabels(labels map[string]string) map[string]string {
 	user := map[string]string{}
 	for k, v := range labels {
-		if !strings.HasPrefix(k, labelPrefix) {
+		if !project.OwnLabel(k) {
 			user[k] = v
 		}
 	}
