@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -37,6 +39,9 @@ func deviceNodes(list []Device) (full []Device, nodes []specs.LinuxDevice, err e
 		}
 		for _, d := range found {
 			node, err := deviceNode(d.Host, d.Container)
+			if err == nil {
+				err = checkNodePlace(node.Path)
+			}
 			if err != nil {
 				return nil, nil, err
 			}
@@ -55,15 +60,70 @@ func deviceNode(host, target string) (specs.LinuxDevice, error) {
 		Path: target, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
 		FileMode: ptr(os.FileMode(st.Mode & 0o777)), UID: &st.Uid, GID: &st.Gid,
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFCHR:
-		d.Type = "c"
-	case unix.S_IFBLK:
-		d.Type = "b"
-	default:
+	if d.Type = deviceType(st); d.Type == "" {
 		return d, fault.New(errdefs.ErrInvalidArgument, "cannot use %s as a device: it is not a device node", host)
 	}
 	return d, nil
+}
+
+// deviceType is c or b, as the specification has it, or "" for what is no device.
+func deviceType(st unix.Stat_t) string {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFCHR:
+		return "c"
+	case unix.S_IFBLK:
+		return "b"
+	}
+	return ""
+}
+
+// checkNodePlace refuses a place that the runtime's own mounts take.
+func checkNodePlace(s string) error {
+	place := path.Clean(s)
+	if slices.Contains([]string{"/dev", "/dev/shm"}, place) {
+		return fault.New(errdefs.ErrInvalidArgument, "cannot put a device at %s: %s is a folder in every container", s, place)
+	}
+	for _, folder := range []string{"/dev/pts", "/dev/mqueue"} {
+		if isBelow(place, folder) {
+			return fault.New(errdefs.ErrInvalidArgument, "cannot put a device at %s: it lies in %s of a container, where only the kernel makes files", s, folder)
+		}
+	}
+	return nil
+}
+
+// checkDevices refuses a container in which a device that the pod asks for is not in its place; pid is its first process, which waits.
+// Of those that a privileged container has beside nobody has named any. What the pod mounts in a device's place is meant.
+func (p *pod) checkDevices(pid int) error {
+	full, nodes, err := deviceNodes(p.Spec.Container.Devices)
+	if err != nil {
+		return err
+	}
+	root := "/proc/" + strconv.Itoa(pid) + "/root"
+	for i, d := range nodes {
+		if slices.ContainsFunc(p.Spec.Container.Mounts, func(m Mount) bool { return path.Clean(m.Target) == path.Clean(d.Path) }) {
+			continue
+		}
+		switch there, err := isDevice(root, d); {
+		case err != nil:
+			return fmt.Errorf("cannot see whether the device %s is at %s: %w", full[i].Host, d.Path, err)
+		case !there:
+			return fault.New(errdefs.ErrFailedPrecondition, "the device %s is not at %s: the container's files have something else there, which the runtime leaves; give it another place",
+				full[i].Host, d.Path)
+		}
+	}
+	return nil
+}
+
+// isDevice reports whether the device is in its place in a container's files, as the container sees them.
+func isDevice(root string, d specs.LinuxDevice) (bool, error) {
+	f, err := openInRoot(root, d.Path, unix.O_PATH)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	err = unix.Fstat(int(f.Fd()), &st)
+	return deviceType(st) == d.Type && st.Rdev == unix.Mkdev(uint32(d.Major), uint32(d.Minor)), err
 }
 
 // devicesIn lists the nodes below a folder of the host, placed below the folder that as names, with its permissions.

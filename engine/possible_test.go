@@ -40,6 +40,10 @@ func TestCheckPods(t *testing.T) {
 		{"processor", func(p *PodSpec) { p.Container.Resources.Cpuset = "0,9999" }, "no processor 9999"},
 		{"all processors", func(p *PodSpec) { p.Container.Resources.CPUQuota = -1 }, ""},
 		{"a device in /proc", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/null", Container: "/proc/uptime"}} }, "lies in /proc"},
+		{"a device for /dev/shm", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/zero", Container: "/dev/./shm"}} }, "/dev/shm is a folder"},
+		{"a device for /dev", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/zero", Container: "/dev/"}} }, "/dev is a folder"},
+		{"a device in /dev/pts", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/zero", Container: "/dev/pts/7"}} }, "lies in /dev/pts"},
+		{"a device in /dev/shm", func(p *PodSpec) { p.Container.Devices = []Device{{Host: "/dev/zero", Container: "/dev/shm/x"}} }, ""},
 		{"a bind through a link to /run", func(p *PodSpec) {
 			p.Container.Mounts = []Mount{{Type: MountBind, Source: linked + "/no-such", Target: "/x", CreateSource: true}}
 		}, "is not made as a folder"},

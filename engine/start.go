@@ -168,6 +168,9 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := checkPlaces(p.state.Init.Pid, r.mounts); err != nil {
 		return err
 	}
+	if err := p.checkDevices(p.state.Init.Pid); err != nil {
+		return err
+	}
 	if created != nil {
 		if err := created(); err != nil {
 			return err

@@ -64,7 +64,7 @@ func CheckTarget(m Mount) error {
 	return nil
 }
 
-// checkDevicePlace refuses a path at which no device file can be made: where there is a file the runtime leaves it, without a word.
+// checkDevicePlace refuses a path at which no device file can be made, whatever is to be there; see checkNodePlace.
 func checkDevicePlace(s string) error {
 	place := path.Clean(s)
 	for _, folder := range []string{"/proc", "/sys"} {

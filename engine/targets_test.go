@@ -119,6 +119,46 @@ func TestHostDevAndSysMayBeBound(t *testing.T) {
 	}
 }
 
+// A runtime leaves what is at a device's place as it is, and says nothing.
+func TestADeviceIsInItsPlaceOrRefused(t *testing.T) {
+	e, img := realEngine(t), busybox(t)
+	for link, to := range map[string]string{"away": "/tmp", "null": "/dev/null", "tty": "/dev/zero"} {
+		if err := os.Symlink(to, filepath.Join(img.Layers[0], link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, at := range []string{"/bin/busybox", "/bin", "/etc/hosts", "/tty", "/dev/init"} {
+		s := shell("refused", "true")
+		s.Container.Init, s.Container.Devices = true, []Device{{Host: "/dev/null", Container: at}}
+		err := e.CreatePod(t.Context(), s, img)
+		if err == nil {
+			err = e.StartPod(t.Context(), s.Name)
+		}
+		if err == nil || !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "/dev/null") || !strings.Contains(err.Error(), at) {
+			t.Errorf("%s: %v", at, err)
+		}
+		if err := e.RemovePod(t.Context(), s.Name, RemoveOptions{Force: true, Volumes: true}); err != nil {
+			t.Error(err)
+		}
+	}
+
+	s := shell("p1", "for at in /n /tmp/n /new/n /dev/null /null /dev/shm/n /dev/zero /devices/zero; do test -c $at || exit 1; done; test -f /devices/null")
+	for _, at := range []string{"/n", "/away/n", "/new/n", "/dev/null", "/null", "/dev/shm/n", "/dev/zero"} {
+		s.Container.Devices = append(s.Container.Devices, Device{Host: "/dev/null", Container: at})
+	}
+	// What the service itself mounts in place of one device of a folder is meant.
+	s.Container.Devices = append(s.Container.Devices, Device{Host: "/dev", Container: "/devices"})
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Container.Mounts = []Mount{{Type: MountBind, Source: file, Target: "/devices/null"}}
+	mustRun(t, e, s, img)
+	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 {
+		t.Errorf("exit code %d: %s", p.ExitCode, out)
+	}
+}
+
 func TestCheckTarget(t *testing.T) {
 	for _, tt := range []struct {
 		m  Mount
