@@ -74,7 +74,7 @@ volumes: {data: {}}
 			compose: strings.Replace(service("pull_policy: never"), "bad: {image: localhost/podc-busybox", "bad: {image: localhost/nosuch", 1),
 			want:    []string{"localhost/nosuch", "pull_policy is never", "podc load"},
 		},
-		"a missing runtime":         {compose: service("runtime: nosuchruntime"), want: []string{`"nosuchruntime"`, "apt-get install"}},
+		"a missing runtime":         {compose: service("runtime: nosuchruntime"), want: []string{`"nosuchruntime"`, "looked for in PATH and in /usr/local/sbin"}},
 		"an external network":       {compose: strings.Replace(service(""), "inner: {}", "inner: {external: true}", 1), want: []string{"network inner declared as external", "podc network create inner"}},
 		"a health that cannot be":   {compose: service("depends_on: {ok: {condition: service_healthy}}"), want: []string{"ok to be healthy", "no health check"}},
 		"a file that is no YAML":    {compose: "services:\n  a: {image: [\n", want: []string{"compose.yaml"}},

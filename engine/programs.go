@@ -106,7 +106,20 @@ func lookupBinary(name string) (string, error) {
 			}
 		}
 	}
-	return "", fault.New(errdefs.ErrFailedPrecondition, "cannot find the program %q that containers need (on Debian: apt-get install %s)", name, filepath.Base(name))
+	return "", fault.New(errdefs.ErrFailedPrecondition, "cannot find the program %q that containers need (%s)", name, whereToGet(name))
+}
+
+// whereToGet says what brings a program, or where it was looked for: a package that only has the name of one is a stranger's.
+func whereToGet(name string) string {
+	switch base := filepath.Base(name); {
+	case base == "apparmor_parser":
+		return "on Debian: apt-get install apparmor"
+	case slices.Contains([]string{"conmon", "crun", "runc"}, base):
+		return "on Debian: apt-get install " + base
+	case strings.Contains(name, "/"):
+		return "there is no program at that path"
+	}
+	return "looked for in PATH and in " + strings.ReplaceAll(searchPath, ":", ", ")
 }
 
 // runtimePath finds the OCI runtime of a pod.

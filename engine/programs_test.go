@@ -1,0 +1,22 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+)
+
+// What a compose file calls a runtime is no name of a package: only of programs that are known a package is named.
+func TestMissingProgramsAreLookedForByTheirPackages(t *testing.T) {
+	t.Setenv("PATH", "/no-such")
+	for name, want := range map[string]string{
+		"no-such": "looked for in PATH and in /usr/local/sbin, ", "./no-such": "no program at that path", "/no/crun": "apt-get install crun",
+	} {
+		_, err := lookupBinary(name)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "install no-such") {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	if got := whereToGet("apparmor_parser"); !strings.Contains(got, "install apparmor") || strings.Contains(got, "_") {
+		t.Errorf("apparmor_parser: %s", got)
+	}
+}
