@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // services that are not active do not count. A cycle is an error that prints its path.
 func order(services types.Services) ([]string, error) {
 	if cycle := findCycle(services); cycle != nil {
-		return nil, Invalid("services."+cycle[0]+".depends_on", "dependency cycle: %s", strings.Join(cycle, " -> "))
+		return nil, Invalid("services."+cycle[0]+"."+dependencyKey(services[cycle[0]], cycle[1]), "dependency cycle: %s", strings.Join(cycle, " -> "))
 	}
 	depths := map[string]int{}
 	for name := range services {
@@ -69,4 +70,28 @@ func findCycle(services types.Services) []string {
 		}
 	}
 	return nil
+}
+
+// dependencyKey is the key of a service by which it depends on another: depends_on, or one from which the loader concludes it, and
+// which then is what the file has. An optional dependency is written in depends_on.
+func dependencyKey(s types.ServiceConfig, on string) string {
+	if d, ok := s.DependsOn[on]; ok && !d.Required {
+		return "depends_on"
+	}
+	for i, link := range s.Links {
+		if service, _, _ := strings.Cut(link, ":"); service == on {
+			return fmt.Sprintf("links[%d]", i)
+		}
+	}
+	for _, shared := range []struct{ key, with string }{{"network_mode", s.NetworkMode}, {"ipc", s.Ipc}, {"pid", s.Pid}, {"uts", s.Uts}, {"cgroup", s.Cgroup}} {
+		if shared.with == types.ServicePrefix+on {
+			return shared.key
+		}
+	}
+	for i, from := range s.VolumesFrom {
+		if service, _, _ := strings.Cut(from, ":"); service == on {
+			return fmt.Sprintf("volumes_from[%d]", i)
+		}
+	}
+	return "depends_on"
 }

@@ -107,7 +107,11 @@ func (l *load) dependencies(tp *types.Project) error {
 			if _, ok := tp.Services[dep]; ok {
 				continue
 			}
-			key := "services." + name + ".depends_on." + dep
+			written := dependencyKey(tp.Services[name], dep)
+			key, hint := "services."+name+"."+written, ""
+			if written == "depends_on" {
+				key, hint = key+"."+dep, ", or `required: false`"
+			}
 			disabled, exists := tp.DisabledServices[dep]
 			switch {
 			case !deps[dep].Required:
@@ -115,7 +119,7 @@ func (l *load) dependencies(tp *types.Project) error {
 				delete(deps, dep)
 			case exists:
 				errs = append(errs, Invalid(key, "service %q is only active with profile %s", dep, strings.Join(disabled.Profiles, " or ")).
-					WithHint("add --profile %s, or `required: false`", disabled.Profiles[0]))
+					WithHint("add --profile %s%s", disabled.Profiles[0], hint))
 			default:
 				e := Invalid(key, "service %q is not declared", dep)
 				if s := Suggest(dep, all); s != "" {
