@@ -74,12 +74,14 @@ volumes: {data: {}}
 			compose: strings.Replace(service("pull_policy: never"), "bad: {image: localhost/podc-busybox", "bad: {image: localhost/nosuch", 1),
 			want:    []string{"localhost/nosuch", "pull_policy is never", "podc load"},
 		},
-		"a missing runtime":         {compose: service("runtime: nosuchruntime"), want: []string{`"nosuchruntime"`, "looked for in PATH and in /usr/local/sbin"}},
-		"an external network":       {compose: strings.Replace(service(""), "inner: {}", "inner: {external: true}", 1), want: []string{"network inner declared as external", "podc network create inner"}},
-		"a health that cannot be":   {compose: service("depends_on: {ok: {condition: service_healthy}}"), want: []string{"ok to be healthy", "no health check"}},
-		"a file that is no YAML":    {compose: "services:\n  a: {image: [\n", want: []string{"compose.yaml"}},
-		"a missing secret":          {compose: service("secrets: [key]") + "secrets: {key: {file: nosuch.key}}\n", want: []string{"nosuch.key"}},
-		"an impossible stop signal": {compose: service("stop_signal: SIGNOSUCH"), want: []string{"SIGNOSUCH"}},
+		"a missing runtime":          {compose: service("runtime: nosuchruntime"), want: []string{`"nosuchruntime"`, "looked for in PATH and in /usr/local/sbin"}},
+		"an external network":        {compose: strings.Replace(service(""), "inner: {}", "inner: {external: true}", 1), want: []string{"network inner declared as external", "podc network create inner"}},
+		"a health that cannot be":    {compose: service("depends_on: {ok: {condition: service_healthy}}"), want: []string{"ok to be healthy", "no health check"}},
+		"a file that is no YAML":     {compose: "services:\n  a: {image: [\n", want: []string{"compose.yaml"}},
+		"a missing secret":           {compose: service("secrets: [key]") + "secrets: {key: {file: nosuch.key}}\n", want: []string{"nosuch.key"}},
+		"an empty command":           {compose: strings.Replace(service(""), "command: sleep 1000, }", "command: ['']}", 1), want: []string{"no command to run", "bad-1"}},
+		"an empty command of a hook": {compose: service("pre_start: [{command: ['']}]"), want: []string{"no command to run"}},
+		"an impossible stop signal":  {compose: service("stop_signal: SIGNOSUCH"), want: []string{"SIGNOSUCH"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.write("compose.yaml", c.compose)

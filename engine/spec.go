@@ -98,13 +98,25 @@ func (c container) process() (*specs.Process, error) {
 
 func (c container) args() ([]string, error) {
 	args := slices.Concat(effectiveCommand(c.Spec, c.Image))
-	if len(args) == 0 || args[0] == "" {
-		return nil, fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", c.Spec.Image)
+	if err := checkCommand(args, c.Spec.Image); err != nil {
+		return nil, err
 	}
 	if c.Spec.Init {
 		args = append([]string{c.initTarget(), "init", "--"}, args...)
 	}
 	return args, nil
+}
+
+// CheckCommand fails with errdefs.ErrInvalidArgument if neither a pod nor its image says what to run. A start finds the same again.
+func CheckCommand(p PodSpec, img ImageConfig) error {
+	return podError("create", p.Name, checkCommand(slices.Concat(effectiveCommand(p.Container, img)), p.Container.Image))
+}
+
+func checkCommand(args []string, image string) error {
+	if len(args) == 0 || args[0] == "" {
+		return fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", image)
+	}
+	return nil
 }
 
 // stack is the limit of the stack of the container's processes, in bytes.

@@ -113,6 +113,10 @@ func (deps Deps) checkHost(ctx context.Context, plan *Plan) error {
 			made = append(made, do.Network)
 		case RemoveNetwork:
 			leaving = append(leaving, do.Name)
+		case CreatePod:
+			if do.Image.ID != "" { // of one that is not here nothing is known; once it is pulled this is asked again
+				errs = append(errs, engine.CheckCommand(do.Spec, do.Image.Config))
+			}
 		}
 	}
 	if len(made) > 0 {

@@ -31,7 +31,9 @@ type store struct {
 	used     string // by others
 }
 
-func image(id string) engine.Image { return engine.Image{ID: id, Layers: []string{"/" + id}} }
+func image(id string) engine.Image {
+	return engine.Image{ID: id, Layers: []string{"/" + id}, Config: engine.ImageConfig{Cmd: []string{"/app"}}}
+}
 
 func (s *store) Resolve(_ context.Context, _ string, refs []string) (map[string]engine.Image, error) {
 	s.mu.Lock()
@@ -199,11 +201,13 @@ func TestUpRefusesFirst(t *testing.T) {
 		"port in use":   {"service a image=far ports=8080:80", errdefs.ErrConflict},
 		"port twice":    {"service a image=far replicas=2 ports=9000:80", errdefs.ErrConflict},
 		"unprobed":      {"service a image=far\nservice b\nservice c needs=b:healthy", errdefs.ErrFailedPrecondition},
+		"no command":    {"service a image=far\nservice b image=mute", errdefs.ErrInvalidArgument},
 		"not buildable": {"service a image=far\nservice b image=shop-b build", errdefs.ErrNotImplemented},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.images.remote["far"] = image("far-1")
+			w.images.here["mute"] = engine.Image{ID: "mute-1", Layers: []string{"/mute"}}
 			w.fake.Occupy(netstack.Port{HostPort: 8080, Protocol: "tcp"}, "nginx (pid 7)")
 			err := Up(t.Context(), w.Deps, parseWish(t, []byte(c.wish)), Options{})
 			if !errors.Is(err, c.class) || len(w.fake.Log()) > 0 || len(w.images.pulls) > 0 {
