@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/valid"
 )
 
 var (
@@ -37,6 +39,9 @@ func (l *load) loaderError(err error) error {
 			if name := strangeName.FindStringSubmatch(m[2]); name != nil && !strings.Contains(key, ".") {
 				return problem(key, fmt.Sprintf("the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed", name[1]))
 			}
+			if name := strangeName.FindStringSubmatch(m[2]); name != nil && name[1] == "" {
+				return problem(key, nameless(key))
+			}
 			if want := expected(key); form == validating && strings.HasPrefix(m[2], "must be ") && want != "" {
 				m[2] = "must be " + want
 			}
@@ -56,6 +61,17 @@ func (l *load) loaderError(err error) error {
 		return Invalid("", "the compose file declares nothing")
 	}
 	return problem("", text)
+}
+
+// nameless says that an entry of the mapping at key has no name.
+func nameless(key string) string {
+	switch key[strings.LastIndex(key, ".")+1:] {
+	case "environment":
+		return valid.VariableName("").Error()
+	case "labels", "annotations":
+		return valid.Labels(map[string]string{"": ""}).Error()
+	}
+	return "an entry has no name"
 }
 
 var undecoded = regexp.MustCompile(`^'([^']+)' (.+)$`)

@@ -11,6 +11,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/format"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
+
+	"podc.example/podc/internal/valid"
 )
 
 // shortForms checks what the loader would report without its place: ports and mounts in short form. It warns of two entries of one
@@ -30,6 +32,8 @@ func (s *scanner) shortForms(file string, services []pair, sc scope) error {
 		if s.opt.NoInterpolate {
 			continue // what holds variables has no form yet
 		}
+		limits := field(field(field(svc.value, "deploy"), "resources"), "limits")
+		errs = append(errs, s.cpus(key+".cpus", field(svc.value, "cpus"), sc), s.cpus(key+".deploy.resources.limits.cpus", field(limits, "cpus"), sc))
 		errs = append(errs, err, s.deviceForms(key+".devices", field(svc.value, "devices"), sc), s.mountForms(file, key+".volumes", field(svc.value, "volumes"), sc))
 		for _, kind := range []string{"configs", "secrets"} {
 			s.distinct(file, key+"."+kind, field(svc.value, kind), func(n *yaml.Node) string { return s.fileForm(kind, n, sc) })
@@ -70,6 +74,14 @@ func (s *scanner) exposed(list *yaml.Node, sc scope) (total int) {
 	return total
 }
 
+// cpus refuses a number of processors that is too small: the loader may take it for 0, which means all.
+func (s *scanner) cpus(key string, n *yaml.Node, sc scope) error {
+	if v, err := strconv.ParseFloat(s.text(n, sc.env), 64); err == nil && v != 0 && float32(v) == 0 {
+		return Invalid(key, "%v", valid.CPUs(v))
+	}
+	return nil
+}
+
 // deviceForms refuses what has more parts than source, target and permissions: the loader would, without the place.
 func (s *scanner) deviceForms(key string, list *yaml.Node, sc scope) error {
 	for i, n := range items(list) {
@@ -98,17 +110,28 @@ func (s *scanner) mountForms(file, key string, list *yaml.Node, sc scope) error 
 func ParseMount(text string) (types.ServiceVolumeConfig, error) {
 	v, err := format.ParseVolume(text)
 	if modes, ok := strings.CutPrefix(text, v.Source+":"+v.Target+":"); ok && err == nil {
-		for mode := range strings.SplitSeq(modes, ",") {
-			if !slices.Contains(mountModes, mode) {
-				return v, fmt.Errorf("mode %q is none of %s", mode, strings.Join(mountModes, ", "))
-			}
-		}
+		err = checkModes(modes)
 	}
 	return v, err
 }
 
-// mountModes are docker's; those about the consistency of copies have no effect on Linux.
-var mountModes = append([]string{"ro", "rw", "z", "Z", "nocopy", "cached", "consistent", "delegated"}, format.Propagations...)
+// mountModes are docker's, of which a mount has one of a kind; those about the consistency of copies have no effect on Linux.
+var mountModes = [][]string{{"ro", "rw"}, {"z", "Z"}, {"nocopy"}, {"cached", "consistent", "delegated"}, format.Propagations}
+
+func checkModes(modes string) error {
+	given := map[int]bool{}
+	for mode := range strings.SplitSeq(modes, ",") {
+		kind := slices.IndexFunc(mountModes, func(kind []string) bool { return slices.Contains(kind, mode) })
+		switch {
+		case kind < 0:
+			return fmt.Errorf("mode %q is none of %s", mode, strings.Join(slices.Concat(mountModes...), ", "))
+		case given[kind]:
+			return fmt.Errorf("it has more than one of %s", strings.Join(mountModes[kind], ", "))
+		}
+		given[kind] = true
+	}
+	return nil
+}
 
 func (s *scanner) mountForm(n *yaml.Node, sc scope) string {
 	if n.Kind == yaml.MappingNode {
