@@ -95,7 +95,7 @@ func (c *checker) process(key string, env types.MappingWithEquals, dir, user str
 		}
 	}
 	if dir != "" {
-		c.obey(key+".working_dir", valid.AbsolutePath(dir))
+		c.obey(key+".working_dir", valid.WorkingDir(dir))
 	}
 	c.obey(key+".user", valid.User(user))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
 )
@@ -45,9 +46,28 @@ func (e *Engine) mountsFrom(s PodSpec) ([]Mount, error) {
 	return list, nil
 }
 
+// bindSource makes the source of a bind that is missing, where that is asked for.
 func bindSource(m Mount) error {
+	if err := checkSource(m); err != nil || !m.CreateSource {
+		return err
+	}
+	if _, err := os.Stat(m.Source); err == nil {
+		return nil
+	}
+	return os.MkdirAll(m.Source, 0o755)
+}
+
+// checkSource refuses the source of a bind that is missing and cannot be made or is not to be, and a /dev that is none: the runtime
+// opens /dev/null.
+func checkSource(m Mount) error {
+	if _, err := os.Stat(path.Join(m.Source, "null")); err != nil && path.Clean(m.Target) == "/dev" {
+		return fault.New(errdefs.ErrInvalidArgument, "cannot bind %s to /dev of a container: it has no null, without which nothing starts", m.Source)
+	}
 	_, err := os.Stat(m.Source)
-	if !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, unix.ENOTDIR):
+		return fault.New(errdefs.ErrInvalidArgument, "bind source %s cannot be: %s is not a folder", m.Source, existing(m.Source))
+	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
 	switch why := noFolder(m.Source); {
@@ -56,7 +76,15 @@ func bindSource(m Mount) error {
 	case !m.CreateSource:
 		return fault.New(errdefs.ErrNotFound, "bind source %s does not exist", m.Source)
 	}
-	return os.MkdirAll(m.Source, 0o755)
+	return nil
+}
+
+// existing is the part of a path that is there.
+func existing(source string) string {
+	for _, err := os.Stat(source); err != nil && source != "/"; _, err = os.Stat(source) {
+		source = path.Dir(source)
+	}
+	return source
 }
 
 // noFolder says why a missing source is never made as a folder, "" if it is: where a program makes a socket when it starts, a folder
@@ -67,7 +95,7 @@ func noFolder(source string) string {
 		return ", and is not made as a folder: what lies there is the kernel's"
 	case source == "/run/docker.sock" || source == "/var/run/docker.sock":
 		return ": it is the socket of docker's API, which podc does not have yet"
-	case strings.HasSuffix(source, ".sock"):
+	case strings.Contains(strings.TrimPrefix(source, existing(source))+"/", ".sock/"):
 		return ", and is not made as a folder: by its name it is a socket, which its program must make first"
 	case strings.HasPrefix(source, "/run/") || strings.HasPrefix(source, "/var/run/"):
 		return ", and is not made as a folder: what lies there is made by the program that it belongs to, which does not run"

@@ -5,10 +5,16 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/profiles/seccomp"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
@@ -20,7 +26,7 @@ import (
 func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
 	var errs []error
 	for _, p := range pods {
-		errs = append(errs, podError("create", p.Name, errors.Join(e.checkName(p), checkPossible(p), e.checkBorrowed(p, pods))))
+		errs = append(errs, podError("create", p.Name, errors.Join(e.checkName(p), e.checkCgroupParent(p), checkPossible(p), e.checkBorrowed(p, pods))))
 	}
 	return errors.Join(errs...)
 }
@@ -40,8 +46,11 @@ func (e *Engine) checkName(p PodSpec) error {
 func checkPossible(p PodSpec) error {
 	errs := []error{checkValues(p), checkSysctls(p)}
 	for _, m := range p.Container.Mounts {
-		if m.Type == MountBind && (!m.CreateSource || noFolder(m.Source) != "") {
-			errs = append(errs, bindSource(m))
+		switch m.Type {
+		case MountBind:
+			errs = append(errs, checkSource(m))
+		case MountTmpfs:
+			errs = append(errs, checkTmpfs(m))
 		}
 		if m.AllReadOnly && !thisHost().RecursiveReadOnly {
 			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "the kernel cannot make all below %s read-only (Linux 5.12 can)", m.Source))
@@ -54,17 +63,13 @@ func checkPossible(p PodSpec) error {
 	errs = append(errs, err)
 	c.BlockIO, err = blockIO(p.Container.Resources.BlockIO, c.Host)
 	errs = append(errs, err, checkLog(p.Container.Log))
-	if err = c.checkSecurity(); err == nil {
-		_, err = seccompProfile(p.Container.SecurityOpt)
-	}
-	errs = append(errs, err)
+	errs = append(errs, c.checkSecurity(), c.checkPaths())
 	errs = append(errs, checkCpuset(p.Container.Resources.Cpuset))
 	_, err = c.resources()
 	errs = append(errs, err)
 	_, err = c.rlimits()
 	errs = append(errs, err, checkArguments(slices.Concat(effectiveCommand(c.Spec, ImageConfig{})), c.Spec.Env, c.stack()))
-	_, err = c.caps()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errs...)
 }
 
 // checkCpuset refuses processors that this host does not have, or that are off.
@@ -100,13 +105,96 @@ func checkLog(l LogConfig) error {
 	return nil
 }
 
-// checkSecurity refuses what only a security module could do that is not on, or does not know of it.
+// checkSecurity refuses capabilities that there are not, what only a security module could do that is not on or does not know of
+// it, and a seccomp profile that is none.
 func (c container) checkSecurity() error {
-	o, err := parseSecurityOpt(c.Spec.SecurityOpt)
-	if err == nil {
-		err = c.Host.checkProfile(o.apparmor)
+	caps, err := c.caps()
+	if err != nil {
+		return err
 	}
-	return err
+	o, err := parseSecurityOpt(c.Spec.SecurityOpt)
+	if err != nil {
+		return err
+	}
+	if err := c.Host.checkProfile(o.apparmor); err != nil {
+		return err
+	}
+	profile, err := seccompProfile(c.Spec.SecurityOpt)
+	if err != nil || profile == "" {
+		return err
+	}
+	with := specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
+	if _, err := seccomp.LoadProfile(profile, &with); err != nil {
+		return fault.New(errdefs.ErrInvalidArgument, "%.200s is no seccomp profile: %w", o.seccomp, err)
+	}
+	return nil
+}
+
+// checkTmpfs asks the kernel for the options that are its file system's; of the others it takes none with a value.
+func checkTmpfs(m Mount) error {
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil // the mount will tell
+	}
+	defer unix.Close(fs)
+	for _, o := range m.TmpfsOptions {
+		if name, value, ok := strings.Cut(o, "="); ok && unix.FsconfigSetString(fs, name, value) != nil {
+			return fault.New(errdefs.ErrInvalidArgument, "the kernel does not take the option %q of the tmpfs at %s", o, m.Target)
+		}
+	}
+	return nil
+}
+
+// checkPaths refuses targets that lie in a file, and with the working directory what lies where only the kernel makes anything.
+func (c container) checkPaths() error {
+	var targets, places []string
+	files := map[string]bool{}
+	for _, f := range c.Spec.Files {
+		targets, files[path.Clean(f.Target)] = append(targets, f.Target), true
+	}
+	for _, m := range c.Spec.Mounts {
+		fi, err := os.Stat(m.Source)
+		targets, files[path.Clean(m.Target)] = append(targets, m.Target), m.Type == MountBind && m.Subpath == "" && err == nil && !fi.IsDir()
+	}
+	var errs []error
+	for _, target := range targets {
+		for above := path.Dir(path.Clean(target)); above != "/" && above != "."; above = path.Dir(above) {
+			if files[above] {
+				errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: %s lies in %s, which is a file", target, target, above))
+				break
+			}
+		}
+	}
+	if places = targets; c.Spec.WorkingDir != "" {
+		places = append(places, c.Spec.WorkingDir)
+	}
+	for _, p := range places {
+		if kernelLacks(path.Clean(p)) {
+			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "the kernel has nothing at %s, and lets nobody make it", p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// kernelLacks reports whether a path, which is clean, is one below /proc or /sys that this kernel has not. A container has cgroups
+// and network interfaces of its own.
+func kernelLacks(p string) bool {
+	if !isBelow(p, "/proc") && !isBelow(p, "/sys") || isBelow(p, "/sys/fs/cgroup") || strings.Contains(p, "/net/") {
+		return false
+	}
+	_, err := os.Stat(p)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// rootCgroup is the name of the cgroup of a root: see paths.cgroup.
+var rootCgroup = regexp.MustCompile(`(^|/)podc-([0-9a-f]{8})(/|$)`)
+
+// checkCgroupParent refuses the cgroups of another root, which takes all that is in them for its own.
+func (e *Engine) checkCgroupParent(p PodSpec) error {
+	if m := rootCgroup.FindStringSubmatch(p.Container.CgroupParent); m != nil && m[2] != e.paths.id {
+		return fault.New(errdefs.ErrInvalidArgument, "cgroup_parent %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
+	}
+	return nil
 }
 
 // ipcSysctls are the settings that each ipc namespace has of its own, beside fs.mqueue.*.
@@ -125,17 +213,46 @@ func checkSysctls(p PodSpec) error {
 			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the host's network", name))
 		case !network && !ipc:
 			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the whole host: a container has its own only of net.*, fs.mqueue.* and the limits of System V IPC", name))
-		case network && perInterface(name):
 		default:
-			if _, err := os.Stat("/proc/sys/" + strings.ReplaceAll(name, ".", "/")); errors.Is(err, os.ErrNotExist) {
-				errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s is not one of this kernel", name))
-			}
+			errs = append(errs, checkSysctl(name, p.Container.Sysctls[name]))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// perInterface reports whether a setting is one of an interface, which the host need not have.
-func perInterface(name string) bool {
-	return strings.Contains(name, ".conf.") || strings.Contains(name, ".neigh.")
+// checkSysctl refuses a setting that the host's kernel does not have, or a text where it has numbers.
+func checkSysctl(name, value string) error {
+	now, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(ofAnyInterface(name), ".", "/"))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fault.New(errdefs.ErrInvalidArgument, "sysctl %s is not one of this kernel", name)
+	case err == nil && numbers(string(now)) && !numbers(value) && !set(name):
+		return fault.New(errdefs.ErrInvalidArgument, "sysctl %s takes numbers such as %q, and %.60q is none", name, strings.Join(strings.Fields(string(now)), " "), value)
+	}
+	return nil
+}
+
+// ofAnyInterface is the name of a setting with, in place of an interface that the host need not have, the default for all.
+func ofAnyInterface(name string) string {
+	p := strings.Split(name, ".")
+	if len(p) == 5 && (p[2] == "conf" || p[2] == "neigh") && p[3] != "all" {
+		p[3] = "default"
+	}
+	return strings.Join(p, ".")
+}
+
+// set reports whether a setting is a set of small numbers, which has a form of its own: a list of ranges, or a mask.
+func set(name string) bool {
+	return strings.HasSuffix(name, "_ports") || strings.HasSuffix(name, "_bitmap") || strings.HasSuffix(name, "_mask")
+}
+
+// numbers reports whether a text is one or more numbers, as the kernel reads them.
+func numbers(s string) bool {
+	fields := strings.Fields(s)
+	for _, f := range fields {
+		if _, err := strconv.ParseUint(strings.TrimPrefix(f, "-"), 0, 64); err != nil {
+			return false
+		}
+	}
+	return len(fields) > 0
 }

@@ -52,6 +52,35 @@ func TestCheckPods(t *testing.T) {
 		}, "is not made as a folder"},
 		{"limit", func(p *PodSpec) { p.Container.Ulimits = map[string]Ulimit{"wishes": {}} }, `"wishes"`},
 		{"seccomp profile", func(p *PodSpec) { p.Container.SecurityOpt = []string{"seccomp=/no/such.json"} }, "/no/such.json"},
+		{"a seccomp profile that is none", func(p *PodSpec) { p.Container.SecurityOpt = []string{"seccomp=/etc/passwd"} }, "is no seccomp profile"},
+		{"a seccomp profile that asks for capabilities", func(p *PodSpec) {
+			p.Container.SecurityOpt = []string{`seccomp={"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["bpf"],"action":"SCMP_ACT_ERRNO","excludes":{"caps":["CAP_BPF"]}}]}`}
+		}, ""},
+		{"a bind below a file", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/etc/passwd/x/y", Target: "/x", CreateSource: true}}
+		}, "/etc/passwd is not a folder"},
+		{"a bind below a socket", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/no/such.sock/x", Target: "/x", CreateSource: true}}
+		}, "by its name it is a socket"},
+		{"a bind over /dev", func(p *PodSpec) { p.Container.Mounts = []Mount{{Type: MountBind, Source: "/tmp", Target: "/dev"}} }, "it has no null"},
+		{"a file in /sys", func(p *PodSpec) { p.Container.Files = []File{{Target: "/sys/no-such"}} }, "nothing at /sys/no-such"},
+		{"a file in a file", func(p *PodSpec) { p.Container.Files = []File{{Target: "/a"}, {Target: "/a/b"}} }, "/a/b lies in /a, which is a file"},
+		{"a mount in a file", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountBind, Source: "/etc/passwd", Target: "/a"}, {Type: MountTmpfs, Target: "/a/b/c"}}
+		}, "/a/b/c lies in /a, which is a file"},
+		{"a working directory in /sys", func(p *PodSpec) { p.Container.WorkingDir = "/sys/no-such" }, "nothing at /sys/no-such"},
+		{"a working directory in /proc", func(p *PodSpec) { p.Container.WorkingDir = "/proc/self/fd/7" }, "where no container may work"},
+		{"an option of a tmpfs", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountTmpfs, Target: "/t", TmpfsOptions: []string{"noexec", "mpol=sideways"}}}
+		}, `the option "mpol=sideways"`},
+		{"options of a tmpfs", func(p *PodSpec) {
+			p.Container.Mounts = []Mount{{Type: MountTmpfs, Target: "/t", TmpfsOptions: []string{"noexec", "nr_inodes=1k", "size=10%", "uid=7"}}}
+		}, ""},
+		{"a text for a number", func(p *PodSpec) { p.Container.Sysctls = map[string]string{"net.core.somaxconn": "many"} }, "takes numbers such as"},
+		{"an unknown setting of interfaces", func(p *PodSpec) { p.Container.Sysctls = map[string]string{"net.ipv4.conf.eth7.nosuch": "1"} }, "not one of this kernel"},
+		{"no open files", func(p *PodSpec) { p.Container.Ulimits = map[string]Ulimit{"nofile": {}} }, "no container can start"},
+		{"a cgroup of another root", func(p *PodSpec) { p.Container.CgroupParent = "/x/podc-0123abcd" }, "another root of podc"},
+		{"a cgroup", func(p *PodSpec) { p.Container.CgroupParent = "/x/podc-mine" }, ""},
 		{"no block device", func(p *PodSpec) {
 			p.Container.Resources.BlockIO = &BlockIO{ReadBps: []DeviceRate{{Path: "/dev/null", Rate: 1}}}
 		}, "/dev/null"},

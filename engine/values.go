@@ -86,7 +86,7 @@ func (v *values) container(c ContainerSpec) {
 		v.obey("sysctl "+name, valid.Sysctl(name, c.Sysctls[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
-		v.obey("ulimit "+name, valid.Ulimit(c.Ulimits[name].Soft, c.Ulimits[name].Hard))
+		v.obey("ulimit "+name, valid.Ulimit(name, c.Ulimits[name].Soft, c.Ulimits[name].Hard))
 	}
 	v.obey("annotations", valid.Labels(c.Annotations))
 	v.text("cgroup parent", c.CgroupParent, valid.CgroupParent)
@@ -127,7 +127,7 @@ func (v *values) container(c ContainerSpec) {
 
 // process checks what containers and hooks say of a process.
 func (v *values) process(dir, user string) {
-	v.text("working directory", dir, valid.AbsolutePath)
+	v.text("working directory", dir, valid.WorkingDir)
 	v.text("user", user, valid.User)
 }
 

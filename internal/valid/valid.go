@@ -172,6 +172,15 @@ func AbsolutePath(s string) error {
 	return Path(s)
 }
 
+// WorkingDir takes the folder in which a process begins. Below /proc none does: the links there are to descriptors, from where it
+// would be in files of the host's (CVE-2024-21626).
+func WorkingDir(s string) error {
+	if strings.HasPrefix(path.Clean(s), "/proc/") {
+		return fmt.Errorf("%.60q lies in /proc, where no container may work", s)
+	}
+	return AbsolutePath(s)
+}
+
 // maxPath is what the kernel takes of a path, in bytes with its NUL; maxPathPart of what stands between two slashes.
 const (
 	maxPath     = 4096
@@ -415,13 +424,18 @@ func CgroupParent(s string) error {
 	return Path(s)
 }
 
-// Ulimit takes a resource limit; -1 means none.
-func Ulimit(soft, hard int64) error {
+// minFiles is what no process can be started with less of: its three streams, and one to read with.
+const minFiles = 4
+
+// Ulimit takes a resource limit by docker's name; -1 means none.
+func Ulimit(name string, soft, hard int64) error {
 	switch {
 	case soft < -1 || hard < -1:
 		return fmt.Errorf("is less than -1, which means unlimited")
 	case hard != -1 && (soft > hard || soft == -1):
 		return fmt.Errorf("the soft limit %d is above the hard limit %d", soft, hard)
+	case name == "nofile" && soft != -1 && soft < minFiles:
+		return fmt.Errorf("no container can start with %d open files, at least %d are needed", soft, minFiles)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func ulimits(c *engine.ContainerSpec, key string, list map[string]*types.Ulimits
 		if u.Single != 0 {
 			out = engine.Ulimit{Soft: int64(u.Single), Hard: int64(u.Single)}
 		}
-		if err := valid.Ulimit(out.Soft, out.Hard); err != nil {
+		if err := valid.Ulimit(name, out.Soft, out.Hard); err != nil {
 			return compose.Invalid(at, "%v", err)
 		}
 		if c.Ulimits == nil {
