@@ -126,7 +126,11 @@ func (p *pod) clearRuntime() error {
 func (p *pod) clearNamed() error {
 	pp := p.e.paths
 	errs := []error{removeCgroup(p.cgroup()), p.removeCgroupParent()}
-	return errors.Join(append(errs, os.RemoveAll(filepath.Join(pp.runtime(), p.ID)), os.RemoveAll(pp.exit(p.ID)))...)
+	unfinished, _ := filepath.Glob(filepath.Join(pp.exits(), p.ID+".*")) // as conmon writes it, before it gets its name
+	for _, f := range append(unfinished, pp.exit(p.ID)) {
+		errs = append(errs, os.RemoveAll(f))
+	}
+	return errors.Join(append(errs, os.RemoveAll(filepath.Join(pp.runtime(), p.ID)))...)
 }
 
 // killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a

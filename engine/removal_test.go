@@ -74,3 +74,24 @@ func TestRemovalLeavesWhatOthersMounted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// conmon may be dismissed while it writes how the container ended.
+func TestAnUnfinishedExitGoesWithItsPod(t *testing.T) {
+	e := realEngine(t)
+	s := shell("p1", "sleep 1000")
+	mustRun(t, e, s, busybox(t))
+	p, err := e.read("p1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unfinished := e.paths.exit(p.ID) + ".X1Y2Z3"
+	if err := os.WriteFile(unfinished, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.RemovePod(t.Context(), "p1", RemoveOptions{Force: true, Volumes: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(unfinished); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", unfinished, err)
+	}
+}
