@@ -67,6 +67,7 @@ func (c *checker) values(key string, s types.ServiceConfig) {
 	c.durations(key, s)
 	c.healthTest(key, s.HealthCheck)
 	c.process(key, s.Environment, s.WorkingDir, s.User)
+	c.obey(key+".working_dir", valid.WorkingDir(s.WorkingDir))
 	c.obey(key+".command", valid.Arguments(append(slices.Clone(s.Entrypoint), s.Command...), environment(s.Environment)))
 	for i, g := range s.GroupAdd {
 		c.obey(fmt.Sprintf("%s.group_add[%d]", key, i), valid.Group(g))
@@ -95,7 +96,7 @@ func (c *checker) process(key string, env types.MappingWithEquals, dir, user str
 		}
 	}
 	if dir != "" {
-		c.obey(key+".working_dir", valid.WorkingDir(dir))
+		c.obey(key+".working_dir", valid.AbsolutePath(dir))
 	}
 	c.obey(key+".user", valid.User(user))
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -124,8 +125,29 @@ func (c container) checkSecurity() error {
 		return err
 	}
 	with := specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
-	if _, err := seccomp.LoadProfile(profile, &with); err != nil {
+	s, err := seccomp.LoadProfile(profile, &with)
+	if err == nil && s != nil {
+		err = checkActions(s)
+	}
+	if err != nil {
 		return fault.New(errdefs.ErrInvalidArgument, "%.200s is no seccomp profile: %w", o.seccomp, err)
+	}
+	return nil
+}
+
+// seccompActions are what the runtimes know.
+var seccompActions = []specs.LinuxSeccompAction{specs.ActKill, specs.ActKillProcess, specs.ActKillThread, specs.ActTrap, specs.ActErrno,
+	specs.ActTrace, specs.ActAllow, specs.ActLog, specs.ActNotify}
+
+func checkActions(s *specs.LinuxSeccomp) error {
+	actions := []specs.LinuxSeccompAction{s.DefaultAction}
+	for _, call := range s.Syscalls {
+		actions = append(actions, call.Action)
+	}
+	for _, a := range actions {
+		if !slices.Contains(seccompActions, a) {
+			return fmt.Errorf("there is no action %q", a)
+		}
 	}
 	return nil
 }

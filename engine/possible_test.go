@@ -53,6 +53,10 @@ func TestCheckPods(t *testing.T) {
 		{"limit", func(p *PodSpec) { p.Container.Ulimits = map[string]Ulimit{"wishes": {}} }, `"wishes"`},
 		{"seccomp profile", func(p *PodSpec) { p.Container.SecurityOpt = []string{"seccomp=/no/such.json"} }, "/no/such.json"},
 		{"a seccomp profile that is none", func(p *PodSpec) { p.Container.SecurityOpt = []string{"seccomp=/etc/passwd"} }, "is no seccomp profile"},
+		{"an action of a seccomp profile", func(p *PodSpec) {
+			p.Container.SecurityOpt = []string{`seccomp={"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["bpf"],"action":"SCMP_ACT_FLY"}]}`}
+		}, `no action "SCMP_ACT_FLY"`},
+		{"a hook that works in /proc", func(p *PodSpec) { p.Container.PreStop = []Hook{{Command: []string{"x"}, WorkingDir: "/proc/sys"}} }, ""},
 		{"a seccomp profile that asks for capabilities", func(p *PodSpec) {
 			p.Container.SecurityOpt = []string{`seccomp={"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["bpf"],"action":"SCMP_ACT_ERRNO","excludes":{"caps":["CAP_BPF"]}}]}`}
 		}, ""},

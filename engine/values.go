@@ -77,6 +77,7 @@ func address(s string) error {
 func (v *values) container(c ContainerSpec) {
 	v.obey("command", valid.Arguments(slices.Concat(c.Entrypoint, c.Command), c.Env))
 	v.process(c.WorkingDir, c.User)
+	v.obey("working directory", valid.WorkingDir(c.WorkingDir))
 	v.each("group", c.GroupAdd, valid.Group)
 	for _, h := range slices.Concat(c.PostStart, c.PreStop) {
 		v.obey("hook", valid.Arguments(h.Command, h.Env))
@@ -127,7 +128,7 @@ func (v *values) container(c ContainerSpec) {
 
 // process checks what containers and hooks say of a process.
 func (v *values) process(dir, user string) {
-	v.text("working directory", dir, valid.WorkingDir)
+	v.text("working directory", dir, valid.AbsolutePath)
 	v.text("user", user, valid.User)
 }
 
