@@ -62,6 +62,7 @@ var imports = []struct {
 		"shapes are made of facts by whoever shows them; moby's own types cost a tenth of a command's start"},
 	{"internal/disk", false, []string{module}, "what all others share is below them"},
 	{"internal/fault", false, []string{module}, "what all others share is below them"},
+	{"internal/kernel", false, []string{module + "engine", module + "netstack", module + "project", module + "cmd"}, "the kernel knows no pods"},
 	{"internal/valid", false, []string{module}, "rules of the kernel are the same for compose files and for specs"},
 	{"internal/testimage", false, []string{module + "engine", module + "project", module + "compose", module + "cmd"},
 		"test images are made without the code under test"},

@@ -14,6 +14,7 @@ import (
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 const (
@@ -82,7 +83,7 @@ func (e *Engine) loadProfile(ctx context.Context) error {
 	e.profile.Lock()
 	defer e.profile.Unlock()
 	stamp := filepath.Join(e.paths.run, "apparmor")
-	want := fmt.Sprintf("%s %x\n", bootID(), sha256.Sum256(defaultPolicy))
+	want := fmt.Sprintf("%s %x\n", kernel.BootID(), sha256.Sum256(defaultPolicy))
 	if have, err := disk.ReadFile(stamp); err == nil && string(have) == want {
 		if loaded, err := profileLoaded(defaultProfile); loaded || err != nil {
 			return err

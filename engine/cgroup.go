@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // Containers live in <parent of the root>/<id> in every hierarchy, made by the runtime. conmon, monitor and guardian live in
@@ -117,7 +118,7 @@ func cgroupPids(group string) []int {
 			if err != nil || d.Name() != "cgroup.procs" {
 				return err
 			}
-			pids = append(pids, pidsIn(path)...)
+			pids = append(pids, kernel.PIDs(path)...)
 			return nil
 		})
 		if err == nil {
@@ -125,18 +126,6 @@ func cgroupPids(group string) []int {
 		}
 	}
 	return nil
-}
-
-// pidsIn reads a list of processes, such as a cgroup.procs; none if there is no such file.
-func pidsIn(path string) []int {
-	b, _ := disk.ReadFile(path)
-	var pids []int
-	for f := range strings.FieldsSeq(string(b)) {
-		if pid, err := strconv.Atoi(f); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // removeCgroup removes a container's cgroup from every hierarchy. The runtime's own delete can leave some behind, for
@@ -222,7 +211,7 @@ func removeCgroupTree(dir string, kill bool) error {
 			return fmt.Errorf("cannot remove cgroup %s: %w", dir, err)
 		}
 		if kill {
-			for _, pid := range pidsIn(filepath.Join(dir, "cgroup.procs")) {
+			for _, pid := range kernel.PIDs(filepath.Join(dir, "cgroup.procs")) {
 				findProcess(pid).signal(unix.SIGKILL)
 			}
 		}

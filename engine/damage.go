@@ -18,6 +18,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 )
 
@@ -32,8 +33,8 @@ func (e *Engine) loadDead(name string, damage error) *pod {
 		p.state = state{ID: hex.EncodeToString(sum[:])}
 	}
 	p.ID, p.Spec.Name, p.Spec.Group, p.Volumes = p.state.ID, name, p.state.Group, p.state.Volumes
-	if p.state.Boot != bootID() {
-		p.state = state{Boot: bootID()}
+	if p.state.Boot != kernel.BootID() {
+		p.state = state{Boot: kernel.BootID()}
 	}
 	p.state.Status, p.state.Error = StatusDead, damage.Error()
 	return p
@@ -46,7 +47,7 @@ func isID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789
 func (p *pod) findRun() {
 	pp, s := p.e.paths, &p.state
 	pids := p.pids()
-	if len(pids) == 0 && p.last.Boot != bootID() { // else it has ended in this boot, which refresh finds out
+	if len(pids) == 0 && p.last.Boot != kernel.BootID() { // else it has ended in this boot, which refresh finds out
 		return
 	}
 	if _, err := os.Stat(filepath.Join(pp.runtime(), p.ID, "exec.fifo")); err == nil || !p.last.Finished.IsZero() {
@@ -86,7 +87,7 @@ func (p *pod) findRun() {
 func (p *pod) mainProcess(pids []int) (init, conmon process) {
 	helpers := map[int]process{}
 	for _, h := range p.e.startersOf(p.ID) {
-		if comm, _ := os.ReadFile("/proc/" + strconv.Itoa(h.Pid) + "/comm"); strings.TrimSpace(string(comm)) == "conmon" {
+		if kernel.Comm(h.Pid) == "conmon" {
 			helpers[h.Pid] = h
 		}
 	}

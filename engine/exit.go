@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // HandleExit is what conmon runs when the container id of a pod has ended: it notes the end and either hands the pod to its
@@ -184,7 +184,7 @@ func (p *pod) dismissExitHandler() {
 		return
 	}
 	dismissed := []process{c}
-	for _, pid := range childrenOf(c.Pid) {
+	for _, pid := range kernel.Children(c.Pid) {
 		dismissed = append(dismissed, findProcess(pid))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
@@ -210,28 +210,21 @@ func (e *Engine) startersOf(id string) []process {
 		}
 		known[pid] = true
 		list = append(list, proc)
-		for _, c := range childrenOf(pid) {
+		for _, c := range kernel.Children(pid) {
 			add(c)
 		}
 	}
-	for _, pid := range processIDs() {
-		cmdline, err := disk.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		if err == nil && e.paths.isStarter(cmdline, id) {
+	for _, pid := range kernel.Processes() {
+		if e.paths.isStarter(kernel.Args(pid), id) {
 			add(pid)
 		}
 	}
 	return list
 }
 
-// childrenOf lists the children of a process's first thread.
-func childrenOf(pid int) []int {
-	return pidsIn(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-}
-
 // isStarter recognises conmon and the runtime, whatever their names, by their arguments: the container's id, and where the runtime
 // keeps its state.
-func (p paths) isStarter(cmdline []byte, id string) bool {
-	args := strings.Split(string(cmdline), "\x00")
+func (p paths) isStarter(args []string, id string) bool {
 	return slices.Contains(args, id) && slices.Contains(args, p.runtime())
 }
 

@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
@@ -103,30 +104,18 @@ func listDir(dir string) ([]string, error) {
 	return names, nil
 }
 
-// processIDs lists the processes of the machine.
-func processIDs() (pids []int) {
-	names, _ := listDir("/proc") // without it nothing of podc works, and nothing is lost
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
 // helperProcesses finds what podc left running for this root, by the run root among the arguments.
 func (e *Engine) helperProcesses() []helperProcess {
 	var list []helperProcess
-	for _, pid := range processIDs() {
+	for _, pid := range kernel.Processes() {
 		if pid == os.Getpid() {
 			continue
 		}
 		proc := findProcess(pid) // before its arguments are read: they may be those of the pid's next holder, never the reverse
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if err != nil || proc == (process{}) || !strings.Contains(string(b), e.paths.run) {
+		args := kernel.Args(pid)
+		if len(args) == 0 || proc == (process{}) {
 			continue
 		}
-		args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
 		switch base := filepath.Base(args[0]); {
 		case base == "conmon" && slices.Contains(args, e.paths.runtime()):
 			list = append(list, helperProcess{proc, base, argAfter(args, "-c")})

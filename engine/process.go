@@ -1,17 +1,15 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // process names a process beyond doubt: pids are reused, a pid with its start time within one boot is not.
@@ -35,7 +33,7 @@ func (p process) started() time.Time {
 	if err != nil || p.Pid == 0 {
 		return time.Time{}
 	}
-	return boot.Add(time.Duration(p.Start) * time.Second / clockTicks)
+	return boot.Add(time.Duration(p.Start) * kernel.Tick)
 }
 
 // life is what is left of a process.
@@ -61,33 +59,15 @@ func (p process) life() life {
 	return life
 }
 
-// pfExiting is the kernel's PF_EXITING among a task's flags.
-const pfExiting = 0x4
-
 func procStat(pid int) (start uint64, l life) {
-	b, err := disk.ReadOnce("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	s, ok := kernel.StatOf(pid)
+	switch dead := s.State == 'Z' || s.State == 'X'; {
+	case !ok, dead && s.Threads <= 1:
 		return 0, gone
+	case s.Exiting && s.Threads <= 1:
+		return s.Start, exiting
 	}
-	// The command name, in parentheses, may hold anything; what follows the last one is regular.
-	i := bytes.LastIndexByte(b, ')')
-	if i < 0 {
-		return 0, gone
-	}
-	f := bytes.Fields(b[i+1:])
-	if len(f) < 20 {
-		return 0, gone
-	}
-	start, err = strconv.ParseUint(string(f[19]), 10, 64)
-	flags, _ := strconv.ParseUint(string(f[6]), 10, 64)
-	threads, _ := strconv.Atoi(string(f[17]))
-	switch dead := f[0][0] == 'Z' || f[0][0] == 'X'; {
-	case err != nil, dead && threads <= 1:
-		return 0, gone
-	case flags&pfExiting != 0 && threads <= 1:
-		return start, exiting
-	}
-	return start, living // also one whose first thread has ended before the others
+	return s.Start, living // also one whose first thread has ended before the others
 }
 
 // open returns a pidfd that is certain to mean p, or os.ErrProcessDone.
@@ -135,10 +115,10 @@ func (p process) freeze() bool {
 	}
 	// A stop is told to the parent only, and takes microseconds.
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
-		b, err := disk.ReadOnce("/proc/" + strconv.Itoa(p.Pid) + "/stat")
-		if i := bytes.LastIndexByte(b, ')'); err != nil || i < 0 || i+2 >= len(b) || b[i+2] == 'Z' || b[i+2] == 'X' {
+		switch s, ok := kernel.StatOf(p.Pid); {
+		case !ok || s.State == 'Z' || s.State == 'X':
 			return false
-		} else if b[i+2] == 'T' {
+		case s.State == 'T':
 			return true
 		}
 	}

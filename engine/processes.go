@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // ProcessInfo is one process of a container, as the host sees it.
@@ -26,9 +27,6 @@ type ProcessInfo struct {
 	Name        string   // as the kernel has it, 15 bytes at most
 	Args        []string // empty for a zombie
 }
-
-// clockTicks is the kernel's USER_HZ, which is the same on every architecture that Go runs on.
-const clockTicks = 100
 
 // Processes lists the processes of a running pod's container, the first one first. errdefs.IsFailedPrecondition if the pod
 // does not run.
@@ -69,31 +67,13 @@ func bootTime() (time.Time, error) {
 }
 
 func readProcess(pid int, boot time.Time) (ProcessInfo, bool) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	b, err := os.ReadFile(filepath.Join(dir, "stat"))
-	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
-	if err != nil || open < 0 || end < open {
-		return ProcessInfo{}, false
-	}
-	f := strings.Fields(string(b[end+1:]))
-	if len(f) < 22 {
-		return ProcessInfo{}, false
-	}
-	number := func(i int) int64 { // field i of proc(5)
-		n, _ := strconv.ParseInt(f[i-3], 10, 64)
-		return n
-	}
+	s, ok := kernel.StatOf(pid)
 	info := ProcessInfo{
-		Pid: pid, Parent: int(number(4)), State: f[0], Threads: int(number(20)), TTY: ttyName(uint64(number(7))),
-		CPU:     time.Duration(number(14)+number(15)) * time.Second / clockTicks,
-		Started: boot.Add(time.Duration(number(22)) * time.Second / clockTicks),
-		Virtual: number(23), Resident: number(24) * int64(os.Getpagesize()), Name: string(b[open+1 : end]),
-	}
-	if line, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(line) > 0 {
-		info.Args = strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+		Pid: pid, Parent: s.Parent, State: string(s.State), Threads: s.Threads, TTY: ttyName(s.Terminal), CPU: s.Work,
+		Started: boot.Add(time.Duration(s.Start) * kernel.Tick), Virtual: s.Virtual, Resident: s.Resident, Name: s.Name, Args: kernel.Args(pid),
 	}
 	var st unix.Stat_t
-	if unix.Stat(dir, &st) != nil {
+	if !ok || unix.Stat(filepath.Join("/proc", strconv.Itoa(pid)), &st) != nil {
 		return ProcessInfo{}, false
 	}
 	info.UID = int(st.Uid)

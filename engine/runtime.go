@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // RuntimeError is a failure of the OCI runtime or of conmon, rather than of what they were to run.
@@ -138,20 +140,14 @@ type vitality struct {
 }
 
 func vitalityOf(list []process) vitality {
-	const perTick = 10 * time.Millisecond // the kernel's USER_HZ, the same on every machine
 	var v vitality
 	for _, p := range list {
-		dir := "/proc/" + strconv.Itoa(p.Pid)
-		stat, _ := disk.ReadOnce(dir + "/stat")
-		_, rest, _ := bytes.Cut(stat, []byte(") ")) // a runtime's name holds no such thing
-		if f := strings.Fields(string(rest)); len(f) > 12 {
-			v.busy = v.busy || f[0] == "R" || f[0] == "D"
-			user, _ := strconv.Atoi(f[11])
-			system, _ := strconv.Atoi(f[12])
-			v.work += time.Duration(user+system) * perTick
+		if s, ok := kernel.StatOf(p.Pid); ok {
+			v.busy = v.busy || s.State == 'R' || s.State == 'D'
+			v.work += s.Work
 			v.processes += p.Pid
 		}
-		status, _ := disk.ReadFile(dir + "/status")
+		status, _ := disk.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/status")
 		for line := range strings.Lines(string(status)) {
 			if name, n, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "_ctxt_switches") {
 				count, _ := strconv.Atoi(strings.TrimSpace(n))
@@ -170,8 +166,7 @@ func (e *Engine) accuse(r run, atWork []process) (program, said string) {
 	}
 	program = "conmon"
 	for _, p := range atWork {
-		cmdline, _ := disk.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/cmdline")
-		if bytes.Contains(cmdline, []byte("\x00--exit-dir\x00")) {
+		if slices.Contains(kernel.Args(p.Pid), "--exit-dir") {
 			continue // conmon
 		}
 		program = filepath.Base(r.runtime)

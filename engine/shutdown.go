@@ -15,6 +15,7 @@ import (
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // When the machine goes down its containers are stopped, each with its own signal and grace, and no restart policy brings one
@@ -58,7 +59,7 @@ func (e *Engine) noteShutdown(d time.Duration) error {
 	if n, ok := e.shutdownNote(); ok && n.Until == 0 {
 		return nil
 	}
-	n := shutdownNote{Boot: bootID(), At: sinceBoot()}
+	n := shutdownNote{Boot: kernel.BootID(), At: sinceBoot()}
 	if d > 0 {
 		n.Until = n.At + d
 	}
@@ -75,7 +76,7 @@ func (e *Engine) noteShutdown(d time.Duration) error {
 // shutdownNote is the note that holds, if there is one.
 func (e *Engine) shutdownNote() (n shutdownNote, ok bool) {
 	err := disk.ReadJSON(e.paths.shutdown(), &n)
-	return n, err == nil && n.Boot == bootID() && (n.Until == 0 || sinceBoot() < n.Until)
+	return n, err == nil && n.Boot == kernel.BootID() && (n.Until == 0 || sinceBoot() < n.Until)
 }
 
 // ForgetShutdown lifts what NoteShutdown noted. Idempotent.

@@ -13,6 +13,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // StartPod starts a pod: namespaces, network, names, conmon, the container. It returns when the container's process runs.
@@ -193,7 +194,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
 func (p *pod) noteStart(name string) error {
-	now := lastRun{Boot: bootID(), Started: p.state.Started, ExitCode: 255}
+	now := lastRun{Boot: kernel.BootID(), Started: p.state.Started, ExitCode: 255}
 	return disk.WriteJSON(p.e.paths.last(name), now, p.durability(p.last, now))
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 )
 
@@ -171,7 +172,7 @@ func (e *Engine) load(name string) (*pod, error) {
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
 	}
 	err = disk.ReadJSON(e.paths.state(name), &p.state)
-	if err == nil && p.state.Boot == bootID() && (p.state.Status == StatusRunning || p.state.Status == StatusCreated && p.state.Error == "") {
+	if err == nil && p.state.Boot == kernel.BootID() && (p.state.Status == StatusRunning || p.state.Status == StatusCreated && p.state.Error == "") {
 		return p, nil // how the run before ended is of no interest, or there was none
 	}
 	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
@@ -184,7 +185,7 @@ func (e *Engine) load(name string) (*pod, error) {
 	case err != nil:
 		p.state, p.lost = e.stateAfterBoot(p), err
 		p.findRun()
-	case p.state.Boot != bootID():
+	case p.state.Boot != kernel.BootID():
 		p.state = e.stateAfterBoot(p)
 		if p.findRun(); p.state.Status == StatusRunning { // in this boot, whatever its state says
 			p.lost = fmt.Errorf("%w %s: it says that it is of another boot", disk.ErrDamaged, e.paths.state(name))
@@ -197,7 +198,7 @@ func (e *Engine) load(name string) (*pod, error) {
 
 // stateAfterBoot is the state of a pod of which this boot knows nothing.
 func (e *Engine) stateAfterBoot(p *pod) state {
-	s := state{Boot: bootID(), Status: StatusCreated}
+	s := state{Boot: kernel.BootID(), Status: StatusCreated}
 	if !p.last.Started.IsZero() {
 		s.Status = StatusExited
 	}
@@ -205,7 +206,7 @@ func (e *Engine) stateAfterBoot(p *pod) state {
 }
 
 func (p *pod) save() error {
-	p.state.Boot, p.state.ID, p.state.Group, p.state.Volumes = bootID(), p.ID, p.Spec.Group, p.Volumes
+	p.state.Boot, p.state.ID, p.state.Group, p.state.Volumes = kernel.BootID(), p.ID, p.Spec.Group, p.Volumes
 	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
 		return fmt.Errorf("cannot save the state of pod %q: %w", p.Spec.Name, err)
 	}

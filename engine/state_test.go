@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 func TestAPodSaysWhatItRuns(t *testing.T) {
@@ -47,7 +48,7 @@ func TestAnEndIsSeenWithItsCodeAtEveryMoment(t *testing.T) {
 		}
 	}
 	started := time.Now().Add(-time.Minute)
-	running := state{Boot: bootID(), ID: id, Status: StatusRunning, Started: started, Init: findProcess(os.Getpid()), Conmon: findProcess(os.Getpid())}
+	running := state{Boot: kernel.BootID(), ID: id, Status: StatusRunning, Started: started, Init: findProcess(os.Getpid()), Conmon: findProcess(os.Getpid())}
 	write(e.paths.spec("a"), record{ID: id, Spec: PodSpec{Name: "a"}})
 	write(e.paths.state("a"), running)
 	expect("while it runs", StatusRunning, 0, false)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // What a group's monitor (package engine/monitor) needs of the engine beside the verbs that everybody uses.
@@ -162,17 +164,8 @@ func marked(pids []int, init int, marker []byte) []process {
 }
 
 func parentOf(pid int) int {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	i := bytes.LastIndexByte(b, ')')
-	if err != nil || i < 0 {
-		return 0
-	}
-	f := bytes.Fields(b[i+1:])
-	if len(f) < 2 {
-		return 0
-	}
-	ppid, _ := strconv.Atoi(string(f[1]))
-	return ppid
+	s, _ := kernel.StatOf(pid)
+	return s.Parent
 }
 
 // pids lists the processes of the container.

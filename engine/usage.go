@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // Usage is what a container has used so far, and uses now. CPU shares and rates follow from two of them.
@@ -95,7 +97,7 @@ func (g accounts) cpu(u *Usage) {
 		u.CPU = time.Duration(parseNumber(s))
 		s, _ = g.read("cpuacct", "cpuacct.stat", "")
 		stat := pairs(s)
-		u.User, u.System = time.Duration(stat["user"])*time.Second/clockTicks, time.Duration(stat["system"])*time.Second/clockTicks
+		u.User, u.System = time.Duration(stat["user"])*kernel.Tick, time.Duration(stat["system"])*kernel.Tick
 	}
 }
 
@@ -175,7 +177,7 @@ func hostCPU() (total time.Duration, cpus int, err error) {
 		case len(f) < 9 || !strings.HasPrefix(f[0], "cpu"):
 		case f[0] == "cpu":
 			for _, ticks := range f[1:9] { // guests are counted in user already
-				total += time.Duration(parseNumber(ticks)) * time.Second / clockTicks
+				total += time.Duration(parseNumber(ticks)) * kernel.Tick
 			}
 		default:
 			cpus++

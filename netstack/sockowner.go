@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // socketOwner names the process that has a port of the host, as well as it can be found out.
@@ -74,17 +75,15 @@ func parseSocket(line string) (hostSocket, bool) {
 // processWith finds a process that holds the socket with an inode.
 func processWith(inode string) (pid int, comm string) {
 	want := "socket:[" + inode + "]"
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
+	for _, pid := range kernel.Processes() {
+		dir := "/proc/" + strconv.Itoa(pid)
 		fds, err := os.ReadDir(dir + "/fd")
 		if err != nil {
 			continue
 		}
 		for _, fd := range fds {
 			if l, err := os.Readlink(dir + "/fd/" + fd.Name()); err == nil && l == want {
-				name, _ := os.ReadFile(dir + "/comm")
-				pid, _ := strconv.Atoi(filepath.Base(dir))
-				return pid, strings.TrimSpace(string(name))
+				return pid, kernel.Comm(pid)
 			}
 		}
 	}

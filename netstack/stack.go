@@ -14,6 +14,7 @@ import (
 	"github.com/google/nftables"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // Config says where a Stack keeps its files and what it may hand out. RootID, Data and Run are required.
@@ -54,7 +55,6 @@ const lockDeadline = 30 * time.Second
 // Stack is the network of one root. Its methods may be called from several goroutines and several processes at once.
 type Stack struct {
 	cfg  Config
-	boot string         // this boot's id; a run folder with another one is stale
 	sem  chan struct{}  // holds the one token of this process for the net lock
 	conn *nftables.Conn // to nftables; used under the net lock only, see nft
 	gone linkRemover
@@ -141,13 +141,9 @@ func (s *Stack) forgetOldBoot() error {
 			return err
 		}
 	}
-	id, err := s.bootID()
-	if err != nil {
-		return err
-	}
 	// A link holds the id in its inode: there is room for it on a full disk, of which removals must be able to make sure too.
 	tmp := s.runPath(".tmp-boot_id")
-	if err := errors.Join(removeFile(tmp), os.Symlink(id, tmp)); err != nil {
+	if err := errors.Join(removeFile(tmp), os.Symlink(kernel.BootID(), tmp)); err != nil {
 		return err
 	}
 	return os.Rename(tmp, s.runPath("boot_id"))
@@ -155,31 +151,13 @@ func (s *Stack) forgetOldBoot() error {
 
 // thisBoot reports whether the run folder belongs to the running kernel.
 func (s *Stack) thisBoot() bool {
-	id, err := s.bootID()
-	if err != nil {
-		return false
-	}
 	s.once.Lock()
 	defer s.once.Unlock()
 	if !s.fresh {
 		was, err := os.Readlink(s.runPath("boot_id"))
-		s.fresh = err == nil && was == id
+		s.fresh = err == nil && was == kernel.BootID()
 	}
 	return s.fresh
-}
-
-// bootID returns the identity of this boot.
-func (s *Stack) bootID() (string, error) {
-	s.once.Lock()
-	defer s.once.Unlock()
-	if s.boot == "" {
-		b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-		if err != nil {
-			return "", err
-		}
-		s.boot = strings.TrimSpace(string(b))
-	}
-	return s.boot, nil
 }
 
 // listDir returns the names in dir that do not begin with a dot (files being written do); a missing folder is empty.
