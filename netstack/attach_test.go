@@ -296,7 +296,7 @@ func TestDetachAfterTheNamespaceVanished(t *testing.T) {
 	l.network(Network{Name: "net"})
 	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	run(t, "umount", pod.NetNS)
-	run(t, "ip", "link", "del", pod.Interfaces[0].HostIf)
+	exec.Command("ip", "link", "del", pod.Interfaces[0].HostIf).Run() // unless the kernel is quicker, which removes it with its peer
 	if p, _ := l.Check(t.Context(), nil); len(p) != 2 {
 		t.Errorf("check: %v", p)
 	}
