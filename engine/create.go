@@ -307,18 +307,29 @@ func (p paths) discard(dir, as string) error {
 	}
 }
 
-// removeRunDir removes the pod's folder in RUN, lock file included: who waits for that lock notices and starts over.
+// removeRunDir removes the pod's folder in RUN. It needs the pod's lock, whose file goes last: who waits for it notices and starts
+// over, with a folder that may be this one, of which nothing more is removed then.
 func (e *Engine) removeRunDir(name string) error {
 	if !disk.IsName(name) {
 		return nil
 	}
-	dir := e.paths.runPod(name)
-	err := errors.Join(unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name)))
-	gone := disk.RemoveTree(dir)
-	if errors.Is(gone, unix.ENOTEMPTY) {
-		gone = nil // somebody has just taken the lock anew: it is theirs to remove, or to use
+	dir, lock := e.paths.runPod(name), e.paths.podLock(name)
+	errs := []error{unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name))}
+	names, err := listDir(dir)
+	for _, n := range names {
+		if path := filepath.Join(dir, n); path != lock {
+			errs = append(errs, disk.RemoveTree(path))
+		}
 	}
-	return errors.Join(err, gone)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return err
+	}
+	for _, path := range []string{lock, dir} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+			return err
+		}
+	}
+	return nil
 }
 
 // emptyTrash deletes what removed pods left. Idempotent, and harmless beside another process doing the same.

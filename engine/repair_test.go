@@ -57,6 +57,40 @@ func TestPodsRemovedAtOnceAreAllGone(t *testing.T) {
 	}
 }
 
+// Whoever asks for a pod that is gone makes its folder anew by taking the lock, and removes it: not from under who makes the pod anew.
+func TestAFolderIsNotRemovedFromUnderWhoHasTheLock(t *testing.T) {
+	e := plainEngine(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				e.update(ctx, "p", func(*pod) error { return nil })
+			}
+		})
+	}
+	for range 300 {
+		l, err := e.lockPod(t.Context(), "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &pod{e: e, record: record{ID: NewID(), Spec: PodSpec{Name: "p", Group: "t"}}}
+		for range 5 {
+			if err := p.save(); err != nil {
+				t.Error(err)
+			}
+		}
+		err = e.removeRunDir("p")
+		l.Unlock()
+		if err != nil || t.Failed() {
+			t.Error(err)
+			break
+		}
+	}
+	cancel()
+	asking.Wait()
+}
+
 // conmon writes how a container ended beside the file, and then gives it its name: whoever tidied up then took that for a remnant.
 func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
 	e := plainEngine(t)

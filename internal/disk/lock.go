@@ -130,8 +130,12 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 		}
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0o600)
 		if errors.Is(err, os.ErrNotExist) {
-			if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			dir := filepath.Dir(path)
+			if err = os.MkdirAll(dir, 0o700); err == nil {
 				continue
+			}
+			if _, gone := os.Lstat(dir); errors.Is(err, os.ErrExist) && errors.Is(gone, os.ErrNotExist) {
+				continue // somebody else made it, and removed it
 			}
 		}
 		if isStranger(f, err) {
