@@ -42,7 +42,7 @@ func TestPullsWithCredentialsOfDockersConfig(t *testing.T) {
 	t.Cleanup(guard.Close)
 	host := guard.Listener.Addr().String()
 	ref := host + "/shop/secret:1"
-	s := newStack(t, "services: {a: {image: "+ref+"}}", "docker/config.json",
+	s := newStack(t, "services: {a: {image: "+ref+", command: x}}", "docker/config.json",
 		fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, base64.StdEncoding.EncodeToString([]byte("me:let me in"))))
 	contains(t, s.fails(1, "up", "--no-start"), ref)
 	s.with("DOCKER_CONFIG="+s.dir+"/docker").podc("up", "--no-start")

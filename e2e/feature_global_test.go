@@ -275,7 +275,7 @@ func TestParallelPulls(t *testing.T) {
 	for i := range 3 {
 		ref := fmt.Sprintf("shop/n%d:1", i)
 		r.push(ref, derived(t, v1.Config{Env: []string{fmt.Sprint("N=", i)}}))
-		fmt.Fprintf(&yaml, "  n%d: {image: '%s/%s'}\n", i, r.host, ref)
+		fmt.Fprintf(&yaml, "  n%d: {image: '%s/%s', command: x}\n", i, r.host, ref)
 	}
 	s := newStack(t, yaml.String())
 	order := func(out string) (atOnce int) {

@@ -91,12 +91,12 @@ volumes:
 		}
 	})
 	s.behaves("what cannot be mounted is refused before anything is made", func(s *stack) {
-		s.write("bad.yaml", "services: {d: {image: localhost/seeded, volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {type: none, o: bind, device: /no/such}}}\n")
+		s.write("bad.yaml", "services: {d: {image: localhost/seeded, command: x, volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {type: none, o: bind, device: /no/such}}}\n")
 		out := s.fails(1, "-f", "bad.yaml", "up", "-d")
 		if contains(s.t, out, "/no/such", "p_vol"); strings.Contains(out, "Creating") {
 			s.t.Errorf("something was made: %s", out)
 		}
-		s.write("bad.yaml", "services: {d: {image: localhost/seeded, volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {type: ext9, device: /dev/none}}}\n")
+		s.write("bad.yaml", "services: {d: {image: localhost/seeded, command: x, volumes: ['vol:/x']}}\nvolumes: {vol: {driver_opts: {type: ext9, device: /dev/none}}}\n")
 		contains(s.t, s.fails(1, "-f", "bad.yaml", "up", "-d"), "p_vol", "ext9")
 		contains(s.t, s.fails(1, "volume", "create", "-o", "size=1", "v"), "no option \"size\"")
 		s.podc("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device="+s.dir, "byhand")
