@@ -32,6 +32,7 @@ func endOfTheMachine(m machine) {
 	podc := "cd " + m.project("ending", map[string]string{"compose.yaml": ending, "slow.yaml": "services: {deaf: {stop_grace_period: 50s}}\n"}) + " && podc "
 	m.root("mkdir -p /srv/said && " + podc + "up -d && " + podc + "stop halted")
 	states := podc + "ps -a --format '{{.Service}} {{.State}}' | sort | tr '\n' ' '"
+	const begun = "until grep -q 'db up' /srv/said/order && grep -q 'app up' /srv/said/order; do sleep 2; done; rm /srv/said/order"
 	m.behaves("for as long as containers take, which systemd cannot know", func(m machine) {
 		const own = "/etc/systemd/system/podc.service.d"
 		m.says("systemctl show podc -p TimeoutStopUSec", "TimeoutStopUSec=2min")
@@ -40,17 +41,17 @@ func endOfTheMachine(m machine) {
 		m.says("systemctl show podc -p Result; "+podc+"ps -a --format '{{.State}} {{.ExitCode}}' deaf", "Result=success\nexited 137")
 		m.says("journalctl -b -u podc --no-pager -o cat | grep -c ' Container ending-deaf-1 Stopped'", "1")
 		m.root("rm -r " + own + " /srv/said/order && systemctl daemon-reload && systemctl start podc && " + podc + "up -d && " + podc + "stop halted")
-		m.root("until grep -q 'db up' /srv/said/order && grep -q 'app up' /srv/said/order; do sleep 2; done; rm /srv/said/order")
+		m.root(begun)
 	})
 	m.behaves("by the unit", func(m machine) {
 		m.reboot()
 		m.says(states, "app running db running deaf running halted exited")
 		m.says("tr '\n' ' ' </srv/said/order", "hook app db db up app up")
-		m.says("journalctl -b -1 -u podc --no-pager -o cat | grep -c ' Container ending-.* Stopped' ; rm /srv/said/order", "3")
+		m.says("journalctl -b -1 -u podc --no-pager -o cat | grep -c ' Container ending-.* Stopped' ; rm /srv/said/order", "6") // three each time
 	})
 	// Without it systemd sends SIGTERM to all that is left: the monitors see to the rest.
 	m.behaves("without the unit", func(m machine) {
-		m.root("systemctl disable -q podc && systemctl stop podc && " + podc + "up -d --scale halted=0 && rm -f /srv/said/order")
+		m.root("systemctl disable -q podc && systemctl stop podc && rm -f /srv/said/order && " + podc + "up -d --scale halted=0 && " + begun)
 		if err := m.vm.Reboot(m.Context()); err != nil {
 			m.Fatal(err)
 		}
