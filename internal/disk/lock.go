@@ -134,8 +134,8 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 			if err = os.MkdirAll(dir, 0o700); err == nil {
 				continue
 			}
-			if _, gone := os.Lstat(dir); errors.Is(err, os.ErrExist) && errors.Is(gone, os.ErrNotExist) {
-				continue // somebody else made it, and removed it
+			if errors.Is(err, os.ErrExist) && passing(dir) {
+				continue
 			}
 		}
 		if isStranger(f, err) {
@@ -162,6 +162,12 @@ func lock(ctx context.Context, path string, how int) (*Lock, error) {
 		}
 		f.Close()
 	}
+}
+
+// passing reports whether a folder comes and goes: others make it for a lock, and remove it, at the same time.
+func passing(dir string) bool {
+	fi, err := os.Lstat(dir)
+	return errors.Is(err, os.ErrNotExist) || err == nil && fi.IsDir()
 }
 
 // isStranger tells from how opening it went that something else than a lock file was in its place: damage, which nobody locks.
