@@ -95,7 +95,8 @@ func TestAFullDisk(t *testing.T) {
 		left int64
 	}{{"tmpfs", 0}, {"ext4", 4096}} {
 		t.Run(fmt.Sprintf("%s with %d bytes left", c.kind, c.left), func(t *testing.T) {
-			s := newStack(t, three, "key.txt", "secret")
+			returning := strings.Replace(three, "web: {", "web: {restart: unless-stopped, ", 1) // of which a stop is noted with a sync
+			s := newStack(t, returning, "key.txt", "secret")
 			disk := s.onSmallDisk(c.kind)
 			s.write("key.txt", "secret")
 			s.load("busybox")

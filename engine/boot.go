@@ -43,6 +43,16 @@ func (p *pod) durability(old, now lastRun) disk.Durability {
 	return disk.Volatile // it does not return
 }
 
+// writeLast puts l on record. On a full disk that is done as well as it can be: what runs must be stoppable.
+func (p *pod) writeLast(l lastRun, d disk.Durability) error {
+	path := p.e.paths.last(p.Spec.Name)
+	err := disk.WriteJSON(path, l, d)
+	if d == disk.Durable && disk.IsFull(err) {
+		err = disk.WriteJSON(path, l, disk.Volatile)
+	}
+	return err
+}
+
 // stoppedByUser reports whether a person asked for the end of the last run, or of the one under way.
 func (p *pod) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdown }
 
@@ -74,12 +84,12 @@ func (p *pod) noteStop(how stopRequest) error {
 	switch {
 	case p.state.Status == StatusRunning:
 		end := lastRun{Started: p.state.Started, ExitCode: 255, ByUser: true}
-		return disk.WriteJSON(p.e.paths.last(p.Spec.Name), end, disk.Durable)
+		return p.writeLast(end, disk.Durable)
 	case p.last.Started.IsZero() || p.last.ByUser:
 		return nil
 	}
 	p.last.ByUser = true
-	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, disk.Durable)
+	return p.writeLast(p.last, disk.Durable)
 }
 
 // RestoreFiles puts the configs and secrets of a pod in place again that a reboot has taken: from their files on the host, and

@@ -155,7 +155,7 @@ func (p *pod) lastDamage() error {
 // renewLast replaces a record of the last run that cannot be read: how it ended is not known.
 func (p *pod) renewLast() error {
 	if p.state.Status == StatusRunning {
-		return p.noteStart(p.Spec.Name)
+		return p.noteStart()
 	}
 	if p.last = (lastRun{ExitCode: 255}); !p.state.Started.IsZero() {
 		p.last.Started, p.last.Finished = p.state.Started, time.Now()

@@ -105,7 +105,7 @@ func (p *pod) saveLast() error {
 	p.last.GaveUp = p.last.GaveUp || p.stoppedByUser() || !p.policyRestarts()
 	byUser := p.stoppedByUser()
 	underWay := lastRun{Started: p.last.Started, ByUser: byUser, GaveUp: byUser} // as noteStart, or noteStop, has put it on record
-	return disk.WriteJSON(p.e.paths.last(p.Spec.Name), &p.last, p.durability(underWay, p.last))
+	return p.writeLast(p.last, p.durability(underWay, p.last))
 }
 
 // clearRuntime removes what conmon and the runtime made for the run: conmon itself, cgroups, state. The runtime's own delete

@@ -130,7 +130,7 @@ func (p paths) blameFullDisk(err error) error {
 }
 
 func (p *pod) launch(ctx context.Context, created func() error) error {
-	e, name := p.e, p.Spec.Name
+	e := p.e
 	startSlice(ctx)
 	if err := e.EnsureMonitor(ctx, p.Spec.Group); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 		return err
 	}
 	p.state.Started = started
-	if err := p.noteStart(name); err != nil {
+	if err := p.noteStart(); err != nil {
 		return err
 	}
 	p.state.Status = StatusRunning
@@ -193,9 +193,9 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 }
 
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
-func (p *pod) noteStart(name string) error {
+func (p *pod) noteStart() error {
 	now := lastRun{Boot: kernel.BootID(), Started: p.state.Started, ExitCode: 255}
-	return disk.WriteJSON(p.e.paths.last(name), now, p.durability(p.last, now))
+	return p.writeLast(now, p.durability(p.last, now))
 }
 
 // hostname is what the pod calls itself. In a network that is not its own, by default, it is the name that is known there: a
