@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/profiles/seccomp"
@@ -209,11 +210,11 @@ func kernelLacks(p string) bool {
 }
 
 // rootCgroup is the name of the cgroup of a root: see paths.cgroup.
-var rootCgroup = regexp.MustCompile(`(^|/)podc-([0-9a-f]{8})(/|$)`)
+var rootCgroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|/)podc-([0-9a-f]{8})(/|$)`) })
 
 // checkCgroupParent refuses the cgroups of another root, which takes all that is in them for its own.
 func (e *Engine) checkCgroupParent(p PodSpec) error {
-	if m := rootCgroup.FindStringSubmatch(p.Container.CgroupParent); m != nil && m[2] != e.paths.id {
+	if m := rootCgroup().FindStringSubmatch(p.Container.CgroupParent); m != nil && m[2] != e.paths.id {
 		return fault.New(errdefs.ErrInvalidArgument, "cgroup_parent %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
 	}
 	return nil
