@@ -60,6 +60,7 @@ var imports = []struct {
 		"plans are made and run by quick commands; the translation of compose is in project/translate"},
 	{"dockerapi", false, []string{module + "compose", module + "project", module + "engine/images", "github.com/moby/moby", netHTTP},
 		"shapes are made of facts by whoever shows them; moby's own types cost a tenth of a command's start"},
+	{"api", false, []string{module}, "the vocabulary is below all that speak it, on every system"},
 	{"internal/disk", false, []string{module}, "what all others share is below them"},
 	{"internal/fault", false, []string{module}, "what all others share is below them"},
 	{"internal/kernel", false, []string{module + "engine", module + "netstack", module + "project", module + "cmd"}, "the kernel knows no pods"},
@@ -118,6 +119,19 @@ func TestStatic(t *testing.T) {
 			if dep != "" {
 				t.Errorf("%s: %s needs cgo", binary, dep)
 			}
+		}
+	}
+}
+
+// everywhere are the packages that clients on other systems are made of.
+var everywhere = []string{"./api"}
+
+func TestBuildsOnEverySystem(t *testing.T) {
+	for _, system := range []string{"darwin", "windows"} {
+		cmd := exec.Command("go", append([]string{"build", tags}, everywhere...)...)
+		cmd.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", system, err, out)
 		}
 	}
 }

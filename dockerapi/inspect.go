@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 )
@@ -82,7 +83,7 @@ func StatusOf(p engine.Pod) string {
 
 func configOf(p engine.Pod) *Config {
 	c, img := p.Spec.Container, p.Image.Config
-	is := engine.Effective(c, img)
+	is := api.Effective(c, img)
 	out := &Config{
 		Hostname: cmp.Or(p.Spec.Hostname, ShortID(p.ID)), Domainname: p.Spec.Domainname, User: is.User,
 		AttachStdout: true, AttachStderr: true, StdinOnce: c.StdinOnce, ExposedPorts: set(exposed(p)), Tty: c.TTY, OpenStdin: c.StdinOpen,

@@ -16,72 +16,8 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// NamespaceMode says where a namespace of a pod comes from, beside that of the network.
-type NamespaceMode string
-
-const (
-	NamespacePrivate   NamespaceMode = ""          // its own
-	NamespaceHost      NamespaceMode = "host"      // the host's
-	NamespacePod       NamespaceMode = "pod"       // that of another pod
-	NamespaceShareable NamespaceMode = "shareable" // ipc only: its own, that others may join, with /dev/shm
-	NamespaceNone      NamespaceMode = "none"      // ipc only: its own, without /dev/shm
-)
-
-// Namespace is a pod's pid, ipc or uts namespace.
-type Namespace struct {
-	Mode NamespaceMode `json:"mode,omitempty"`
-	Pod  string        `json:"pod,omitempty"` // of NamespacePod
-}
-
-// VolumesFrom has a pod mount what another one mounts of volumes and of the host.
-type VolumesFrom struct {
-	Pod      string `json:"pod"`
-	ReadOnly bool   `json:"read_only,omitempty"`
-}
-
-// Kinds of things that a pod can borrow from another one.
-const (
-	BorrowNetwork = "network"
-	BorrowPID     = "pid namespace"
-	BorrowIPC     = "ipc namespace"
-	BorrowUTS     = "uts namespace"
-	BorrowVolumes = "volumes"
-)
-
-// Borrowed is one thing that a pod has of another one.
-type Borrowed struct{ What, Of string }
-
-// Borrowed lists what the pod has of others, in a fixed order.
-func (s PodSpec) Borrowed() []Borrowed {
-	var list []Borrowed
-	s.MapBorrowed(func(b Borrowed) string {
-		list = append(list, b)
-		return b.Of
-	})
-	return list
-}
-
-// MapBorrowed renames the pods that the pod borrows from. It shares no memory that it changed.
-func (s *PodSpec) MapBorrowed(name func(Borrowed) string) {
-	if s.Network.Mode == NetworkPod {
-		s.Network.Pod = name(Borrowed{BorrowNetwork, s.Network.Pod})
-	}
-	for _, n := range []struct {
-		what string
-		of   *Namespace
-	}{{BorrowPID, &s.PID}, {BorrowIPC, &s.IPC}, {BorrowUTS, &s.UTS}} {
-		if n.of.Mode == NamespacePod {
-			n.of.Pod = name(Borrowed{n.what, n.of.Pod})
-		}
-	}
-	s.Container.VolumesFrom = slices.Clone(s.Container.VolumesFrom)
-	for i, v := range s.Container.VolumesFrom {
-		s.Container.VolumesFrom[i].Pod = name(Borrowed{BorrowVolumes, v.Pod})
-	}
-}
-
 // lenders are the pods without which the pod cannot run: those whose namespaces it shares.
-func (s PodSpec) lenders() []string {
+func lenders(s PodSpec) []string {
 	var names []string
 	for _, b := range s.Borrowed() {
 		if b.What != BorrowVolumes && !slices.Contains(names, b.Of) {
@@ -210,7 +146,7 @@ func (p *pod) mountShm() (string, error) {
 		if disk.IsMountPoint(dir) {
 			return dir, nil
 		}
-		options := "mode=1777,size=" + strconv.FormatInt(p.Spec.Container.shmSize(), 10)
+		options := "mode=1777,size=" + strconv.FormatInt(shmSize(p.Spec.Container), 10)
 		if err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
 			return "", fmt.Errorf("cannot mount /dev/shm: %w", err)
 		}

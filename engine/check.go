@@ -140,7 +140,7 @@ func (e *Engine) findings(all bool) ([]finding, error) {
 		found = append(found, e.strayParents()...)
 	}
 	for _, t := range inv.trash {
-		found = append(found, finding{Problem: Problem{"file", t, "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
+		found = append(found, finding{Problem: Problem{Kind: "file", Object: t, Detail: "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
 	}
 	kept, keptErr := e.keptForNobody(names)
 	found = append(found, kept...)
@@ -148,13 +148,13 @@ func (e *Engine) findings(all bool) ([]finding, error) {
 	err = errors.Join(err, keptErr)
 	for v, leftOver := range strays {
 		if !leftOver {
-			found = append(found, finding{Problem: Problem{"volume", v, "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
+			found = append(found, finding{Problem: Problem{Kind: "volume", Object: v, Detail: "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
 			continue
 		}
-		found = append(found, finding{Problem: Problem{"volume", v, "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
+		found = append(found, finding{Problem: Problem{Kind: "volume", Object: v, Detail: "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
 	}
 	for v, damage := range e.volumes.Damaged() {
-		found = append(found, finding{Problem: Problem{"volume", v, fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, e.volumes.Path(v), v)}})
+		found = append(found, finding{Problem: Problem{Kind: "volume", Object: v, Detail: fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, e.volumes.Path(v), v)}})
 	}
 	return found, err
 }
@@ -168,7 +168,7 @@ func (e *Engine) keptForNobody(names map[string]bool) ([]finding, error) {
 			if !disk.IsName(owner) || names[owner] || disk.Held(e.paths.podLock(owner)) {
 				continue // a group's, or of a pod that is being made or goes
 			}
-			found = append(found, finding{Problem: Problem{"address", fmt.Sprint(n.Kept[owner]), fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
+			found = append(found, finding{Problem: Problem{Kind: "address", Object: fmt.Sprint(n.Kept[owner]), Detail: fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
 				mend: e.withoutPod(owner, func() error { return e.net.KeepAddresses(context.Background(), n.Name, owner, nil) })})
 		}
 	}
@@ -230,13 +230,13 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 		switch {
 		case err != nil || now.ID != p.ID:
 		case halfMade(p) && halfMade(now):
-			found = append(found, finding{Problem: Problem{"pod", name, "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
+			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
 				return p.remove(ctx, RemoveOptions{})
 			})})
 		case e.leftOver(p) && e.leftOver(now):
-			found = append(found, finding{Problem: Problem{"pod", name, "was to go with its end"}, mend: e.refreshed(name)})
+			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: "was to go with its end"}, mend: e.refreshed(name)})
 		case unsettled(p) && unsettled(now) && shareErr == nil && len(sharers) == 0:
-			found = append(found, finding{Problem: Problem{"pod", name, "ended, but not cleared away"}, mend: e.refreshed(name)})
+			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: "ended, but not cleared away"}, mend: e.refreshed(name)})
 		}
 	}
 	return found
@@ -258,7 +258,7 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 	var found []finding
 	add := func(p *pod, detail string, mend func(context.Context) error, drastic bool) {
 		if !disk.Held(e.paths.podLock(p.Spec.Name)) {
-			found = append(found, finding{Problem{"pod", p.Spec.Name, detail}, mend, drastic})
+			found = append(found, finding{Problem{Kind: "pod", Object: p.Spec.Name, Detail: detail}, mend, drastic})
 		}
 	}
 	for _, p := range pods {
@@ -292,10 +292,10 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 			return
 		}
 		if mend == nil {
-			found = append(found, finding{Problem: Problem{"file", dir, detail}})
+			found = append(found, finding{Problem: Problem{Kind: "file", Object: dir, Detail: detail}})
 			return
 		}
-		found = append(found, finding{Problem: Problem{"file", dir, detail}, mend: e.withoutPod(name, mend)})
+		found = append(found, finding{Problem: Problem{Kind: "file", Object: dir, Detail: detail}, mend: e.withoutPod(name, mend)})
 	}
 	for _, name := range inv.dirs {
 		dir := e.paths.pod(name)
@@ -341,7 +341,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 				return p.clearRuntime()
 			})
 		}
-		found = append(found, finding{Problem: Problem{kind, path, detail}, mend: mend})
+		found = append(found, finding{Problem: Problem{Kind: kind, Object: path, Detail: detail}, mend: mend})
 	}
 	for id, dirs := range inv.cgroups {
 		if id != "helpers" {
@@ -361,7 +361,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 			add(id, "file", e.paths.exit(id), cleared)
 		case byID[id] == nil:
 			path := e.paths.exit(name)
-			found = append(found, finding{Problem: Problem{"file", path, cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
+			found = append(found, finding{Problem: Problem{Kind: "file", Object: path, Detail: cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
 		}
 	}
 	return found
@@ -379,7 +379,7 @@ func (e *Engine) strayParents() []finding {
 			return nil
 		}
 		l.Unlock()
-		return []finding{{Problem: Problem{"cgroup", parent, "of a root without pods"}, mend: e.removeIdleCgroups}}
+		return []finding{{Problem: Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: e.removeIdleCgroups}}
 	}
 	return nil
 }
@@ -413,7 +413,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 		if p != nil {
 			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
 		}
-		found = append(found, finding{Problem: Problem{"mount", m, "of no running pod"}, mend: mend})
+		found = append(found, finding{Problem: Problem{Kind: "mount", Object: m, Detail: "of no running pod"}, mend: mend})
 	}
 	return found
 }
@@ -435,7 +435,7 @@ func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 		if h.name != "conmon" {
 			mend = func(ctx context.Context) error { return e.endMonitor(ctx, h) }
 		}
-		found = append(found, finding{Problem: Problem{"process", strconv.Itoa(h.Pid), h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
+		found = append(found, finding{Problem: Problem{Kind: "process", Object: strconv.Itoa(h.Pid), Detail: h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
 	}
 	return found
 }
@@ -447,7 +447,7 @@ func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding 
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem: Problem{"file", dir, "of the monitor of a group without pods"}, mend: func(context.Context) error { return e.forgetMonitor(g) }})
+		found = append(found, finding{Problem: Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without pods"}, mend: func(context.Context) error { return e.forgetMonitor(g) }})
 	}
 	return found
 }

@@ -9,6 +9,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -57,7 +58,7 @@ type CommitReply struct {
 // Labels that say what a container is part of are left out: they would make every container of the image a part of it.
 func CommitConfigOf(p Pod, own func(label string) bool) CommitConfig {
 	img := p.Image.Config
-	is := Effective(p.Spec.Container, img)
+	is := api.Effective(p.Spec.Container, img)
 	c := CommitConfig{
 		User: is.User, WorkingDir: is.WorkingDir, StopSignal: is.StopSignal, Env: is.Env, Entrypoint: is.Entrypoint, Cmd: is.Command,
 		ExposedPorts: map[string]struct{}{}, Volumes: map[string]struct{}{}, Labels: maps.Clone(img.Labels), Healthcheck: commitHealth(is.Health),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -47,7 +48,7 @@ var changes = map[string]func(c *CommitConfig, rest string) error{
 	},
 	"ENV": func(c *CommitConfig, rest string) error {
 		return eachPair(rest, func(k, v string) error {
-			c.Env = mergeEnv(c.Env, []string{k + "=" + v})
+			c.Env = api.MergeEnv(c.Env, []string{k + "=" + v})
 			return valid.Arguments(nil, []string{k + "=" + v})
 		})
 	},

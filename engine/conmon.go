@@ -147,11 +147,11 @@ func (e *Engine) conmonArgs(r run) []string {
 // logArgs say where output goes. What the journal gets is kept in files as well: they are what `logs` reads.
 func (e *Engine) logArgs(r run) []string {
 	switch file := "k8s-file:" + e.paths.log(r.name); {
-	case r.log.Driver == logNone:
+	case r.log.Driver == LogNone:
 		return []string{"-l", "none"}
-	case r.log.Driver == logJournald && r.log.Tag != "":
+	case r.log.Driver == LogJournald && r.log.Tag != "":
 		return []string{"-l", file, "-l", "journald", "--log-tag", r.log.Tag}
-	case r.log.Driver == logJournald:
+	case r.log.Driver == LogJournald:
 		return []string{"-l", file, "-l", "journald"}
 	default:
 		return []string{"-l", file}

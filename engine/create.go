@@ -205,12 +205,6 @@ func (p *pod) makeVolumes(ctx context.Context, again bool) error {
 	return nil
 }
 
-// RemoveOptions says what goes with a pod.
-type RemoveOptions struct {
-	Volumes bool // its anonymous volumes too
-	Force   bool // stop it first, by SIGKILL
-}
-
 // RemovePod removes a pod that is not running, and everything made for it. Idempotent: a pod that does not exist is fine.
 // A running one is an error (errdefs.IsFailedPrecondition) unless forced.
 func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) error {

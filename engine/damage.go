@@ -123,7 +123,7 @@ func (e *Engine) damagedFiles(pods []*pod) []finding {
 			continue
 		}
 		add := func(detail string, mend func(context.Context) error) {
-			found = append(found, finding{Problem: Problem{"pod", name, detail}, mend: mend})
+			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: detail}, mend: mend})
 		}
 		if err := p.lastDamage(); err != nil {
 			add(err.Error(), e.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
@@ -206,7 +206,7 @@ func (e *Engine) damagedJournal() []finding {
 		if _, err := os.Lstat(path); err != nil {
 			return nil
 		}
-		return []finding{{Problem: Problem{"file", path, "the journal of events is no regular file"}, mend: func(context.Context) error { return os.RemoveAll(path) }}}
+		return []finding{{Problem: Problem{Kind: "file", Object: path, Detail: "the journal of events is no regular file"}, mend: func(context.Context) error { return os.RemoveAll(path) }}}
 	}
 	defer f.Close()
 	bad := false
@@ -222,5 +222,5 @@ func (e *Engine) damagedJournal() []finding {
 	if errors.Is(err, good) || !bad && len(f.rest) == 0 {
 		return nil
 	}
-	return []finding{{Problem: Problem{"file", path, "nothing in the journal of events can be read"}, mend: func(context.Context) error { return os.Remove(path) }}}
+	return []finding{{Problem: Problem{Kind: "file", Object: path, Detail: "nothing in the journal of events can be read"}, mend: func(context.Context) error { return os.Remove(path) }}}
 }

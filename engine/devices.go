@@ -136,7 +136,7 @@ func devicesIn(folder string, as Device) []Device {
 		case d.IsDir() && slices.Contains([]string{"pts", "shm", "mqueue", "fd"}, d.Name()):
 			return filepath.SkipDir
 		case d.Type()&os.ModeDevice != 0 && path != "/dev/console":
-			list = append(list, Device{path, as.Container + strings.TrimPrefix(path, folder), as.Permissions})
+			list = append(list, Device{Host: path, Container: as.Container + strings.TrimPrefix(path, folder), Permissions: as.Permissions})
 		}
 		return nil
 	})

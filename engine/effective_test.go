@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 // Docker's rule: an entrypoint that is given drops the image's command, unless it is given to be empty; a command alone keeps
@@ -26,7 +28,7 @@ func TestTheCommandThatIsRun(t *testing.T) {
 	} {
 		spec := ContainerSpec{Entrypoint: tt.entrypoint, Command: tt.command}
 		c := CommitConfigOf(Pod{Spec: PodSpec{Container: spec}, Image: Image{Config: img}}, func(string) bool { return false })
-		for by, args := range map[string][]string{"run": slices.Concat(effectiveCommand(spec, img)), "commit": slices.Concat(c.Entrypoint, c.Cmd)} {
+		for by, args := range map[string][]string{"run": slices.Concat(api.EffectiveCommand(spec, img)), "commit": slices.Concat(c.Entrypoint, c.Cmd)} {
 			if got := strings.Join(args, " "); got != tt.want {
 				t.Errorf("%s: entrypoint %q and command %q are %q, want %q", by, tt.entrypoint, tt.command, got, tt.want)
 			}
@@ -54,7 +56,7 @@ func TestHealthChecksMergeFieldByField(t *testing.T) {
 		"at the start":   {&HealthCheck{StartInterval: time.Minute}, image, with(func(h *HealthCheck) { h.StartInterval = time.Minute })},
 		"off":            {&HealthCheck{Test: []string{"NONE"}}, image, with(func(h *HealthCheck) { h.Test = []string{"NONE"} })},
 	} {
-		if got := EffectiveHealth(tt.own, tt.image); !reflect.DeepEqual(got, tt.want) {
+		if got := api.EffectiveHealth(tt.own, tt.image); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 		p := &pod{record: record{Spec: PodSpec{Container: ContainerSpec{Health: tt.own}}, Image: Image{Config: ImageConfig{Health: tt.image}}}}

@@ -22,27 +22,6 @@ import (
 // The journal is two files at most, journal and the older journal.1; an appended line reaches its readers by inotify. It is
 // never synced: after a power cut the last events may be missing, and no command is slower for it.
 
-// Event is something that befell a pod, in docker's words.
-type Event struct {
-	Time   time.Time `json:"time"`
-	Type   string    `json:"type"`   // "container"
-	Action string    `json:"action"` // "create", "start", "die", "exec_start: sh", "health_status: healthy", ...
-	Pod    string    `json:"pod"`
-	ID     string    `json:"id"`
-	Group  string    `json:"group"`
-	// Attributes are the pod's labels, its image and name, and what the action has of its own: "exitCode", "signal".
-	Attributes map[string]string `json:"attributes,omitempty"`
-}
-
-// EventOptions says which events are wanted.
-type EventOptions struct {
-	Group string    // empty: of every group
-	Since time.Time // zero: from now on
-	Until time.Time // zero: for ever, with Follow; else to the end
-	// Follow goes on with what happens later.
-	Follow bool
-}
-
 // journalLimit is the size in bytes at which the journal is begun anew; the one before is kept until the next time.
 const journalLimit = 4 << 20
 

@@ -19,6 +19,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -244,12 +245,12 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 	}
 	proc := s.Process
 	proc.Args, proc.Terminal = opt.Args, opt.TTY
-	proc.Env = mergeEnv(proc.Env, opt.Mark, opt.Env)
+	proc.Env = api.MergeEnv(proc.Env, opt.Mark, opt.Env)
 	if opt.TTY && opt.Width > 0 {
 		proc.ConsoleSize = &specs.Box{Width: uint(opt.Width), Height: uint(opt.Height)}
 	}
 	if opt.TTY {
-		proc.Env = mergeEnv([]string{"TERM=xterm"}, proc.Env)
+		proc.Env = api.MergeEnv([]string{"TERM=xterm"}, proc.Env)
 	}
 	if proc.Cwd, err = p.workingDir(cmp.Or(opt.WorkingDir, proc.Cwd)); err != nil {
 		return nil, err
@@ -263,7 +264,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 		for _, g := range id.Groups {
 			proc.User.AdditionalGids = append(proc.User.AdditionalGids, uint32(g))
 		}
-		proc.Env = mergeEnv(proc.Env, []string{"HOME=" + cmp.Or(id.Home, "/")}, opt.Env)
+		proc.Env = api.MergeEnv(proc.Env, []string{"HOME=" + cmp.Or(id.Home, "/")}, opt.Env)
 		proc.Capabilities.Effective, proc.Capabilities.Permitted = nil, nil
 		if id.UID == 0 {
 			proc.Capabilities.Effective, proc.Capabilities.Permitted = proc.Capabilities.Bounding, proc.Capabilities.Bounding

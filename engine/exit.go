@@ -61,7 +61,7 @@ func (p *pod) settle(ctx context.Context) error {
 		return err
 	}
 	p.state.Settled, p.state.Interfaces = true, nil
-	for _, of := range p.Spec.lenders() {
+	for _, of := range lenders(p.Spec) {
 		if err := p.e.settleProvider(ctx, of); err != nil {
 			return err
 		}
@@ -303,12 +303,4 @@ func explainExit(p Pod) string {
 		return "ended unseen, its exit code is not known"
 	}
 	return fmt.Sprintf("exited (%d)", p.ExitCode) + p.ExitNote()
-}
-
-// ExitNote is what an exit code does not tell of the end, to be put behind it; mostly "".
-func (p Pod) ExitNote() string {
-	if p.OOMKilled {
-		return " (out of memory)"
-	}
-	return ""
 }

@@ -13,16 +13,6 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// Hook is a command that runs inside of a container after its start or before its stop, as docker compose's post_start and
-// pre_stop. It has the container's environment and user where it says nothing else.
-type Hook struct {
-	Command    []string `json:"command"`
-	User       string   `json:"user,omitempty"`
-	Privileged bool     `json:"privileged,omitempty"`
-	WorkingDir string   `json:"working_dir,omitempty"`
-	Env        []string `json:"env,omitempty"` // K=V
-}
-
 // HookDeadline bounds one hook. Docker has no bound; this one is for what hangs.
 const HookDeadline = time.Hour
 

@@ -101,7 +101,7 @@ func strangeLog(path string) error {
 
 // strangeLogs are the files of a pod's log that are none.
 func (p *pod) strangeLogs() (paths []string, errs error) {
-	for i := range p.Spec.Container.Log.limits().files {
+	for i := range limitsOf(p.Spec.Container.Log).files {
 		path := chainPath(p.e.paths.log(p.Spec.Name), i)
 		if err := strangeLog(path); err != nil {
 			paths, errs = append(paths, path), errors.Join(errs, err)

@@ -10,15 +10,6 @@ import (
 // conmon writes a container's output as records, one a line: "TIME STREAM TAG TEXT". The tag is F where TEXT ends a line of
 // the container's and P where the line goes on in a later record of the same stream.
 
-// LogLine is one line of a container's output.
-type LogLine struct {
-	Time   time.Time // when its last part was written; whole lines of one log come in the order of these times
-	Stream string    // "stdout" or "stderr"
-	Text   []byte    // without the newline; valid only until the receiver returns
-	// Partial says that the line goes on in the next LogLine of its stream, or that its end is not written yet.
-	Partial bool
-}
-
 // maxLogLine is how much of a line is kept in memory; longer ones are passed on in pieces.
 const maxLogLine = 1 << 20
 

@@ -20,9 +20,9 @@ type logLimits struct {
 	files int   // ctr.log included
 }
 
-func (c LogConfig) limits() logLimits {
+func limitsOf(c LogConfig) logLimits {
 	l := logLimits{size: 10 << 20, files: 3}
-	if c.Driver == logLocal {
+	if c.Driver == LogLocal {
 		l = logLimits{size: 20 << 20, files: 5}
 	}
 	if c.MaxSize > 0 {
@@ -33,9 +33,6 @@ func (c LogConfig) limits() logLimits {
 	}
 	return l
 }
-
-// Kept reports whether there is a log to be kept.
-func (c LogConfig) Kept() bool { return c.Driver != logNone }
 
 // LogState is what log rotation must know of one pod's log.
 type LogState struct {
@@ -59,7 +56,7 @@ func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
 	if err != nil {
 		return LogState{}, err
 	}
-	s := LogState{Path: path, Size: fi.Size(), Max: c.limits().size}
+	s := LogState{Path: path, Size: fi.Size(), Max: limitsOf(c).size}
 	if old, err := os.Stat(chainPath(path, 1)); err == nil {
 		s.Pending = os.SameFile(fi, old)
 	}
@@ -71,7 +68,7 @@ func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
 func (e *Engine) RotateLog(name string, c LogConfig) error {
 	path := e.paths.log(name)
 	last := 1 // the end of the chain, or the first gap in it
-	for ; last < c.limits().files-1; last++ {
+	for ; last < limitsOf(c).files-1; last++ {
 		if _, err := os.Lstat(chainPath(path, last)); err != nil {
 			break
 		}
@@ -110,7 +107,7 @@ func (e *Engine) ReopenLog(name string) error {
 
 // TrimLog removes files beyond those that are kept, once a rotation is done: with a single file, the one it left.
 func (e *Engine) TrimLog(name string, c LogConfig) {
-	if c.limits().files == 1 {
+	if limitsOf(c).files == 1 {
 		os.Remove(chainPath(e.paths.log(name), 1))
 	}
 }

@@ -46,9 +46,9 @@ func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func
 		return err
 	}
 	if !p.Spec.Container.Log.Kept() {
-		return fault.New(errdefs.ErrFailedPrecondition, "%q keeps no log: its logging driver is %q", name, logNone)
+		return fault.New(errdefs.ErrFailedPrecondition, "%q keeps no log: its logging driver is %q", name, LogNone)
 	}
-	r := &logReader{e: e, name: p.Spec.Name, id: p.ID, path: e.paths.log(p.Spec.Name), kept: p.Spec.Container.Log.limits().files, opt: opt, out: out}
+	r := &logReader{e: e, name: p.Spec.Name, id: p.ID, path: e.paths.log(p.Spec.Name), kept: limitsOf(p.Spec.Container.Log).files, opt: opt, out: out}
 	r.lines.out = r.pass
 	defer func() { closeLogs(r.files) }()
 	err = r.run(ctx)
@@ -57,13 +57,6 @@ func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func
 	}
 	return err
 }
-
-// Drivers that are not like "json-file".
-const (
-	logNone     = "none"
-	logLocal    = "local"
-	logJournald = "journald"
-)
 
 // errLogUntil ends following at the first line written after LogOptions.Until.
 var errLogUntil = errors.New("past the time asked for")

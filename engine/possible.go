@@ -18,6 +18,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -70,7 +71,7 @@ func checkPossible(p PodSpec) error {
 	_, err = c.resources()
 	errs = append(errs, err)
 	_, err = c.rlimits()
-	errs = append(errs, err, checkArguments(slices.Concat(effectiveCommand(c.Spec, ImageConfig{})), c.Spec.Env, c.stack()))
+	errs = append(errs, err, checkArguments(slices.Concat(api.EffectiveCommand(c.Spec, ImageConfig{})), c.Spec.Env, c.stack()))
 	return errors.Join(errs...)
 }
 
@@ -101,8 +102,8 @@ const journalSocket = "/run/systemd/journal/socket"
 
 // checkLog refuses the journal where there is none.
 func checkLog(l LogConfig) error {
-	if _, err := os.Stat(journalSocket); l.Driver == logJournald && err != nil {
-		return fault.New(errdefs.ErrFailedPrecondition, "the logging driver %q needs systemd's journal, which does not run on this host", logJournald)
+	if _, err := os.Stat(journalSocket); l.Driver == LogJournald && err != nil {
+		return fault.New(errdefs.ErrFailedPrecondition, "the logging driver %q needs systemd's journal, which does not run on this host", LogJournald)
 	}
 	return nil
 }

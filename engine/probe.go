@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"podc.example/podc/api"
 )
 
 // keptProbes is how many outcomes a pod remembers, as in docker.
@@ -83,7 +84,7 @@ func (e *Engine) NextStart(name string) (time.Time, error) {
 
 // healthCheck is the probe that applies, with docker's defaults for what nobody says; nil if there is none.
 func (p *pod) healthCheck() *HealthCheck {
-	h := EffectiveHealth(p.Spec.Container.Health, p.Image.Config.Health)
+	h := api.EffectiveHealth(p.Spec.Container.Health, p.Image.Config.Health)
 	if !h.Probes() {
 		return nil
 	}

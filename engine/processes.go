@@ -13,21 +13,6 @@ import (
 	"podc.example/podc/internal/kernel"
 )
 
-// ProcessInfo is one process of a container, as the host sees it.
-type ProcessInfo struct {
-	Pid, Parent int
-	UID         int    // effective
-	State       string // the kernel's letter: "R", "S", "D", "Z", ...
-	Started     time.Time
-	CPU         time.Duration // used so far, by all of its threads
-	TTY         string        // "pts/0"; empty: none
-	Threads     int
-	Virtual     int64    // bytes of address space
-	Resident    int64    // bytes in memory
-	Name        string   // as the kernel has it, 15 bytes at most
-	Args        []string // empty for a zombie
-}
-
 // Processes lists the processes of a running pod's container, the first one first. errdefs.IsFailedPrecondition if the pod
 // does not run.
 func (e *Engine) Processes(name string) ([]ProcessInfo, error) {

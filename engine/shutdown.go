@@ -140,7 +140,7 @@ func (e *Engine) ShutDownPod(ctx context.Context, name string) error {
 }
 
 // ShutDownPatience is how long ShutDownPod may take: whoever takes longer hangs.
-func (s PodSpec) ShutDownPatience() time.Duration {
+func ShutDownPatience(s PodSpec) time.Duration {
 	d := shutdownWork
 	if len(s.Container.PreStop) > 0 {
 		d += shutdownHooks

@@ -13,6 +13,8 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/netstack"
+	"podc.example/podc/volumes"
 )
 
 // Snapshot reads what exists: the pods of group (of every group if it is empty), all networks, those made by hand too, and all volumes. It takes no
@@ -129,4 +131,13 @@ func (e *Engine) readAll() ([]*pod, error) {
 		}
 	}
 	return slices.DeleteFunc(pods, func(p *pod) bool { return p == nil }), errors.Join(errs...)
+}
+
+// Snapshot is what exists at one instant, as far as planning needs it.
+type Snapshot struct {
+	Pods     []Pod // of the group asked for, by name
+	Networks map[string]netstack.Network
+	Volumes  map[string]volumes.Volume
+	// Unread says why networks made by hand may be missing from Networks; nil if none are.
+	Unread error
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -85,7 +86,7 @@ func (c container) process() (*specs.Process, error) {
 		Terminal: c.Spec.TTY,
 		Args:     args,
 		Env:      c.env(),
-		Cwd:      cmp.Or(Effective(c.Spec, c.Image).WorkingDir, "/"),
+		Cwd:      cmp.Or(api.Effective(c.Spec, c.Image).WorkingDir, "/"),
 		User:     specs.User{UID: uint32(c.User.UID), GID: uint32(c.User.GID)},
 		Rlimits:  rlimits,
 	}
@@ -97,7 +98,7 @@ func (c container) process() (*specs.Process, error) {
 }
 
 func (c container) args() ([]string, error) {
-	args := slices.Concat(effectiveCommand(c.Spec, c.Image))
+	args := slices.Concat(api.EffectiveCommand(c.Spec, c.Image))
 	if err := checkCommand(args, c.Spec.Image); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (c container) args() ([]string, error) {
 
 // CheckCommand fails with errdefs.ErrInvalidArgument if neither a pod nor its image says what to run. A start finds the same again.
 func CheckCommand(p PodSpec, img ImageConfig) error {
-	return podError("create", p.Name, checkCommand(slices.Concat(effectiveCommand(p.Container, img)), p.Container.Image))
+	return podError("create", p.Name, checkCommand(slices.Concat(api.EffectiveCommand(p.Container, img)), p.Container.Image))
 }
 
 func checkCommand(args []string, image string) error {
@@ -158,26 +159,7 @@ func (c container) env() []string {
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, "HOME="+cmp.Or(c.User.Home, "/"))
-	return mergeEnv(env, Effective(c.Spec, c.Image).Env)
-}
-
-// mergeEnv joins lists of K=V; a later value replaces an earlier one at its place.
-func mergeEnv(lists ...[]string) []string {
-	var env []string
-	at := map[string]int{}
-	for _, kv := range slices.Concat(lists...) {
-		k, _, ok := strings.Cut(kv, "=")
-		if !ok || k == "" {
-			continue // a bare key means nothing here; passing it on could leak the caller's value (CVE-2026-57231)
-		}
-		if i, seen := at[k]; seen {
-			env[i] = kv
-			continue
-		}
-		at[k] = len(env)
-		env = append(env, kv)
-	}
-	return env
+	return api.MergeEnv(env, api.Effective(c.Spec, c.Image).Env)
 }
 
 func (c container) namespaces() []specs.LinuxNamespace {

@@ -62,12 +62,12 @@ func (c container) shm() specs.Mount {
 	if c.Shm != "" {
 		return specs.Mount{Destination: "/dev/shm", Type: "bind", Source: c.Shm, Options: []string{"bind", "rprivate", "nosuid", "noexec", "nodev"}}
 	}
-	size := "size=" + strconv.FormatInt(c.Spec.shmSize(), 10)
+	size := "size=" + strconv.FormatInt(shmSize(c.Spec), 10)
 	return specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", size}}
 }
 
 // shmSize is in bytes.
-func (s ContainerSpec) shmSize() int64 {
+func shmSize(s ContainerSpec) int64 {
 	if s.ShmSize == 0 {
 		return 64 << 20
 	}

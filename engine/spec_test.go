@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 	"golang.org/x/tools/txtar"
+	"podc.example/podc/api"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -104,7 +105,7 @@ func TestSpecRefuses(t *testing.T) {
 }
 
 func TestMergeEnv(t *testing.T) {
-	got := mergeEnv([]string{"A=1", "B=2"}, []string{"B=3", "C", "=x", "*", "D="}, []string{"A=4"})
+	got := api.MergeEnv([]string{"A=1", "B=2"}, []string{"B=3", "C", "=x", "*", "D="}, []string{"A=4"})
 	want := []string{"A=4", "B=3", "D="}
 	if strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("got %q, want %q", got, want)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -271,7 +272,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
-	if c.User, err = lookupUser(root, Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
+	if c.User, err = lookupUser(root, api.Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
 		return run{}, err
 	}
 	if c.Namespaces, err = p.namespacePaths(); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -297,7 +298,7 @@ func (p *pod) view() Pod {
 		Status: s.Status, Started: s.Started, Error: s.Error, Restarts: s.Restarts,
 		Finished: l.Finished, ExitCode: l.ExitCode, ExitKnown: l.ExitKnown, OOMKilled: l.OOMKilled,
 		Interfaces: s.Interfaces, Ports: s.Ports, Volumes: p.Volumes,
-		From: p.From, Image: p.Image, Args: slices.Concat(effectiveCommand(p.Spec.Container, p.Image.Config)), Exposed: effectivePorts(p.Spec.Container, p.Image.Config),
+		From: p.From, Image: p.Image, Args: slices.Concat(api.EffectiveCommand(p.Spec.Container, p.Image.Config)), Exposed: api.EffectivePorts(p.Spec.Container, p.Image.Config),
 	}
 	if s.Started.IsZero() {
 		v.Started = l.Started

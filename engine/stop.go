@@ -13,6 +13,7 @@ import (
 	"github.com/moby/sys/signal"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -128,7 +129,7 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 	if grace == 0 {
 		return unix.SIGKILL, 0, nil
 	}
-	sig, err := Pod{Spec: p.Spec, Image: p.Image}.StopSignal()
+	sig, err := StopSignal(Pod{Spec: p.Spec, Image: p.Image})
 	if how.signal != "" {
 		sig, err = ParseSignal(how.signal)
 	}
@@ -136,8 +137,8 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 }
 
 // StopSignal is the signal that asks the pod to end: its own, else its image's, else SIGTERM; 0 with the error if it is none.
-func (p Pod) StopSignal() (unix.Signal, error) {
-	return ParseSignal(cmp.Or(Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
+func StopSignal(p Pod) (unix.Signal, error) {
+	return ParseSignal(cmp.Or(api.Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
 }
 
 // lastSignal is the kernel's SIGRTMAX.

@@ -11,32 +11,6 @@ import (
 	"podc.example/podc/internal/kernel"
 )
 
-// Usage is what a container has used so far, and uses now. CPU shares and rates follow from two of them.
-type Usage struct {
-	Read   time.Time
-	CPU    time.Duration // by all processes, since the start
-	User   time.Duration // of CPU
-	System time.Duration // of CPU
-	Host   time.Duration // what all CPUs of the host have done since boot
-	CPUs   int           // of the host
-
-	Memory      int64 // bytes, page cache included
-	Cache       int64 // bytes of Memory that are file cache which nobody used lately
-	MemoryLimit int64 // bytes; the host's memory if there is no limit
-	Pids        int64
-	PidsLimit   int64 // 0: none
-
-	Networks   map[string]NetworkUsage // by interface; nil in the host's network
-	BlockRead  int64                   // bytes
-	BlockWrite int64                   // bytes
-}
-
-// NetworkUsage is what one interface has carried, as the container sees it.
-type NetworkUsage struct {
-	RxBytes, RxPackets, RxErrors, RxDropped int64
-	TxBytes, TxPackets, TxErrors, TxDropped int64
-}
-
 // Usage reads what a running pod uses. errdefs.IsFailedPrecondition if it does not run.
 func (e *Engine) Usage(name string) (Usage, error) {
 	p, err := e.read(name)
@@ -197,7 +171,7 @@ func networkUsage(pid int) map[string]NetworkUsage {
 			continue
 		}
 		n := func(i int) int64 { return parseNumber(f[i]) }
-		list[name] = NetworkUsage{n(0), n(1), n(2), n(3), n(8), n(9), n(10), n(11)}
+		list[name] = NetworkUsage{RxBytes: n(0), RxPackets: n(1), RxErrors: n(2), RxDropped: n(3), TxBytes: n(8), TxPackets: n(9), TxErrors: n(10), TxDropped: n(11)}
 	}
 	return list
 }

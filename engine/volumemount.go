@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/volumes"
 )
 
 // mountVolumes mounts those of the pod's volumes that are mounts themselves.
@@ -49,7 +50,7 @@ func (e *Engine) strayVolumes() []finding {
 	for _, v := range e.volumes.Mounted() {
 		busy := func() bool { return e.volumeBusy(v, "") }
 		if !busy() {
-			found = append(found, finding{Problem: Problem{"mount", e.volumes.Path(v), "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
+			found = append(found, finding{Problem: Problem{Kind: "mount", Object: e.volumes.Path(v), Detail: "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
 				return e.volumes.Release(ctx, v, busy)
 			}})
 		}
@@ -109,7 +110,7 @@ func (p *pod) userMounts() ([]specs.Mount, error) {
 			if err != nil {
 				return nil, err
 			}
-			om.Options = append(om.Options, v.Flags()...)
+			om.Options = append(om.Options, volumes.Flags(v)...)
 		}
 		mounts = append(mounts, om)
 	}

@@ -66,12 +66,12 @@ func (a Attachment) check() error {
 			return invalidf("network %q is named twice", e.Network)
 		}
 		seen = append(seen, e.Network)
-		if err := e.check(); err != nil {
+		if err := checkEndpoint(e); err != nil {
 			return err
 		}
 	}
 	for _, p := range a.Ports {
-		if err := p.check(); err != nil {
+		if err := checkPort(p); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (a Attachment) check() error {
 	return nil
 }
 
-func (p Port) check() error {
+func checkPort(p Port) error {
 	switch {
 	case p.Protocol != "tcp" && p.Protocol != "udp":
 		return fault.New(errdefs.ErrNotImplemented, "cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol)
@@ -105,7 +105,7 @@ func (s *Stack) stands(old record, a Attachment, ns nsIdentity) bool {
 			return false
 		}
 	}
-	return slices.EqualFunc(old.Endpoints, a.Endpoints, Endpoint.satisfies) && slices.Equal(old.Names, a.Names)
+	return slices.EqualFunc(old.Endpoints, a.Endpoints, satisfies) && slices.Equal(old.Names, a.Names)
 }
 
 // samePorts reports whether the ports of old are an answer to the ports that a asks for.

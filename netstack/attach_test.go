@@ -98,8 +98,8 @@ func TestPortConflicts(t *testing.T) {
 	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	tcp := func(port, end uint16) Port { return Port{HostPort: port, HostEnd: end, Container: 1, Protocol: "tcp"} }
 	err := l.CheckPorts(t.Context(), []PortClaim{
-		{"a", tcp(8080, 0)}, {"b", tcp(7000, 0)}, {"c", tcp(7100, 0)}, {"d", tcp(7100, 0)}, {"e", tcp(7100, 7101)}, {"f", tcp(7100, 7101)},
-		{"g", Port{HostPort: 8080, Container: 1, Protocol: "udp"}}, {"h", Port{HostIP: mustAddr("203.0.113.9"), HostPort: 1234, Container: 1, Protocol: "tcp"}},
+		{Owner: "a", Port: tcp(8080, 0)}, {Owner: "b", Port: tcp(7000, 0)}, {Owner: "c", Port: tcp(7100, 0)}, {Owner: "d", Port: tcp(7100, 0)}, {Owner: "e", Port: tcp(7100, 7101)}, {Owner: "f", Port: tcp(7100, 7101)},
+		{Owner: "g", Port: Port{HostPort: 8080, Container: 1, Protocol: "udp"}}, {Owner: "h", Port: Port{HostIP: mustAddr("203.0.113.9"), HostPort: 1234, Container: 1, Protocol: "tcp"}},
 	}, nil)
 	for _, want := range []string{
 		`port of "a": port 0.0.0.0:8080/tcp is published by "web"`,
@@ -113,8 +113,8 @@ func TestPortConflicts(t *testing.T) {
 	if n := len(strings.Split(err.Error(), "\n")); n != 5 {
 		t.Errorf("%d errors: %v", n, err)
 	}
-	must(t, l.CheckPorts(t.Context(), []PortClaim{{"web", tcp(8080, 0)}}, nil))
-	must(t, l.CheckPorts(t.Context(), []PortClaim{{"new", tcp(8080, 0)}}, func(o string) bool { return o == "web" }))
+	must(t, l.CheckPorts(t.Context(), []PortClaim{{Owner: "web", Port: tcp(8080, 0)}}, nil))
+	must(t, l.CheckPorts(t.Context(), []PortClaim{{Owner: "new", Port: tcp(8080, 0)}}, func(o string) bool { return o == "web" }))
 	_, err = l.tryAttach(Attachment{ID: "late", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{tcp(8080, 0)}})
 	wantError(t, err, errdefs.ErrConflict, `published by "web"`)
 	if _, err := l.Attachment("late"); !errors.Is(err, os.ErrNotExist) {

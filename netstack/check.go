@@ -76,7 +76,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	for _, r := range recs {
 		known[r.ID] = r
 		if dead[r.ID] {
-			found = append(found, finding{Problem: Problem{"record", r.ID, fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
+			found = append(found, finding{Problem: Problem{Kind: "record", Object: r.ID, Detail: fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
 				fix: func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
 		} else if r.Done && !r.Going {
 			found = append(found, s.missing(r, things)...)
@@ -189,7 +189,7 @@ func (s *Stack) damaged(dead map[string]bool) []finding {
 	ids, names := s.damagedRecords()
 	for _, id := range ids { // what it is of may run: its owner detaches it, or attaches it anew
 		_, err := s.loadRecord(id)
-		f := finding{Problem: Problem{"record", id, fmt.Sprint(err)}}
+		f := finding{Problem: Problem{Kind: "record", Object: id, Detail: fmt.Sprint(err)}}
 		if dead[id] {
 			f.fix = func(ctx context.Context) error { return s.detachDamaged(ctx, id) }
 		}
@@ -197,10 +197,10 @@ func (s *Stack) damaged(dead map[string]bool) []finding {
 	}
 	for _, name := range names {
 		_, err := readNetwork(s.conflistPath(name))
-		found = append(found, finding{Problem: Problem{"network", name, fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
+		found = append(found, finding{Problem: Problem{Kind: "network", Object: name, Detail: fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
 	}
 	if _, err := s.lists(); err != nil {
-		found = append(found, finding{Problem: Problem{"networks", "made by hand", err.Error()}})
+		found = append(found, finding{Problem: Problem{Kind: "networks", Object: "made by hand", Detail: err.Error()}})
 	}
 	return found
 }
@@ -256,7 +256,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 func (s *Stack) missing(r record, t things) []finding {
 	var found []finding
 	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{Problem{kind, object, detail}, fix, fix != nil})
+		found = append(found, finding{Problem{Kind: kind, Object: object, Detail: detail}, fix, fix != nil})
 	}
 	if ns, err := identifyNS(r.NetNS); err != nil || ns != r.NS {
 		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
@@ -289,7 +289,7 @@ func (s *Stack) missing(r record, t things) []finding {
 func (s *Stack) orphans(t things, known map[string]record, networks map[string]Network) []finding {
 	var found []finding
 	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{Problem{kind, object, detail}, fix, true})
+		found = append(found, finding{Problem{Kind: kind, Object: object, Detail: detail}, fix, true})
 	}
 	ids, names := s.damagedRecords()
 	for _, id := range ids {
@@ -312,7 +312,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 			if n.Lent != nil {
 				fix = nil // who made it must make it again
 			}
-			found = append(found, finding{Problem{"link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name)}, fix, false})
+			found = append(found, finding{Problem{Kind: "link", Object: n.Bridge, Detail: fmt.Sprintf("bridge of network %q is missing", n.Name)}, fix, false})
 		}
 	}
 	for network, leases := range t.leases {
@@ -349,7 +349,7 @@ func leftovers(t things, known map[string]record, dead map[string]bool) []findin
 	var found []finding
 	for path, id := range t.temps {
 		if _, ok := known[id]; !ok || dead[id] {
-			found = append(found, finding{Problem{"file", path, "half-written, its writer is gone"},
+			found = append(found, finding{Problem{Kind: "file", Object: path, Detail: "half-written, its writer is gone"},
 				func(context.Context) error { return removeFile(path) }, true})
 		}
 	}

@@ -199,7 +199,7 @@ func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, re
 		return err
 	}
 	iface := interfaceOf(n.Name, rt.IfName, full)
-	if !ours && n.Bridge != "" && n.isolated() { // older plugins do not know
+	if !ours && n.Bridge != "" && isolated(n) { // older plugins do not know
 		if err := isolate(iface.HostIf); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint
 	subnets := slices.Clone(n.Subnets)
 	for i, sub := range subnets {
 		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
-			if a.IsValid() && sub.CIDR.Contains(a) && a != sub.Gateway && !sub.gives(a, n.held()) {
+			if a.IsValid() && sub.CIDR.Contains(a) && a != sub.Gateway && !gives(sub, a, heldOf(n)) {
 				subnets[i].IPRange, subnets[i].Reserved = netip.PrefixFrom(a, a.BitLen()), nil
 				changed = true
 			}
@@ -263,7 +263,7 @@ func (s *Stack) listOf(network string, exec bool) (list *libcni.NetworkConfigLis
 		return nil, false, err
 	}
 	n, err := readNetwork(s.conflistPath(network))
-	return list, err == nil && n.isBridge() && !exec, nil
+	return list, err == nil && isBridge(n) && !exec, nil
 }
 
 func mappings(ports []Port) []portMapping {

@@ -90,15 +90,15 @@ type portMapping struct {
 func (p pluginConf) waysOut() bool { return p.IsDefaultGateway || len(p.IPAM.Routes) > 0 }
 
 // isBridge reports whether podc drives n in this process.
-func (n Network) isBridge() bool { return n.Driver == "" || n.Driver == "bridge" }
+func isBridge(n Network) bool { return n.Driver == "" || n.Driver == "bridge" }
 
 // conflistOf returns the file of n, whose choices have been made.
 func (s *Stack) conflistOf(n Network) conflist {
 	p := pluginConf{Type: n.Driver, MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
 	p.IPAM = &ipamConf{Type: "host-local", DataDir: s.runPath("leases")}
 	for _, sub := range n.Subnets {
-		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub, n.held()))
-		if (!n.isBridge() || n.Lent != nil) && !n.Internal { // else the plugin bridge makes its own
+		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub, heldOf(n)))
+		if (!isBridge(n) || n.Lent != nil) && !n.Internal { // else the plugin bridge makes its own
 			p.IPAM.Routes = append(p.IPAM.Routes, ipamRoute{netip.PrefixFrom(sub.CIDR.Addr(), 0).Masked()})
 		}
 	}
@@ -106,7 +106,7 @@ func (s *Stack) conflistOf(n Network) conflist {
 	switch n.Driver {
 	case "", "bridge":
 		p.Type, p.Bridge, p.IsGateway, p.IsDefaultGateway = "bridge", n.Bridge, n.Lent == nil, n.Lent == nil && !n.Internal
-		p.HairpinMode, p.PortIsolation = true, n.isolated()
+		p.HairpinMode, p.PortIsolation = true, isolated(n)
 		list.Plugins = []any{p, pluginConf{Type: "portmap", Capabilities: map[string]bool{"portMappings": true}}}
 	case "macvlan", "ipvlan":
 		p.Master, p.Mode = n.Options["parent"], n.Options[n.Driver+"_mode"]
@@ -265,7 +265,7 @@ func (h handMade) network() Network {
 		n.Created = fi.ModTime()
 	}
 	for _, plugin := range h.list.Plugins {
-		n.portmaps = n.portmaps || plugin.Network.Capabilities["portMappings"]
+		n.PortMaps = n.PortMaps || plugin.Network.Capabilities["portMappings"]
 		var p pluginConf
 		if json.Unmarshal(plugin.Bytes, &p) != nil || p.IPAM == nil {
 			continue
@@ -279,8 +279,8 @@ func (h handMade) network() Network {
 			n.Subnets = append(n.Subnets, Subnet{CIDR: p.IPAM.Subnet, Gateway: p.IPAM.Gateway})
 		}
 	}
-	_, v4 := n.subnet(false)
-	_, n.IPv6 = n.subnet(true)
+	_, v4 := subnetOf(n, false)
+	_, n.IPv6 = subnetOf(n, true)
 	n.NoIPv4 = n.IPv6 && !v4
 	return n
 }

@@ -29,7 +29,7 @@ func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []net
 	fail := func(err error) (Attachment, error) {
 		return Attachment{}, fmt.Errorf("cannot connect %q to network %q: %w", rec.Owner, e.Network, err)
 	}
-	if err := e.check(); err != nil {
+	if err := checkEndpoint(e); err != nil {
 		return fail(err)
 	}
 	if i := rec.endpoint(e.Network); i >= 0 && i < len(rec.Interfaces) {
@@ -129,7 +129,7 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 	asked := rec.Endpoints[last]
 	rec.Endpoints[last] = s.preferring(asked, networks[last], prefer)
 	err := s.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
-	if errdefs.IsConflict(err) && !rec.Endpoints[last].satisfies(asked) { // somebody was quicker
+	if errdefs.IsConflict(err) && !satisfies(rec.Endpoints[last], asked) { // somebody was quicker
 		if err = s.delEndpoint(ctx, *rec, last); err == nil {
 			rec.Endpoints[last] = asked
 			err = s.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
@@ -145,8 +145,8 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 // preferring is e with those of the preferred addresses that are free on its network.
 func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint {
 	for _, a := range prefer {
-		sub, ok := n.subnet(a.Is6())
-		free := ok && sub.gives(a, n.held()) && !fileExists(filepath.Join(s.leaseDir(n.Name), a.String()))
+		sub, ok := subnetOf(n, a.Is6())
+		free := ok && gives(sub, a, heldOf(n)) && !fileExists(filepath.Join(s.leaseDir(n.Name), a.String()))
 		switch {
 		case !free:
 		case a.Is6() && !e.IPv6.IsValid():
@@ -159,7 +159,7 @@ func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint 
 }
 
 // gives reports whether a is among the addresses that sub hands out to those that ask for none; held are not.
-func (sub Subnet) gives(a netip.Addr, held []netip.Addr) bool {
+func gives(sub Subnet, a netip.Addr, held []netip.Addr) bool {
 	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 

@@ -63,7 +63,7 @@ func (s *Stack) syncDockerTable(c *nftables.Conn, filter *nftables.Table, networ
 	}
 	missing := map[string]bool{} // tags, which say everything about a rule
 	for _, n := range networks {
-		if n.isBridge() && n.has(isV6(filter)) {
+		if isBridge(n) && hasFamily(n, isV6(filter)) {
 			missing[s.dockerTag("in", n.Bridge)] = true
 			missing[s.dockerTag("out", n.Bridge)] = true
 		}

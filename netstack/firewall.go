@@ -103,7 +103,7 @@ func (e elements) add(set *nftables.Set, elems ...nftables.SetElement) {
 func (e elements) addNetwork(x sets, n Network) {
 	name := ifnameKey(n.Bridge)
 	e.add(x.bridges, nftables.SetElement{Key: name})
-	if !n.isolated() {
+	if !isolated(n) {
 		e.add(x.same, nftables.SetElement{Key: slices.Concat(name, name)})
 	}
 	if n.Internal {
@@ -119,12 +119,12 @@ func (e elements) addNetwork(x sets, n Network) {
 		if beyond := lastAddr(sub.CIDR).Next(); beyond.IsValid() {
 			within = append(within, nftables.SetElement{Key: beyond.AsSlice(), IntervalEnd: true})
 		}
-		if n.routed(v6) {
+		if routed(n, v6) {
 			e.add(f.routed, nftables.SetElement{Key: name})
 		} else {
 			e.add(f.subnets, within...)
 		}
-		if n.masquerades(v6) {
+		if masquerades(n, v6) {
 			e.add(f.leaving, within...)
 		}
 	}
@@ -267,7 +267,7 @@ func (s *Stack) dropFromTable(n Network, rest map[string]Network) error {
 
 func bridges(networks map[string]Network) (n int) {
 	for _, x := range networks {
-		if x.isBridge() {
+		if isBridge(x) {
 			n++
 		}
 	}
@@ -319,7 +319,7 @@ func (s *Stack) wantedElements(networks map[string]Network) (elements, error) {
 	}
 	e, x := elements{}, setsOf(s.table())
 	for _, n := range networks {
-		if n.isBridge() {
+		if isBridge(n) {
 			e.addNetwork(x, n)
 		}
 	}

@@ -40,7 +40,7 @@ func (s *Stack) firewalldName(bridge string) string {
 func (s *Stack) firewalldNames(networks map[string]Network) map[string]bool {
 	names := map[string]bool{}
 	for _, n := range networks {
-		if n.isBridge() && n.Lent == nil { // the zone of somebody else's is theirs to choose
+		if isBridge(n) && n.Lent == nil { // the zone of somebody else's is theirs to choose
 			names[s.firewalldName(n.Bridge)] = true
 		}
 	}

@@ -99,7 +99,7 @@ func TestReach6(t *testing.T) {
 	if _, seen := l.call(lan, "tcp", "[2001:db8::2]:8080", 5*time.Second); seen != "2001:db8::1" {
 		t.Errorf("a pod sees the LAN as %s", seen)
 	}
-	sub, _ := front.subnet(true)
+	sub, _ := subnetOf(front, true)
 	if b := sub.CIDR.Addr().As16(); b[0] != 0xfd || sub.CIDR.Bits() != 64 || !sub.Chosen || sub.Gateway != sub.CIDR.Addr().Next() {
 		t.Errorf("subnet %+v", sub)
 	}

@@ -52,7 +52,7 @@ func (s *Stack) KeepAddresses(ctx context.Context, network, owner string, addrs 
 }
 
 // held are the addresses of n that nobody gets without asking.
-func (n Network) held() []netip.Addr {
+func heldOf(n Network) []netip.Addr {
 	var held []netip.Addr
 	if n.Lent != nil {
 		held = slices.Clone(n.Lent.Held)
@@ -62,14 +62,6 @@ func (n Network) held() []netip.Addr {
 	}
 	slices.SortFunc(held, netip.Addr.Compare)
 	return slices.Compact(held)
-}
-
-// AddressClaim is a wish for a static address.
-type AddressClaim struct {
-	Owner   string   // as in Attachment.Owner
-	As      []string // further owners, as in KeepAddresses, whose addresses are the owner's to take
-	Network string
-	Addr    netip.Addr
 }
 
 // CheckAddresses reports, before anything is made, which static addresses cannot be had: because they are none of the network's, or
@@ -87,10 +79,10 @@ func (s *Stack) CheckAddresses(want []AddressClaim, leaving, gone []string) erro
 			continue
 		}
 		if err == nil {
-			err = n.checkAddress(w.Addr)
+			err = checkAddress(n, w.Addr)
 		}
 		if err == nil {
-			err = w.conflict(n, recs, leaving, gone)
+			err = conflict(w, n, recs, leaving, gone)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot give %q address %s on network %q: %w", w.Owner, w.Addr, w.Network, err))
@@ -100,8 +92,8 @@ func (s *Stack) CheckAddresses(want []AddressClaim, leaving, gone []string) erro
 }
 
 // checkAddress refuses an address that nobody can have on n.
-func (n Network) checkAddress(a netip.Addr) error {
-	sub, ok := n.subnet(a.Is6())
+func checkAddress(n Network, a netip.Addr) error {
+	sub, ok := subnetOf(n, a.Is6())
 	switch {
 	case !ok && n.ByHand():
 		return nil // whatever its plugin says
@@ -114,7 +106,7 @@ func (n Network) checkAddress(a netip.Addr) error {
 }
 
 // conflict says who has the address, or keeps it.
-func (w AddressClaim) conflict(n Network, recs []record, leaving, gone []string) error {
+func conflict(w AddressClaim, n Network, recs []record, leaving, gone []string) error {
 	for _, r := range recs {
 		has := func(i Interface) bool { return i.Network == n.Name && slices.Contains(i.Addrs(), w.Addr) }
 		if r.Owner != w.Owner && !r.Going && !slices.Contains(leaving, r.Owner) && slices.ContainsFunc(r.Interfaces, has) {

@@ -23,7 +23,7 @@ func TestKeptAddresses(t *testing.T) {
 		t.Errorf("given: %s", got)
 	}
 	claim := func(owner, addr string, as ...string) AddressClaim {
-		return AddressClaim{owner, as, "net", mustAddr(addr)}
+		return AddressClaim{Owner: owner, As: as, Network: "net", Addr: mustAddr(addr)}
 	}
 	for _, tt := range []struct {
 		claim AddressClaim

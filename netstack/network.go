@@ -27,7 +27,7 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 	fail := func(err error) (Network, error) {
 		return Network{}, fmt.Errorf("cannot create network %q: %w", n.Name, err)
 	}
-	if err := n.check(); err != nil {
+	if err := checkNetwork(n); err != nil {
 		return fail(err)
 	}
 	if err := s.checkDriver(n); err != nil {
@@ -97,7 +97,7 @@ func (s *Stack) CheckNetworks(want []Network, leaving []string) error {
 	}
 	var errs []error
 	for _, n := range want {
-		err := errors.Join(n.check(), s.checkDriver(n))
+		err := errors.Join(checkNetwork(n), s.checkDriver(n))
 		if err == nil {
 			n, err = s.complete(n, all, gone)
 		}
@@ -121,7 +121,7 @@ func (s *Stack) complete(n Network, all map[string]Network, leaving []Network) (
 		n.MTU, _ = strconv.Atoi(v)
 	}
 	var lent netlink.Link
-	if n.isBridge() {
+	if isBridge(n) {
 		n.Bridge = n.Options[optionBridge]
 		if n.Bridge == "" {
 			n.Bridge = s.hostName("b", n.Name)
@@ -154,7 +154,7 @@ func (s *Stack) hostName(prefix, of string) string {
 // ensureNetwork makes what n needs on the host, where it is missing: after a reboot, or when somebody removed it. The net
 // lock is held.
 func (s *Stack) ensureNetwork(n Network) error {
-	if !n.isBridge() {
+	if !isBridge(n) {
 		return nil
 	}
 	if err := s.ensureBridge(n); err != nil {
@@ -211,7 +211,7 @@ func (s *Stack) dropNetwork(n Network) error {
 		return err
 	}
 	delete(all, n.Name)
-	if n.isBridge() {
+	if isBridge(n) {
 		errs = append(errs, s.dropFromTable(n, all), s.dropBridge(n))
 	}
 	errs = append(errs, os.RemoveAll(s.leaseDir(n.Name)), os.RemoveAll(s.namesDir(n.Name)))

@@ -195,7 +195,7 @@ func parseSysctls(list, ifname string) ([]sysctl, error) {
 	return out, nil
 }
 
-func (n Network) boolOption(key string, missing bool) bool {
+func boolOption(n Network, key string, missing bool) bool {
 	v, err := strconv.ParseBool(n.Options[key])
 	if err != nil {
 		return missing
@@ -204,10 +204,10 @@ func (n Network) boolOption(key string, missing bool) bool {
 }
 
 // isolated reports whether pods of n may not talk to each other.
-func (n Network) isolated() bool { return !n.boolOption(optionICC, true) }
+func isolated(n Network) bool { return !boolOption(n, optionICC, true) }
 
 // routed reports whether the addresses of n are reached from outside as they are, rather than translated.
-func (n Network) routed(v6 bool) bool {
+func routed(n Network, v6 bool) bool {
 	if v6 {
 		return n.Options[optionMode6] == "routed"
 	}
@@ -215,12 +215,12 @@ func (n Network) routed(v6 bool) bool {
 }
 
 // masquerades reports whether what leaves n has the host's address.
-func (n Network) masquerades(v6 bool) bool {
-	return n.boolOption(optionMasquerade, true) && !n.routed(v6)
+func masquerades(n Network, v6 bool) bool {
+	return boolOption(n, optionMasquerade, true) && !routed(n, v6)
 }
 
 // binding is the host's address of published ports that ask for none; zero: all.
-func (n Network) binding() netip.Addr {
+func bindingOf(n Network) netip.Addr {
 	a, _ := netip.ParseAddr(n.Options[optionBinding])
 	if a.IsUnspecified() {
 		return netip.Addr{}
@@ -229,7 +229,7 @@ func (n Network) binding() netip.Addr {
 }
 
 // ifPrefix is how the names of the pods' interfaces begin.
-func (n Network) ifPrefix() string {
+func ifPrefix(n Network) string {
 	if p := n.Options[optionPrefix]; p != "" {
 		return p
 	}
@@ -237,7 +237,7 @@ func (n Network) ifPrefix() string {
 }
 
 // check refuses what cannot be served, before anything is made.
-func (e Endpoint) check() error {
+func checkEndpoint(e Endpoint) error {
 	if e.MAC != "" {
 		if _, err := net.ParseMAC(e.MAC); err != nil {
 			return invalidf("%q is no MAC address", e.MAC)
@@ -267,19 +267,8 @@ func (e Endpoint) check() error {
 	return nil
 }
 
-// Static are the addresses that e asks for.
-func (e Endpoint) Static() []netip.Addr {
-	var list []netip.Addr
-	for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
-		if a.IsValid() {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
 // wantedName is the interface's name that e asks for, "" if it asks for none.
-func (e Endpoint) wantedName() string {
+func wantedName(e Endpoint) string {
 	if e.Interface != "" {
 		return e.Interface
 	}
@@ -287,9 +276,9 @@ func (e Endpoint) wantedName() string {
 }
 
 // satisfies reports whether e, as it was attached, is what want asks for.
-func (e Endpoint) satisfies(want Endpoint) bool {
+func satisfies(e Endpoint, want Endpoint) bool {
 	return e.Network == want.Network && e.IPv4 == want.IPv4 && e.IPv6 == want.IPv6 && e.MAC == want.MAC &&
-		e.GwPriority == want.GwPriority && (want.wantedName() == "" || e.Interface == want.wantedName()) &&
+		e.GwPriority == want.GwPriority && (wantedName(want) == "" || e.Interface == wantedName(want)) &&
 		slices.Equal(e.Aliases, want.Aliases) && slices.Equal(e.LinkLocal, want.LinkLocal) && maps.Equal(e.Options, want.Options)
 }
 
@@ -297,7 +286,7 @@ func (e Endpoint) satisfies(want Endpoint) bool {
 func WantedInterfaces(endpoints []Endpoint) (map[string]string, error) {
 	taken := map[string]string{}
 	for _, e := range endpoints {
-		name := e.wantedName()
+		name := wantedName(e)
 		if other := taken[name]; other != "" {
 			return nil, invalidf("interface name %s is asked for on networks %q and %q", name, other, e.Network)
 		}
@@ -315,12 +304,12 @@ func nameInterfaces(endpoints []Endpoint, networks []Network) error {
 		return err
 	}
 	for i := range endpoints {
-		endpoints[i].Interface = endpoints[i].wantedName()
+		endpoints[i].Interface = wantedName(endpoints[i])
 	}
 	for i := range endpoints {
 		e := &endpoints[i]
 		for n := 0; e.Interface == ""; n++ {
-			name := fmt.Sprintf("%s%d", networks[i].ifPrefix(), n)
+			name := fmt.Sprintf("%s%d", ifPrefix(networks[i]), n)
 			if taken[name] == "" {
 				e.Interface, taken[name] = name, e.Network
 			}

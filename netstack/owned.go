@@ -90,15 +90,6 @@ func linkByName(name string) (netlink.Link, error) {
 	return link, err
 }
 
-// Lent says of a network that its bridge is somebody else's, named by a driver option, and what podc has changed of it: what
-// goes with the network, so that the bridge then is as it was.
-type Lent struct {
-	Addrs    []netip.Prefix `json:"addrs,omitempty"`    // added: the gateways of subnets in which it had no address
-	Held     []netip.Addr   `json:"held,omitempty"`     // its own, which no pod may get
-	Up       bool           `json:"up,omitempty"`       // taken up
-	Localnet bool           `json:"localnet,omitempty"` // let have 127.0.0.1 translated into it
-}
-
 // claimBridge sees to it that n can have its bridge: that there is no interface of that name, or a bridge that was named to be
 // used. Anything else is refused, and left.
 func (s *Stack) claimBridge(n Network, leaving []Network) (Network, netlink.Link, error) {
@@ -150,7 +141,7 @@ func subnetsOfLent(n Network, link netlink.Link) (Network, []netip.Prefix, error
 		v6 := p.Addr().Is6()
 		ranges = append(ranges, p.Masked())
 		n.Lent.Held = append(n.Lent.Held, p.Addr())
-		if !n.has(v6) {
+		if !hasFamily(n, v6) {
 			continue
 		}
 		i := slices.IndexFunc(n.Subnets, func(sub Subnet) bool { return sub.CIDR.IsValid() && sub.CIDR.Addr().Is6() == v6 })
@@ -165,7 +156,7 @@ func subnetsOfLent(n Network, link netlink.Link) (Network, []netip.Prefix, error
 }
 
 // completeLent settles what podc has to add to a bridge of somebody else's. The subnets of n are settled.
-func (n Network) completeLent() error {
+func completeLent(n Network) error {
 	for _, sub := range n.Subnets {
 		if !slices.ContainsFunc(n.Lent.Held, sub.CIDR.Contains) {
 			n.Lent.Addrs = append(n.Lent.Addrs, netip.PrefixFrom(sub.Gateway, sub.CIDR.Bits()))

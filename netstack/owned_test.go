@@ -139,7 +139,7 @@ func TestLentBridge(t *testing.T) {
 	asked := named("full", "x-full")
 	asked.IPv6 = true
 	f := l.network(asked)
-	if sub, _ := f.subnet(false); sub.CIDR != prefix("10.66.0.0/24") || sub.Gateway != mustAddr("10.66.0.1") || f.MTU != 1400 {
+	if sub, _ := subnetOf(f, false); sub.CIDR != prefix("10.66.0.0/24") || sub.Gateway != mustAddr("10.66.0.1") || f.MTU != 1400 {
 		t.Errorf("not the subnet of its bridge: %+v", f)
 	}
 	if names := l.firewalldNames(map[string]Network{"full": f}); len(names) > 0 {

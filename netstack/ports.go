@@ -18,12 +18,6 @@ import (
 // programs by a socket that is bound and does not listen (Reserve), which the caller hands to a process that lives as long
 // as the pod. Without it everything works, but a program may take the port and never be reached.
 
-// PortClaim is a wish to publish a port.
-type PortClaim struct {
-	Owner string // as in Attachment.Owner
-	Port  Port
-}
-
 // CheckPorts reports, before anything is made, which of the wanted ports cannot be had: because two of them collide, because
 // an attachment of this root has them, or because a program on the host has. Errors are joined and each is ErrConflict. leaving,
 // which may be nil, names owners that will be gone by then; an owner never collides with its own attachment.
@@ -133,7 +127,7 @@ func PerFamily(ports []Port) []Port {
 			list = append(list, p)
 			continue
 		}
-		for _, ip := range p.hostIPs() {
+		for _, ip := range hostIPs(p) {
 			list = append(list, Port{HostIP: ip, HostPort: p.HostPort, Container: p.Container, Protocol: p.Protocol})
 		}
 	}
@@ -141,7 +135,7 @@ func PerFamily(ports []Port) []Port {
 }
 
 // hostIPs are the addresses of the host that a completed port takes: an unspecified one stands for all of its family.
-func (p Port) hostIPs() []netip.Addr {
+func hostIPs(p Port) []netip.Addr {
 	switch {
 	case p.HostIP.IsValid():
 		return []netip.Addr{p.HostIP}
@@ -175,7 +169,7 @@ func choose(p Port, held, freed []claim) (uint16, error) {
 // chooseEphemeral lets the kernel choose, and again if another attachment has that port without a reservation.
 func chooseEphemeral(p Port, held []claim) (uint16, error) {
 	for range 200 {
-		ip := p.hostIPs()[0]
+		ip := hostIPs(p)[0]
 		port, err := bindOnce(ip, 0, p.Protocol)
 		if err != nil {
 			return 0, bindError(err, ip, 0, p.Protocol)
@@ -204,7 +198,7 @@ func available(p Port, port uint16, held, freed []claim) error {
 	if heldBy(p.HostIP, port, p.Protocol, freed) != nil {
 		return nil
 	}
-	for _, ip := range p.hostIPs() {
+	for _, ip := range hostIPs(p) {
 		if _, err := bindOnce(ip, port, p.Protocol); err != nil {
 			return bindError(err, ip, port, p.Protocol)
 		}
@@ -297,7 +291,7 @@ func ip4(ip netip.Addr) [4]byte {
 func Reserve(ports []Port) ([]*os.File, error) {
 	var files []*os.File
 	for _, p := range ports {
-		for _, ip := range p.hostIPs() {
+		for _, ip := range hostIPs(p) {
 			fd, _, err := bind(ip, p.HostPort, p.Protocol)
 			if err == nil && ip.Is6() && p.Protocol == "tcp" {
 				err = unix.Listen(fd, spliceBacklog)

@@ -30,14 +30,14 @@ func (r reach) by(v6 bool) int {
 func reachOf(endpoints []Endpoint, networks []Network) reach {
 	r := reach{by4: -1, by6: -1}
 	for i, n := range networks {
-		if n.Bridge == "" && !n.portmaps || n.Internal {
+		if n.Bridge == "" && !n.PortMaps || n.Internal {
 			continue
 		}
 		better := func(by int) bool { return by < 0 || endpoints[i].GwPriority > endpoints[by].GwPriority }
-		if n.has(false) && better(r.by4) {
-			r.by4, r.binding = i, n.binding()
+		if hasFamily(n, false) && better(r.by4) {
+			r.by4, r.binding = i, bindingOf(n)
 		}
-		if n.has(true) && better(r.by6) {
+		if hasFamily(n, true) && better(r.by6) {
 			r.by6 = i
 		}
 	}
@@ -114,7 +114,7 @@ func elementsOf(rec record, networks []Network) []published {
 			}
 			switch {
 			case !ip.IsValid():
-			case networks[by].routed(v6):
+			case routed(networks[by], v6):
 				list = append(list, published{Protocol: p.Protocol, IP: ip, Port: p.Container, Open: true})
 			case here:
 				list = append(list, published{HostIP: p.HostIP, HostPort: p.HostPort, Protocol: p.Protocol, IP: ip, Port: p.Container})

@@ -21,7 +21,7 @@ func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
 	if err != nil || detail == "" {
 		return nil, err
 	}
-	return []finding{{Problem{"rule", "nftables table " + s.table().Name, detail}, s.Rebuild, false}}, nil
+	return []finding{{Problem{Kind: "rule", Object: "nftables table " + s.table().Name, Detail: detail}, s.Rebuild, false}}, nil
 }
 
 // rulesOf is the number of rules in each chain, see addRules.
@@ -137,7 +137,7 @@ func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
 func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) error {
 	var errs []error
 	for _, n := range networks {
-		if n.isBridge() {
+		if isBridge(n) {
 			errs = append(errs, s.ensureBridge(n))
 		}
 	}

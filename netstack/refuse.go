@@ -13,7 +13,7 @@ import (
 
 // checkDriver refuses a driver that is not there, and one whose parent interface is not.
 func (s *Stack) checkDriver(n Network) error {
-	if n.isBridge() {
+	if isBridge(n) {
 		return nil
 	}
 	if _, err := (&executor{stack: s}).FindInPath(n.Driver, s.cfg.PluginDirs); err != nil {
@@ -26,8 +26,8 @@ func (s *Stack) checkDriver(n Network) error {
 	return fault.New(errdefs.ErrNotFound, "this host has no interface %s to be the parent", parent)
 }
 
-// check refuses what cannot be served, before anything is made.
-func (n Network) check() error {
+// checkNetwork refuses what cannot be served, before anything is made.
+func checkNetwork(n Network) error {
 	if !valid.IsName(n.Name) {
 		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
 	}
@@ -44,7 +44,7 @@ func (n Network) check() error {
 	}
 	seen := map[bool]bool{}
 	for _, sub := range n.Subnets {
-		if err := sub.check(); err != nil {
+		if err := checkSubnetAsked(sub); err != nil {
 			return err
 		}
 		v6 := sub.CIDR.IsValid() && sub.CIDR.Addr().Is6()
@@ -66,7 +66,7 @@ func (n Network) check() error {
 	return nil
 }
 
-func (sub Subnet) check() error {
+func checkSubnetAsked(sub Subnet) error {
 	invalid := func(format string, args ...any) error {
 		return invalidf("subnet %s: %s", sub.CIDR, fmt.Sprintf(format, args...))
 	}

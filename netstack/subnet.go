@@ -219,7 +219,7 @@ func (s *Stack) completeSubnets(n Network, all map[string]Network, lent netlink.
 	}
 	var subnets []Subnet
 	for _, v6 := range families {
-		if !n.has(v6) {
+		if !hasFamily(n, v6) {
 			continue
 		}
 		sub, err := s.completeSubnet(n, v6, all, own)
@@ -230,21 +230,21 @@ func (s *Stack) completeSubnets(n Network, all map[string]Network, lent netlink.
 	}
 	n.Subnets = subnets
 	if lent != nil {
-		return n, n.completeLent()
+		return n, completeLent(n)
 	}
 	return n, nil
 }
 
 // completeSubnet chooses what is left open of the range of a family; the ranges of own are no obstacle.
 func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network, own []netip.Prefix) (Subnet, error) {
-	sub, _ := n.subnet(v6)
+	sub, _ := subnetOf(n, v6)
 	var used []taken
 	for _, other := range all {
 		for _, o := range other.Subnets {
 			used = append(used, taken{prefix: o.CIDR, by: fmt.Sprintf("network %q", other.Name)})
 		}
 	}
-	if n.isBridge() || !sub.CIDR.IsValid() { // a macvlan's subnet is the host's own
+	if isBridge(n) || !sub.CIDR.IsValid() { // a macvlan's subnet is the host's own
 		host, err := hostRanges()
 		if err != nil {
 			return sub, err

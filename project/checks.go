@@ -5,6 +5,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 )
 
@@ -69,5 +70,5 @@ func (p *planner) unprobed(u *unit) bool {
 	if !ok && (u.Pod.Container.Health == nil || len(u.Pod.Container.Health.Test) == 0) {
 		return false
 	}
-	return !engine.EffectiveHealth(u.Pod.Container.Health, img.Config.Health).Probes()
+	return !api.EffectiveHealth(u.Pod.Container.Health, img.Config.Health).Probes()
 }

@@ -89,7 +89,7 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 	}
 	if s.stop != "" {
 		if p.shutdown {
-			p.step(s.stop, ShutDownPod{name, s.old.Spec.ShutDownPatience()}, nil, p.dependentStops(u, s)...)
+			p.step(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}, nil, p.dependentStops(u, s)...)
 			return
 		}
 		grace := 10 * time.Second

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 )
 
@@ -125,7 +126,7 @@ func (p *planner) completionPatience() time.Duration {
 // probeTime is the longest time that a health check, with docker's defaults, takes to say healthy or unhealthy.
 func probeTime(own, image *engine.HealthCheck) time.Duration {
 	var h engine.HealthCheck
-	if is := engine.EffectiveHealth(own, image); is != nil {
+	if is := api.EffectiveHealth(own, image); is != nil {
 		h = *is
 	}
 	interval, timeout := cmp.Or(h.Interval, 30*time.Second), cmp.Or(h.Timeout, 30*time.Second)

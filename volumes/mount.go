@@ -72,13 +72,13 @@ type mountCall struct {
 }
 
 // passing reports whether the volume is empty whenever it is mounted anew, or cannot be written: there is no use in filling it.
-func (v Volume) passing() bool {
+func passing(v Volume) bool {
 	m := parseMount(v.Options)
 	return m.kind == "tmpfs" && m.flags&unix.MS_BIND == 0 || m.flags&unix.MS_RDONLY != 0
 }
 
 // Flags are those of the volume's options that every mount of it must repeat: a bind of a bind has flags of its own.
-func (v Volume) Flags() []string {
+func Flags(v Volume) []string {
 	m := parseMount(v.Options)
 	var flags []string
 	for _, f := range []struct {

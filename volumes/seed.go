@@ -20,7 +20,7 @@ import (
 // content at most once in its life, and only while it is empty. An empty source gives it no more than owner and mode, if it is
 // the first to do so; another may still fill it.
 func (s *Store) Seed(ctx context.Context, name, source string) error {
-	if v, err := s.Get(name); err != nil || v.Seeded || v.passing() {
+	if v, err := s.Get(name); err != nil || v.Seeded || passing(v) {
 		return err
 	}
 	l, err := s.lock(ctx, name)

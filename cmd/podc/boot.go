@@ -138,7 +138,7 @@ func (s *session) shutDown(ctx context.Context, m *manager) error {
 	late, _ := s.engine.Pods("") // what was started meanwhile; of what cannot be read ShutDownAll tells
 	for _, p := range late {
 		if runs(p) {
-			m.wait("stop pod "+p.Spec.Name, p.Spec.ShutDownPatience())
+			m.wait("stop pod "+p.Spec.Name, engine.ShutDownPatience(p.Spec))
 		}
 	}
 	err = errors.Join(err, s.engine.ShutDownAll(ctx, ""))

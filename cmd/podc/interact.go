@@ -172,7 +172,7 @@ func (in *interaction) stopSignal() os.Signal {
 	if err != nil {
 		return syscall.Signal(0)
 	}
-	sig, _ := p.StopSignal()
+	sig, _ := engine.StopSignal(p)
 	return sig
 }
 

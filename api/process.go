@@ -1,8 +1,9 @@
-package engine
+package api
 
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Process is what a container is run with.
@@ -19,16 +20,16 @@ type Process struct {
 // it, inspect shows it, commit writes it, and a plan waits for it.
 func Effective(spec ContainerSpec, img ImageConfig) Process {
 	p := Process{
-		Env: mergeEnv(img.Env, spec.Env), User: cmp.Or(spec.User, img.User), WorkingDir: cmp.Or(spec.WorkingDir, img.WorkingDir),
-		StopSignal: cmp.Or(spec.StopSignal, img.StopSignal), Exposed: effectivePorts(spec, img), Health: EffectiveHealth(spec.Health, img.Health),
+		Env: MergeEnv(img.Env, spec.Env), User: cmp.Or(spec.User, img.User), WorkingDir: cmp.Or(spec.WorkingDir, img.WorkingDir),
+		StopSignal: cmp.Or(spec.StopSignal, img.StopSignal), Exposed: EffectivePorts(spec, img), Health: EffectiveHealth(spec.Health, img.Health),
 	}
-	p.Entrypoint, p.Command = effectiveCommand(spec, img)
+	p.Entrypoint, p.Command = EffectiveCommand(spec, img)
 	return p
 }
 
-// effectiveCommand is the command line of a container. An entrypoint given in the spec drops the image's command, unless it is empty
+// EffectiveCommand is the command line of a container. An entrypoint given in the spec drops the image's command, unless it is empty
 // and only drops the image's entrypoint; a command alone keeps the entrypoint.
-func effectiveCommand(spec ContainerSpec, img ImageConfig) (entrypoint, command []string) {
+func EffectiveCommand(spec ContainerSpec, img ImageConfig) (entrypoint, command []string) {
 	entrypoint, command = spec.Entrypoint, spec.Command
 	if len(entrypoint) == 0 && command == nil {
 		command = img.Cmd
@@ -39,7 +40,7 @@ func effectiveCommand(spec ContainerSpec, img ImageConfig) (entrypoint, command 
 	return entrypoint, command
 }
 
-func effectivePorts(spec ContainerSpec, img ImageConfig) []string {
+func EffectivePorts(spec ContainerSpec, img ImageConfig) []string {
 	if len(spec.Expose) == 0 {
 		return img.ExposedPorts
 	}
@@ -69,3 +70,22 @@ func EffectiveHealth(own, image *HealthCheck) *HealthCheck {
 
 // Probes reports whether h says what to run.
 func (h *HealthCheck) Probes() bool { return h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" }
+
+// MergeEnv joins lists of K=V; a later value replaces an earlier one at its place.
+func MergeEnv(lists ...[]string) []string {
+	var env []string
+	at := map[string]int{}
+	for _, kv := range slices.Concat(lists...) {
+		k, _, ok := strings.Cut(kv, "=")
+		if !ok || k == "" {
+			continue // a bare key means nothing here; passing it on could leak the caller's value (CVE-2026-57231)
+		}
+		if i, seen := at[k]; seen {
+			env[i] = kv
+			continue
+		}
+		at[k] = len(env)
+		env = append(env, kv)
+	}
+	return env
+}

@@ -1,16 +1,10 @@
-// Package engine runs pods on one host, without a daemon: it prepares namespaces, root filesystems, OCI specs, networks and
-// volumes, then executes conmon, which executes crun. State is files (paths.go) and the kernel; nothing has to be running
-// for a call to work. It knows no compose words and links neither containers/storage nor containers/image: images reach it
-// resolved (image.go).
-//
-// This file is the vocabulary: plain data, shared by every implementation of the engine.
-package engine
+// Package api is podc's vocabulary: plain data that marshals, spoken by the engine, by plans, by every front end, and over the wire.
+// It has no behaviour but what follows from the data alone, imports nothing of podc's, and builds on every system.
+package api
 
 import (
+	"slices"
 	"time"
-
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // PodSpec is what a pod should be. It is written once, at creation, and never changed, but for the networks that ConnectPod and
@@ -44,15 +38,15 @@ const (
 
 // PodNetwork is a pod's view of the network.
 type PodNetwork struct {
-	Mode       NetworkMode         `json:"mode,omitempty"`
-	Pod        string              `json:"pod,omitempty"`
-	Endpoints  []netstack.Endpoint `json:"endpoints,omitempty"`
-	Ports      []netstack.Port     `json:"ports,omitempty"`
-	Names      []string            `json:"names,omitempty"` // resolvable on every network, beside the pod's own name, short id and host name
-	DNS        []string            `json:"dns,omitempty"`   // upstream servers; empty: the host's
-	DNSSearch  []string            `json:"dns_search,omitempty"`
-	DNSOptions []string            `json:"dns_options,omitempty"`
-	ExtraHosts []string            `json:"extra_hosts,omitempty"` // "name=address"; the address may be "host-gateway"
+	Mode       NetworkMode `json:"mode,omitempty"`
+	Pod        string      `json:"pod,omitempty"`
+	Endpoints  []Endpoint  `json:"endpoints,omitempty"`
+	Ports      []Port      `json:"ports,omitempty"`
+	Names      []string    `json:"names,omitempty"` // resolvable on every network, beside the pod's own name, short id and host name
+	DNS        []string    `json:"dns,omitempty"`   // upstream servers; empty: the host's
+	DNSSearch  []string    `json:"dns_search,omitempty"`
+	DNSOptions []string    `json:"dns_options,omitempty"`
+	ExtraHosts []string    `json:"extra_hosts,omitempty"` // "name=address"; the address may be "host-gateway"
 	// Unnamed keeps the host name to the pod itself.
 	Unnamed bool `json:"unnamed,omitempty"`
 	// Links maps extra names, visible only inside this pod, to names of its networks.
@@ -222,6 +216,13 @@ type HealthCheck struct {
 	StartInterval time.Duration `json:"start_interval,omitempty"`
 }
 
+// Logging drivers that are not like "json-file", and like the empty one.
+const (
+	LogNone     = "none"
+	LogLocal    = "local"
+	LogJournald = "journald"
+)
+
 // LogConfig says how output is kept.
 type LogConfig struct {
 	// Driver is "" or "json-file"; "local", with larger defaults; "journald", which has the journal keep the output as well; or
@@ -265,21 +266,21 @@ type Pod struct {
 	ID      string    `json:"id"` // 64 hex digits; names the container to the runtime
 	Created time.Time `json:"created"`
 
-	Status     Status               `json:"status"`
-	Pid        int                  `json:"pid,omitempty"` // of the container's first process, 0 unless running
-	Started    time.Time            `json:"started,omitzero"`
-	Finished   time.Time            `json:"finished,omitzero"`
-	ExitCode   int                  `json:"exit_code"`            // of the last run
-	ExitKnown  bool                 `json:"exit_known"`           // false: it ended while nobody could see (reboot, killed conmon)
-	OOMKilled  bool                 `json:"oom_killed,omitempty"` // last run
-	Error      string               `json:"error,omitempty"`      // why the last start failed
-	Restarts   int                  `json:"restarts,omitempty"`   // by policy, since the last start asked for
-	Health     Health               `json:"health,omitempty"`
-	Failing    int                  `json:"failing,omitempty"` // probes failed in a row
-	Probes     []Probe              `json:"probes,omitempty"`  // the last five, oldest first
-	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
-	Ports      []netstack.Port      `json:"ports,omitempty"`   // as published: with the host ports that were chosen
-	Volumes    map[string]string    `json:"volumes,omitempty"` // target -> volume name, anonymous ones included
+	Status     Status            `json:"status"`
+	Pid        int               `json:"pid,omitempty"` // of the container's first process, 0 unless running
+	Started    time.Time         `json:"started,omitzero"`
+	Finished   time.Time         `json:"finished,omitzero"`
+	ExitCode   int               `json:"exit_code"`            // of the last run
+	ExitKnown  bool              `json:"exit_known"`           // false: it ended while nobody could see (reboot, killed conmon)
+	OOMKilled  bool              `json:"oom_killed,omitempty"` // last run
+	Error      string            `json:"error,omitempty"`      // why the last start failed
+	Restarts   int               `json:"restarts,omitempty"`   // by policy, since the last start asked for
+	Health     Health            `json:"health,omitempty"`
+	Failing    int               `json:"failing,omitempty"` // probes failed in a row
+	Probes     []Probe           `json:"probes,omitempty"`  // the last five, oldest first
+	Interfaces []Interface       `json:"interfaces,omitempty"`
+	Ports      []Port            `json:"ports,omitempty"`   // as published: with the host ports that were chosen
+	Volumes    map[string]string `json:"volumes,omitempty"` // target -> volume name, anonymous ones included
 	// Halting says, of a running pod, that a stop is under way. If nobody is at it any more it was cut short, and the container
 	// may end at any moment, or never.
 	Halting bool `json:"halting,omitempty"`
@@ -307,15 +308,6 @@ type Probe struct {
 	Output   string    `json:"output,omitempty"` // at most 4 KiB
 }
 
-// Snapshot is what exists at one instant, as far as planning needs it.
-type Snapshot struct {
-	Pods     []Pod // of the group asked for, by name
-	Networks map[string]netstack.Network
-	Volumes  map[string]volumes.Volume
-	// Unread says why networks made by hand may be missing from Networks; nil if none are.
-	Unread error
-}
-
 // Condition is what WaitPod waits for.
 type Condition string
 
@@ -338,3 +330,94 @@ type Problem struct {
 	Object string `json:"object"`
 	Detail string `json:"detail"`
 }
+
+// Borrowed is one thing that a pod has of another one.
+type Borrowed struct{ What, Of string }
+
+// Borrowed lists what the pod has of others, in a fixed order.
+func (s PodSpec) Borrowed() []Borrowed {
+	var list []Borrowed
+	s.MapBorrowed(func(b Borrowed) string {
+		list = append(list, b)
+		return b.Of
+	})
+	return list
+}
+
+// MapBorrowed renames the pods that the pod borrows from. It shares no memory that it changed.
+func (s *PodSpec) MapBorrowed(name func(Borrowed) string) {
+	if s.Network.Mode == NetworkPod {
+		s.Network.Pod = name(Borrowed{BorrowNetwork, s.Network.Pod})
+	}
+	for _, n := range []struct {
+		what string
+		of   *Namespace
+	}{{BorrowPID, &s.PID}, {BorrowIPC, &s.IPC}, {BorrowUTS, &s.UTS}} {
+		if n.of.Mode == NamespacePod {
+			n.of.Pod = name(Borrowed{n.what, n.of.Pod})
+		}
+	}
+	s.Container.VolumesFrom = slices.Clone(s.Container.VolumesFrom)
+	for i, v := range s.Container.VolumesFrom {
+		s.Container.VolumesFrom[i].Pod = name(Borrowed{BorrowVolumes, v.Pod})
+	}
+}
+
+// NamespaceMode says where a namespace of a pod comes from, beside that of the network.
+type NamespaceMode string
+
+// Namespace is a pod's pid, ipc or uts namespace.
+type Namespace struct {
+	Mode NamespaceMode `json:"mode,omitempty"`
+	Pod  string        `json:"pod,omitempty"` // of NamespacePod
+}
+
+// VolumesFrom has a pod mount what another one mounts of volumes and of the host.
+type VolumesFrom struct {
+	Pod      string `json:"pod"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// ExitNote is what an exit code does not tell of the end, to be put behind it; mostly "".
+func (p Pod) ExitNote() string {
+	if p.OOMKilled {
+		return " (out of memory)"
+	}
+	return ""
+}
+
+// Kept reports whether there is a log to be kept.
+func (c LogConfig) Kept() bool { return c.Driver != LogNone }
+
+// Hook is a command that runs inside of a container after its start or before its stop, as docker compose's post_start and
+// pre_stop. It has the container's environment and user where it says nothing else.
+type Hook struct {
+	Command    []string `json:"command"`
+	User       string   `json:"user,omitempty"`
+	Privileged bool     `json:"privileged,omitempty"`
+	WorkingDir string   `json:"working_dir,omitempty"`
+	Env        []string `json:"env,omitempty"` // K=V
+}
+
+// RemoveOptions says what goes with a pod.
+type RemoveOptions struct {
+	Volumes bool // its anonymous volumes too
+	Force   bool // stop it first, by SIGKILL
+}
+
+const (
+	NamespacePrivate   NamespaceMode = ""          // its own
+	NamespaceHost      NamespaceMode = "host"      // the host's
+	NamespacePod       NamespaceMode = "pod"       // that of another pod
+	NamespaceShareable NamespaceMode = "shareable" // ipc only: its own, that others may join, with /dev/shm
+	NamespaceNone      NamespaceMode = "none"      // ipc only: its own, without /dev/shm
+)
+
+// Kinds of things that a pod can borrow from another one.
+const (
+	BorrowNetwork = "network"
+	BorrowPID     = "pid namespace"
+	BorrowIPC     = "ipc namespace"
+	BorrowUTS     = "uts namespace"
+	BorrowVolumes = "volumes"
+)
