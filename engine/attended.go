@@ -41,7 +41,7 @@ func (e *Engine) Await(ctx context.Context, name string) (Pod, error) {
 		return Pod{}, err
 	}
 	if p.state.Status == StatusRunning {
-		if err := p.state.Init.wait(ctx); err != nil {
+		if err := p.state.Init.Wait(ctx); err != nil {
 			return Pod{}, err
 		}
 		if err := e.awaitNoted(ctx, name, p.state.Conmon); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // lenders are the pods without which the pod cannot run: those whose namespaces it shares.
@@ -107,7 +108,7 @@ func (p *pod) namespacePaths() (map[string]string, error) {
 	paths := map[string]string{}
 	for kind, owner := range p.namespaceOwners() {
 		paths[kind] = p.e.paths.ns(owner, kind)
-		if !isNamespace(paths[kind]) {
+		if !kernel.IsNamespace(paths[kind]) {
 			return nil, notLent(kind+" namespace", owner)
 		}
 	}

@@ -212,7 +212,7 @@ func removeCgroupTree(dir string, kill bool) error {
 		}
 		if kill {
 			for _, pid := range kernel.PIDs(filepath.Join(dir, "cgroup.procs")) {
-				findProcess(pid).signal(unix.SIGKILL)
+				kernel.Find(pid).Signal(unix.SIGKILL)
 			}
 		}
 		entries, _ := os.ReadDir(dir)
@@ -244,7 +244,7 @@ func (e *Engine) awaitIdle(ctx context.Context) (*disk.Lock, error) {
 			return disk.LockWait(ctx, e.paths.activeLock(), disk.Wait{For: activeFor, Patience: idlePatience})
 		}
 		for _, pid := range helpers {
-			if err := findProcess(pid).wait(ctx); err != nil {
+			if err := kernel.Find(pid).Wait(ctx); err != nil {
 				return nil, err
 			}
 		}

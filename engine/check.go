@@ -281,7 +281,7 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 // unsettled is a pod of which something may be left, though it neither runs nor has an exit handler to come.
 func unsettled(p *pod) bool {
 	s := p.state
-	return s.Status != StatusRunning && s.Status != StatusRestarting && s.Status != StatusDead && !s.Settled && !s.Conmon.alive()
+	return s.Status != StatusRunning && s.Status != StatusRestarting && s.Status != StatusDead && !s.Settled && !s.Conmon.Alive()
 }
 
 // strayDirs finds folders of pods that do not exist.
@@ -428,10 +428,10 @@ func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 		} else if groups[h.owner] || disk.Held(filepath.Join(e.paths.monitor(h.owner), "start")) {
 			continue
 		}
-		if !h.alive() {
+		if !h.Alive() {
 			continue
 		}
-		mend := func(context.Context) error { return ignoreDone(h.signal(unix.SIGKILL)) }
+		mend := func(context.Context) error { return ignoreDone(h.Signal(unix.SIGKILL)) }
 		if h.name != "conmon" {
 			mend = func(ctx context.Context) error { return e.endMonitor(ctx, h) }
 		}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/child"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 )
 
@@ -27,7 +28,7 @@ import (
 type run struct {
 	id, name string
 	runtime  string // path of the OCI runtime
-	login    Login
+	login    kernel.Login
 	terminal bool
 	stdin    bool
 	// stdinOnce ends the standard input with the first stream that is attached to it.
@@ -39,7 +40,7 @@ type run struct {
 
 // createContainer starts conmon, which has the runtime create the container, and returns both processes. The container's
 // own process waits until the runtime starts it. When it returns an error, no process is left.
-func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon process, err error) {
+func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon kernel.Process, err error) {
 	dir := e.paths.conmonDir(r.name)
 	for _, d := range []string{dir, e.paths.exits(), e.paths.runtime()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -91,7 +92,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 		cmd.Wait()
 		return init, conmon, escaped
 	}
-	ctx, cancel := e.whileRuntimeWorks(ctx, r.id, func(atWork []process) (string, string) { return e.accuse(r, atWork) })
+	ctx, cancel := e.whileRuntimeWorks(ctx, r.id, func(atWork []kernel.Process) (string, string) { return e.accuse(r, atWork) })
 	defer cancel()
 	kill := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 	defer kill()
@@ -108,7 +109,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon proce
 		return init, conmon, fmt.Errorf("conmon did not say its pid: %w", err)
 	}
 	conmonPid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return findProcess(pid), findProcess(conmonPid), nil
+	return kernel.Find(pid), kernel.Find(conmonPid), nil
 }
 
 func closeAll(files []*os.File) {

@@ -12,6 +12,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 )
 
@@ -122,7 +123,7 @@ func (p *pod) canConnect() error {
 
 // attached reports whether the pod has its network now.
 func (p *pod) attached() bool {
-	return !p.state.Settled && p.state.Status != StatusExited && p.state.Status != StatusCreated && isNamespace(p.e.paths.ns(p.Spec.Name, "net"))
+	return !p.state.Settled && p.state.Status != StatusExited && p.state.Status != StatusCreated && kernel.IsNamespace(p.e.paths.ns(p.Spec.Name, "net"))
 }
 
 // saveEndpoints changes the pod's wish: the only part of a spec that ever changes.

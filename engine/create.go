@@ -17,6 +17,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -308,7 +309,7 @@ func (e *Engine) removeRunDir(name string) error {
 		return nil
 	}
 	dir, lock := e.paths.runPod(name), e.paths.podLock(name)
-	errs := []error{unpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name))}
+	errs := []error{kernel.UnpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name))}
 	names, err := listDir(dir)
 	for _, n := range names {
 		if path := filepath.Join(dir, n); path != lock {

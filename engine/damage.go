@@ -60,11 +60,11 @@ func (p *pod) findRun() {
 			s.Init, s.Conmon = p.mainProcess(pids)
 		}
 		if p.lastDamaged {
-			s.Started = s.Init.started()
+			s.Started = s.Init.Started()
 		}
 	}
 	if s.Started.IsZero() {
-		s.Init, s.Conmon = process{}, process{}
+		s.Init, s.Conmon = kernel.Process{}, kernel.Process{}
 		return
 	}
 	s.Status, s.Paused = StatusRunning, freezerOf(p.cgroup()).asked()
@@ -84,18 +84,18 @@ func (p *pod) findRun() {
 
 // mainProcess finds the container's first process and its conmon, of which nothing is noted, among those in its cgroup: it is
 // conmon's child or, where conmon has died, the oldest.
-func (p *pod) mainProcess(pids []int) (init, conmon process) {
-	helpers := map[int]process{}
+func (p *pod) mainProcess(pids []int) (init, conmon kernel.Process) {
+	helpers := map[int]kernel.Process{}
 	for _, h := range p.e.startersOf(p.ID) {
 		if kernel.Comm(h.Pid) == "conmon" {
 			helpers[h.Pid] = h
 		}
 	}
 	for _, pid := range pids {
-		proc, parent := findProcess(pid), helpers[parentOf(pid)]
-		switch first := init == (process{}) || proc.Start < init.Start; {
-		case proc == (process{}):
-		case parent != (process{}) && (conmon == (process{}) || first), conmon == (process{}) && first:
+		proc, parent := kernel.Find(pid), helpers[parentOf(pid)]
+		switch first := init == (kernel.Process{}) || proc.Start < init.Start; {
+		case proc == (kernel.Process{}):
+		case parent != (kernel.Process{}) && (conmon == (kernel.Process{}) || first), conmon == (kernel.Process{}) && first:
 			init, conmon = proc, parent
 		}
 	}
@@ -105,13 +105,13 @@ func (p *pod) mainProcess(pids []int) (init, conmon process) {
 // errRunLost refuses what needs more of a run than the kernel knows of it.
 var errRunLost = fault.New(errdefs.ErrFailedPrecondition, "podc's files of its run were deleted while it ran: stop it, and start it anew")
 
-func notedProcess(path string) process {
+func notedProcess(path string) kernel.Process {
 	b, _ := disk.ReadFile(path)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || pid <= 1 {
-		return process{}
+		return kernel.Process{}
 	}
-	return findProcess(pid)
+	return kernel.Find(pid)
 }
 
 // damagedFiles are those of pods, and the journal, that cannot be read although the pod can.

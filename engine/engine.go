@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -75,7 +76,7 @@ type Engine struct {
 	cfg     Config
 	net     *netstack.Stack
 	volumes *volumes.Store
-	watch   watcher
+	watch   kernel.Watcher
 	opened  time.Duration // since the start of the machine
 	profile sync.Mutex    // held to load the default AppArmor profile
 }
@@ -105,7 +106,7 @@ func Open(cfg Config) (*Engine, error) {
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
 			PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf), ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
-		opened:  sinceBoot(),
+		opened:  kernel.SinceBoot(),
 	}, nil
 }
 

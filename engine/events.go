@@ -116,15 +116,15 @@ func (e *Engine) Events(ctx context.Context, opt EventOptions, out func(Event) e
 	if err := os.MkdirAll(filepath.Dir(r.path), 0o700); err != nil {
 		return err
 	}
-	changed, err := e.watch.add(filepath.Dir(r.path), unix.IN_MODIFY|unix.IN_CREATE) // before the first look
+	changed, err := e.watch.Add(filepath.Dir(r.path), unix.IN_MODIFY|unix.IN_CREATE) // before the first look
 	if err != nil {
 		return err
 	}
-	defer changed.close()
+	defer changed.Close()
 	if err := r.open(); err != nil {
 		return err
 	}
-	return r.follow(ctx, changed.events)
+	return r.follow(ctx, changed.Events)
 }
 
 // journalReader reads the journal for one caller.

@@ -23,6 +23,7 @@ import (
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/internal/valid"
 )
 
@@ -40,7 +41,7 @@ type ExecOptions struct {
 	// Mark, K=V, is in the environment of the runtime and of the process, so that KillMarked finds both.
 	Mark []string
 	// Login is of whose doing it is; empty: of the caller's.
-	Login Login
+	Login kernel.Login
 }
 
 // Exec is a further process that is about to run in a container. Its command is that of the runtime, which stays until the
@@ -53,7 +54,7 @@ type Exec struct {
 	Spec *specs.Process
 
 	pod   *pod
-	login Login
+	login kernel.Login
 	files []*os.File // to be closed once the command has its own
 	log   *os.File   // what the runtime says of its own failure; nil with a terminal
 	said  chan string

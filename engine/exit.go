@@ -118,7 +118,7 @@ func (p *pod) clearRuntime() error {
 	for _, f := range []string{"attach", "ctl", "winsz"} {
 		os.Remove(filepath.Join(pp.bundle(name), f))
 	}
-	p.state.Init, p.state.Conmon = process{}, process{}
+	p.state.Init, p.state.Conmon = kernel.Process{}, kernel.Process{}
 	return err
 }
 
@@ -140,12 +140,12 @@ func (p *pod) killStray() {
 	startersOf := p.e.startersOf
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err == nil {
 		if p.state.Conmon.Pid != os.Getppid() {
-			p.state.Conmon.signal(unix.SIGSTOP)
+			p.state.Conmon.Signal(unix.SIGSTOP)
 		}
 		if p.Spec.PID.Mode == NamespacePrivate {
 			return
 		}
-		startersOf = func(string) []process { return nil }
+		startersOf = func(string) []kernel.Process { return nil }
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
 	defer cancel()
@@ -156,20 +156,20 @@ func (p *pod) killStray() {
 			return
 		}
 		for _, s := range strays {
-			s.signal(unix.SIGKILL)
+			s.Signal(unix.SIGKILL)
 		}
 		freezerOf(p.cgroup()).thaw() // a frozen process does not end
 		for _, s := range strays {
-			s.wait(ctx)
+			s.Wait(ctx)
 		}
 	}
 }
 
 // processes are those of the container. A zombie counts as gone: it is its parent's to reap.
-func (p *pod) processes() []process {
-	var list []process
+func (p *pod) processes() []kernel.Process {
+	var list []kernel.Process
 	for _, pid := range p.pids() {
-		if proc := findProcess(pid); proc != (process{}) {
+		if proc := kernel.Find(pid); proc != (kernel.Process{}) {
 			list = append(list, proc)
 		}
 	}
@@ -180,32 +180,32 @@ func (p *pod) processes() []process {
 // lock that it would wait for. The handler itself does not, of course.
 func (p *pod) dismissExitHandler() {
 	c := p.state.Conmon
-	if c.Pid == os.Getppid() || !c.freeze() {
+	if c.Pid == os.Getppid() || !c.Freeze() {
 		return
 	}
-	dismissed := []process{c}
+	dismissed := []kernel.Process{c}
 	for _, pid := range kernel.Children(c.Pid) {
-		dismissed = append(dismissed, findProcess(pid))
+		dismissed = append(dismissed, kernel.Find(pid))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
 	defer cancel()
 	for _, d := range dismissed {
-		d.signal(unix.SIGKILL)
+		d.Signal(unix.SIGKILL)
 	}
 	for _, d := range dismissed {
-		d.wait(ctx)
+		d.Wait(ctx)
 	}
 }
 
 // startersOf finds conmon and the runtime at work for a container, and what these have started: a start may have died before it
 // could note a pid.
-func (e *Engine) startersOf(id string) []process {
-	var list []process
+func (e *Engine) startersOf(id string) []kernel.Process {
+	var list []kernel.Process
 	known := map[int]bool{}
 	var add func(pid int)
 	add = func(pid int) {
-		proc := findProcess(pid)
-		if known[pid] || proc == (process{}) || pid == os.Getpid() { // conmon's exit handler is its child
+		proc := kernel.Find(pid)
+		if known[pid] || proc == (kernel.Process{}) || pid == os.Getpid() { // conmon's exit handler is its child
 			return
 		}
 		known[pid] = true
@@ -243,7 +243,7 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 			errs = append(errs, e.net.DetachLost(ctx, p.attachment()))
 		}
 	}
-	errs = append(errs, removeFiles(e.paths.shm(name)), unpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
+	errs = append(errs, removeFiles(e.paths.shm(name)), kernel.UnpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
 	if p.state.Status != StatusCreated {
 		errs = append(errs, disk.Unmount(e.paths.merged(name)), p.unmountOwn(), p.releaseVolumes(ctx))
 	}

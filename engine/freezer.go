@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // cgroupDir is the folder of a cgroup in the hierarchy that has a controller: that of v1, if the controller is mounted so, else
@@ -75,7 +77,7 @@ func (f freezer) frozen() bool {
 const freezeDeadline = 10 * time.Second
 
 // freeze returns once nothing in the cgroup runs; if that cannot be had it goes on as before.
-func (f freezer) freeze(ctx context.Context, w *watcher) error {
+func (f freezer) freeze(ctx context.Context, w *kernel.Watcher) error {
 	if f.dir == "" {
 		return errors.New("the kernel offers no freezer")
 	}
@@ -94,18 +96,18 @@ func (f freezer) freeze(ctx context.Context, w *watcher) error {
 }
 
 // freezeV2 follows the kernel's word.
-func (f freezer) freezeV2(ctx context.Context, w *watcher) error {
-	s, err := w.add(f.dir, unix.IN_MODIFY)
+func (f freezer) freezeV2(ctx context.Context, w *kernel.Watcher) error {
+	s, err := w.Add(f.dir, unix.IN_MODIFY)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	if err := f.write("", "1"); err != nil {
 		return err
 	}
 	for !f.frozen() {
 		select {
-		case <-s.events:
+		case <-s.Events:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -23,7 +23,7 @@ type inventory struct {
 
 // helperProcess is a conmon, monitor or guardian of this root.
 type helperProcess struct {
-	process
+	kernel.Process
 	name  string
 	owner string // the container's id, or the group
 }
@@ -111,9 +111,9 @@ func (e *Engine) helperProcesses() []helperProcess {
 		if pid == os.Getpid() {
 			continue
 		}
-		proc := findProcess(pid) // before its arguments are read: they may be those of the pid's next holder, never the reverse
+		proc := kernel.Find(pid) // before its arguments are read: they may be those of the pid's next holder, never the reverse
 		args := kernel.Args(pid)
-		if len(args) == 0 || proc == (process{}) {
+		if len(args) == 0 || proc == (kernel.Process{}) {
 			continue
 		}
 		switch base := filepath.Base(args[0]); {

@@ -14,6 +14,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // LogOptions says which lines of a pod's output are wanted.
@@ -163,29 +164,27 @@ func (r *logReader) pass(l LogLine) error {
 
 // watch subscribes to the folder of the log and to that of the pod's state.
 func (r *logReader) watch() (w *logWatch, stop func(), err error) {
-	log, err := r.e.watch.add(r.e.paths.bundle(r.name), unix.IN_MODIFY|unix.IN_CREATE)
+	log, err := r.e.watch.Add(r.e.paths.bundle(r.name), unix.IN_MODIFY|unix.IN_CREATE)
 	if err != nil {
 		return nil, nil, err
 	}
-	state, err := r.e.watch.watchDir(r.e.paths.runPod(r.name))
+	state, err := r.e.watch.Dir(r.e.paths.runPod(r.name))
 	if errors.Is(err, fs.ErrNotExist) {
-		state, err = &watch{}, nil // after a reboot: no start has been asked for in this boot
+		state, err = &kernel.Watch{}, nil // after a reboot: no start has been asked for in this boot
 		if r.opt.Stay {
 			err = os.MkdirAll(r.e.paths.runPod(r.name), 0o700)
 			if err == nil {
-				state, err = r.e.watch.watchDir(r.e.paths.runPod(r.name))
+				state, err = r.e.watch.Dir(r.e.paths.runPod(r.name))
 			}
 		}
 	}
 	if err != nil {
-		log.close()
+		log.Close()
 		return nil, nil, err
 	}
-	return &logWatch{log: log.events, state: state.events, last: r.opt.Last}, func() {
-		log.close()
-		if state.w != nil {
-			state.close()
-		}
+	return &logWatch{log: log.Events, state: state.Events, last: r.opt.Last}, func() {
+		log.Close()
+		state.Close()
 	}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // logPod is a pod that only has a record and a log, and a stand-in for its conmon.
@@ -37,7 +38,7 @@ func newLogPod(t *testing.T, log LogConfig) *logPod {
 	}
 	spec := PodSpec{Name: "web", Group: "g", Container: ContainerSpec{Log: log}}
 	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: spec}}
-	p.state = state{Status: StatusRunning, Started: time.Now(), Init: findProcess(os.Getpid())}
+	p.state = state{Status: StatusRunning, Started: time.Now(), Init: kernel.Find(os.Getpid())}
 	l := &logPod{t: t, e: e, p: p, at: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
 	if err := errors.Join(os.MkdirAll(e.paths.bundle("web"), 0o700), os.MkdirAll(e.paths.runPod("web"), 0o700), p.saveRecord(), p.save()); err != nil {
 		t.Fatal(err)

@@ -88,13 +88,13 @@ const lastPatience = 2 * time.Second
 func (e *Engine) endMonitor(ctx context.Context, h helperProcess) error {
 	short, cancel := context.WithTimeout(ctx, lastPatience)
 	defer cancel()
-	if h.wait(short) == nil {
+	if h.Wait(short) == nil {
 		return nil
 	}
 	if pods, err := e.Pods(h.owner); err != nil || len(pods) > 0 {
 		return err
 	}
-	return ignoreDone(h.signal(unix.SIGKILL))
+	return ignoreDone(h.Signal(unix.SIGKILL))
 }
 
 // killHelpers ends processes of a group that answer to nothing else, by their verbs in that order.
@@ -103,7 +103,7 @@ func (e *Engine) killHelpers(group string, verbs ...string) {
 	for _, verb := range verbs {
 		for _, h := range all {
 			if h.name == verb && h.owner == group {
-				h.signal(unix.SIGKILL)
+				h.Signal(unix.SIGKILL)
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // ticking counts in a file of the container, so that a look at the file shows whether it runs.
@@ -172,7 +174,7 @@ func TestTheUnifiedFreezerFreezesAndThaws(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Rmdir(f.dir)
-	var w watcher
+	var w kernel.Watcher
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := f.freeze(ctx, &w); err != nil || !f.frozen() || !f.asked() {

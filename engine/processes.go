@@ -2,10 +2,8 @@ package engine
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +21,7 @@ func (e *Engine) Processes(name string) ([]ProcessInfo, error) {
 	if p.state.Status != StatusRunning {
 		return nil, podError("list the processes of", name, notRunning(p))
 	}
-	boot, err := bootTime()
+	boot, err := kernel.BootTime()
 	if err != nil {
 		return nil, err
 	}
@@ -34,21 +32,6 @@ func (e *Engine) Processes(name string) ([]ProcessInfo, error) {
 		}
 	}
 	return list, nil
-}
-
-// bootTime is when the kernel started, in whole seconds.
-func bootTime() (time.Time, error) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return time.Time{}, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if s, ok := strings.CutPrefix(line, "btime "); ok {
-			sec, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-			return time.Unix(sec, 0), err
-		}
-	}
-	return time.Time{}, fmt.Errorf("cannot tell when the machine was started: /proc/stat has no btime")
 }
 
 func readProcess(pid int, boot time.Time) (ProcessInfo, bool) {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -18,5 +20,24 @@ func TestMissingProgramsAreLookedForByTheirPackages(t *testing.T) {
 	}
 	if got := whereToGet("apparmor_parser"); !strings.Contains(got, "install apparmor") || strings.Contains(got, "_") {
 		t.Errorf("apparmor_parser: %s", got)
+	}
+}
+
+func TestHybridCgroupsThatCrunRefusesAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := checkHybrid(dir); err != nil {
+		t.Errorf("no unified hierarchy: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "unified"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for content, refused := range map[string]bool{"\n": false, "hugetlb misc\n": true} {
+		if err := os.WriteFile(filepath.Join(dir, "unified", "cgroup.controllers"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := checkHybrid(dir)
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "hugetlb, misc") {
+			t.Errorf("with controllers %q: %v", content, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"podc.example/podc/internal/kernel"
 )
 
 // plainEngine has roots, and pods that are no more than records: enough for what needs neither root nor containers.
@@ -208,7 +210,7 @@ func TestAStopIsNotedBeforeItsSignal(t *testing.T) {
 	if err := p.save(); err != nil {
 		t.Fatal(err)
 	}
-	if err := proc.signal(unix.SIGSTOP); err != nil {
+	if err := proc.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	var status unix.WaitStatus
@@ -287,4 +289,18 @@ func TestTheIDOfARootStaysWhenItIsMade(t *testing.T) {
 	if after, real := RootIDOf(path), RootIDOf(filepath.Join(dir, "real", "a", "b")); before != after || after != real {
 		t.Errorf("%s before, %s after, %s by its real name", before, after, real)
 	}
+}
+
+// running is a process that does nothing.
+func running(t *testing.T) (*exec.Cmd, kernel.Process) {
+	t.Helper()
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd, kernel.Find(cmd.Process.Pid)
 }

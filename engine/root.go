@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // RootView says what of a container's files is seen.
@@ -69,7 +70,7 @@ func (p *pod) liveRoot(view RootView) (*os.File, error) {
 		dir = p.e.paths.merged(p.Spec.Name)
 	}
 	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if p.state.Init.life() != living { // a pid may have another owner by now
+	if p.state.Init.Life() != kernel.Living { // a pid may have another owner by now
 		if err == nil {
 			root.Close()
 		}

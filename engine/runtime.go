@@ -94,7 +94,7 @@ const (
 
 // whileRuntimeWorks returns a context that ends with a *RuntimeError when conmon and the runtime, at work for the container id,
 // hang; accuse says which of them does, and its last words. cancel must be called.
-func (e *Engine) whileRuntimeWorks(ctx context.Context, id string, accuse func(atWork []process) (program, said string)) (context.Context, context.CancelFunc) {
+func (e *Engine) whileRuntimeWorks(ctx context.Context, id string, accuse func(atWork []kernel.Process) (program, said string)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := func() {
 		begun, silent := time.Now(), time.Now()
@@ -139,7 +139,7 @@ type vitality struct {
 	busy                bool          // one is computing, waits for a processor, or for a disk
 }
 
-func vitalityOf(list []process) vitality {
+func vitalityOf(list []kernel.Process) vitality {
 	var v vitality
 	for _, p := range list {
 		if s, ok := kernel.StatOf(p.Pid); ok {
@@ -160,7 +160,7 @@ func vitalityOf(list []process) vitality {
 
 // accuse says whether conmon or the runtime keeps the other waiting: conmon has noted its pid before it starts the runtime, and
 // has not read what that has said.
-func (e *Engine) accuse(r run, atWork []process) (program, said string) {
+func (e *Engine) accuse(r run, atWork []kernel.Process) (program, said string) {
 	if _, err := os.Stat(e.paths.conmonPid(r.name)); err != nil {
 		return "conmon", ""
 	}
@@ -191,7 +191,7 @@ func unread(path string) string {
 // callRuntime runs the runtime at path about the container id, to its end.
 func (e *Engine) callRuntime(ctx context.Context, path, id, verb string) error {
 	var said tailWriter
-	ctx, cancel := e.whileRuntimeWorks(ctx, id, func([]process) (string, string) { return filepath.Base(path), "" })
+	ctx, cancel := e.whileRuntimeWorks(ctx, id, func([]kernel.Process) (string, string) { return filepath.Base(path), "" })
 	defer cancel()
 	cmd := child.Command(ctx, path, "--root", e.paths.runtime(), verb, id)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
@@ -41,13 +40,6 @@ type shutdownNote struct {
 	Until time.Duration `json:"until,omitempty"` // 0: until a start is asked for
 }
 
-// sinceBoot is the age of this run of the machine.
-func sinceBoot() time.Duration {
-	var t unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
-	return time.Duration(t.Nano())
-}
-
 // NoteShutdown puts on record that the pods of the root end now without restarts, and refuses starts that engines opened before
 // are still about to make. The first start asked for later lifts it. Idempotent.
 func (e *Engine) NoteShutdown() error { return e.noteShutdown(0) }
@@ -59,7 +51,7 @@ func (e *Engine) noteShutdown(d time.Duration) error {
 	if n, ok := e.shutdownNote(); ok && n.Until == 0 {
 		return nil
 	}
-	n := shutdownNote{Boot: kernel.BootID(), At: sinceBoot()}
+	n := shutdownNote{Boot: kernel.BootID(), At: kernel.SinceBoot()}
 	if d > 0 {
 		n.Until = n.At + d
 	}
@@ -76,7 +68,7 @@ func (e *Engine) noteShutdown(d time.Duration) error {
 // shutdownNote is the note that holds, if there is one.
 func (e *Engine) shutdownNote() (n shutdownNote, ok bool) {
 	err := disk.ReadJSON(e.paths.shutdown(), &n)
-	return n, err == nil && n.Boot == kernel.BootID() && (n.Until == 0 || sinceBoot() < n.Until)
+	return n, err == nil && n.Boot == kernel.BootID() && (n.Until == 0 || kernel.SinceBoot() < n.Until)
 }
 
 // ForgetShutdown lifts what NoteShutdown noted. Idempotent.
@@ -173,7 +165,7 @@ func (e *Engine) ShutDownAll(ctx context.Context, group string) error {
 // AwaitHelpers returns when no monitor and no conmon of the root is left, or with ctx's cause.
 func (e *Engine) AwaitHelpers(ctx context.Context) error {
 	for _, h := range e.helperProcesses() {
-		if err := h.wait(ctx); err != nil {
+		if err := h.Wait(ctx); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ func (e *Engine) SplicePorts(ctx context.Context, d Duty) error {
 	if len(places) == 0 {
 		return nil
 	}
-	conmon, err := d.conmon.open()
+	conmon, err := d.conmon.Open()
 	if err != nil {
 		return fmt.Errorf("cannot take over published ports: %w", err)
 	}

@@ -44,7 +44,7 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		if err := e.allowStart(); err != nil {
 			return err
 		}
-		p.state.Restarts, p.state.Backoff, p.state.NextStart, p.state.Login = 0, 0, time.Time{}, ownLogin()
+		p.state.Restarts, p.state.Backoff, p.state.NextStart, p.state.Login = 0, 0, time.Time{}, kernel.OwnLogin()
 		if err := p.start(ctx, created); err != nil {
 			return errors.Join(err, p.giveUp(ctx))
 		}
@@ -233,7 +233,7 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 		switch {
 		case owner == name:
 			kinds = append(kinds, kind)
-		case !isNamespace(e.paths.ns(owner, kind)):
+		case !kernel.IsNamespace(e.paths.ns(owner, kind)):
 			return notLent(kind+" namespace", owner)
 		}
 		if owner != name {
@@ -243,7 +243,7 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 		}
 	}
 	path := func(kind string) string { return e.paths.ns(name, kind) }
-	if err := pinNamespaces(path, kinds, hostname, p.Spec.Domainname); err != nil {
+	if err := kernel.PinNamespaces(path, kinds, hostname, p.Spec.Domainname); err != nil {
 		return err
 	}
 	if p.Spec.Network.Mode != NetworkPrivate {

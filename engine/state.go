@@ -40,7 +40,7 @@ type state struct {
 	Group   string            `json:"group"`
 	Volumes map[string]string `json:"volumes,omitempty"`
 	Status  Status            `json:"status"`
-	Login   Login             `json:"login,omitempty"` // of who asked for the start; restarts keep it
+	Login   kernel.Login      `json:"login,omitempty"` // of who asked for the start; restarts keep it
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
 	// Shutdown says of such an end that the machine asked for it, and no person.
@@ -48,10 +48,10 @@ type state struct {
 	// Halting says that a stop is under way. Once its process has died nobody knows whether the signal was sent.
 	Halting bool `json:"halting,omitempty"`
 	// Paused says that the container's cgroup is frozen, or about to be; the kernel knows.
-	Paused  bool      `json:"paused,omitempty"`
-	Resumed time.Time `json:"resumed,omitzero"` // when it last went on after a pause
-	Init    process   `json:"init,omitzero"`    // the container's first process
-	Conmon  process   `json:"conmon,omitzero"`  // its conmon
+	Paused  bool           `json:"paused,omitempty"`
+	Resumed time.Time      `json:"resumed,omitzero"` // when it last went on after a pause
+	Init    kernel.Process `json:"init,omitzero"`    // the container's first process
+	Conmon  kernel.Process `json:"conmon,omitzero"`  // its conmon
 	// RunLost says that what podc needs of the run under way, beside its processes, is gone from RUN.
 	RunLost bool `json:"run_lost,omitempty"`
 	// HooksDue says that post_start has not succeeded in this run.
@@ -230,10 +230,10 @@ func (s state) equal(o state) bool {
 // refresh brings the state in line with the kernel: a run whose exit file exists, or whose processes are gone, has ended.
 // It has no side effect but on p, so it serves readers without the lock as well.
 func (p *pod) refresh() {
-	if p.state.Status != StatusRunning || p.noted() || p.state.Init.life() == living {
+	if p.state.Status != StatusRunning || p.noted() || p.state.Init.Life() == kernel.Living {
 		return
 	}
-	if p.ending = p.state.Conmon.alive(); p.ending {
+	if p.ending = p.state.Conmon.Alive(); p.ending {
 		return // the run is not over for us
 	}
 	if !p.noted() { // conmon may have written it since the first look, and ended
@@ -260,7 +260,7 @@ func (p *pod) ended(end lastRun) {
 	end.ByUser = p.stoppedByUser()
 	p.last, p.unrecorded = end, true
 	p.state.Status, p.state.Halting, p.state.Paused = StatusExited, false, false
-	p.state.Init = process{}
+	p.state.Init = kernel.Process{}
 	if p.state.Health != HealthNone {
 		p.state.Health = HealthUnhealthy
 	}

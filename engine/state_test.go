@@ -48,13 +48,13 @@ func TestAnEndIsSeenWithItsCodeAtEveryMoment(t *testing.T) {
 		}
 	}
 	started := time.Now().Add(-time.Minute)
-	running := state{Boot: kernel.BootID(), ID: id, Status: StatusRunning, Started: started, Init: findProcess(os.Getpid()), Conmon: findProcess(os.Getpid())}
+	running := state{Boot: kernel.BootID(), ID: id, Status: StatusRunning, Started: started, Init: kernel.Find(os.Getpid()), Conmon: kernel.Find(os.Getpid())}
 	write(e.paths.spec("a"), record{ID: id, Spec: PodSpec{Name: "a"}})
 	write(e.paths.state("a"), running)
 	expect("while it runs", StatusRunning, 0, false)
 
 	ended := running
-	ended.Init = process{Pid: os.Getpid(), Start: 1} // the pid is another process by now
+	ended.Init = kernel.Process{Pid: os.Getpid(), Start: 1} // the pid is another process by now
 	write(e.paths.state("a"), ended)
 	expect("until conmon has noted its end", StatusRunning, 0, false)
 
@@ -70,7 +70,7 @@ func TestAnEndIsSeenWithItsCodeAtEveryMoment(t *testing.T) {
 	os.Remove(e.paths.exit(id))
 	expect("when it is settled", StatusExited, 7, true)
 
-	ended.Conmon = process{}
+	ended.Conmon = kernel.Process{}
 	write(e.paths.state("a"), ended)
 	expect("when conmon died before it noted anything", StatusExited, 255, false)
 }

@@ -15,6 +15,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 const (
@@ -74,7 +75,7 @@ func (e *Engine) HaltPod(ctx context.Context, name string, timeout *time.Duratio
 
 // halt ends a pod and returns when its end is noted; ran tells whether it was running.
 func (e *Engine) halt(ctx context.Context, name string, how stopRequest) (ran bool, err error) {
-	var init, conmon process
+	var init, conmon kernel.Process
 	var grace time.Duration
 	err = e.update(ctx, name, func(p *pod) error {
 		if err := p.noteStop(how); err != nil {
@@ -96,13 +97,13 @@ func (e *Engine) halt(ctx context.Context, name string, how stopRequest) (ran bo
 		if err := p.save(); err != nil { // intent before effect
 			return err
 		}
-		if err := ignoreDone(init.signal(sig)); err != nil {
+		if err := ignoreDone(init.Signal(sig)); err != nil {
 			return err
 		}
 		p.note("kill", signalAttribute(sig))
 		return p.thaw() // what is asked to end must be able to
 	})
-	if err != nil || init == (process{}) {
+	if err != nil || init == (kernel.Process{}) {
 		return false, err
 	}
 	if err := e.awaitEnd(ctx, init, grace); err != nil {
@@ -161,24 +162,24 @@ func ignoreDone(err error) error {
 }
 
 // awaitEnd waits for a process that was asked to end; after grace it kills it. A negative grace has no end.
-func (e *Engine) awaitEnd(ctx context.Context, init process, grace time.Duration) error {
+func (e *Engine) awaitEnd(ctx context.Context, init kernel.Process, grace time.Duration) error {
 	if grace < 0 {
-		return init.wait(ctx)
+		return init.Wait(ctx)
 	}
 	if grace > 0 {
 		soft, cancel := context.WithTimeout(ctx, grace)
-		err := init.wait(soft)
+		err := init.Wait(soft)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	if err := init.signal(unix.SIGKILL); err != nil {
+	if err := init.Signal(unix.SIGKILL); err != nil {
 		return ignoreDone(err)
 	}
 	hard, cancel := context.WithTimeoutCause(ctx, killDeadline, fmt.Errorf("process %d did not end %s after SIGKILL: it may hang in the kernel", init.Pid, killDeadline))
 	defer cancel()
-	return init.wait(hard)
+	return init.Wait(hard)
 }
 
 // noteDeadline bounds the wait for conmon to note the end of its container.
@@ -186,12 +187,12 @@ const noteDeadline = 10 * time.Second
 
 // awaitNoted returns when a container whose first process has ended counts as ended: conmon has noted it, or has died. One
 // that hangs is killed, and the exit code stays unknown.
-func (e *Engine) awaitNoted(ctx context.Context, name string, conmon process) error {
+func (e *Engine) awaitNoted(ctx context.Context, name string, conmon kernel.Process) error {
 	wait, cancel := context.WithTimeout(ctx, noteDeadline)
 	defer cancel()
 	gone := make(chan struct{})
 	go func() {
-		if conmon.wait(wait) == nil {
+		if conmon.Wait(wait) == nil {
 			close(gone)
 		}
 	}()
@@ -199,26 +200,26 @@ func (e *Engine) awaitNoted(ctx context.Context, name string, conmon process) er
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	conmon.signal(unix.SIGKILL)
+	conmon.Signal(unix.SIGKILL)
 	killed, cancel := context.WithTimeoutCause(ctx, killDeadline, errors.New("conmon did not note the end of the container, nor end itself"))
 	defer cancel()
-	return conmon.wait(killed)
+	return conmon.Wait(killed)
 }
 
 // waitExit returns when the pod no longer counts as running, which the exit file or the death of conmon decides.
 func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan struct{}) error {
-	w, err := e.watch.watchDir(e.paths.exits())
+	w, err := e.watch.Dir(e.paths.exits())
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer w.Close()
 	for {
 		p, err := e.read(name)
 		if err != nil || p.state.Status != StatusRunning {
 			return nil
 		}
 		select {
-		case <-w.events:
+		case <-w.Events:
 		case <-conmonGone:
 			return nil
 		case <-ctx.Done():
@@ -244,7 +245,7 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 		if ends {
 			p.state.Stopping = true
 		}
-		if err := p.state.Init.signal(s); err != nil {
+		if err := p.state.Init.Signal(s); err != nil {
 			return err
 		}
 		p.note("kill", signalAttribute(s))

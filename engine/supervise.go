@@ -27,9 +27,9 @@ type Duty struct {
 	// Due says that the run has ended, nobody has put that on record yet, and nobody else was asked to.
 	Due bool
 
-	Login Login // of who asked for the run: its probes have it too
+	Login kernel.Login // of who asked for the run: its probes have it too
 
-	init, conmon process // of the run under way
+	init, conmon kernel.Process // of the run under way
 }
 
 // Idle reports whether the pod needs nobody: it neither runs, nor will restart, nor is being started or cleared away.
@@ -102,14 +102,14 @@ const StateFile = "state.json"
 // AwaitEnd returns nil when the run that d was read from has ended and waits to be settled: conmon has noted the end, or has
 // died. An end that somebody asked for is left to who asked, and after that to the exit handler.
 func (e *Engine) AwaitEnd(ctx context.Context, d Duty) error {
-	if err := d.init.wait(ctx); err != nil {
+	if err := d.init.Wait(ctx); err != nil {
 		return err
 	}
 	if err := e.awaitNoted(ctx, d.Pod.Spec.Name, d.conmon); err != nil {
 		return err
 	}
 	if p, err := e.read(d.Pod.Spec.Name); err == nil && p.state.Stopping {
-		return d.conmon.wait(ctx)
+		return d.conmon.Wait(ctx)
 	}
 	return nil
 }
@@ -128,10 +128,10 @@ func (e *Engine) KillMarked(ctx context.Context, name, marker string) error {
 			return nil
 		}
 		for _, d := range doomed {
-			d.signal(unix.SIGKILL)
+			d.Signal(unix.SIGKILL)
 		}
 		for _, d := range doomed {
-			if err := d.wait(ctx); err != nil {
+			if err := d.Wait(ctx); err != nil {
 				return fmt.Errorf("cannot end process %d of %q: %w", d.Pid, name, err)
 			}
 		}
@@ -139,7 +139,7 @@ func (e *Engine) KillMarked(ctx context.Context, name, marker string) error {
 }
 
 // marked picks the processes that carry the marker, and their descendants.
-func marked(pids []int, init int, marker []byte) []process {
+func marked(pids []int, init int, marker []byte) []kernel.Process {
 	parents := map[int]int{}
 	hit := map[int]bool{}
 	for _, pid := range pids {
@@ -149,14 +149,14 @@ func marked(pids []int, init int, marker []byte) []process {
 			hit[pid] = hit[pid] || bytes.HasPrefix(kv, marker)
 		}
 	}
-	var found []process
+	var found []kernel.Process
 	for _, pid := range pids {
 		doomed := false
 		// Pids are few, and a chain that is longer than they are many is a circle of reused numbers.
 		for up, n := pid, 0; up != init && up > 1 && n <= len(pids) && !doomed; up, n = parents[up], n+1 {
 			doomed = hit[up]
 		}
-		if proc := findProcess(pid); doomed && proc != (process{}) {
+		if proc := kernel.Find(pid); doomed && proc != (kernel.Process{}) {
 			found = append(found, proc)
 		}
 	}

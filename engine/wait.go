@@ -56,7 +56,7 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) erro
 	if _, err := e.read(name); err != nil {
 		return err
 	}
-	err := e.watch.until(ctx, e.paths.runPod(name), func() (bool, time.Duration, error) {
+	err := e.watch.Until(ctx, e.paths.runPod(name), func() (bool, time.Duration, error) {
 		p, err := e.read(name)
 		if isMissing(err) && until == Stopped {
 			return true, 0, nil

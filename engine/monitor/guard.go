@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // lostCause is how many times in a row a new monitor may fail before the guardian leaves it to the next command.
@@ -70,7 +70,7 @@ func watchDeath(pidfd *os.File) (death, error) {
 	}
 	go func() {
 		defer pidfd.Close()
-		engine.AwaitPidfd(context.Background(), pidfd)
+		kernel.AwaitPidfd(context.Background(), pidfd)
 		close(d.now)
 		time.AfterFunc(lockPatience, cancel)
 	}()

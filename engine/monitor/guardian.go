@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/internal/kernel"
 )
 
 // Monitor and guardian watch each other through pidfds, each of which is handed over at birth, so that no pid is ever
@@ -70,7 +70,7 @@ func (g *guardian) keep(adopt *os.File) {
 			g.log.Error("cannot start the guardian", "err", err)
 			continue
 		}
-		if err := engine.AwaitPidfd(context.Background(), pidfd); err != nil {
+		if err := kernel.AwaitPidfd(context.Background(), pidfd); err != nil {
 			g.log.Error("cannot watch the guardian", "err", err)
 			return
 		}
@@ -121,5 +121,5 @@ func (g *guardian) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	control(g.pidfd, func(fd int) { unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
-	engine.AwaitPidfd(ctx, g.pidfd)
+	kernel.AwaitPidfd(ctx, g.pidfd)
 }

@@ -60,7 +60,7 @@ func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
 			case <-ctx.Done():
 			}
 		}
-		w.m.watches.remove(wd)
+		w.m.watches.Remove(wd)
 		if err != nil {
 			w.log.Error("cannot rotate the log", "err", err)
 			pause(ctx, reopenWait)
@@ -83,7 +83,7 @@ func (w *worker) lookAtLog(c engine.LogConfig, changed chan struct{}) (int32, en
 	case <-changed: // of an earlier watch
 	default:
 	}
-	wd, err := w.m.watches.add(s.Path, mask, func(uint32, string) { notify(changed) })
+	wd, err := w.m.watches.Add(s.Path, mask, func(uint32, string) { notify(changed) })
 	if err != nil {
 		return 0, s, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 const (
@@ -51,7 +52,7 @@ type Monitor struct {
 	group   string
 	log     *slog.Logger
 	names   *served
-	watches *inotify
+	watches *kernel.Inotify
 	door    *door
 	check   chan struct{} // capacity 1; the group may have become idle
 	lost    chan struct{} // capacity 1; events were dropped
@@ -79,7 +80,7 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 		workers: map[string]*worker{}, busy: map[*worker]bool{},
 	}
 	m.door = &door{dir: dir, names: m.names, log: m.log.Error}
-	if m.watches, err = openInotify(func() { notify(m.lost) }); err == nil {
+	if m.watches, err = kernel.OpenInotify(func() { notify(m.lost) }); err == nil {
 		err = m.door.open()
 	}
 	if err = errors.Join(err, ready(cfg.Ready, err)); err != nil {
@@ -152,8 +153,8 @@ func ready(f *os.File, err error) error {
 // this one has ended.
 func (m *Monitor) supervise(ctx context.Context, terminated <-chan os.Signal) (*disk.Lock, error) {
 	failed := make(chan error, 1)
-	go func() { failed <- m.watches.run() }()
-	defer m.watches.close()
+	go func() { failed <- m.watches.Run() }()
+	defer m.watches.Close()
 	defer m.door.close()
 	if err := errors.Join(m.watchOwn(), m.scan(ctx)); err != nil {
 		return nil, err
@@ -198,7 +199,7 @@ func (m *Monitor) supervise(ctx context.Context, terminated <-chan os.Signal) (*
 
 // watchOwn tells when the monitor's own lock is deleted.
 func (m *Monitor) watchOwn() error {
-	_, err := m.watches.add(m.engine.MonitorDir(m.group), unix.IN_DELETE|unix.IN_ONLYDIR, func(_ uint32, name string) {
+	_, err := m.watches.Add(m.engine.MonitorDir(m.group), unix.IN_DELETE|unix.IN_ONLYDIR, func(_ uint32, name string) {
 		if name == "lock" {
 			notify(m.wiped)
 		}
@@ -229,7 +230,7 @@ func (m *Monitor) scan(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	_, err := m.watches.add(dir, unix.IN_CREATE|unix.IN_ONLYDIR, func(mask uint32, name string) {
+	_, err := m.watches.Add(dir, unix.IN_CREATE|unix.IN_ONLYDIR, func(mask uint32, name string) {
 		if mask&unix.IN_ISDIR != 0 {
 			m.meet(ctx, name, false)
 		}
@@ -264,7 +265,7 @@ func (m *Monitor) meet(ctx context.Context, name string, found bool) {
 			m.employ(ctx, name, wd, false)
 		}
 	}
-	wd, err := m.watches.add(filepath.Join(m.engine.PodsRunDir(), name), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_ONLYDIR, changed)
+	wd, err := m.watches.Add(filepath.Join(m.engine.PodsRunDir(), name), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_ONLYDIR, changed)
 	switch {
 	case err == nil:
 		m.employ(ctx, name, wd, found)
@@ -285,7 +286,7 @@ func (m *Monitor) employ(ctx context.Context, name string, wd int32, found bool)
 		return
 	}
 	if err == nil && d.Pod.Spec.Group != m.group {
-		m.watches.remove(wd)
+		m.watches.Remove(wd)
 		return
 	}
 	w := &worker{m: m, name: name, log: m.log.With("pod", name), kick: make(chan struct{}, 1)}

@@ -18,6 +18,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 )
 
@@ -157,16 +158,16 @@ func (s *stack) start(specs ...engine.PodSpec) {
 // await returns the pod once it is as ok says, which is asked whenever the pod's state changes.
 func (s *stack) await(name string, limit time.Duration, what string, ok func(engine.Pod) bool) engine.Pod {
 	s.t.Helper()
-	n, err := openInotify(func() {})
+	n, err := kernel.OpenInotify(func() {})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer n.close()
+	defer n.Close()
 	changed := make(chan struct{}, 1)
-	if _, err := n.add(filepath.Join(s.PodsRunDir(), name), unix.IN_MOVED_TO, func(uint32, string) { notify(changed) }); err != nil {
+	if _, err := n.Add(filepath.Join(s.PodsRunDir(), name), unix.IN_MOVED_TO, func(uint32, string) { notify(changed) }); err != nil {
 		s.t.Fatal(err)
 	}
-	go n.run()
+	go n.Run()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
@@ -207,16 +208,16 @@ func (s *stack) lines(name string) (lines []string) {
 func (s *stack) holder(lock string, not int) int {
 	s.t.Helper()
 	path := filepath.Join(s.MonitorDir(group), lock)
-	n, err := openInotify(func() {})
+	n, err := kernel.OpenInotify(func() {})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer n.close()
+	defer n.Close()
 	changed := make(chan struct{}, 1)
-	if _, err := n.add(s.MonitorDir(group), unix.IN_MODIFY|unix.IN_CLOSE_WRITE, func(uint32, string) { notify(changed) }); err != nil {
+	if _, err := n.Add(s.MonitorDir(group), unix.IN_MODIFY|unix.IN_CLOSE_WRITE, func(uint32, string) { notify(changed) }); err != nil {
 		s.t.Fatal(err)
 	}
-	go n.run()
+	go n.Run()
 	timer := time.NewTimer(3 * time.Second)
 	defer timer.Stop()
 	for {
@@ -243,7 +244,7 @@ func (s *stack) kill(pid int) {
 	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
-	if err := engine.AwaitPidfd(ctx, f); err != nil {
+	if err := kernel.AwaitPidfd(ctx, f); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -1,111 +1,181 @@
-// Package kernel asks the kernel, and knows nothing of pods: which processes there are, and what they are. Each question is asked in
-// one place.
 package kernel
 
 import (
-	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"podc.example/podc/internal/disk"
+	"golang.org/x/sys/unix"
 )
 
-// Processes lists the processes of the machine, as far as they are in this one's pid namespace.
-func Processes() (pids []int) {
-	dir, err := os.Open("/proc")
+// Process names a process beyond doubt: pids are reused, a pid with its start time within one boot is not.
+type Process struct {
+	Pid   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks since boot, field 22 of /proc/<pid>/stat
+}
+
+// Find notes the identity of pid; a zero process if there is none such.
+func Find(pid int) Process {
+	start, life := procStat(pid)
+	if life == gone {
+		return Process{}
+	}
+	return Process{Pid: pid, Start: start}
+}
+
+// Started is when the process was started, to a hundredth of a second; zero if that cannot be told.
+func (p Process) Started() time.Time {
+	boot, err := BootTime()
+	if err != nil || p.Pid == 0 {
+		return time.Time{}
+	}
+	return boot.Add(time.Duration(p.Start) * Tick)
+}
+
+// life is what is left of a process.
+type life int
+
+const (
+	gone    life = iota // or a zombie, which may stay unreaped for long
+	exiting             // the kernel is taking it apart, which can take a while: nothing of it will run again
+	Living
+)
+
+// Alive reports whether the process is not gone yet.
+func (p Process) Alive() bool { return p.Life() != gone }
+
+func (p Process) Life() life {
+	if p.Pid <= 0 {
+		return gone
+	}
+	start, life := procStat(p.Pid)
+	if start != p.Start {
+		return gone
+	}
+	return life
+}
+
+func procStat(pid int) (start uint64, l life) {
+	s, ok := StatOf(pid)
+	switch dead := s.State == 'Z' || s.State == 'X'; {
+	case !ok, dead && s.Threads <= 1:
+		return 0, gone
+	case s.Exiting && s.Threads <= 1:
+		return s.Start, exiting
+	}
+	return s.Start, Living // also one whose first thread has ended before the others
+}
+
+// Open returns a pidfd that is certain to mean p, or os.ErrProcessDone.
+func (p Process) Open() (*os.File, error) {
+	if p.Pid <= 0 {
+		return nil, os.ErrProcessDone
+	}
+	fd, err := unix.PidfdOpen(p.Pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
-		return nil // without it nothing of podc works, and nothing is lost
+		// A process that is just going, or a thread that has got its number: EINVAL before Linux 6.16.
+		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			return nil, os.ErrProcessDone
+		}
+		return nil, fmt.Errorf("cannot open process %d: %w", p.Pid, err)
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
+	f := os.NewFile(uintptr(fd), "pidfd")
+	// Only now is the pid pinned; what it meant a moment ago says nothing.
+	if !p.Alive() {
+		f.Close()
+		return nil, os.ErrProcessDone
+	}
+	return f, nil
+}
+
+// Signal sends sig to p and to no other process; os.ErrProcessDone if it has ended.
+func (p Process) Signal(sig unix.Signal) error {
+	f, err := p.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.PidfdSendSignal(int(f.Fd()), sig, nil, 0); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			return os.ErrProcessDone
+		}
+		return fmt.Errorf("cannot signal process %d: %w", p.Pid, err)
+	}
+	return nil
+}
+
+// Freeze stops p and returns once it has stopped: until then it may still fork. False if it has ended, or will not stop.
+func (p Process) Freeze() bool {
+	if p.Signal(unix.SIGSTOP) != nil {
+		return false
+	}
+	// A stop is told to the parent only, and takes microseconds.
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
+		switch s, ok := StatOf(p.Pid); {
+		case !ok || s.State == 'Z' || s.State == 'X':
+			return false
+		case s.State == 'T':
+			return true
 		}
 	}
-	return pids
+	return false
 }
 
-// PIDs reads a list of processes, such as a cgroup.procs; none if there is no such file.
-func PIDs(path string) (pids []int) {
-	b, _ := disk.ReadFile(path)
-	for f := range strings.FieldsSeq(string(b)) {
-		if pid, err := strconv.Atoi(f); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// Children lists the children of a process's first thread.
-func Children(pid int) []int {
-	n := strconv.Itoa(pid)
-	return PIDs("/proc/" + n + "/task/" + n + "/children")
-}
-
-// Args is the command line of a process; none if it has ended, or shows none.
-func Args(pid int) []string {
-	b, _ := disk.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	if len(b) == 0 {
+// Wait returns nil when p has ended, or ctx's cause. It holds no thread while it waits.
+func (p Process) Wait(ctx context.Context) error {
+	f, err := p.Open()
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
-	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
-}
-
-// Comm is the kernel's name of a process, up to 15 bytes of its program's; "" if it has ended.
-func Comm(pid int) string {
-	b, _ := disk.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-	return strings.TrimSpace(string(b))
-}
-
-// Stat is what proc_pid_stat(5) says of a process.
-type Stat struct {
-	Name     string // as the kernel has it, 15 bytes at most
-	State    byte   // 'R', 'S', 'D', 'T', 'Z', ...
-	Parent   int
-	Terminal uint64        // its device number
-	Exiting  bool          // the kernel is taking it apart
-	Work     time.Duration // of processors
-	Threads  int
-	Start    uint64 // Ticks since boot: with the pid, it names a process beyond doubt
-	Virtual  int64  // bytes of address space
-	Resident int64  // bytes in memory
-}
-
-// Tick is the kernel's USER_HZ, the same on every machine.
-const Tick = 10 * time.Millisecond
-
-// pfExiting is the kernel's PF_EXITING among a task's flags.
-const pfExiting = 0x4
-
-// StatOf reads it; ok is false if there is no such process.
-func StatOf(pid int) (s Stat, ok bool) {
-	b, err := disk.ReadOnce("/proc/" + strconv.Itoa(pid) + "/stat")
-	// The command name, in parentheses, may hold anything; what follows the last one is regular.
-	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
-	if err != nil || open < 0 || end < open {
-		return s, false
+	if err != nil {
+		return err
 	}
-	f := bytes.Fields(b[end+1:])
-	if len(f) < 22 {
-		return s, false
-	}
-	number := func(i int) int64 { // field i, as the manual counts them
-		n, _ := strconv.ParseInt(string(f[i-3]), 10, 64)
-		return n
-	}
-	return Stat{
-		Name: string(b[open+1 : end]), State: f[0][0], Parent: int(number(4)), Terminal: uint64(number(7)), Exiting: number(9)&pfExiting != 0,
-		Work: time.Duration(number(14)+number(15)) * Tick, Threads: int(number(20)), Start: uint64(number(22)),
-		Virtual: number(23), Resident: number(24) * int64(os.Getpagesize()),
-	}, true
+	defer f.Close()
+	return AwaitPidfd(ctx, f)
 }
 
-// BootID is the kernel's id of this run of the machine; "" if it does not say.
-var BootID = sync.OnceValue(func() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(b))
-})
+// AwaitPidfd returns nil when the process behind a pidfd, made with PIDFD_NONBLOCK, has ended, or ctx's cause. It holds no
+// thread while it waits: the Go runtime's poller does.
+func AwaitPidfd(ctx context.Context, pidfd *os.File) error {
+	conn, err := pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { pidfd.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err = conn.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
+		return n > 0 && err == nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// BootTime is when the kernel started, in whole seconds.
+func BootTime() (time.Time, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return time.Time{}, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if s, ok := strings.CutPrefix(line, "btime "); ok {
+			sec, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+			return time.Unix(sec, 0), err
+		}
+	}
+	return time.Time{}, fmt.Errorf("cannot tell when the machine was started: /proc/stat has no btime")
+}
+
+// SinceBoot is the age of this run of the machine.
+func SinceBoot() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
+	return time.Duration(t.Nano())
+}

@@ -1,4 +1,4 @@
-package engine
+package kernel
 
 import (
 	"os"
@@ -15,8 +15,8 @@ import (
 // without it.
 type Login string
 
-// ownLogin is that of this process.
-var ownLogin = sync.OnceValue(func() Login {
+// OwnLogin is that of this process.
+var OwnLogin = sync.OnceValue(func() Login {
 	b, _ := disk.ReadOnce("/proc/self/loginuid")
 	return Login(strings.TrimSpace(string(b)))
 })
@@ -25,7 +25,7 @@ var ownLogin = sync.OnceValue(func() Login {
 // to who started the monitor. Where the kernel forbids the change (auditctl --loginuid-immutable, or without CAP_AUDIT_CONTROL)
 // cmd has that of this process.
 func (l Login) Start(cmd *exec.Cmd) error {
-	if l == "" || l == ownLogin() {
+	if l == "" || l == OwnLogin() {
 		return cmd.Start()
 	}
 	done := make(chan error)

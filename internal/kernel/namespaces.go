@@ -1,4 +1,4 @@
-package engine
+package kernel
 
 import (
 	"errors"
@@ -25,14 +25,14 @@ var namespaceFlags = []struct {
 	{"uts", unix.CLONE_NEWUTS},
 }
 
-// pinNamespaces makes the namespaces of kinds and pins each at path(kind); in a new uts namespace the host and domain names
+// PinNamespaces makes the namespaces of kinds and pins each at path(kind); in a new uts namespace the host and domain names
 // are set. A namespace that is pinned already is left as it is.
-func pinNamespaces(path func(kind string) string, kinds []string, hostname, domainname string) error {
+func PinNamespaces(path func(kind string) string, kinds []string, hostname, domainname string) error {
 	flags := 0
 	var missing []string
 	for _, n := range namespaceFlags {
 		for _, k := range kinds {
-			if k == n.kind && !isNamespace(path(k)) {
+			if k == n.kind && !IsNamespace(path(k)) {
 				flags |= n.flag
 				missing = append(missing, k)
 			}
@@ -90,14 +90,14 @@ func pin(source, target string) error {
 	return unix.Mount(source, target, "", unix.MS_BIND, "")
 }
 
-// isNamespace reports whether path is a pinned namespace rather than a plain file or nothing.
-func isNamespace(path string) bool {
+// IsNamespace reports whether path is a pinned namespace rather than a plain file or nothing.
+func IsNamespace(path string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
 }
 
-// unpinNamespaces lets go of every namespace pinned in dir. Idempotent.
-func unpinNamespaces(dir string) error {
+// UnpinNamespaces lets go of every namespace pinned in dir. Idempotent.
+func UnpinNamespaces(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

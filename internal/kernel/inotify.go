@@ -1,4 +1,4 @@
-package monitor
+package kernel
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inotify is one instance of inotify with a handler per watch: a user may have only 128 instances.
-type inotify struct {
+// Inotify is one instance of inotify with a handler per watch: a user may have only 128 instances.
+type Inotify struct {
 	fd int
 	f  *os.File // fd, in the hands of Go's poller
 
@@ -21,18 +21,18 @@ type inotify struct {
 	overflow func()
 }
 
-// openInotify returns an instance; overflow is called when the kernel had to drop events.
-func openInotify(overflow func()) (*inotify, error) {
+// OpenInotify returns an instance; overflow is called when the kernel had to drop events.
+func OpenInotify(overflow func()) (*Inotify, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch for changes (fs.inotify.max_user_instances may be too low): %w", err)
 	}
-	return &inotify{fd: fd, f: os.NewFile(uintptr(fd), "inotify"), handlers: map[int32]func(uint32, string){}, overflow: overflow}, nil
+	return &Inotify{fd: fd, f: os.NewFile(uintptr(fd), "inotify"), handlers: map[int32]func(uint32, string){}, overflow: overflow}, nil
 }
 
-// add watches path and returns the watch. Handlers run one after the other, in the goroutine of run, and must not block. A
+// Add watches path and returns the watch. Handlers run one after the other, in the goroutine of run, and must not block. A
 // file or folder has one watch per instance: adding it again replaces mask and handler.
-func (n *inotify) add(path string, mask uint32, handler func(mask uint32, name string)) (int32, error) {
+func (n *Inotify) Add(path string, mask uint32, handler func(mask uint32, name string)) (int32, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	wd, err := unix.InotifyAddWatch(n.fd, path, mask)
@@ -43,8 +43,8 @@ func (n *inotify) add(path string, mask uint32, handler func(mask uint32, name s
 	return int32(wd), nil
 }
 
-// remove ends a watch; one that has ended by itself is fine.
-func (n *inotify) remove(wd int32) {
+// Remove ends a watch; one that has ended by itself is fine.
+func (n *Inotify) Remove(wd int32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.handlers[wd] != nil {
@@ -53,8 +53,8 @@ func (n *inotify) remove(wd int32) {
 	}
 }
 
-// run hands out events until close.
-func (n *inotify) run() error {
+// Run hands out events until close.
+func (n *Inotify) Run() error {
 	buf := make([]byte, 16<<10)
 	for {
 		size, err := n.f.Read(buf)
@@ -74,7 +74,7 @@ func (n *inotify) run() error {
 	}
 }
 
-func (n *inotify) handle(wd int32, mask uint32, name string) {
+func (n *Inotify) handle(wd int32, mask uint32, name string) {
 	if mask&unix.IN_Q_OVERFLOW != 0 {
 		n.overflow()
 		return
@@ -90,4 +90,4 @@ func (n *inotify) handle(wd int32, mask uint32, name string) {
 	}
 }
 
-func (n *inotify) close() { n.f.Close() }
+func (n *Inotify) Close() { n.f.Close() }

@@ -1,0 +1,111 @@
+// Package kernel asks the kernel, and knows nothing of pods: which processes there are and what they are (table.go), processes named beyond
+// doubt (process.go), what happens in folders, pinned namespaces, login uids. Each question is asked in one place.
+package kernel
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Processes lists the processes of the machine, as far as they are in this one's pid namespace.
+func Processes() (pids []int) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil // without it nothing of podc works, and nothing is lost
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// PIDs reads a list of processes, such as a cgroup.procs; none if there is no such file.
+func PIDs(path string) (pids []int) {
+	b, _ := disk.ReadFile(path)
+	for f := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// Children lists the children of a process's first thread.
+func Children(pid int) []int {
+	n := strconv.Itoa(pid)
+	return PIDs("/proc/" + n + "/task/" + n + "/children")
+}
+
+// Args is the command line of a process; none if it has ended, or shows none.
+func Args(pid int) []string {
+	b, _ := disk.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+}
+
+// Comm is the kernel's name of a process, up to 15 bytes of its program's; "" if it has ended.
+func Comm(pid int) string {
+	b, _ := disk.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	return strings.TrimSpace(string(b))
+}
+
+// Stat is what proc_pid_stat(5) says of a process.
+type Stat struct {
+	Name     string // as the kernel has it, 15 bytes at most
+	State    byte   // 'R', 'S', 'D', 'T', 'Z', ...
+	Parent   int
+	Terminal uint64        // its device number
+	Exiting  bool          // the kernel is taking it apart
+	Work     time.Duration // of processors
+	Threads  int
+	Start    uint64 // Ticks since boot: with the pid, it names a process beyond doubt
+	Virtual  int64  // bytes of address space
+	Resident int64  // bytes in memory
+}
+
+// Tick is the kernel's USER_HZ, the same on every machine.
+const Tick = 10 * time.Millisecond
+
+// pfExiting is the kernel's PF_EXITING among a task's flags.
+const pfExiting = 0x4
+
+// StatOf reads it; ok is false if there is no such process.
+func StatOf(pid int) (s Stat, ok bool) {
+	b, err := disk.ReadOnce("/proc/" + strconv.Itoa(pid) + "/stat")
+	// The command name, in parentheses, may hold anything; what follows the last one is regular.
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if err != nil || open < 0 || end < open {
+		return s, false
+	}
+	f := bytes.Fields(b[end+1:])
+	if len(f) < 22 {
+		return s, false
+	}
+	number := func(i int) int64 { // field i, as the manual counts them
+		n, _ := strconv.ParseInt(string(f[i-3]), 10, 64)
+		return n
+	}
+	return Stat{
+		Name: string(b[open+1 : end]), State: f[0][0], Parent: int(number(4)), Terminal: uint64(number(7)), Exiting: number(9)&pfExiting != 0,
+		Work: time.Duration(number(14)+number(15)) * Tick, Threads: int(number(20)), Start: uint64(number(22)),
+		Virtual: number(23), Resident: number(24) * int64(os.Getpagesize()),
+	}, true
+}
+
+// BootID is the kernel's id of this run of the machine; "" if it does not say.
+var BootID = sync.OnceValue(func() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+})
