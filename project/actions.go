@@ -68,25 +68,9 @@ type Engine interface {
 
 // Action is one verb and its operands. Every kind of step is one small type in this file; no other place lists them.
 type Action interface {
-	Words() Words
+	Key() Key
 	apply(context.Context, Engine) error
 	limits() limits
-}
-
-// Words name an action, for the ID of its step and for progress.
-type Words struct {
-	Verb  string // "create", "start", ...
-	Kind  string // "pod", "network", "volume"
-	Name  string
-	Until string // of a wait: its condition; of a connection: the network
-}
-
-func (w Words) String() string {
-	s := w.Verb + " " + w.Kind + " " + w.Name
-	if w.Until != "" {
-		s += " " + w.Until
-	}
-	return s
 }
 
 // limits bound an action.
@@ -149,25 +133,25 @@ type (
 	}
 )
 
-func (a CreateNetwork) Words() Words { return Words{"create", "network", a.Network.Name, ""} }
-func (a RemoveNetwork) Words() Words { return Words{"remove", "network", a.Name, ""} }
-func (a KeepAddresses) Words() Words { return Words{"keep", "addresses of", a.Network, ""} }
-func (a CreateVolume) Words() Words  { return Words{"create", "volume", a.Volume.Name, ""} }
-func (a RemoveVolume) Words() Words  { return Words{"remove", "volume", a.Name, ""} }
-func (a CreatePod) Words() Words     { return Words{"create", "pod", a.Spec.Name, ""} }
-func (a RestoreFiles) Words() Words  { return Words{"restore", "files of", a.Name, ""} }
-func (a StartPod) Words() Words      { return Words{"start", "pod", a.Name, ""} }
-func (a StopPod) Words() Words       { return Words{"stop", "pod", a.Name, ""} }
-func (a ShutDownPod) Words() Words   { return Words{"stop", "pod", a.Name, ""} }
-func (a KillPod) Words() Words       { return Words{"kill", "pod", a.Name, ""} }
-func (a PausePod) Words() Words      { return Words{"pause", "pod", a.Name, ""} }
-func (a UnpausePod) Words() Words    { return Words{"unpause", "pod", a.Name, ""} }
-func (a RemovePod) Words() Words     { return Words{"remove", "pod", a.Name, ""} }
-func (a ConnectPod) Words() Words {
-	return Words{"connect", "pod", a.Name, a.Endpoint.Network}
+func (a CreateNetwork) Key() Key { return Key{"create", "network", a.Network.Name, ""} }
+func (a RemoveNetwork) Key() Key { return Key{"remove", "network", a.Name, ""} }
+func (a KeepAddresses) Key() Key { return Key{"keep", "addresses of", a.Network, ""} }
+func (a CreateVolume) Key() Key  { return Key{"create", "volume", a.Volume.Name, ""} }
+func (a RemoveVolume) Key() Key  { return Key{"remove", "volume", a.Name, ""} }
+func (a CreatePod) Key() Key     { return Key{"create", "pod", a.Spec.Name, ""} }
+func (a RestoreFiles) Key() Key  { return Key{"restore", "files of", a.Name, ""} }
+func (a StartPod) Key() Key      { return Key{"start", "pod", a.Name, ""} }
+func (a StopPod) Key() Key       { return Key{"stop", "pod", a.Name, ""} }
+func (a ShutDownPod) Key() Key   { return Key{"stop", "pod", a.Name, ""} }
+func (a KillPod) Key() Key       { return Key{"kill", "pod", a.Name, ""} }
+func (a PausePod) Key() Key      { return Key{"pause", "pod", a.Name, ""} }
+func (a UnpausePod) Key() Key    { return Key{"unpause", "pod", a.Name, ""} }
+func (a RemovePod) Key() Key     { return Key{"remove", "pod", a.Name, ""} }
+func (a ConnectPod) Key() Key {
+	return Key{"connect", "pod", a.Name, a.Endpoint.Network}
 }
-func (a DisconnectPod) Words() Words { return Words{"disconnect", "pod", a.Name, a.Network} }
-func (a WaitPod) Words() Words       { return Words{"wait", "pod", a.Name, string(a.Until)} }
+func (a DisconnectPod) Key() Key { return Key{"disconnect", "pod", a.Name, a.Network} }
+func (a WaitPod) Key() Key       { return Key{"wait", "pod", a.Name, string(a.Until)} }
 
 func (a CreateNetwork) apply(ctx context.Context, e Engine) error {
 	return e.CreateNetwork(ctx, a.Network)

@@ -52,7 +52,7 @@ func Boot(ctx context.Context, deps Deps, group string, opt BootOptions) error {
 		var left []error
 		for _, failure := range failures(err) {
 			var step *StepError
-			if lookErr == nil && errors.As(failure, &step) && !slices.Contains(due, step.Step.Do.Words().Name) {
+			if lookErr == nil && errors.As(failure, &step) && !slices.Contains(due, step.Step.Key.Name) {
 				lasting = append(lasting, failure)
 				continue
 			}

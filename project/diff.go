@@ -64,11 +64,7 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 	p.checkHealth()
 	p.checkPorts()
 	p.claimAddresses()
-	if len(p.errs) > 0 {
-		return Plan{}, errors.Join(p.errs...)
-	}
-	p.schedule()
-	return p.plan, nil
+	return p.finish()
 }
 
 // warnOfPaused names the pods that were paused by hand: that is no reason to let them go on.
@@ -98,9 +94,8 @@ type planner struct {
 	shutdown    bool // what stops ends with the machine: what fails keeps nothing else from it
 	alone       bool // dependents with `restart: true` do not follow
 
-	plan  Plan
-	index map[string]int // step ID -> place in plan.Steps
-	errs  []error
+	plan Plan
+	graph
 }
 
 // policy says what may happen to the pods of a service.
@@ -117,12 +112,12 @@ const (
 // unit is one service as planning sees it: its wish, made up from labels where the model has none, and its replicas.
 type unit struct {
 	Service
-	model   bool     // the model describes it
-	hooksOf string   // service whose hooks earlier starts have left: these are the slots
-	hooks   []*slot  // hooks that will run before a replica starts
-	hooked  []string // the steps that end them
-	fresh   bool     // its pod is a one-off that is to be made
-	dead    bool     // its pods have lost their records: they are good for nothing but removal
+	model   bool    // the model describes it
+	hooksOf string  // service whose hooks earlier starts have left: these are the slots
+	hooks   []*slot // hooks that will run before a replica starts
+	hooked  []Key   // the steps that end them
+	fresh   bool    // its pod is a one-off that is to be made
+	dead    bool    // its pods have lost their records: they are good for nothing but removal
 	policy  policy
 	slots   []*slot // by number
 }
@@ -167,7 +162,7 @@ func (s *slot) touched() bool {
 }
 
 func newPlanner(d Desired, o Observed, opt Options) *planner {
-	p := &planner{d: d, o: o, opt: opt, byName: map[string]*unit{}, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}, index: map[string]int{}}
+	p := &planner{d: d, o: o, opt: opt, byName: map[string]*unit{}, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}}
 	p.plan.Warnings = slices.Clone(d.Warnings)
 	for _, s := range d.Services {
 		p.addUnit(&unit{Service: s, model: true})

@@ -151,7 +151,7 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 	goes := map[string]bool{}
 	for _, s := range plan.Steps {
 		if isRemoval(s) {
-			goes[s.Do.Words().Name] = true
+			goes[s.Key.Name] = true
 		}
 	}
 	for _, p := range o.Pods {
@@ -194,8 +194,7 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	if opt.Volumes {
 		p.dropNamedVolumes(len(opt.Services) == 0)
 	}
-	p.schedule()
-	return p.plan, nil
+	return p.finish()
 }
 
 // withDependents adds the services that depend on units, directly or not: they cannot do without them.

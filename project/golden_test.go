@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,18 +116,18 @@ func planVerb(t *testing.T, verb string, options []byte, d Desired, o Observed) 
 	return plans[verb](d, o, vopt)
 }
 
-// checkOrder fails unless IDs are unique and every step comes after those it names.
+// checkOrder fails unless keys are unique and every step comes after those it names.
 func checkOrder(t interface{ Fatalf(string, ...any) }, p Plan) {
-	seen := map[string]bool{}
+	seen := map[Key]bool{}
 	for _, s := range p.Steps {
-		for _, id := range append(append([]string{}, s.After...), s.Past...) {
+		for _, id := range slices.Concat(s.After, s.Past) {
 			if !seen[id] {
-				t.Fatalf("step %q is listed before %q, which it comes after\n%s", s.ID, id, p)
+				t.Fatalf("step %q is listed before %q, which it comes after\n%s", s.Key, id, p)
 			}
 		}
-		if seen[s.ID] || s.ID != s.Do.Words().String() {
-			t.Fatalf("step %q is not unique or not named after its action\n%s", s.ID, p)
+		if seen[s.Key] || s.Key != s.Do.Key() {
+			t.Fatalf("step %q is not unique or not named after its action\n%s", s.Key, p)
 		}
-		seen[s.ID] = true
+		seen[s.Key] = true
 	}
 }

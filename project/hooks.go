@@ -85,19 +85,20 @@ func (p *planner) freeName(name string) string {
 }
 
 // scheduleHooks makes, runs and removes the hooks of a service one after another, and returns what its own starts come after.
-func (p *planner) scheduleHooks(u *unit) []string {
-	var last []string
+func (p *planner) scheduleHooks(u *unit) []Key {
+	var last []Key
 	for _, s := range u.hooks {
 		p.scheduleCreate(s)
-		after, past := p.needs(u)
-		after = append(append(after, createID(s.name)), last...)
+		wait := p.waitsFor(u)
+		start := p.add(s.start, StartPod{s.name, 0}).needs(createKey(s.name)).needs(last...)
+		wait(start)
 		for _, b := range namespacesOf(s.spec) {
-			after = append(after, startID(b.Of))
+			start.after(startKey(b.Of))
 		}
-		p.step(s.start, StartPod{s.name, 0}, after, past...)
-		wait := p.step("needed by "+u.Name, WaitPod{Name: s.name, Until: engine.Completed, Timeout: p.completionPatience()}, []string{startID(s.name)})
-		last = []string{wait.ID}
-		p.step("it has succeeded", RemovePod{s.name, true, false}, last)
+		end := WaitPod{Name: s.name, Until: engine.Completed, Timeout: p.completionPatience()}
+		p.add(neededBy+u.Name, end).needs(startKey(s.name))
+		last = []Key{end.Key()}
+		p.add("it has succeeded", RemovePod{s.name, true, false}).needs(last...)
 	}
 	return last
 }

@@ -38,9 +38,9 @@ type Pull struct {
 
 // Step is one node of a Plan.
 type Step struct {
-	ID    string   // its words, "start pod shop-web-1": unique in a plan and stable between plans
-	After []string // steps that must have succeeded
-	Past  []string // steps that must have ended, well or not
+	Key   Key
+	After []Key // steps that must have succeeded
+	Past  []Key // steps that must have ended, well or not
 	Why   string
 	// Destructive says that data is lost which nothing can bring back; whoever runs the plan asks first.
 	Destructive bool
@@ -108,7 +108,7 @@ func (p Plan) String() string {
 }
 
 func (s Step) print(b *strings.Builder) {
-	fmt.Fprintf(b, "%s (%s)", s.ID, s.Why)
+	fmt.Fprintf(b, "%s (%s)", s.Key, s.Why)
 	if s.Destructive {
 		b.WriteString(", destroys data")
 	}
@@ -152,9 +152,16 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		out.Pulls = append(out.Pulls, pullJSON(pull))
 	}
 	for _, s := range p.Steps {
-		w := s.Do.Words()
-		out.Steps = append(out.Steps, stepJSON{ID: s.ID, Verb: w.Verb, Kind: w.Kind, Name: w.Name, Until: w.Until, Why: s.Why,
-			After: s.After, Past: s.Past, Destructive: s.Destructive, Optional: s.Optional})
+		out.Steps = append(out.Steps, stepJSON{ID: s.Key.String(), Verb: s.Key.Verb, Kind: s.Key.Kind, Name: s.Key.Name, Until: s.Key.Until, Why: s.Why,
+			After: texts(s.After), Past: texts(s.Past), Destructive: s.Destructive, Optional: s.Optional})
 	}
 	return json.Marshal(out)
+}
+
+func texts(keys []Key) []string {
+	var all []string
+	for _, k := range keys {
+		all = append(all, k.String())
+	}
+	return all
 }

@@ -102,22 +102,22 @@ func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]engine.I
 		r.Fatal(err)
 	}
 	checkOrder(r, plan)
-	begun, failed := map[string]bool{}, map[string]bool{}
+	begun, failed := map[Key]bool{}, map[Key]bool{}
 	err = Run(r.Context(), f, plan, RunOptions{Report: func(e Event) {
 		if e.Step == nil {
 			return
 		}
 		switch e.Kind {
 		case StepBegan:
-			begun[e.Step.ID] = true
+			begun[e.Step.Key] = true
 		default:
-			failed[e.Step.ID] = e.Err != nil
+			failed[e.Step.Key] = e.Err != nil
 		}
 	}})
 	for _, s := range plan.Steps {
 		for _, id := range s.After {
-			if failed[id] && begun[s.ID] {
-				r.Fatalf("%q began although %q failed\n%s", s.ID, id, plan)
+			if failed[id] && begun[s.Key] {
+				r.Fatalf("%q began although %q failed\n%s", s.Key, id, plan)
 			}
 		}
 	}

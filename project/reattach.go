@@ -72,40 +72,44 @@ func addressesOn(pod *engine.Pod, network string) []netip.Addr {
 func (p *planner) scheduleLeaves(s *slot) {
 	for _, r := range s.rejoins {
 		if r.leave {
-			p.step(r.why, DisconnectPod{s.old.Spec.Name, r.endpoint.Network}, nil)
+			p.add(r.why, DisconnectPod{s.old.Spec.Name, r.endpoint.Network})
 		}
 	}
 }
 
 func (p *planner) scheduleJoins(s *slot) {
 	for _, r := range s.rejoins {
+		name, network := s.old.Spec.Name, r.endpoint.Network
 		prefer := slices.DeleteFunc(slices.Clone(r.prefer), func(a netip.Addr) bool { return !a.IsValid() })
-		after := []string{leaveID(s, r.endpoint.Network), Words{"create", "network", r.endpoint.Network, ""}.String()}
-		p.step(r.why, ConnectPod{s.old.Spec.Name, r.endpoint, prefer}, after)
+		n := p.add(r.why, ConnectPod{name, r.endpoint, prefer})
+		if r.leave {
+			n.needs(disconnectKey(name, network))
+		}
+		if f := p.networks[network]; f != nil && f.create != "" {
+			n.needs(f.make.Key())
+		}
 	}
-}
-
-func leaveID(s *slot, network string) string {
-	return Words{"disconnect", "pod", s.old.Spec.Name, network}.String()
 }
 
 // leavesOf are the steps by which running pods leave a network.
-func (p *planner) leavesOf(network string) []string {
-	var ids []string
+func (p *planner) leavesOf(network string) []Key {
+	var leaves []Key
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			if s.old != nil {
-				ids = append(ids, leaveID(s, network))
+			for _, r := range s.rejoins {
+				if r.leave && r.endpoint.Network == network {
+					leaves = append(leaves, disconnectKey(s.old.Spec.Name, network))
+				}
 			}
 		}
 	}
-	return ids
+	return leaves
 }
 
-func joinIDs(s *slot) []string {
-	var ids []string
+func joinsOf(s *slot) []Key {
+	var joins []Key
 	for _, r := range s.rejoins {
-		ids = append(ids, Words{"connect", "pod", s.old.Spec.Name, r.endpoint.Network}.String())
+		joins = append(joins, connectKey(s.old.Spec.Name, r.endpoint.Network))
 	}
-	return ids
+	return joins
 }

@@ -28,7 +28,7 @@ func (e *StepError) Error() string {
 	if text := e.Err.Error(); errors.As(e.Err, &wait) || strings.HasPrefix(text, "cannot ") {
 		return text // complete as it is
 	}
-	return fmt.Sprintf("cannot %s: %v", e.Step.ID, e.Err)
+	return fmt.Sprintf("cannot %s: %v", e.Step.Key, e.Err)
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
@@ -55,7 +55,7 @@ func (r *run) failures(p Plan) []error {
 	var errs []error
 	said := map[string]bool{}
 	for _, s := range p.Steps {
-		err := r.results[s.ID].err
+		err := r.results[s.Key].err
 		if err == nil || s.Optional || errors.As(err, new(*skipped)) || said[reason(err)] {
 			continue
 		}
@@ -87,7 +87,7 @@ type result struct {
 
 type run struct {
 	engine  Engine
-	results map[string]*result
+	results map[Key]*result
 	slots   chan struct{} // held by heavy steps
 	report  func(Event)
 
@@ -100,16 +100,16 @@ func newRun(e Engine, p Plan, opt RunOptions) *run {
 	if limit <= 0 {
 		limit = max(8, 2*runtime.NumCPU())
 	}
-	r := &run{engine: e, results: make(map[string]*result, len(p.Steps)), slots: make(chan struct{}, limit), report: serial(opt.Report)}
+	r := &run{engine: e, results: make(map[Key]*result, len(p.Steps)), slots: make(chan struct{}, limit), report: serial(opt.Report)}
 	for _, s := range p.Steps {
-		r.results[s.ID] = &result{done: make(chan struct{})}
+		r.results[s.Key] = &result{done: make(chan struct{})}
 	}
 	return r
 }
 
 // walk sees one step through. Its error is set before done is closed: whoever waits for the step sees how it ended.
 func (r *run) walk(ctx context.Context, s Step) {
-	res := r.results[s.ID]
+	res := r.results[s.Key]
 	defer close(res.done)
 	if why := r.await(s); why != "" {
 		res.err = &skipped{why}
@@ -122,14 +122,14 @@ func (r *run) walk(ctx context.Context, s Step) {
 // await blocks until the step may begin and returns why it must not, if so.
 func (r *run) await(s Step) string {
 	why := ""
-	for _, id := range s.After {
-		<-r.results[id].done
-		if r.results[id].err != nil && why == "" {
-			why = fmt.Sprintf("%q did not succeed", id)
+	for _, key := range s.After {
+		<-r.results[key].done
+		if r.results[key].err != nil && why == "" {
+			why = fmt.Sprintf("%q did not succeed", key)
 		}
 	}
-	for _, id := range s.Past {
-		<-r.results[id].done
+	for _, key := range s.Past {
+		<-r.results[key].done
 	}
 	return why
 }

@@ -48,9 +48,9 @@ func TestRunSkipsDependents(t *testing.T) {
 	for range 500 {
 		f := failing("wait pod shop-db-1 healthy")
 		kinds := map[string]EventKind{}
-		err := Run(t.Context(), f, plan, RunOptions{Report: func(e Event) { kinds[e.Step.ID] = e.Kind }})
+		err := Run(t.Context(), f, plan, RunOptions{Report: func(e Event) { kinds[e.Step.Key.String()] = e.Kind }})
 		var failed *StepError
-		if !errors.Is(err, errBoom) || !errors.As(err, &failed) || failed.Step.ID != "wait pod shop-db-1 healthy" {
+		if !errors.Is(err, errBoom) || !errors.As(err, &failed) || failed.Step.Key.String() != "wait pod shop-db-1 healthy" {
 			t.Fatalf("got %v", err)
 		}
 		log := f.Log()
@@ -88,7 +88,7 @@ func TestRunTellsOneFailureOnce(t *testing.T) {
 	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), Options{Wait: true})
 	waits := 0
 	for _, s := range plan.Steps {
-		if w := s.Do.Words(); w.Verb == "wait" && w.Name == "shop-db-1" {
+		if w := s.Key; w.Verb == "wait" && w.Name == "shop-db-1" {
 			waits++
 		}
 	}
@@ -138,7 +138,7 @@ func TestRunDeadline(t *testing.T) {
 		f.Put(engine.Pod{Spec: engine.PodSpec{Name: "a", Group: "shop"}, Status: engine.StatusCreated})
 		wait := WaitPod{Name: "a", Until: engine.Started, Timeout: time.Minute}
 		begin := time.Now()
-		err := Run(t.Context(), f, Plan{Steps: []Step{{ID: wait.Words().String(), Do: wait}}}, RunOptions{})
+		err := Run(t.Context(), f, Plan{Steps: []Step{{Key: wait.Key(), Do: wait}}}, RunOptions{})
 		if err == nil || !strings.Contains(err.Error(), "not done within 1m0s") || time.Since(begin) != time.Minute {
 			t.Fatalf("after %s: %v", time.Since(begin), err)
 		}

@@ -21,7 +21,7 @@ func (p *planner) schedule() {
 	}
 	p.scheduleResources("network", p.networks, func(n string) Action { return RemoveNetwork{n} }, p.stopsOfNetwork)
 	for _, name := range slices.Sorted(maps.Keys(p.keeps)) {
-		p.step("static addresses changed", KeepAddresses{name, engine.KeeperOf(p.d.Name), p.keeps[name]}, nil)
+		p.add("static addresses changed", KeepAddresses{name, engine.KeeperOf(p.d.Name), p.keeps[name]})
 	}
 	p.scheduleResources("volume", p.volumes, func(n string) Action { return RemoveVolume{n} }, p.removalsOfVolume)
 	for _, u := range p.units {
@@ -39,37 +39,17 @@ func (p *planner) schedule() {
 	}
 }
 
-// step appends a step; names of steps that the plan does not have are dropped from what it comes after.
-func (p *planner) step(why string, do Action, after []string, past ...string) *Step {
-	id := do.Words().String()
-	p.index[id] = len(p.plan.Steps)
-	p.plan.Steps = append(p.plan.Steps, Step{ID: id, Why: why, Do: do, After: p.existing(after), Past: p.existing(past)})
-	return &p.plan.Steps[len(p.plan.Steps)-1]
-}
-
-func (p *planner) existing(ids []string) []string {
-	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !p.has(id) })
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-func (p *planner) has(id string) bool {
-	_, ok := p.index[id]
-	return ok
-}
-
-func stopID(s *slot) string      { return Words{"stop", "pod", s.old.Spec.Name, ""}.String() }
-func removeID(pod string) string { return Words{"remove", "pod", pod, ""}.String() }
-func createID(pod string) string { return Words{"create", "pod", pod, ""}.String() }
-func startID(pod string) string  { return Words{"start", "pod", pod, ""}.String() }
-
-// endID names the step after which the present pod of a slot holds no port, address or namespace any more: a stop leaves that
-// to the removal that follows it.
-func endID(s *slot) string {
-	if s.remove != "" {
-		return removeID(s.old.Spec.Name)
+// end is the step after which the present pod of a slot holds no port, address or namespace any more, none if it goes on: a stop
+// leaves that to the removal that follows it.
+func (s *slot) end() []Key {
+	switch {
+	case s.old == nil:
+	case s.remove != "":
+		return []Key{removeKey(s.old.Spec.Name)}
+	case s.stop != "":
+		return []Key{stopKey(s.old.Spec.Name)}
 	}
-	return stopID(s)
+	return nil
 }
 
 // scheduleStop stops and removes the present pod of a slot, after those of its dependents and those that borrow from it.
@@ -79,152 +59,172 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 	}
 	name := s.old.Spec.Name
 	if s.kill != "" {
-		p.step("asked for", KillPod{name, s.kill}, nil)
+		p.add("asked for", KillPod{name, s.kill})
 	}
 	if s.pause != "" {
-		p.step(s.pause, PausePod{name}, nil)
+		p.add(s.pause, PausePod{name})
 	}
 	if s.unpause != "" {
-		p.step(s.unpause, UnpausePod{name}, nil)
+		p.add(s.unpause, UnpausePod{name})
+	}
+	if s.stop != "" && p.shutdown {
+		p.add(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}).past(p.dependentStops(u, s)...)
+		return
 	}
 	if s.stop != "" {
-		if p.shutdown {
-			p.step(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}, nil, p.dependentStops(u, s)...)
-			return
-		}
 		grace := 10 * time.Second
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
 		}
-		p.step(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != "", len(s.old.Spec.Container.PreStop)}, p.dependentStops(u, s))
+		p.add(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != "", len(s.old.Spec.Container.PreStop)}).after(p.dependentStops(u, s)...)
 	}
 	if s.remove != "" {
-		after := append(p.sharersOf(s, func(o *slot) string { return removeID(o.old.Spec.Name) }), stopID(s), Words{"kill", "pod", name, ""}.String())
-		p.step(s.remove, RemovePod{name, p.dropVolumes, halfMade(s.old)}, after)
+		n := p.add(s.remove, RemovePod{name, p.dropVolumes, halfMade(s.old)}).after(KillPod{Name: name}.Key())
+		if s.stop != "" {
+			n.needs(stopKey(name))
+		}
+		for _, o := range p.sharersOf(s) {
+			n.after(removeKey(o.old.Spec.Name))
+		}
 	}
 }
 
-func (p *planner) dependentStops(u *unit, s *slot) []string {
-	var ids []string
+// dependentStops are the stops of those that depend on s, as far as they stop: where labels contradict each other dependencies are a
+// cycle, which is cut at what is planned first.
+func (p *planner) dependentStops(u *unit, s *slot) []Key {
+	var stops []Key
 	for _, other := range p.units {
 		depends := func(d Dependency) bool { return d.Service == u.Name && u.Name != "" }
 		all := slices.ContainsFunc(dependencies(other.Service), depends)
 		for _, o := range other.slots {
 			if o.old != nil && (all || borrowsFrom(&o.old.Spec, s.old.Spec.Name)) {
-				ids = append(ids, stopID(o))
+				stops = append(stops, stopKey(o.old.Spec.Name))
 			}
 		}
 	}
-	return ids
+	return stops
 }
 
-// sharersOf names a step of every pod that borrows from the present pod of s.
-func (p *planner) sharersOf(s *slot, id func(*slot) string) []string {
-	var ids []string
+// sharersOf are the slots whose present pod borrows from that of s.
+func (p *planner) sharersOf(s *slot) []*slot {
+	var sharers []*slot
 	for _, u := range p.units {
 		for _, o := range u.slots {
 			if s.old != nil && o.old != nil && borrowsFrom(&o.old.Spec, s.old.Spec.Name) {
-				ids = append(ids, id(o))
+				sharers = append(sharers, o)
 			}
 		}
 	}
-	return ids
+	return sharers
 }
 
-func (p *planner) scheduleResources(kind string, fates map[string]*fate, remove func(string) Action, users func(string) []string) {
+func (p *planner) scheduleResources(kind string, fates map[string]*fate, remove func(string) Action, users func(string) []Key) {
 	for _, name := range slices.Sorted(maps.Keys(fates)) {
 		f := fates[name]
 		if f.remove != "" {
-			s := p.step(f.remove, remove(name), users(name))
-			s.Destructive = kind == "volume"
+			n := p.add(f.remove, remove(name)).needs(users(name)...)
+			n.step().Destructive = kind == "volume"
 		}
 		if f.create != "" {
-			p.step(f.create, f.make, append(p.leavesOf(name), Words{"remove", kind, name, ""}.String()))
+			n := p.add(f.create, f.make).needs(p.leavesOf(name)...)
+			if f.remove != "" {
+				n.needs(remove(name).Key())
+			}
 		}
 	}
 }
 
 // stopsOfNetwork are the steps after which no pod is attached to the network.
-func (p *planner) stopsOfNetwork(name string) []string {
-	ids := p.endsOf(func(pod *engine.Pod) bool {
+func (p *planner) stopsOfNetwork(name string) []Key {
+	ends := p.endsOf(func(pod *engine.Pod) bool {
 		return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
 	})
-	return append(ids, p.leavesOf(name)...)
+	return append(ends, p.leavesOf(name)...)
 }
 
 // removalsOfVolume are the steps after which no pod uses the volume.
-func (p *planner) removalsOfVolume(name string) []string {
+func (p *planner) removalsOfVolume(name string) []Key {
 	return p.endsOf(func(pod *engine.Pod) bool { return uses(pod, name) })
 }
 
 // endsOf are the steps after which matching pods hold nothing any more.
-func (p *planner) endsOf(match func(*engine.Pod) bool) []string {
-	var ids []string
+func (p *planner) endsOf(match func(*engine.Pod) bool) []Key {
+	var ends []Key
 	for _, u := range p.units {
 		for _, s := range u.slots {
 			if s.old != nil && match(s.old) {
-				ids = append(ids, endID(s))
+				ends = append(ends, s.end()...)
 			}
 		}
 	}
-	return ids
+	return ends
 }
 
 func (p *planner) scheduleCreate(s *slot) {
 	if s.create == "" {
 		return
 	}
-	after := append(p.resourceIDs(s.spec), removeID(s.name))
+	n := p.add(s.create, CreatePod{*s.spec, s.image}).needs(p.resourcesOf(s.spec)...).after(removeKey(s.name))
 	if s.old != nil {
-		after = append(after, removeID(s.old.Spec.Name))
+		n.needs(s.end()...)
 	}
 	for _, b := range s.spec.Borrowed() {
-		after = append(after, createID(b.Of)) // volumes are looked up there
+		n.after(createKey(b.Of)) // volumes are looked up there
 	}
-	p.step(s.create, CreatePod{*s.spec, s.image}, after)
 }
 
-// resourceIDs are the creations of what a spec uses.
-func (p *planner) resourceIDs(spec *engine.PodSpec) []string {
-	var ids []string
-	for _, n := range networksOf(spec) {
-		ids = append(ids, Words{"create", "network", n, ""}.String(), KeepAddresses{Network: n}.Words().String())
+// resourcesOf are the steps that make what a spec uses.
+func (p *planner) resourcesOf(spec *engine.PodSpec) []Key {
+	var keys []Key
+	for _, name := range networksOf(spec) {
+		if f := p.networks[name]; f != nil && f.create != "" {
+			keys = append(keys, f.make.Key())
+		}
+		if _, keeps := p.keeps[name]; keeps {
+			keys = append(keys, KeepAddresses{Network: name}.Key())
+		}
 	}
-	for _, v := range volumesOf(spec) {
-		ids = append(ids, Words{"create", "volume", v, ""}.String())
+	for _, name := range volumesOf(spec) {
+		if f := p.volumes[name]; f != nil && f.create != "" {
+			keys = append(keys, f.make.Key())
+		}
 	}
-	return ids
+	return keys
 }
 
 func (p *planner) scheduleStart(u *unit, s *slot) {
 	if s.start == "" {
 		return
 	}
-	after, past := p.needs(u)
+	wait := p.waitsFor(u)
 	if s.restore != nil {
-		p.step("configs and secrets lost in a reboot", *s.restore, nil)
-		after = append(after, s.restore.Words().String())
+		p.add("configs and secrets lost in a reboot", *s.restore)
+	}
+	n := p.add(s.start, StartPod{s.name, len(s.will().Container.PostStart)})
+	wait(n)
+	if s.restore != nil {
+		n.needs(s.restore.Key())
 	}
 	if s.create != "" { // which came after its resources
-		after = append(after, createID(s.name))
+		n.needs(createKey(s.name))
 	} else {
-		after = append(after, stopID(s))
-		after = append(after, p.resourceIDs(s.will())...)
-		after = append(after, joinIDs(s)...)
+		n.needs(s.end()...).needs(p.resourcesOf(s.will())...).needs(joinsOf(s)...)
 	}
 	for _, b := range namespacesOf(s.will()) {
-		after = append(after, startID(b.Of))
+		n.after(startKey(b.Of))
 	}
-	after = append(after, p.sharersOf(s, endID)...) // they let go of the old namespace
+	for _, o := range p.sharersOf(s) {
+		n.needs(o.end()...) // they let go of the old namespace
+	}
 	for _, holder := range p.holders(s) {
 		if holder != s {
-			after = append(after, endID(holder))
+			n.needs(holder.end()...)
 		}
 	}
 	if before := u.beforeInRange(s); before != nil {
-		past = append(past, startID(before.name)) // each takes the first port that is free
+		n.past(startKey(before.name)) // each takes the first port that is free
 	}
-	p.step(s.start, StartPod{s.name, len(s.will().Container.PostStart)}, append(after, u.hooked...), past...)
+	n.needs(u.hooked...)
 }
 
 // beforeInRange is the replica that starts before s, if both take a port of a range: these go to the replicas in order.

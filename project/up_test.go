@@ -230,7 +230,7 @@ func TestUpAsksBeforeLoss(t *testing.T) {
 	var asked []string
 	w.Confirm = func(steps []Step) bool {
 		for _, s := range steps {
-			asked = append(asked, s.ID)
+			asked = append(asked, s.Key.String())
 		}
 		return true
 	}

@@ -146,11 +146,15 @@ func (p *planner) each(services []string, do func(*unit, *slot)) {
 	}
 }
 
+// finish makes the plan of what is decided, unless something was refused.
 func (p *planner) finish() (Plan, error) {
+	if len(p.errs) == 0 {
+		p.schedule()
+	}
 	if len(p.errs) > 0 {
 		return Plan{}, errors.Join(p.errs...)
 	}
-	p.schedule()
+	p.plan.Steps = p.steps
 	return p.plan, nil
 }
 

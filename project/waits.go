@@ -10,41 +10,44 @@ import (
 	"podc.example/podc/engine"
 )
 
-// needs returns what must have succeeded, and what must only have ended, before a replica of u starts. Waits are shared by
-// all who need them.
-func (p *planner) needs(u *unit) (after, past []string) {
+// waitsFor plans the waits for what u depends on, which are shared by all who need them, and returns what gives the start of a
+// replica of u its edges.
+func (p *planner) waitsFor(u *unit) func(node) {
+	var needs, after, past []Key
 	for _, d := range dependencies(u.Service) {
 		dep := p.byName[d.Service]
 		if dep == nil {
 			continue
 		}
 		for _, s := range dep.slots {
-			id := p.need(u, d, dep, s)
-			if d.Required {
-				after = append(after, id)
-			} else {
-				past = append(past, id)
+			key, ok := p.ready(u, d, dep, s)
+			switch {
+			case !ok:
+			case !d.Required:
+				past = append(past, key)
+			case u.model && dep.model:
+				needs = append(needs, key)
+			default: // where labels contradict each other dependencies are a cycle, which is cut at what is planned first
+				after = append(after, key)
 			}
 		}
 	}
-	return after, past
+	return func(n node) { n.needs(needs...).after(after...).past(past...) }
 }
 
-// need returns the step at which one replica of a dependency is ready for u, "" if it is so already or is none of this
-// plan's business.
-func (p *planner) need(u *unit, d Dependency, dep *unit, s *slot) string {
+// ready returns the step at which one replica of a dependency is ready for u; not ok if it is so already or is none of this plan's
+// business.
+func (p *planner) ready(u *unit, d Dependency, dep *unit, s *slot) (key Key, ok bool) {
 	cond := cmp.Or(d.Condition, engine.Started)
 	switch {
 	case s.name == "" || p.opt.NoStart && s.start == "":
-		return ""
-	case cond == engine.Started:
-		return startID(s.name)
-	case cond == engine.Healthy && dep.model && p.unprobed(dep):
-		return startID(s.name) // not required, or checkHealth had refused
+		return Key{}, false
+	case cond == engine.Started, cond == engine.Healthy && dep.model && p.unprobed(dep): // not required, or checkHealth had refused
+		return startKey(s.name), s.start != ""
 	case s.start == "" && (dep.policy == leave || met(s.old, cond)):
-		return ""
+		return Key{}, false
 	}
-	return p.wait(dep, s, cond, neededBy+u.Name, !d.Required)
+	return p.wait(dep, s, cond, neededBy+u.Name, !d.Required), true
 }
 
 // met reports whether an untouched pod fulfils the condition already.
@@ -62,21 +65,20 @@ func met(pod *engine.Pod, cond engine.Condition) bool {
 }
 
 // wait adds a wait, or joins the one that is planned already.
-func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, optional bool) string {
+func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, optional bool) Key {
 	do := WaitPod{s.name, cond, p.patience(u, s, cond), strings.HasPrefix(why, neededBy)}
-	id := do.Words().String()
-	if i, ok := p.index[id]; ok {
-		step := &p.plan.Steps[i]
+	if n, ok := p.find(do.Key()); ok {
+		step := n.step()
 		if shared := step.Do.(WaitPod); do.Needed && !shared.Needed {
 			shared.Needed = true
 			step.Do = shared
 		}
 		step.Optional = step.Optional && optional
 		step.Why = joinReasons(step.Why, why)
-		return id
+		return step.Key
 	}
-	p.step(why, do, []string{startID(s.name)}).Optional = optional
-	return id
+	p.add(why, do).after(startKey(s.name)).step().Optional = optional
+	return do.Key()
 }
 
 // joinReasons adds a reason of a shared wait: "needed by a" and "needed by b" make "needed by a, b". Replicas of one service

@@ -21,7 +21,7 @@ func (a *attachment) onPlan(plan project.Plan) {
 	touched := map[string]bool{}
 	var pods []engine.Pod
 	for _, s := range plan.Steps {
-		if w := s.Do.Words(); w.Kind == "pod" && w.Verb != "wait" {
+		if w := s.Key; w.Kind == "pod" && w.Verb != "wait" {
 			touched[w.Name] = true
 		}
 		if c, ok := s.Do.(project.CreatePod); ok {
@@ -65,7 +65,7 @@ func (a *attachment) announce(pods []engine.Pod) {
 
 // onStep begins to follow a container once it is started, with all that it wrote since.
 func (a *attachment) onStep(e project.Event) {
-	w := e.Step.Do.Words()
+	w := e.Step.Key
 	if w.Verb != "start" || e.Kind != project.StepEnded || e.Err != nil {
 		return
 	}

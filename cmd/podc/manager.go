@@ -42,9 +42,9 @@ func (m *manager) hear(e project.Event) {
 	defer m.mu.Unlock()
 	switch {
 	case e.Step != nil:
-		m.underWay = slices.DeleteFunc(m.underWay, func(id string) bool { return id == e.Step.ID })
+		m.underWay = slices.DeleteFunc(m.underWay, func(id string) bool { return id == e.Step.Key.String() })
 		if e.Kind == project.StepBegan {
-			m.underWay = append(m.underWay, e.Step.ID)
+			m.underWay = append(m.underWay, e.Step.Key.String())
 		}
 		m.tell(atMost(5, m.underWay), e.Patience)
 	case e.Text != "":

@@ -34,7 +34,7 @@ func TestSystemdIsToldWhatItWaitsFor(t *testing.T) {
 		if _, set := os.LookupEnv("NOTIFY_SOCKET"); set || con.env["NOTIFY_SOCKET"] != "" {
 			t.Error("what podc starts finds the socket")
 		}
-		a, b := &project.Step{ID: "stop pod a"}, &project.Step{ID: "stop pod b"}
+		a, b := &project.Step{Key: project.StopPod{Name: "a"}.Key()}, &project.Step{Key: project.StopPod{Name: "b"}.Key()}
 		m.wait("what was left", time.Minute)
 		says("EXTEND_TIMEOUT_USEC=180000000\nSTATUS=what was left\n")
 		m.hear(project.Event{Kind: project.Planned, Plan: &project.Plan{}}) // nothing to say

@@ -63,7 +63,8 @@ func (r *reporter) begin(p project.Plan) {
 		}
 	}
 	for _, name := range p.Stopped {
-		stop := project.Step{Do: project.StopPod{Name: name}}
+		do := project.StopPod{Name: name}
+		stop := project.Step{Key: do.Key(), Do: do}
 		r.show(stepEvent(stop, working, begun["stop"], ""))
 		r.show(stepEvent(stop, done, ended["stop"], ""))
 	}
@@ -71,7 +72,7 @@ func (r *reporter) begin(p project.Plan) {
 
 // partOf is what a step is a part of: its first word, and the word for its end, "" if the act goes on after the step. Not ok: of
 // nothing but itself.
-func (r *reporter) partOf(w project.Words) (begun, ended string, ok bool) {
+func (r *reporter) partOf(w project.Key) (begun, ended string, ok bool) {
 	switch {
 	case w.Kind != "pod":
 	case r.replaced[w.Name] && w.Verb == "create":
@@ -91,7 +92,7 @@ func (r *reporter) step(e project.Event) {
 	switch e.Kind {
 	case project.StepBegan:
 		text := begun[verbOf(e)]
-		if whole, _, ok := r.partOf(e.Step.Do.Words()); ok {
+		if whole, _, ok := r.partOf(e.Step.Key); ok {
 			text = whole
 		}
 		r.show(stepEvent(*e.Step, working, text, r.why(*e.Step)))
@@ -103,7 +104,7 @@ func (r *reporter) step(e project.Event) {
 			return
 		}
 		text := r.endText(*e.Step)
-		if _, whole, ok := r.partOf(e.Step.Do.Words()); ok {
+		if _, whole, ok := r.partOf(e.Step.Key); ok {
 			text = whole
 		}
 		if text != "" {
@@ -143,11 +144,11 @@ var (
 	kinds = map[string]string{"pod": "Container", "files of": "Files of", "addresses of": "Addresses of", "network": "Network", "volume": "Volume"}
 )
 
-func verbOf(e project.Event) string { return e.Step.Do.Words().Verb }
+func verbOf(e project.Event) string { return e.Step.Key.Verb }
 
 // endText is endText of the package, except that what has ended well is not said to be healthy.
 func (r *reporter) endText(s project.Step) string {
-	w := s.Do.Words()
+	w := s.Key
 	if engine.Condition(w.Until) == engine.Ready && r.pod != nil {
 		if p, err := r.pod(w.Name); err != nil || !isUp(p) {
 			return "Exited"
@@ -157,7 +158,7 @@ func (r *reporter) endText(s project.Step) string {
 }
 
 func endText(s project.Step) string {
-	w := s.Do.Words()
+	w := s.Key
 	if w.Verb != "wait" {
 		return ended[w.Verb]
 	}
@@ -171,7 +172,7 @@ func endText(s project.Step) string {
 }
 
 func stepEvent(s project.Step, status, text, details string) event {
-	w := s.Do.Words()
+	w := s.Key
 	return event{ImageEvent: engine.ImageEvent{ID: kinds[w.Kind] + " " + w.Name, Status: status, Text: text, Details: details}}
 }
 
@@ -221,7 +222,7 @@ func showUnchanged(p progress, d *project.Desired, opt project.Options, plan pro
 	}
 	touched := map[string]bool{}
 	for _, s := range plan.Steps {
-		touched[s.Do.Words().Name] = true
+		touched[s.Key.Name] = true
 	}
 	for _, svc := range d.Services {
 		n, scaled := opt.Scale[svc.Name]

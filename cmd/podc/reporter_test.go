@@ -36,7 +36,7 @@ func TestReporter(t *testing.T) {
 	con, _, stderr := testConsole()
 	r := &reporter{progress: &plainProgress{w: con.err}, explain: true}
 	step := func(a project.Action, why string) *project.Step {
-		return &project.Step{ID: a.Words().String(), Why: why, Do: a}
+		return &project.Step{Key: a.Key(), Why: why, Do: a}
 	}
 	network := step(project.CreateNetwork{Network: netstack.Network{Name: "shop_default"}}, "missing")
 	volume := step(project.CreateVolume{Volume: volumes.Volume{Name: "shop_data"}}, "missing")
@@ -95,7 +95,7 @@ warning: bad; going on without it
 	}
 	whole(project.Plan{Steps: []project.Step{*stop, *remove, *create}, Stopped: []string{"shop-db-1"}})
 	r.restart = true
-	whole(project.Plan{Steps: []project.Step{*stop, {Do: project.StartPod{Name: "shop-web-1"}}}})
+	whole(project.Plan{Steps: []project.Step{*stop, *step(project.StartPod{Name: "shop-web-1"}, "")}})
 	r.restart = false
 	whole(project.Plan{Steps: []project.Step{*stop, *remove}})
 	want = ` Container shop-db-1 Stopping

@@ -285,13 +285,13 @@ func (s *session) failedRun(ctx context.Context, pod *project.OneOff, err error)
 		}
 	}
 	var step *project.StepError
-	if !errors.As(err, &step) || step.Step.Do.Words().Name != pod.Pod || interrupted(ctx) {
+	if !errors.As(err, &step) || step.Step.Key.Name != pod.Pod || interrupted(ctx) {
 		return err
 	}
 	code := exitUnable
 	var runtime *engine.RuntimeError
 	switch {
-	case step.Step.Do.Words().Verb != "start" || !errors.As(err, &runtime):
+	case step.Step.Key.Verb != "start" || !errors.As(err, &runtime):
 	case errdefs.IsNotFound(runtime):
 		code = exitNotFound
 	case errdefs.IsPermissionDenied(runtime):
