@@ -227,6 +227,73 @@ func TestErrorClasses(t *testing.T) {
 	}
 }
 
+// TestOneNotationOfErrors: what can be done about an error, and the exit code that it ends podc with, are parts of a fault, which
+// whoever holds the error asks package fault for. Another error with a field of its own for them would be overlooked.
+func TestOneNotationOfErrors(t *testing.T) {
+	files := token.NewFileSet()
+	for _, line := range list(t, "-f", `{{$.ImportPath}}{{range .GoFiles}} {{$.Dir}}/{{.}}{{end}}`, "./...") {
+		pkg := strings.Fields(line)
+		if pkg[0] == module+"internal/fault" {
+			continue
+		}
+		fields, isError := map[string]token.Pos{}, map[string]bool{} // by the type's name
+		for _, path := range pkg[1:] {
+			file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.FuncDecl:
+					if n.Recv != nil && n.Name.Name == "Error" && n.Type.Params.NumFields() == 0 {
+						isError[receiver(n)] = true
+					}
+				case *ast.TypeSpec:
+					is, ok := n.Type.(*ast.StructType)
+					if !ok {
+						break
+					}
+					if slices.ContainsFunc(is.Fields.List, beside) {
+						fields[n.Name.Name] = n.Pos()
+					}
+					if slices.ContainsFunc(is.Fields.List, embedsError) {
+						isError[n.Name.Name] = true
+					}
+				}
+				return true
+			})
+		}
+		for name, at := range fields {
+			if isError[name] {
+				t.Errorf("%s: %s is an error with parts of a fault: make it with package fault", files.Position(at), name)
+			}
+		}
+	}
+}
+
+// beside reports whether a field holds what stands beside the text of a fault.
+func beside(f *ast.Field) bool {
+	return slices.ContainsFunc(f.Names, func(n *ast.Ident) bool {
+		return slices.Contains([]string{"hint", "exit"}, strings.ToLower(n.Name))
+	})
+}
+
+func embedsError(f *ast.Field) bool {
+	name, ok := f.Type.(*ast.Ident)
+	return ok && len(f.Names) == 0 && name.Name == "error"
+}
+
+func receiver(f *ast.FuncDecl) string {
+	of := f.Recv.List[0].Type
+	if star, ok := of.(*ast.StarExpr); ok {
+		of = star.X
+	}
+	if name, ok := of.(*ast.Ident); ok {
+		return name.Name
+	}
+	return ""
+}
+
 // byText are the functions that look at the text of an error, and why they may. No other is to: texts change, and mean nothing to a
 // program; what it needs to know is the error's class or type.
 var byText = map[string]string{
@@ -234,10 +301,8 @@ var byText = map[string]string{
 	"compose.loaderError":  "the loader of compose files has no types for what it finds",
 	"compose.syntaxError":  "the reader of YAML says the line in its text alone",
 	"compose.mountForms":   "the text repeats what was read",
-	"project.Unwrap":       "the name of a class, as it crosses the process boundary",
 	"project.refuse":       "what was said already in the same words is said once",
 	"project.Error":        "what is a sentence already is not made one",
-	"project.apply":        "it is only passed on",
 	"engine/monitor.ready": "it is only passed on",
 }
 

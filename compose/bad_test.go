@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // write makes the files of a project in a new folder; names ending in "/" are folders.
@@ -159,8 +161,8 @@ func TestBadInput(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
-			if tt.hint != "" && HintOf(err) != tt.hint {
-				t.Errorf("hint %q, want %q", HintOf(err), tt.hint)
+			if tt.hint != "" && fault.HintOf(err) != tt.hint {
+				t.Errorf("hint %q, want %q", fault.HintOf(err), tt.hint)
 			}
 			class := tt.class
 			if class == nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"podc.example/podc/internal/fault"
 )
 
 const one = "services: {web: {image: \"i:${TAG:-none}\"}}\n"
@@ -43,7 +45,7 @@ func TestSearchWalksUpwards(t *testing.T) {
 func TestSearchFindsNothing(t *testing.T) {
 	dir := write(t, map[string]string{"x/": ""})
 	p, err := Load(context.Background(), Options{WorkingDir: dir, Environment: map[string]string{}})
-	if err == nil || err.Error() != "no compose file in "+dir+" or above it" || HintOf(err) == "" {
+	if err == nil || err.Error() != "no compose file in "+dir+" or above it" || fault.HintOf(err) == "" {
 		t.Error(err)
 	}
 	if !slices.Contains(p.Inputs, filepath.Join(dir, "compose.yaml")) {
@@ -130,8 +132,8 @@ func TestProjectName(t *testing.T) {
 		}
 	}
 	_, err := loadFiles(t, named, Options{ProjectName: "Bad Name"})
-	if err == nil || HintOf(err) != `try "badname"` {
-		t.Errorf("%v, hint %q", err, HintOf(err))
+	if err == nil || fault.HintOf(err) != `try "badname"` {
+		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}
 	_, err = loadFiles(t, map[string]string{"__/compose.yaml": one}, Options{Files: []string{"__/compose.yaml"}})
 	if err == nil || !strings.HasPrefix(err.Error(), "cannot derive a project name from the folder ") {
@@ -181,8 +183,8 @@ volumes: {data: {}, other: {}}
 	if p := mustLoad(t, files, Options{AllResources: true}); len(p.Networks) != 3 || len(p.Volumes) != 2 {
 		t.Errorf("%v %v", p.NetworkNames(), p.VolumeNames())
 	}
-	if _, err := loadFiles(t, files, Options{Services: []string{"wbe"}}); err == nil || HintOf(err) != `did you mean "web"?` {
-		t.Errorf("%v %s", err, HintOf(err))
+	if _, err := loadFiles(t, files, Options{Services: []string{"wbe"}}); err == nil || fault.HintOf(err) != `did you mean "web"?` {
+		t.Errorf("%v %s", err, fault.HintOf(err))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/fault"
 )
 
 // Problem is one thing wrong with a compose project, said so that its author finds the place.
@@ -47,10 +49,13 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (e *Error) Unwrap() error { return e.Class }
+// Unwrap is what programs need to know of e.
+func (e *Error) Unwrap() error {
+	return &fault.Fault{Class: e.Class, Text: e.Error(), Hint: e.hint()}
+}
 
-// Hint joins the distinct hints of all problems.
-func (e *Error) Hint() string {
+// hint joins the distinct hints of all problems.
+func (e *Error) hint() string {
 	var hints []string
 	for _, p := range e.Problems {
 		if p.Hint != "" && !strings.Contains(strings.Join(hints, "\n"), p.Hint) {
@@ -58,15 +63,6 @@ func (e *Error) Hint() string {
 		}
 	}
 	return strings.Join(hints, "; ")
-}
-
-// HintOf returns the hint that err carries, or "".
-func HintOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Hint()
-	}
-	return ""
 }
 
 // Invalid is an error about the value of one key.

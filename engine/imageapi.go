@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/containerd/errdefs"
+	"podc.example/podc/internal/fault"
 )
 
 // This file is the protocol of podc-image, the helper that knows how images are stored. podc executes
@@ -45,48 +45,9 @@ type ImageEvent struct {
 
 // ImageFailure is what podc-image prints instead of a reply.
 type ImageFailure struct {
-	Error ImageError `json:"error"`
+	Fault *fault.Fault `json:"fault"`
 	// Done is the verb's reply for what it had done by then.
 	Done json.RawMessage `json:"done,omitempty"`
-}
-
-// ImageError is an error that crossed a process boundary and kept its class: errdefs.IsNotFound and its siblings hold for
-// it as they did on the other side.
-type ImageError struct {
-	Class   string `json:"class"` // a key of imageErrorClasses; "unknown" otherwise
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"` // what to do, where something can be done
-}
-
-var imageErrorClasses = map[string]error{
-	"not_found":           errdefs.ErrNotFound,
-	"already_exists":      errdefs.ErrAlreadyExists,
-	"failed_precondition": errdefs.ErrFailedPrecondition,
-	"conflict":            errdefs.ErrConflict,
-	"invalid_argument":    errdefs.ErrInvalidArgument,
-	"unavailable":         errdefs.ErrUnavailable,
-	"permission_denied":   errdefs.ErrPermissionDenied,
-	"unauthenticated":     errdefs.ErrUnauthenticated,
-	"data_loss":           errdefs.ErrDataLoss,
-}
-
-func (e *ImageError) Error() string { return e.Message }
-
-// Unwrap gives the class, so that errors.Is and the errdefs.Is functions work.
-func (e *ImageError) Unwrap() error { return imageErrorClasses[e.Class] }
-
-// NewImageError describes err for the other side of the process boundary.
-func NewImageError(err error, hint string) *ImageError {
-	var known *ImageError
-	if errors.As(err, &known) && hint == "" {
-		hint = known.Hint
-	}
-	for class, is := range imageErrorClasses {
-		if errors.Is(err, is) {
-			return &ImageError{Class: class, Message: err.Error(), Hint: hint}
-		}
-	}
-	return &ImageError{Class: "unknown", Message: err.Error(), Hint: hint}
 }
 
 // ImageSummary is one image as `ls` shows it.

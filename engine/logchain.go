@@ -96,7 +96,7 @@ func strangeLog(path string) error {
 	if fi, err := os.Lstat(path); err != nil || fi.Mode().IsRegular() {
 		return nil
 	}
-	return fault.New(errdefs.ErrDataLoss, "%w %s: it is no regular file", disk.ErrDamaged, path)
+	return fault.Hint(fault.New(errdefs.ErrDataLoss, "%w %s: it is no regular file", disk.ErrDamaged, path), "podc system check --repair")
 }
 
 // strangeLogs are the files of a pod's log that are none.

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -207,27 +208,18 @@ func (a WaitPod) apply(ctx context.Context, e Engine) error {
 	if !errors.As(err, &failed) || !a.Needed {
 		return err
 	}
+	// What it means to those who depend on it is in docker compose's words: scripts look for them.
 	switch service := serviceOf(&failed.Pod); {
 	case a.Until == engine.Healthy:
-		return &dependencyError{"dependency failed to start: " + err.Error(), err}
+		return fmt.Errorf("dependency failed to start: %w", err)
+	case a.Until == engine.Completed && failed.Pod.Status == engine.StatusExited && failed.Pod.ExitKnown:
+		return &fault.Fault{Err: err, Text: fmt.Sprintf("service %q didn't complete successfully: exit %d%s%s",
+			service, failed.Pod.ExitCode, failed.Pod.ExitNote(), failed.Evidence())}
 	case a.Until == engine.Completed:
-		why := err.Error()
-		if failed.Pod.Status == engine.StatusExited && failed.Pod.ExitKnown {
-			why = fmt.Sprintf("exit %d%s%s", failed.Pod.ExitCode, failed.Pod.ExitNote(), failed.Evidence())
-		}
-		return &dependencyError{fmt.Sprintf("service %q didn't complete successfully: %s", service, why), err}
+		return fmt.Errorf("service %q didn't complete successfully: %w", service, err)
 	}
 	return err
 }
-
-// dependencyError says what a failed wait means to those who depend on it, in docker compose's words: scripts look for them.
-type dependencyError struct {
-	text string
-	err  error
-}
-
-func (e *dependencyError) Error() string { return e.text }
-func (e *dependencyError) Unwrap() error { return e.err }
 
 // The deadlines are far above what the work takes on a busy machine: they exist so that nothing hangs for ever.
 func (CreateNetwork) limits() limits { return limits{deadline: time.Minute} }

@@ -3,7 +3,7 @@ package project
 import (
 	"encoding/json"
 
-	"github.com/containerd/errdefs"
+	"podc.example/podc/internal/fault"
 )
 
 // LoadRequest asks podc-compose for the Desired of a compose project: one JSON document on the standard input of
@@ -56,8 +56,8 @@ type RunRequest struct {
 	Entrypoint *string `json:"entrypoint,omitempty"`
 }
 
-// LoadReply is what `podc-compose load` writes to its standard output: one JSON document, holding either Desired or Error.
-// The exit code is 0 with Desired and 1 with Error.
+// LoadReply is what `podc-compose load` writes to its standard output: one JSON document, holding either Desired or Fault.
+// The exit code is 0 with Desired and 1 with Fault.
 type LoadReply struct {
 	Desired *Desired `json:"desired,omitempty"`
 	// Contents are the bytes of configs and secrets that have no file of their own (environment, content), by ContentKey;
@@ -72,8 +72,8 @@ type LoadReply struct {
 	// Promoted are the COMPOSE_* variables that env files set and the process did not: defaults of flags such as
 	// COMPOSE_REMOVE_ORPHANS.
 	Promoted map[string]string `json:"promoted,omitempty"`
-	Error    *LoadError        `json:"error,omitempty"`
-	// StatedName is, with Error, the name that the project was asked to have or that its files state, if they can be read that far.
+	Fault    *fault.Fault      `json:"fault,omitempty"`
+	// StatedName is, with Fault, the name that the project was asked to have or that its files state, if they can be read that far.
 	StatedName string `json:"stated_name,omitempty"`
 }
 
@@ -99,56 +99,15 @@ func (r *LoadReply) Fill() {
 	}
 }
 
-// LoadError is a failed load as it crosses the process boundary. errors.Is finds the errdefs class through Unwrap.
-type LoadError struct {
-	Class   string `json:"class"`   // "invalid argument", "not found", ...: the text of the errdefs error
-	Message string `json:"message"` // complete, for people; may have several lines, one for each problem
-	Hint    string `json:"hint,omitempty"`
-}
-
-func (e *LoadError) Error() string { return e.Message }
-
-// Unwrap returns the errdefs error that Class names.
-func (e *LoadError) Unwrap() error {
-	for _, class := range loadClasses() {
-		if class.Error() == e.Class {
-			return class
-		}
-	}
-	return errdefs.ErrUnknown
-}
-
-// loadClasses are the classes that loading can fail with.
-func loadClasses() []error {
-	return []error{errdefs.ErrInvalidArgument, errdefs.ErrNotFound, errdefs.ErrNotImplemented, errdefs.ErrFailedPrecondition,
-		errdefs.ErrConflict, errdefs.ErrUnavailable, errdefs.ErrInternal}
-}
-
-// NewLoadError describes err, found while loading, for the reply.
-func NewLoadError(err error, hint string) *LoadError {
-	e := &LoadError{Class: errdefs.ErrUnknown.Error(), Message: err.Error(), Hint: hint}
-	for _, class := range loadClasses() {
-		if isClass(err, class) {
-			e.Class = class.Error()
-			break
-		}
-	}
-	return e
-}
-
-func isClass(err, class error) bool {
-	return errdefs.Resolve(err) == class
-}
-
-// DecodeReply decodes what `podc-compose load` wrote and fills the contents in. A reply that carries an error is returned with
-// that error.
+// DecodeReply decodes what `podc-compose load` wrote and fills the contents in. A reply that carries a fault is returned with
+// that as the error.
 func DecodeReply(b []byte) (*LoadReply, error) {
 	var r LoadReply
 	if err := json.Unmarshal(b, &r); err != nil {
 		return nil, err
 	}
-	if r.Error != nil {
-		return &r, r.Error
+	if r.Fault != nil {
+		return &r, r.Fault
 	}
 	r.Fill()
 	return &r, nil

@@ -20,7 +20,7 @@ func load(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
 	if err := json.NewEncoder(stdout).Encode(reply); err != nil {
 		return 1
 	}
-	if reply.Error != nil {
+	if reply.Fault != nil {
 		return 1
 	}
 	return 0
@@ -29,18 +29,18 @@ func load(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
 func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	var req project.LoadRequest
 	if err := json.NewDecoder(stdin).Decode(&req); err != nil {
-		return &project.LoadReply{Error: project.NewLoadError(fault.New(errdefs.ErrInvalidArgument, "cannot decode the request: %w", err), "")}
+		return &project.LoadReply{Fault: fault.Of(fault.New(errdefs.ErrInvalidArgument, "cannot decode the request: %w", err))}
 	}
 	warned := captureWarnings()
 	p, err := compose.Load(ctx, options(req))
 	reply := &project.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted, StatedName: p.StatedName}
 	if err != nil {
-		reply.Error = project.NewLoadError(err, compose.HintOf(err))
+		reply.Fault = fault.Of(err)
 		return reply
 	}
 	undeclared, err := amend(p, req)
 	if err != nil {
-		reply.Error = project.NewLoadError(err, compose.HintOf(err))
+		reply.Fault = fault.Of(err)
 		return reply
 	}
 	reply.Inputs = p.Inputs
@@ -49,7 +49,7 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 		Compatibility: req.Compatibility || compatibility(p), Existing: req.Existing,
 	})
 	if err != nil {
-		reply.Error = project.NewLoadError(err, compose.HintOf(err))
+		reply.Fault = fault.Of(err)
 		return reply
 	}
 	reply.Desired, reply.Contents = res.Desired, res.Contents

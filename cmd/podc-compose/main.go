@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"podc.example/podc/compose"
+	"podc.example/podc/internal/fault"
 )
 
 // maxCPU, in seconds, is more than any load can take that podc waits for.
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 0
 	}
 	fmt.Fprintln(stderr, "podc:", err)
-	if hint := compose.HintOf(err); hint != "" {
+	if hint := fault.HintOf(err); hint != "" {
 		fmt.Fprintln(stderr, "hint:", hint)
 	}
 	return 1

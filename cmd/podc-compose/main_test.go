@@ -171,7 +171,7 @@ func TestHashes(t *testing.T) {
 	}
 	_, out, _ := command(t, "", "config", "--hash", "db", "--key-file", "key")
 	reply := ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"db"}, Key: []byte("0123"), Version: "9"})
-	if reply.Error != nil || out != "db "+reply.Desired.Services[0].Hash+"\n" {
+	if reply.Fault != nil || out != "db "+reply.Desired.Services[0].Hash+"\n" {
 		t.Errorf("%q, %+v", out, reply)
 	}
 	if _, out, _ = command(t, "", "config", "--hash", "*"); strings.Count(out, "\n") != 2 {
@@ -190,8 +190,8 @@ func ask(t *testing.T, req project.LoadRequest) *project.LoadReply {
 	if err := json.Unmarshal([]byte(out), &reply); err != nil || errs != "" {
 		t.Fatalf("%v: %q %s", err, out, errs)
 	}
-	if (code == 0) != (reply.Error == nil) {
-		t.Errorf("exit %d with error %v", code, reply.Error)
+	if (code == 0) != (reply.Fault == nil) {
+		t.Errorf("exit %d with error %v", code, reply.Fault)
 	}
 	return &reply
 }
@@ -232,8 +232,8 @@ func TestLoadIncluded(t *testing.T) {
 	}
 	t.Setenv("OWN", "own")
 	reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")})
-	if reply.Error != nil {
-		t.Fatal(reply.Error)
+	if reply.Fault != nil {
+		t.Fatal(reply.Fault)
 	}
 	if image := reply.Desired.Services[1].Pod.Container.Image; image != "included" {
 		t.Errorf("image %s", image)
@@ -243,7 +243,7 @@ func TestLoadIncluded(t *testing.T) {
 			t.Errorf("%s has %q, want %q", key, got, want)
 		}
 	}
-	if e := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"both.yaml"}}).Error; e == nil || !strings.Contains(e.Message, "mutually exclusive") {
+	if e := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"both.yaml"}}).Fault; e == nil || !strings.Contains(e.Text, "mutually exclusive") {
 		t.Errorf("a config with two sources: %v", e)
 	}
 }
@@ -259,7 +259,7 @@ func TestEnvFileWarnings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")}); reply.Error != nil || !slices.Equal(reply.Desired.Warnings, []string{"variable NOBODY_SETS is not set; using an empty string"}) {
+	if reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")}); reply.Fault != nil || !slices.Equal(reply.Desired.Warnings, []string{"variable NOBODY_SETS is not set; using an empty string"}) {
 		t.Errorf("%+v", reply)
 	}
 	if _, _, errs := command(t, "", "config", "-q"); errs != "warning: variable NOBODY_SETS is not set; using an empty string\n" {
@@ -269,20 +269,20 @@ func TestEnvFileWarnings(t *testing.T) {
 
 func TestLoadErrors(t *testing.T) {
 	dir := stack(t)
-	e := ask(t, project.LoadRequest{WorkingDir: dir}).Error
-	if e == nil || !errors.Is(e, errdefs.ErrNotImplemented) || e.Message != "compose.yaml:4: services.old.gpus: not served: podc knows no drivers of graphics cards; name their device files under devices" {
+	e := ask(t, project.LoadRequest{WorkingDir: dir}).Fault
+	if e == nil || !errors.Is(e, errdefs.ErrNotImplemented) || e.Text != "compose.yaml:4: services.old.gpus: not served: podc knows no drivers of graphics cards; name their device files under devices" {
 		t.Errorf("%+v", e)
 	}
-	e = ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"nobody"}}).Error
+	e = ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"nobody"}}).Fault
 	if e == nil || !errors.Is(e, errdefs.ErrInvalidArgument) {
 		t.Errorf("%+v", e)
 	}
-	e = ask(t, project.LoadRequest{WorkingDir: "/", Files: []string{"/no.yaml"}}).Error
+	e = ask(t, project.LoadRequest{WorkingDir: "/", Files: []string{"/no.yaml"}}).Fault
 	if e == nil || !errors.Is(e, errdefs.ErrNotFound) {
 		t.Errorf("%+v", e)
 	}
 	stdin := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"-"}, Stdin: []byte("services: {a: {image: x}}")})
-	if stdin.Error != nil || stdin.Memo || stdin.Desired.ConfigFiles[0] != "-" {
+	if stdin.Fault != nil || stdin.Memo || stdin.Desired.ConfigFiles[0] != "-" {
 		t.Errorf("%+v", stdin)
 	}
 }
@@ -300,13 +300,13 @@ secrets: {pw: {environment: NOBODY_SETS}, key: {file: none.txt}}
 		t.Fatal(err)
 	}
 	req := project.LoadRequest{WorkingDir: dir, Key: []byte("k")}
-	if reply := ask(t, req); reply.Error == nil {
+	if reply := ask(t, req); reply.Fault == nil {
 		t.Error("it can be brought up")
 	}
 	req.Existing = true
 	reply := ask(t, req)
-	if reply.Error != nil {
-		t.Fatal(reply.Error)
+	if reply.Fault != nil {
+		t.Fatal(reply.Fault)
 	}
 	if d := reply.Desired; d.Name != "shop" || len(d.Services) != 2 || len(d.Services[1].DependsOn) != 1 || len(d.Volumes) != 1 {
 		t.Errorf("got %+v", d)

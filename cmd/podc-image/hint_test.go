@@ -25,7 +25,7 @@ func TestHintsFollowFromClasses(t *testing.T) {
 		{fault.New(errdefs.ErrUnavailable, "no route"), "podc load"},
 		{fault.New(errdefs.ErrNotFound, "unable to pull"), ""},
 	} {
-		if got := hint(tt.err); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+		if got := fault.HintOf(hinted(tt.err)); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("of %q: %q, want %q", tt.err, got, tt.want)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -23,6 +22,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/images"
+	"podc.example/podc/internal/fault"
 )
 
 func main() {
@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	reply, err := t.command(ctx, args)
 	if err != nil {
 		done, _ := json.Marshal(reply)
-		reply = engine.ImageFailure{Error: *engine.NewImageError(err, hint(err)), Done: done}
+		reply = engine.ImageFailure{Fault: fault.Of(hinted(err)), Done: done}
 	}
 	if werr := json.NewEncoder(stdout).Encode(reply); werr != nil || err != nil {
 		return 1
@@ -104,7 +104,7 @@ func parse(flags *flag.FlagSet, args []string) error {
 
 // invalid is an error in how the program was called.
 func invalid(format string, args ...any) error {
-	return &engine.ImageError{Class: "invalid_argument", Message: fmt.Sprintf(format, args...)}
+	return fault.New(errdefs.ErrInvalidArgument, format, args...)
 }
 
 // with opens the store for one call.
@@ -126,17 +126,17 @@ func withReserve[T any](t *tool, do func(*images.Store) (T, error)) (reply T, er
 	return reply, err
 }
 
-// hint says what to do about an error, where its text does not.
-func hint(err error) string {
+// hinted is err with what can be done about it, where its text does not say so.
+func hinted(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission): // of a file
-		return "run podc as root"
+		return fault.Hint(err, "run podc as root")
 	case errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err): // of the registry
-		return "credentials are read from auth.json and ~/.docker/config.json: log in with podman, skopeo or docker"
+		return fault.Hint(err, "credentials are read from auth.json and ~/.docker/config.json: log in with podman, skopeo or docker")
 	case errdefs.IsUnavailable(err):
-		return "check the network and the registry's name, or load the image from a file: podc load -i FILE"
+		return fault.Hint(err, "check the network and the registry's name, or load the image from a file: podc load -i FILE")
 	}
-	return ""
+	return err
 }
 
 // events writes progress, and what the libraries log, as one JSON object a line.

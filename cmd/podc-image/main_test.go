@@ -37,10 +37,10 @@ func call[T any](t *testing.T, stdin []byte, args ...string) (reply T, events []
 	}
 	if code != 0 {
 		var f engine.ImageFailure
-		if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Error.Message == "" {
+		if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Fault == nil {
 			t.Fatalf("exit %d, stdout %q: %v", code, out.String(), err)
 		}
-		return reply, events, &f.Error
+		return reply, events, f.Fault
 	}
 	if err := json.Unmarshal(out.Bytes(), &reply); err != nil {
 		t.Fatalf("stdout %q: %v", out.String(), err)

@@ -10,8 +10,11 @@ import (
 	"io"
 	"os"
 
+	"github.com/containerd/errdefs"
+
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/images"
+	"podc.example/podc/internal/fault"
 )
 
 // verbs are the program's commands. Each parses its own arguments and returns its reply.
@@ -70,7 +73,7 @@ func load(ctx context.Context, t *tool, args []string) (any, error) {
 
 func openError(path string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return &engine.ImageError{Class: "not_found", Message: "cannot load " + path + ": no such file"}
+		return fault.New(errdefs.ErrNotFound, "cannot load %s: no such file", path)
 	}
 	return fmt.Errorf("cannot load %s: %w", path, err)
 }

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/internal/fault"
 )
 
 // This file is the one place that knows docker's command-line habits. urfave/cli parses with package flag, which stops at
@@ -337,7 +339,7 @@ func (p *argParser) finish() error {
 		}
 	}
 	if p.trial {
-		return withHint(usage("alpha needs a command"), "it has dry-run, %s", strings.Join(trials, ", "))
+		return fault.Hint(usage("alpha needs a command"), "it has dry-run, %s", strings.Join(trials, ", "))
 	}
 	if p.asksHelp {
 		p.global, p.local, p.operands = nil, []string{"--help=true"}, nil
@@ -366,5 +368,5 @@ func checkValue(f cli.Flag, spelled, value string) error {
 
 func (p *argParser) unknown(message string) error {
 	help := strings.Join(append([]string{p.root.Name}, p.path...), " ") + " --help"
-	return withHint(usage("%s", message), "see %s", help)
+	return fault.Hint(usage("%s", message), "see %s", help)
 }

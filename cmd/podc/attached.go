@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -212,7 +213,7 @@ func (a *attachment) result(seen []ending, code int) error {
 	if code == 0 {
 		return nil
 	}
-	return exitCode(code)
+	return fault.Silent(code)
 }
 
 // abort stops everything because a container has ended, the last of those seen.
@@ -241,7 +242,7 @@ func (a *attachment) interrupted(seen []ending) error {
 	if _, err := a.stopAll(context.WithoutCancel(a.live), seen, again); err != nil {
 		report(a.o.s.con.err, err, a.o.s.progress == progressJSON)
 	}
-	return exitCode(exitInterrupted)
+	return fault.Silent(exitInterrupted)
 }
 
 // lastWords bounds the wait for what containers wrote before they were stopped.

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -270,7 +271,7 @@ func TestAttachedShowsWhatOthersStart(t *testing.T) {
 		a.pods.started("shop-stranger-1")
 		synctest.Wait()
 		a.pods.end("shop-web-2", 4)
-		if got := codeOf(<-result); got != 4 {
+		if got := fault.ExitOf(<-result); got != 4 {
 			t.Errorf("code %d", got)
 		}
 		want := "Attaching to db-1, web-1\nweb-1 has been recreated\nweb-1  | new\nweb-2  | one more\nweb-2 exited with code 4\n"
@@ -303,7 +304,7 @@ func TestAttachedWaitsForOtherCommands(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			a.say("shop-db-1", "back")
 			a.pods.end("shop-db-1", 3)
-			if got := codeOf(<-result); opt.abortOnExit && got != 3 {
+			if got := fault.ExitOf(<-result); opt.abortOnExit && got != 3 {
 				t.Errorf("code %d", got)
 			}
 			if !strings.Contains(a.out(), "db-1   | back\ndb-1 exited with code 3\n") {
@@ -333,7 +334,7 @@ func TestAttachedAborts(t *testing.T) {
 			result := make(chan error)
 			go func() { result <- a.watch(context.Background()) }()
 			a.pods.end(tt.first, tt.code)
-			if got := codeOf(<-result); got != tt.want {
+			if got := fault.ExitOf(<-result); got != tt.want {
 				t.Errorf("%s: code %d, want %d", tt.name, got, tt.want)
 			}
 			if !slices.Equal(a.halts, []string{"stop db web"}) {
@@ -359,7 +360,7 @@ func TestAttachedHeedsWhatWasNamed(t *testing.T) {
 			if opt.abortOnExit {
 				want = 6
 			}
-			if got := codeOf(<-result); got != want {
+			if got := fault.ExitOf(<-result); got != want {
 				t.Errorf("code %d", got)
 			}
 			if opt.abortOnExit != slices.Equal(a.halts, []string{"stop web"}) {
@@ -385,7 +386,7 @@ func TestAttachedShowsEndsThatARestartFollows(t *testing.T) {
 				a.say("shop-web-1", "back")
 				a.pods.endAll(4)
 			}
-			if got, want := codeOf(<-result), map[bool]int{true: 3}[opt.abortOnExit]; got != want {
+			if got, want := fault.ExitOf(<-result), map[bool]int{true: 3}[opt.abortOnExit]; got != want {
 				t.Errorf("code %d", got)
 			}
 			if !opt.abortOnExit && !strings.Contains(a.out(), "web-1 exited with code 3 (restarting)\nweb-1  | back\n") {
@@ -434,7 +435,7 @@ func TestAttachedInterrupt(t *testing.T) {
 		cancel(errInterrupted)
 		synctest.Wait()
 		close(second)
-		if got := codeOf(<-result); got != exitInterrupted {
+		if got := fault.ExitOf(<-result); got != exitInterrupted {
 			t.Errorf("code %d", got)
 		}
 		if !slices.Equal(order, []string{"stop", "kill"}) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -100,7 +101,7 @@ func runConfig(ctx context.Context, con *console, args []string) error {
 	}
 	err := h.run(ctx, con)
 	if code, ok := exitStatus(err); ok {
-		return exitCode(code) // it has said why
+		return fault.Silent(code) // it has said why
 	}
 	return err
 }

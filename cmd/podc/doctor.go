@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/doctor"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
 
@@ -28,7 +29,7 @@ func doctorCommand(con *console) *cli.Command {
 				return err
 			}
 			if !doctor.Healthy(found) {
-				return exitCode(exitFailure)
+				return fault.Silent(exitFailure)
 			}
 			return nil
 		}),

@@ -10,36 +10,20 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/project"
 )
 
-// Exit codes that are not those of a container.
+// Exit codes that are not those of a container. Those of a command that could not be run are as shells and docker have them.
 const (
-	exitFailure     = 1
-	exitInterrupted = 130
+	exitFailure       = 1
+	exitUnable        = 125
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitInterrupted   = 130
 )
 
 // errInterrupted is the cause of a context that SIGINT or SIGTERM ended.
-var errInterrupted = errors.New("interrupted")
-
-// exitCode ends the program with a code of its own and no message: that of a container, or one already explained.
-type exitCode int
-
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
-
-// hinted is an error and what can be done about it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-func withHint(err error, format string, args ...any) error {
-	return hinted{err, fmt.Sprintf(format, args...)}
-}
+var errInterrupted = fault.Exit(errors.New("interrupted"), exitInterrupted)
 
 // usage is an error of the command line.
 func usage(format string, args ...any) error {
@@ -72,48 +56,12 @@ func unknownCommand(program string, path []string) error {
 	if program == standaloneName { // in docker's words
 		err = usage("unknown docker command: %q", "compose "+name)
 	}
-	return withHint(err, "see %s --help", strings.Join(append([]string{program}, path[:len(path)-1]...), " "))
-}
-
-// hintOf is what can be done about err: what came with it, else what its class suggests.
-func hintOf(err error) string {
-	var h hinted
-	var image *engine.ImageError
-	var load *project.LoadError
-	switch {
-	case errors.As(err, &h):
-		return h.hint
-	case errors.As(err, &image): // no repair of podc's mends an image store
-		return image.Hint
-	case errors.As(err, &load) && load.Hint != "":
-		return load.Hint
-	case errdefs.IsDataLoss(err):
-		return "podc system check --repair"
-	}
-	return ""
-}
-
-// codeOf is the exit code that err ends the program with.
-func codeOf(err error) int {
-	var code exitCode
-	var own coded
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &code):
-		return int(code)
-	case errors.As(err, &own):
-		return own.code
-	case errors.Is(err, errInterrupted):
-		return exitInterrupted
-	}
-	return exitFailure
+	return fault.Hint(err, "see %s --help", strings.Join(append([]string{program}, path[:len(path)-1]...), " "))
 }
 
 // report writes err for people, or as the last event of a JSON progress.
 func report(w io.Writer, err error, asJSON bool) {
-	var code exitCode
-	if err == nil || errors.As(err, &code) || errors.Is(err, errInterrupted) { // who interrupts knows it
+	if err == nil || fault.IsSilent(err) || errors.Is(err, errInterrupted) { // who interrupts knows it
 		return
 	}
 	if asJSON {
@@ -125,7 +73,7 @@ func report(w io.Writer, err error, asJSON bool) {
 		return
 	}
 	fmt.Fprintf(w, "podc: %s\n", printable(err.Error()))
-	if hint := hintOf(err); hint != "" {
+	if hint := fault.HintOf(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", printable(hint))
 	}
 }

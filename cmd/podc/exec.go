@@ -125,7 +125,7 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 		return child.Become(x.Cmd)
 	}
 	err = endOfExec(s.con.pipe(ctx, x, opt.interactive, started))
-	s.engine.NoteEvent(pod, "exec_die", map[string]string{"execID": id["execID"], "exitCode": strconv.Itoa(codeOf(err))})
+	s.engine.NoteEvent(pod, "exec_die", map[string]string{"execID": id["execID"], "exitCode": strconv.Itoa(fault.ExitOf(err))})
 	return err
 }
 
@@ -133,7 +133,7 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 func endOfExec(err error) error {
 	var failed *engine.RuntimeError
 	if errors.As(err, &failed) {
-		return coded{fmt.Errorf("%s could not run the command", failed.Program), exitUnable}
+		return fault.Exit(fmt.Errorf("%s could not run the command", failed.Program), exitUnable)
 	}
 	return endOfProcess(err)
 }

@@ -70,7 +70,7 @@ func (h helper) run(ctx context.Context, con *console) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("cannot run %s: %w", h.name, err)
-		return withHint(err, "podc needs its helper programs beside it, in %s", filepath.Dir(con.exe))
+		return fault.Hint(err, "podc needs its helper programs beside it, in %s", filepath.Dir(con.exe))
 	case err != nil && context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case err != nil:
@@ -188,11 +188,11 @@ func askImages(ctx context.Context, con *console, g globals, stdin io.Reader, sh
 		return err
 	}
 	var failure engine.ImageFailure
-	if errors.As(err, new(*exec.ExitError)) && json.Unmarshal(out.Bytes(), &failure) == nil && failure.Error.Message != "" {
+	if errors.As(err, new(*exec.ExitError)) && json.Unmarshal(out.Bytes(), &failure) == nil && failure.Fault != nil {
 		if failure.Done != nil {
 			json.Unmarshal(failure.Done, reply) // best effort: the failure is the news
 		}
-		return &failure.Error
+		return failure.Fault
 	}
 	return fmt.Errorf("%w%s", err, last.String())
 }

@@ -62,7 +62,7 @@ func changes(con *console, do func(s *session, c *cli.Context) error) cli.Action
 func needArgs(c *cli.Context, n int) error {
 	if c.NArg() < n {
 		err := usage("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
-		return withHint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
+		return fault.Hint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
 	}
 	return nil
 }

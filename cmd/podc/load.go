@@ -10,6 +10,7 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 func loadCommand(con *console) *cli.Command {
@@ -32,7 +33,7 @@ func (s *session) loadImages(ctx context.Context, file string, quiet bool) error
 	var stdin io.Reader
 	switch {
 	case file == "" && s.con.inTTY:
-		return withHint(usage("the standard input is a terminal, not an archive"), "podc load -i FILE")
+		return fault.Hint(usage("the standard input is a terminal, not an archive"), "podc load -i FILE")
 	case file == "" || file == "-":
 		file, stdin = "-", s.con.in
 	case !filepath.IsAbs(file):

@@ -13,21 +13,6 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// Exit codes of exec and run when the command could not be run, as shells and docker have them.
-const (
-	exitUnable        = 125
-	exitNotExecutable = 126
-	exitNotFound      = 127
-)
-
-// coded is an error that ends the program with an exit code of its own.
-type coded struct {
-	error
-	code int
-}
-
-func (c coded) Unwrap() error { return c.error }
-
 // checkProgram finds the program of proc in the container whose first process is pid, as the runtime will: from an exit code of
 // the runtime's it cannot be told whether there was none.
 func checkProgram(pid int, proc *specs.Process) error {
@@ -51,9 +36,9 @@ func checkProgram(pid int, proc *specs.Process) error {
 		if strings.Contains(proc.Args[0], "/") {
 			why = "no such file or directory"
 		}
-		return coded{fault.New(errdefs.ErrNotFound, "cannot run %q: %s", proc.Args[0], why), exitNotFound}
+		return fault.Exit(fault.New(errdefs.ErrNotFound, "cannot run %q: %s", proc.Args[0], why), exitNotFound)
 	}
-	return coded{fmt.Errorf("cannot run %q: %w", proc.Args[0], found), exitNotExecutable}
+	return fault.Exit(fmt.Errorf("cannot run %q: %w", proc.Args[0], found), exitNotExecutable)
 }
 
 // candidates are the paths that a program's name may mean.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/internal/fault"
 )
 
 func main() {
@@ -76,11 +78,11 @@ func run(ctx context.Context, con *console, args []string) int {
 		}
 		err = app.RunContext(ctx, w.argv)
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) && !errors.As(err, new(exitCode)) {
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) && !fault.IsSilent(err) {
 		err = errInterrupted
 	}
 	report(con.err, err, asJSON)
-	return codeOf(err)
+	return fault.ExitOf(err)
 }
 
 func warn(con *console, message string) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 )
 
 // pipe runs a command in a container with pipes in the place of podc's own streams: the container is to get hold of nothing that
@@ -176,7 +177,7 @@ func endOfProcess(err error) error {
 		return err
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return exitCode(128 + int(status.Signal()))
+		return fault.Silent(128 + int(status.Signal()))
 	}
-	return exitCode(exit.ExitCode())
+	return fault.Silent(exit.ExitCode())
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 )
@@ -152,7 +153,7 @@ func TestPsTemplates(t *testing.T) {
 	}
 	con, _, _ := testConsole()
 	for _, bad := range []string{"{{.Nope}}", "{{", "{{call .Name}}"} {
-		if err := printPods(con, testPods(), psOptions{format: bad}, psNow); err == nil || codeOf(err) != 1 {
+		if err := printPods(con, testPods(), psOptions{format: bad}, psNow); err == nil || fault.ExitOf(err) != 1 {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -268,9 +269,9 @@ func (e *attachingEngine) tidied() error {
 func endOf(p engine.Pod) error {
 	switch {
 	case !p.ExitKnown:
-		return coded{fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), exitUnable}
+		return fault.Exit(fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), exitUnable)
 	case p.ExitCode != 0:
-		return exitCode(p.ExitCode)
+		return fault.Silent(p.ExitCode)
 	}
 	return nil
 }
@@ -297,5 +298,5 @@ func (s *session) failedRun(ctx context.Context, pod *project.OneOff, err error)
 	case errdefs.IsPermissionDenied(runtime):
 		code = exitNotExecutable
 	}
-	return coded{err, code}
+	return fault.Exit(err, code)
 }

@@ -83,9 +83,10 @@ type wish struct {
 	*project.Desired
 	// partial says that contents of configs or secrets are not filled in: good for planning, not for making.
 	partial bool
-	// Of a project that could not be loaded: the files that were read, and the name that they state.
-	inputs []string
-	stated string
+	// Of a project that could not be loaded: that podc-compose says so, the files that were read, and the name that they state.
+	refused bool
+	inputs  []string
+	stated  string
 }
 
 // composeAnswer is what is kept of an answer of podc-compose. Contents may be secret and are not.
@@ -163,7 +164,7 @@ func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail)
 	if err != nil {
 		var w wish
 		if reply != nil {
-			w.inputs, w.stated = reply.Inputs, reply.StatedName
+			w.refused, w.inputs, w.stated = true, reply.Inputs, reply.StatedName
 		}
 		return w, err
 	}
@@ -224,6 +225,7 @@ func (s *session) readsStdin() bool {
 	return slices.Contains(strings.Split(s.con.env["COMPOSE_FILE"], sep), "-")
 }
 
+// askCompose asks podc-compose. With an error there is a reply if the error is podc-compose's.
 func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key []byte) (*project.LoadReply, error) {
 	req.Key = key
 	var files []*os.File
@@ -237,10 +239,9 @@ func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key [
 	h := helper{name: "podc-compose", args: []string{"load"}, stdin: bytes.NewReader(question), stdout: &out, files: files, deadline: composeDeadline}
 	failure := h.run(ctx, s.con)
 	reply, err := project.DecodeReply(out.Bytes())
-	var refused *project.LoadError
 	switch {
-	case errors.As(err, &refused):
-		return reply, refused
+	case reply != nil && err != nil:
+		return reply, err
 	case failure != nil:
 		return nil, failure
 	case err != nil:
@@ -322,14 +323,13 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 		return labelled(s.projectName)
 	}
 	w, err := s.loadExisting(ctx, d)
-	var refused *project.LoadError
 	switch name := s.con.env["COMPOSE_PROJECT_NAME"]; {
 	case err == nil:
 	case errdefs.IsNotFound(err) && len(s.files) == 0 && name != "":
 		return labelled(name)
-	case errors.As(err, &refused) && !s.missesFile(): // one that was named and is not there is a slip of the pen
+	case w.refused && !s.missesFile(): // one that was named and is not there is a slip of the pen
 		if name = cmp.Or(s.projectName, name, w.stated, s.madeOf(w.inputs)); name == "" {
-			return project.Desired{}, false, withHint(err, "%s", cmp.Or(hintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
+			return project.Desired{}, false, fault.Hint(err, "%s", cmp.Or(fault.HintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
 		}
 		warn(s.con, err.Error())
 		warn(s.con, fmt.Sprintf("the compose file is left out: what belongs to project %s is told by labels", name))
@@ -353,7 +353,7 @@ func (s *session) loadExisting(ctx context.Context, d detail) (wish, error) {
 		return wish{}, err
 	}
 	w, err := s.answer(ctx, req, d)
-	if !errors.As(err, new(*project.LoadError)) {
+	if err == nil || !w.refused {
 		return w, err
 	}
 	req.Existing = true

@@ -132,7 +132,7 @@ func TestTargetErrors(t *testing.T) {
 func TestLoadErrorKeepsClassAndHint(t *testing.T) {
 	con, _, stderr := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
-	h.answer(t, project.LoadReply{Error: &project.LoadError{Class: errdefs.ErrNotFound.Error(), Message: "no compose file", Hint: "use -f"}}, "1")
+	h.answer(t, project.LoadReply{Fault: &fault.Fault{Class: errdefs.ErrNotFound, Text: "no compose file", Hint: "use -f"}}, "1")
 	if code := runPodc(t, con, "ps"); code != 1 || stderr.String() != "podc: no compose file\nhint: use -f\n" {
 		t.Errorf("code %d: %s", code, stderr)
 	}
@@ -238,10 +238,10 @@ func TestExitCodes(t *testing.T) {
 		err  error
 		want int
 	}{
-		{nil, 0}, {errors.New("x"), 1}, {usage("x"), 1}, {exitCode(7), 7}, {errInterrupted, 130},
-		{coded{errors.New("x"), 127}, 127}, {errors.Join(errors.New("x"), exitCode(3)), 3}, {withHint(usage("x"), "y"), 1},
+		{nil, 0}, {errors.New("x"), 1}, {usage("x"), 1}, {fault.Silent(7), 7}, {errInterrupted, 130},
+		{fault.Exit(errors.New("x"), 127), 127}, {errors.Join(errors.New("x"), fault.Silent(3)), 3}, {fault.Hint(usage("x"), "y"), 1},
 	} {
-		if got := codeOf(tt.err); got != tt.want {
+		if got := fault.ExitOf(tt.err); got != tt.want {
 			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)
 		}
 	}

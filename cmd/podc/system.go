@@ -20,6 +20,7 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 	"podc.example/podc/secrets"
 )
@@ -78,7 +79,7 @@ func (s *session) check(ctx context.Context, repair bool, format string) error {
 		return err
 	}
 	if len(problems) > 0 {
-		return exitCode(exitFailure)
+		return fault.Silent(exitFailure)
 	}
 	return nil
 }

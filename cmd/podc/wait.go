@@ -48,7 +48,7 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 		err = s.takeDown(ctx, d)
 	}
 	if err == nil && code != 0 {
-		err = exitCode(code)
+		err = fault.Silent(code)
 	}
 	return err
 }

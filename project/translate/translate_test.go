@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"podc.example/podc/compose"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -74,7 +75,7 @@ func result(t testing.TB, a *txtar.Archive) (text, dir string) {
 		res, err = Translate(p, opt)
 	}
 	if err != nil {
-		return "error: " + err.Error() + "\nhint: " + compose.HintOf(err) + "\n", dir
+		return "error: " + err.Error() + "\nhint: " + fault.HintOf(err) + "\n", dir
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
