@@ -171,7 +171,7 @@ func planBoot(d Desired, o Observed, contents map[string][]byte) (Plan, error) {
 				continue
 			}
 			u.policy = keep
-			s.start = "restart: " + s.old.Spec.Container.Restart.Name
+			s.start = because(PolicyRestarts, s.old.Spec.Container.Restart.Name)
 			if s.old.FilesLost {
 				s.restore = &RestoreFiles{Name: s.old.Spec.Name, Contents: contentsOf(s.old, contents)}
 			}
@@ -221,7 +221,7 @@ func planShutDown(d Desired, o Observed) (Plan, error) {
 	p.shutdown = true
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			s.halt("the machine goes down")
+			s.halt(because(MachineStops))
 		}
 	}
 	return p.finish()

@@ -49,7 +49,7 @@ func (p *planner) chooseUnborn() {
 	for _, u := range p.units {
 		for _, s := range u.slots {
 			if u.Name == "" && s.old.Spec.AutoRemove && s.old.Status == engine.StatusCreated {
-				s.discard("left over")
+				s.discard(because(LeftOver))
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (p *planner) chooseOrphans() {
 			continue
 		}
 		for _, s := range u.slots {
-			if u.Name != "" || p.orphanOneOff(s.old) && s.remove == "" {
+			if u.Name != "" || p.orphanOneOff(s.old) && !s.remove.given() {
 				names = append(names, s.old.Spec.Name)
 			}
 		}

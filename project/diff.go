@@ -122,8 +122,8 @@ type unit struct {
 	slots   []*slot // by number
 }
 
-// slot is one replica: what is there, what will be there, and why each thing is done in between; an empty reason means that
-// it is not done.
+// slot is one replica: what is there, what will be there, and why each thing is done in between; no reason means that it
+// is not done.
 type slot struct {
 	old    *engine.Pod // nil: nothing is there
 	number int
@@ -131,12 +131,12 @@ type slot struct {
 	spec   *engine.PodSpec
 	image  engine.Image
 
-	stop, remove, create, start string
+	stop, remove, create, start Reason
 
 	rejoins        []rejoin // networks that a pod that stays leaves and joins
 	kill           string   // signal
 	restore        *RestoreFiles
-	pause, unpause string
+	pause, unpause Reason
 }
 
 // will is the spec of what will be there, or nil.
@@ -153,12 +153,12 @@ func (s *slot) will() *engine.PodSpec {
 
 // kept reports whether the pod that is there goes on untouched so far.
 func (s *slot) kept() bool {
-	return s.old != nil && s.remove == "" && s.stop == "" && s.start == ""
+	return s.old != nil && !s.remove.given() && !s.stop.given() && !s.start.given()
 }
 
 // touched reports whether the pod is replaced or restarted, which those with `restart: true` want to know.
 func (s *slot) touched() bool {
-	return s.old != nil && (s.create != "" || s.stop != "" && s.start != "")
+	return s.old != nil && (s.create.given() || s.stop.given() && s.start.given())
 }
 
 func newPlanner(d Desired, o Observed, opt Options) *planner {

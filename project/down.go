@@ -176,7 +176,7 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 			continue
 		}
 		for _, s := range u.slots {
-			s.discard("down")
+			s.discard(because(TakenDown))
 			p.noteStopped(s)
 		}
 	}
@@ -186,7 +186,7 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 			services = append(services, u.Name)
 		}
 	}
-	p.dropHooks(services, "down", true)
+	p.dropHooks(services, because(TakenDown), true)
 	if len(p.errs) > 0 {
 		return Plan{}, errors.Join(p.errs...)
 	}
@@ -228,7 +228,7 @@ func (p *planner) dropNetworks(all bool) {
 		case len(stay) > 0:
 			p.warn("network %s is kept: %s %s attached to it%s", name, strings.Join(stay, ", "), isAre(stay), p.stayHint(all, stay))
 		default:
-			p.networks[name] = &fate{remove: "down"}
+			p.networks[name] = &fate{remove: because(TakenDown)}
 		}
 	}
 }
@@ -266,7 +266,7 @@ func (p *planner) usersOf(match func(*engine.Pod) bool) (gone, stay []string) {
 		for _, s := range u.slots {
 			switch {
 			case s.old == nil || !match(s.old):
-			case s.remove != "":
+			case s.remove.given():
 				gone = append(gone, s.old.Spec.Name)
 			default:
 				stay = append(stay, s.old.Spec.Name)
@@ -295,7 +295,7 @@ func (p *planner) dropNamedVolumes(all bool) {
 		case len(stay) > 0:
 			p.warn("volume %s is kept: it is used by %s", name, strings.Join(stay, ", "))
 		default:
-			p.volumes[name] = &fate{remove: "down -v"}
+			p.volumes[name] = &fate{remove: because(VolumesDropped)}
 		}
 	}
 }

@@ -125,6 +125,9 @@ func checkOrder(t interface{ Fatalf(string, ...any) }, p Plan) {
 				t.Fatalf("step %q is listed before %q, which it comes after\n%s", s.Key, id, p)
 			}
 		}
+		if s.Why.String() == "" {
+			t.Fatalf("the reason of step %q, %v, has no text", s.Key, s.Why)
+		}
 		if seen[s.Key] || s.Key != s.Do.Key() {
 			t.Fatalf("step %q is not unique or not named after its action\n%s", s.Key, p)
 		}

@@ -12,8 +12,6 @@ import (
 // nothing runs yet. They have the volumes of its first replica. One that succeeds is removed; one that fails stays, for
 // people to look at, until the service is started again or goes.
 
-const hooksDue = "post_start has not succeeded yet"
-
 // hookOf names the service whose pre_start hook a pod is, "" of other pods.
 func hookOf(p *engine.Pod) string {
 	if p.Spec.Labels[LabelHook] == "" {
@@ -41,22 +39,22 @@ func (p *planner) addHooks() {
 
 // planHooks plans the hooks of a service that is to be started while no replica of it runs.
 func (p *planner) planHooks(u *unit) {
-	starts := func(s *slot) bool { return s.start != "" }
+	starts := func(s *slot) bool { return s.start.given() }
 	if len(u.PreStart) == 0 || u.fresh || !slices.ContainsFunc(u.slots, starts) || slices.ContainsFunc(u.slots, (*slot).stays) {
 		return
 	}
-	p.dropHooks([]string{u.Name}, "run again", true)
+	p.dropHooks([]string{u.Name}, because(HooksAgain), true)
 	for i := range u.PreStart {
 		u.hooks = append(u.hooks, p.hook(u, i))
 	}
 }
 
 // stays reports whether a replica runs on.
-func (s *slot) stays() bool { return running(s.old) && s.stop == "" && s.remove == "" }
+func (s *slot) stays() bool { return running(s.old) && !s.stop.given() && !s.remove.given() }
 
 // hook is the slot of a hook that will be made. Its template is that of a pod: it lacks image and labels.
 func (p *planner) hook(u *unit, i int) *slot {
-	const why = "before the start"
+	why := because(BeforeStart)
 	s := Service{Name: u.Name, Pod: u.PreStart[i], FixedName: true, Pull: u.Service.Pull, Build: u.Build, Hash: u.Hash}
 	s.Pod.Name = p.freeName(s.Pod.Name)
 	for _, ref := range s.images() {
@@ -96,9 +94,9 @@ func (p *planner) scheduleHooks(u *unit) []Key {
 			start.after(startKey(b.Of))
 		}
 		end := WaitPod{Name: s.name, Until: engine.Completed, Timeout: p.completionPatience()}
-		p.add(neededBy+u.Name, end).needs(startKey(s.name))
+		p.add(because(Needed, u.Name), end).needs(startKey(s.name))
 		last = []Key{end.Key()}
-		p.add("it has succeeded", RemovePod{s.name, true, false}).needs(last...)
+		p.add(because(Succeeded), RemovePod{s.name, true, false}).needs(last...)
 	}
 	return last
 }
@@ -117,7 +115,7 @@ func HookContent(service string, i int, target string) string {
 }
 
 // dropHooks removes what hooks have left; those that run only if all is asked for.
-func (p *planner) dropHooks(services []string, why string, all bool) {
+func (p *planner) dropHooks(services []string, why Reason, all bool) {
 	p.eachHook(services, func(s *slot) {
 		if all || !running(s.old) {
 			s.discard(why)

@@ -31,7 +31,7 @@ func (p *planner) planPulls() {
 	for _, u := range p.units {
 		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways && !p.opt.Pulled {
 			for _, ref := range u.allImages() {
-				p.pull(u, ref, "pull_policy is always")
+				p.pull(u, ref, because(PolicyPulls))
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (p *planner) needImage(u *unit, ref string) {
 	case p.opt.Pulled:
 		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
 	default:
-		p.pull(u, ref, "missing")
+		p.pull(u, ref, because(Missing))
 	}
 }
 
@@ -106,7 +106,7 @@ func localName(project, service, ref string) bool {
 	return ref == project+"-"+service || ref == project+"_"+service
 }
 
-func (p *planner) pull(u *unit, ref, why string) {
+func (p *planner) pull(u *unit, ref string, why Reason) {
 	i := slices.IndexFunc(p.plan.Pulls, func(pull Pull) bool { return pull.Ref == ref })
 	if i < 0 {
 		p.plan.Pulls = append(p.plan.Pulls, Pull{Ref: ref, Why: why, Services: []string{u.Name}})

@@ -50,7 +50,7 @@ type node struct {
 	at int
 }
 
-func (g *graph) add(why string, do Action) node {
+func (g *graph) add(why Reason, do Action) node {
 	if g.index == nil {
 		g.index = map[Key]int{}
 	}

@@ -79,7 +79,7 @@ func (p *planner) nameLenders(u *unit, spec *engine.PodSpec) {
 
 // lenderReason compares the pods that old borrows from with those that it should. One that is only restarted asks for a
 // restart, not for a new pod (planRestarts).
-func (p *planner) lenderReason(u *unit, old *engine.Pod) string {
+func (p *planner) lenderReason(u *unit, old *engine.Pod) Reason {
 	have := old.Spec.Borrowed()
 	for i, b := range u.Pod.Borrowed() {
 		service, ok := strings.CutPrefix(b.Of, LenderPrefix)
@@ -88,16 +88,16 @@ func (p *planner) lenderReason(u *unit, old *engine.Pod) string {
 		}
 		switch s := p.lenderSlot(service); {
 		case s == nil:
-			return "no replica of " + service + " to share the " + b.What + " of" // make fails
+			return because(LenderMissing, b.What, service) // make fails
 		case i >= len(have) || have[i].Of != s.name:
-			return phrase(engine.Borrowed{What: b.What, Of: s.name}) + " now"
-		case s.create != "":
-			return phrase(have[i]) + ", which is recreated"
+			return because(LenderChanged, b.What, s.name)
+		case s.create.given():
+			return because(LenderRemade, b.What, have[i].Of)
 		case b.What == engine.BorrowVolumes && s.old.Created.After(old.Created): // it looked at another pod of that name
-			return phrase(have[i]) + ", which was recreated"
+			return because(LenderReplaced, b.What, have[i].Of)
 		}
 	}
-	return ""
+	return Reason{}
 }
 
 // borrowsFrom reports whether pod borrows something from name.

@@ -32,17 +32,17 @@ func running(p *engine.Pod) bool {
 }
 
 // unfit says why a pod that runs must be stopped before it can count as running: its stop has begun, and under the project's lock
-// nobody is at that any more, or nothing but its processes is left of its run. "" if there is no such reason.
-func unfit(p *engine.Pod) string {
+// nobody is at that any more, or nothing but its processes is left of its run. None if there is no such reason.
+func unfit(p *engine.Pod) Reason {
 	switch {
 	case p == nil || !p.Status.Live():
-		return ""
+		return Reason{}
 	case p.Halting:
-		return "its stop was cut short"
+		return because(StopInterrupted)
 	case p.RunLost:
-		return "podc's files of its run were deleted"
+		return because(RunDeleted)
 	}
-	return ""
+	return Reason{}
 }
 
 // halfMade reports whether p was left by a process that died while making or removing it: under the project's lock nobody

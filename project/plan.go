@@ -32,7 +32,7 @@ type Plan struct {
 // Pull is an image that will be fetched.
 type Pull struct {
 	Ref      string
-	Why      string
+	Why      Reason
 	Services []string // that use it, in the order of the model
 }
 
@@ -41,7 +41,7 @@ type Step struct {
 	Key   Key
 	After []Key // steps that must have succeeded
 	Past  []Key // steps that must have ended, well or not
-	Why   string
+	Why   Reason
 	// Destructive says that data is lost which nothing can bring back; whoever runs the plan asks first.
 	Destructive bool
 	// Optional says that its failure is a warning: all who wait for it can do without (required: false).
@@ -124,6 +124,7 @@ func (s Step) print(b *strings.Builder) {
 type pullJSON struct {
 	Ref      string   `json:"ref"`
 	Why      string   `json:"why"`
+	Reason   Reason   `json:"reason"`
 	Services []string `json:"services"`
 }
 
@@ -134,6 +135,7 @@ type stepJSON struct {
 	Name        string   `json:"name"`
 	Until       string   `json:"until,omitempty"`
 	Why         string   `json:"why"`
+	Reason      Reason   `json:"reason"`
 	After       []string `json:"after,omitempty"`
 	Past        []string `json:"past,omitempty"`
 	Destructive bool     `json:"destructive,omitempty"`
@@ -149,10 +151,10 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		Warnings []string   `json:"warnings"`
 	}{Pulls: []pullJSON{}, Steps: []stepJSON{}, Warnings: append([]string{}, p.Warnings...)}
 	for _, pull := range p.Pulls {
-		out.Pulls = append(out.Pulls, pullJSON(pull))
+		out.Pulls = append(out.Pulls, pullJSON{pull.Ref, pull.Why.String(), pull.Why, pull.Services})
 	}
 	for _, s := range p.Steps {
-		out.Steps = append(out.Steps, stepJSON{ID: s.Key.String(), Verb: s.Key.Verb, Kind: s.Key.Kind, Name: s.Key.Name, Until: s.Key.Until, Why: s.Why,
+		out.Steps = append(out.Steps, stepJSON{ID: s.Key.String(), Verb: s.Key.Verb, Kind: s.Key.Kind, Name: s.Key.Name, Until: s.Key.Until, Why: s.Why.String(), Reason: s.Why,
 			After: texts(s.After), Past: texts(s.Past), Destructive: s.Destructive, Optional: s.Optional})
 	}
 	return json.Marshal(out)

@@ -39,7 +39,7 @@ func (s *slot) wants() []netstack.Port {
 		return s.spec.Network.Ports
 	case running(s.old):
 		return s.published()
-	case s.start != "":
+	case s.start.given():
 		return s.old.Spec.Network.Ports
 	}
 	return nil
@@ -74,7 +74,7 @@ func (p *planner) checkPorts() {
 
 func (p *planner) refuseTwice(seen []claim, c claim) {
 	i := slices.IndexFunc(seen, func(other claim) bool { return other.slot != c.slot && overlaps(other.port, c.port) })
-	if i < 0 || c.slot.start == "" && c.slot.create == "" && seen[i].slot.start == "" && seen[i].slot.create == "" {
+	if i < 0 || !c.slot.start.given() && !c.slot.create.given() && !seen[i].slot.start.given() && !seen[i].slot.create.given() {
 		return
 	}
 	other := seen[i]
@@ -101,7 +101,7 @@ func portName(p netstack.Port) string {
 
 // claim notes a port that a pod needs at its start, unless a pod that this plan stops holds it now.
 func (p *planner) claim(s *slot, port netstack.Port) {
-	if s.start == "" || port.HostPort == 0 || len(p.portHolders(port)) > 0 {
+	if !s.start.given() || port.HostPort == 0 || len(p.portHolders(port)) > 0 {
 		return
 	}
 	p.plan.Claims = append(p.plan.Claims, netstack.PortClaim{Owner: s.name, Port: port})
@@ -113,7 +113,7 @@ func (p *planner) portHolders(port netstack.Port) []*slot {
 	for _, u := range p.units {
 		for _, s := range u.slots {
 			overlap := func(held netstack.Port) bool { return overlaps(held, port) }
-			if s.stop != "" && slices.ContainsFunc(s.published(), overlap) {
+			if s.stop.given() && slices.ContainsFunc(s.published(), overlap) {
 				holders = append(holders, s)
 			}
 		}
@@ -125,17 +125,17 @@ func (p *planner) portHolders(port netstack.Port) []*slot {
 func (p *planner) claimAddresses() {
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			if s.old != nil && s.stop != "" {
+			if s.old != nil && s.stop.given() {
 				p.plan.Leaving = append(p.plan.Leaving, s.old.Spec.Name)
 			}
-			if s.old != nil && s.remove != "" {
+			if s.old != nil && s.remove.given() {
 				p.plan.Gone = append(p.plan.Gone, s.old.Spec.Name)
 			}
-			if s.create == "" && s.start == "" {
+			if !s.create.given() && !s.start.given() {
 				continue
 			}
 			for _, e := range s.will().Network.Endpoints {
-				if f := p.networks[e.Network]; f != nil && f.create != "" {
+				if f := p.networks[e.Network]; f != nil && f.create.given() {
 					continue // it has what the model says
 				}
 				for _, a := range e.Static() {
@@ -154,7 +154,7 @@ func (p *planner) addressHolders(e netstack.Endpoint) []*slot {
 			holds := func(i netstack.Interface) bool {
 				return i.Network == e.Network && slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return a == e.IPv4 || a == e.IPv6 })
 			}
-			if s.stop != "" && slices.ContainsFunc(s.old.Interfaces, holds) {
+			if s.stop.given() && slices.ContainsFunc(s.old.Interfaces, holds) {
 				holders = append(holders, s)
 			}
 		}

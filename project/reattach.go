@@ -13,21 +13,21 @@ type rejoin struct {
 	endpoint netstack.Endpoint
 	prefer   []netip.Addr // of the pod on the network so far
 	leave    bool         // it is on it still
-	why      string
+	why      Reason
 }
 
 // planNetworksOf has the pods of u that stay keep up with their networks: those that are made anew are left and joined again,
 // those of the model that a pod has lost are joined. Names, addresses and published ports stay as far as they can.
 func (p *planner) planNetworksOf(u *unit) {
 	for _, s := range u.slots {
-		if s.old == nil || s.remove != "" || s.old.Status == engine.StatusDead || halfMade(s.old) {
+		if s.old == nil || s.remove.given() || s.old.Status == engine.StatusDead || halfMade(s.old) {
 			continue
 		}
 		spec := &s.old.Spec
 		for _, e := range spec.Network.Endpoints {
 			f := p.networks[e.Network]
 			attached := addressesOn(s.old, e.Network)
-			if f != nil && s.stop == "" && running(s.old) && len(attached) > 0 {
+			if f != nil && !s.stop.given() && running(s.old) && len(attached) > 0 {
 				s.rejoins = append(s.rejoins, rejoin{e, attached, true, f.reason("network", e.Network)})
 			}
 		}
@@ -35,26 +35,26 @@ func (p *planner) planNetworksOf(u *unit) {
 			continue
 		}
 		for _, e := range u.Pod.Network.Endpoints {
-			if lost := p.lostNetwork(s, e.Network); lost != "" {
+			if lost := p.lostNetwork(s, e.Network); lost.given() {
 				s.rejoins = append(s.rejoins, rejoin{endpoint: e, why: lost})
 			}
 		}
 	}
 }
 
-// lostNetwork says why the pod of s must join a network of its service, "" if it is on it, or will be.
-func (p *planner) lostNetwork(s *slot, network string) string {
+// lostNetwork says why the pod of s must join a network of its service, no reason if it is on it, or will be.
+func (p *planner) lostNetwork(s *slot, network string) Reason {
 	if slices.ContainsFunc(s.rejoins, func(r rejoin) bool { return r.endpoint.Network == network }) {
-		return ""
+		return Reason{}
 	}
 	if !slices.Contains(networksOf(&s.old.Spec), network) {
-		return "not on network " + network
+		return because(NotOnNetwork, network)
 	}
 	// It lost the interface by force from outside, or to a plan that was cut short.
-	if s.stop == "" && s.old.Status.Live() && !s.old.RunLost && len(addressesOn(s.old, network)) == 0 {
-		return "not attached to network " + network
+	if !s.stop.given() && s.old.Status.Live() && !s.old.RunLost && len(addressesOn(s.old, network)) == 0 {
+		return because(NotAttached, network)
 	}
-	return ""
+	return Reason{}
 }
 
 // addressesOn are the addresses of a pod on a network. One that a plugin gave none has an invalid one: it is attached all the
@@ -85,7 +85,7 @@ func (p *planner) scheduleJoins(s *slot) {
 		if r.leave {
 			n.needs(disconnectKey(name, network))
 		}
-		if f := p.networks[network]; f != nil && f.create != "" {
+		if f := p.networks[network]; f != nil && f.create.given() {
 			n.needs(f.make.Key())
 		}
 	}

@@ -1,8 +1,8 @@
 package project
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 
 	"podc.example/podc/engine"
 )
@@ -12,7 +12,7 @@ func (p *planner) planReplicas(u *unit) {
 	switch {
 	case u.dead:
 		for _, s := range u.slots {
-			s.discard("its record is damaged")
+			s.discard(because(Damaged))
 		}
 		return
 	case u.policy == leave:
@@ -21,7 +21,7 @@ func (p *planner) planReplicas(u *unit) {
 		p.dropOrphans(u)
 		return
 	}
-	why, obsolete := map[*slot]string{}, map[*slot]bool{}
+	why, obsolete := map[*slot]Reason{}, map[*slot]bool{}
 	for _, s := range u.slots {
 		why[s] = p.stale(u, s.old)
 		obsolete[s] = len(u.slots) > u.Replicas && p.obsolete(u, s.old)
@@ -33,8 +33,8 @@ func (p *planner) planReplicas(u *unit) {
 	for i, s := range preferred(u.slots, obsolete) {
 		switch {
 		case i >= u.Replicas:
-			s.discard(fmt.Sprintf("scaled to %d", u.Replicas))
-		case why[s] != "":
+			s.discard(because(Scaled, strconv.Itoa(u.Replicas)))
+		case why[s].given():
 			p.replace(u, s, why[s])
 		default:
 			p.revive(u, s)
@@ -49,11 +49,11 @@ func (p *planner) planReplicas(u *unit) {
 }
 
 // wanting says why a replica that is not there is made.
-func (u *unit) wanting() string {
+func (u *unit) wanting() Reason {
 	if u.fresh {
-		return "asked for"
+		return because(AskedFor)
 	}
-	return "missing"
+	return because(Missing)
 }
 
 // preferred orders slots by how much they deserve to stay: those that are up to date first, then the lower numbers.
@@ -75,31 +75,31 @@ func preferred(slots []*slot, obsolete map[*slot]bool) []*slot {
 func (p *planner) dropOrphans(u *unit) {
 	for _, s := range u.slots {
 		if u.Name != "" || p.orphanOneOff(s.old) {
-			s.discard("orphan")
+			s.discard(because(Orphan))
 		}
 	}
 }
 
 // discard removes what is there, for good.
-func (s *slot) discard(why string) {
+func (s *slot) discard(why Reason) {
 	s.halt(why)
 	s.remove, s.name = why, ""
 }
 
-func (s *slot) halt(why string) {
+func (s *slot) halt(why Reason) {
 	if running(s.old) {
 		s.stop = why
 	}
 }
 
-func (p *planner) replace(u *unit, s *slot, why string) {
+func (p *planner) replace(u *unit, s *slot, why Reason) {
 	s.halt(why)
 	s.remove = why
 	p.make(u, s, why)
 }
 
 // make plans the pod of a slot from the template of its service.
-func (p *planner) make(u *unit, s *slot, why string) {
+func (p *planner) make(u *unit, s *slot, why Reason) {
 	for _, ref := range u.images() {
 		p.needImage(u, ref)
 	}
@@ -127,12 +127,12 @@ func (p *planner) revive(u *unit, s *slot) {
 	switch {
 	case p.opt.NoStart:
 		return
-	case unfit(s.old) != "":
+	case unfit(s.old).given():
 		s.stop, s.start = unfit(s.old), unfit(s.old)
 		return
 	case running(s.old):
 		if s.old.HooksDue {
-			s.start = hooksDue
+			s.start = because(HooksDue)
 		}
 		return
 	}
@@ -158,13 +158,13 @@ func (p *planner) awaited(u *unit) bool {
 	return false
 }
 
-func idleReason(pod *engine.Pod) string {
+func idleReason(pod *engine.Pod) Reason {
 	switch {
 	case pod.Status == engine.StatusCreated:
-		return "not started yet"
+		return because(NotStarted)
 	case !pod.ExitKnown:
-		return "not running"
+		return because(NotRunning)
 	default:
-		return fmt.Sprintf("exited with code %d", pod.ExitCode)
+		return because(Exited, strconv.Itoa(pod.ExitCode))
 	}
 }

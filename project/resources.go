@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -14,18 +13,18 @@ import (
 	"podc.example/podc/volumes"
 )
 
-// fate is what happens to a network or volume; an empty reason means that it is not done.
+// fate is what happens to a network or volume; no reason means that it is not done.
 type fate struct {
-	remove, create string
+	remove, create Reason
 	make           Action
 }
 
 // reason says, to the pods that use it, what happens to the resource.
-func (f *fate) reason(kind, name string) string {
-	if f.remove != "" {
-		return kind + " " + name + " is recreated"
+func (f *fate) reason(kind, name string) Reason {
+	if f.remove.given() {
+		return because(ResourceRecreated, kind, name)
 	}
-	return kind + " " + name + " is missing"
+	return because(ResourceMissing, kind, name)
 }
 
 // wanted reports whether the resources that use tells of in a spec are needed: by a chosen service or, with no service
@@ -57,7 +56,7 @@ func (p *planner) planNetworks() {
 			p.fail(errdefs.ErrNotFound, "network %s declared as external, but could not be found; create it with: podc network create %s", name, name)
 		case n.External:
 		case !exists:
-			p.networks[name] = &fate{create: "missing", make: p.createNetwork(n)}
+			p.networks[name] = &fate{create: because(Missing), make: p.createNetwork(n)}
 		case p.foreign("network", name, old.Labels):
 		case old.Labels[LabelHash] != n.Hash:
 			why := networkChange(old, n.Spec)
@@ -106,7 +105,7 @@ func (p *planner) foreign(kind, name string, labels map[string]string) bool {
 }
 
 // networkChange says what differs. What old has beyond the wish was chosen for it.
-func networkChange(old, want netstack.Network) string {
+func networkChange(old, want netstack.Network) Reason {
 	var changed []string
 	note := func(differs bool, what string) {
 		if differs {
@@ -121,7 +120,7 @@ func networkChange(old, want netstack.Network) string {
 	note(want.MTU != 0 && old.MTU != want.MTU, "mtu")
 	note(!maps.Equal(old.Options, want.Options), "driver_opts")
 	note(!sameLabels(old.Labels, want.Labels), "labels")
-	return change(changed)
+	return because(AttributesChanged, changed...)
 }
 
 // sameSubnets reports whether old has what want asks for; what old has beyond was chosen.
@@ -135,13 +134,6 @@ func sameSubnets(old, want []netstack.Subnet) bool {
 		}
 	}
 	return true
-}
-
-func change(what []string) string {
-	if len(what) == 0 {
-		return "configuration changed"
-	}
-	return strings.Join(what, ", ") + " changed"
 }
 
 func driver(name, fallback string) string {
@@ -173,7 +165,7 @@ func (p *planner) planVolumes() {
 			p.fail(errdefs.ErrNotFound, "external volume %q not found; create it with: podc volume create %s", name, name)
 		case v.External:
 		case !exists:
-			p.volumes[name] = &fate{create: "missing", make: p.createVolume(v)}
+			p.volumes[name] = &fate{create: because(Missing), make: p.createVolume(v)}
 		case p.foreign("volume", name, old.Labels):
 		case old.Labels[LabelHash] != v.Hash:
 			p.changeVolume(v, old)
@@ -206,7 +198,7 @@ func (p *planner) changeVolume(v Volume, old volumes.Volume) {
 	p.volumes[name] = &fate{remove: why, create: why, make: p.createVolume(v)}
 }
 
-func volumeChange(old, want volumes.Volume) string {
+func volumeChange(old, want volumes.Volume) Reason {
 	var changed []string
 	if driver(old.Driver, "local") != driver(want.Driver, "local") {
 		changed = append(changed, "driver")
@@ -217,5 +209,5 @@ func volumeChange(old, want volumes.Volume) string {
 	if !sameLabels(old.Labels, want.Labels) {
 		changed = append(changed, "labels")
 	}
-	return change(changed)
+	return because(AttributesChanged, changed...)
 }

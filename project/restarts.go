@@ -1,7 +1,6 @@
 package project
 
 import (
-	"cmp"
 	"slices"
 )
 
@@ -14,12 +13,12 @@ func (p *planner) planRestarts(u *unit) {
 			continue
 		}
 		lost := p.lostProvider(s)
-		why := cmp.Or(lost, dependency)
+		why := firstGiven(lost, dependency)
 		switch {
-		case why == "":
+		case !why.given():
 		case p.providerRuns(s):
 			s.stop, s.start = why, why
-		case lost != "":
+		case lost.given():
 			s.stop = why
 			p.warn("%s is stopped and cannot be started again: it %s", s.old.Spec.Name, why)
 		}
@@ -27,22 +26,22 @@ func (p *planner) planRestarts(u *unit) {
 }
 
 // lostProvider says what happens to a pod whose namespaces this one shares.
-func (p *planner) lostProvider(s *slot) string {
+func (p *planner) lostProvider(s *slot) Reason {
 	for _, b := range namespacesOf(&s.old.Spec) {
 		of := p.slotOf(b.Of)
 		switch {
-		case of == nil || of.stop == "" && of.remove == "" && of.start == "":
-		case of.create != "":
-			return phrase(b) + ", which is recreated"
-		case of.remove != "":
-			return phrase(b) + ", which is removed"
-		case of.start == "":
-			return phrase(b) + ", which is stopped"
+		case of == nil || !of.stop.given() && !of.remove.given() && !of.start.given():
+		case of.create.given():
+			return because(LenderRemade, b.What, b.Of)
+		case of.remove.given():
+			return because(LenderRemoved, b.What, b.Of)
+		case !of.start.given():
+			return because(LenderStopped, b.What, b.Of)
 		default:
-			return phrase(b) + ", which is started"
+			return because(LenderStarted, b.What, b.Of)
 		}
 	}
-	return ""
+	return Reason{}
 }
 
 // providerRuns reports whether the namespaces that the pod shares will be there after this plan. Those of pods that are none
@@ -50,7 +49,7 @@ func (p *planner) lostProvider(s *slot) string {
 func (p *planner) providerRuns(s *slot) bool {
 	for _, b := range namespacesOf(&s.old.Spec) {
 		of := p.slotOf(b.Of)
-		if of != nil && of.start == "" && (of.stop != "" || of.remove != "" || !running(of.old)) {
+		if of != nil && !of.start.given() && (of.stop.given() || of.remove.given() || !running(of.old)) {
 			return false
 		}
 	}
@@ -71,7 +70,7 @@ func (p *planner) slotOf(pod string) *slot {
 }
 
 // restartedDependency names a dependency with `restart: true` that is replaced or restarted and runs afterwards.
-func (p *planner) restartedDependency(u *unit) string {
+func (p *planner) restartedDependency(u *unit) Reason {
 	for _, d := range u.DependsOn {
 		dep := p.byName[d.Service]
 		if p.alone || !d.Restart || dep == nil {
@@ -79,13 +78,13 @@ func (p *planner) restartedDependency(u *unit) string {
 		}
 		for _, s := range dep.slots {
 			switch {
-			case !s.touched() || s.start == "":
-			case s.create != "":
-				return d.Service + " is recreated"
+			case !s.touched() || !s.start.given():
+			case s.create.given():
+				return because(DependencyRemade, d.Service)
 			default:
-				return d.Service + " is restarted"
+				return because(DependencyAnew, d.Service)
 			}
 		}
 	}
-	return ""
+	return Reason{}
 }

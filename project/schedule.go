@@ -21,7 +21,7 @@ func (p *planner) schedule() {
 	}
 	p.scheduleResources("network", p.networks, func(n string) Action { return RemoveNetwork{n} }, p.stopsOfNetwork)
 	for _, name := range slices.Sorted(maps.Keys(p.keeps)) {
-		p.add("static addresses changed", KeepAddresses{name, engine.KeeperOf(p.d.Name), p.keeps[name]})
+		p.add(because(AddressesChanged), KeepAddresses{name, engine.KeeperOf(p.d.Name), p.keeps[name]})
 	}
 	p.scheduleResources("volume", p.volumes, func(n string) Action { return RemoveVolume{n} }, p.removalsOfVolume)
 	for _, u := range p.units {
@@ -44,9 +44,9 @@ func (p *planner) schedule() {
 func (s *slot) end() []Key {
 	switch {
 	case s.old == nil:
-	case s.remove != "":
+	case s.remove.given():
 		return []Key{removeKey(s.old.Spec.Name)}
-	case s.stop != "":
+	case s.stop.given():
 		return []Key{stopKey(s.old.Spec.Name)}
 	}
 	return nil
@@ -59,28 +59,28 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 	}
 	name := s.old.Spec.Name
 	if s.kill != "" {
-		p.add("asked for", KillPod{name, s.kill})
+		p.add(because(AskedFor), KillPod{name, s.kill})
 	}
-	if s.pause != "" {
+	if s.pause.given() {
 		p.add(s.pause, PausePod{name})
 	}
-	if s.unpause != "" {
+	if s.unpause.given() {
 		p.add(s.unpause, UnpausePod{name})
 	}
-	if s.stop != "" && p.shutdown {
+	if s.stop.given() && p.shutdown {
 		p.add(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}).past(p.dependentStops(u, s)...)
 		return
 	}
-	if s.stop != "" {
+	if s.stop.given() {
 		grace := 10 * time.Second
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
 		}
-		p.add(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove != "", len(s.old.Spec.Container.PreStop)}).after(p.dependentStops(u, s)...)
+		p.add(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove.given(), len(s.old.Spec.Container.PreStop)}).after(p.dependentStops(u, s)...)
 	}
-	if s.remove != "" {
+	if s.remove.given() {
 		n := p.add(s.remove, RemovePod{name, p.dropVolumes, halfMade(s.old)}).after(KillPod{Name: name}.Key())
-		if s.stop != "" {
+		if s.stop.given() {
 			n.needs(stopKey(name))
 		}
 		for _, o := range p.sharersOf(s) {
@@ -121,13 +121,13 @@ func (p *planner) sharersOf(s *slot) []*slot {
 func (p *planner) scheduleResources(kind string, fates map[string]*fate, remove func(string) Action, users func(string) []Key) {
 	for _, name := range slices.Sorted(maps.Keys(fates)) {
 		f := fates[name]
-		if f.remove != "" {
+		if f.remove.given() {
 			n := p.add(f.remove, remove(name)).needs(users(name)...)
 			n.step().Destructive = kind == "volume"
 		}
-		if f.create != "" {
+		if f.create.given() {
 			n := p.add(f.create, f.make).needs(p.leavesOf(name)...)
-			if f.remove != "" {
+			if f.remove.given() {
 				n.needs(remove(name).Key())
 			}
 		}
@@ -161,7 +161,7 @@ func (p *planner) endsOf(match func(*engine.Pod) bool) []Key {
 }
 
 func (p *planner) scheduleCreate(s *slot) {
-	if s.create == "" {
+	if !s.create.given() {
 		return
 	}
 	n := p.add(s.create, CreatePod{*s.spec, s.image}).needs(p.resourcesOf(s.spec)...).after(removeKey(s.name))
@@ -177,7 +177,7 @@ func (p *planner) scheduleCreate(s *slot) {
 func (p *planner) resourcesOf(spec *engine.PodSpec) []Key {
 	var keys []Key
 	for _, name := range networksOf(spec) {
-		if f := p.networks[name]; f != nil && f.create != "" {
+		if f := p.networks[name]; f != nil && f.create.given() {
 			keys = append(keys, f.make.Key())
 		}
 		if _, keeps := p.keeps[name]; keeps {
@@ -185,7 +185,7 @@ func (p *planner) resourcesOf(spec *engine.PodSpec) []Key {
 		}
 	}
 	for _, name := range volumesOf(spec) {
-		if f := p.volumes[name]; f != nil && f.create != "" {
+		if f := p.volumes[name]; f != nil && f.create.given() {
 			keys = append(keys, f.make.Key())
 		}
 	}
@@ -193,19 +193,19 @@ func (p *planner) resourcesOf(spec *engine.PodSpec) []Key {
 }
 
 func (p *planner) scheduleStart(u *unit, s *slot) {
-	if s.start == "" {
+	if !s.start.given() {
 		return
 	}
 	wait := p.waitsFor(u)
 	if s.restore != nil {
-		p.add("configs and secrets lost in a reboot", *s.restore)
+		p.add(because(FilesLost), *s.restore)
 	}
 	n := p.add(s.start, StartPod{s.name, len(s.will().Container.PostStart)})
 	wait(n)
 	if s.restore != nil {
 		n.needs(s.restore.Key())
 	}
-	if s.create != "" { // which came after its resources
+	if s.create.given() { // which came after its resources
 		n.needs(createKey(s.name))
 	} else {
 		n.needs(s.end()...).needs(p.resourcesOf(s.will())...).needs(joinsOf(s)...)
@@ -234,7 +234,7 @@ func (u *unit) beforeInRange(s *slot) *slot {
 		return nil
 	}
 	for _, o := range slices.Backward(u.slots[:slices.Index(u.slots, s)]) {
-		if o.start != "" && slices.ContainsFunc(o.wants(), ranged) {
+		if o.start.given() && slices.ContainsFunc(o.wants(), ranged) {
 			return o
 		}
 	}

@@ -1,41 +1,39 @@
 package project
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"podc.example/podc/engine"
 )
 
-// stale says why a pod cannot stay as it is, or "".
-func (p *planner) stale(u *unit, old *engine.Pod) string {
+// stale says why a pod cannot stay as it is, if it cannot.
+func (p *planner) stale(u *unit, old *engine.Pod) Reason {
 	switch {
 	case halfMade(old):
-		return "left half made"
+		return because(HalfMade)
 	case old.FilesLost && old.Status.Live():
-		return "configs and secrets lost with podc's files of its run"
+		return because(FilesDeleted)
 	case old.FilesLost:
-		return "configs and secrets lost in a reboot"
+		return because(FilesLost)
 	case u.policy == keep:
-		return ""
+		return Reason{}
 	case u.policy == force:
-		return "recreation asked for"
+		return because(RecreationAsked)
 	}
 	return p.differs(u, old)
 }
 
 // obsolete reports whether a pod is not what would be made now, whether that is reason enough to replace it or not.
 func (p *planner) obsolete(u *unit, old *engine.Pod) bool {
-	return halfMade(old) || old.FilesLost || p.differs(u, old) != ""
+	return halfMade(old) || old.FilesLost || p.differs(u, old).given()
 }
 
 // differs says what a pod has that its service has not, or the other way round.
-func (p *planner) differs(u *unit, old *engine.Pod) string {
-	return cmp.Or(
+func (p *planner) differs(u *unit, old *engine.Pod) Reason {
+	return firstGiven(
 		hashReason(u.Service, old),
 		p.imageReason(u.Service, old),
 		nameReason(u.Service, old),
@@ -45,21 +43,21 @@ func (p *planner) differs(u *unit, old *engine.Pod) string {
 	)
 }
 
-func hashReason(s Service, old *engine.Pod) string {
+func hashReason(s Service, old *engine.Pod) Reason {
 	if old.Spec.Labels[LabelHash] == s.Hash {
-		return ""
+		return Reason{}
 	}
 	var before map[string]string
 	if json.Unmarshal([]byte(old.Spec.Labels[LabelFacets]), &before) != nil || len(s.Facets) == 0 {
-		return "configuration changed"
+		return because(ConfigChanged)
 	}
-	return cmp.Or(facetsReason(before, s.Facets), "configuration changed")
+	return because(ConfigChanged, facetChanges(before, s.Facets)...)
 }
 
 // facetsShown bounds the length of a reason.
 const facetsShown = 3
 
-func facetsReason(before, after map[string]string) string {
+func facetChanges(before, after map[string]string) []string {
 	var changes []string
 	for _, key := range sortedUnion(before, after) {
 		old, had := before[key]
@@ -76,7 +74,7 @@ func facetsReason(before, after map[string]string) string {
 	if n := len(changes); n > facetsShown {
 		changes = append(changes[:facetsShown], fmt.Sprintf("%d more", n-facetsShown))
 	}
-	return strings.Join(changes, ", ")
+	return changes
 }
 
 func sortedUnion(a, b map[string]string) []string {
@@ -87,7 +85,7 @@ func sortedUnion(a, b map[string]string) []string {
 
 // imageReason compares identities, not names: a new tag, pull or build shows here. An image that is not here yet cannot be
 // compared; that is done once it is.
-func (p *planner) imageReason(s Service, old *engine.Pod) string {
+func (p *planner) imageReason(s Service, old *engine.Pod) Reason {
 	ids := map[string]string{s.Pod.Container.Image: old.Spec.Container.ImageID}
 	for _, m := range old.Spec.Container.Mounts {
 		if m.Type == engine.MountImage {
@@ -96,25 +94,25 @@ func (p *planner) imageReason(s Service, old *engine.Pod) string {
 	}
 	for _, ref := range s.images() {
 		if img, here := p.o.Images[ref]; here && img.ID != ids[ref] {
-			return "image changed: " + ref
+			return because(ImageChanged, ref)
 		}
 	}
-	return ""
+	return Reason{}
 }
 
 // modeReason is about where the network comes from. Networks themselves are joined and left without a new pod.
-func modeReason(s Service, old *engine.Pod) string {
+func modeReason(s Service, old *engine.Pod) Reason {
 	if s.Pod.Network.Mode != old.Spec.Network.Mode {
-		return "network mode changed"
+		return because(NetworkModeChanged)
 	}
-	return ""
+	return Reason{}
 }
 
-func nameReason(s Service, old *engine.Pod) string {
+func nameReason(s Service, old *engine.Pod) Reason {
 	if want := replicaName(s, numberOf(old)); want != old.Spec.Name {
-		return "name changed: " + want
+		return because(NameChanged, want)
 	}
-	return ""
+	return Reason{}
 }
 
 func interfacesOf(pod *engine.Pod) []string {
@@ -125,9 +123,9 @@ func interfacesOf(pod *engine.Pod) []string {
 	return names
 }
 
-func (p *planner) volumeReason(s Service, old *engine.Pod) string {
+func (p *planner) volumeReason(s Service, old *engine.Pod) Reason {
 	for _, v := range slices.Sorted(maps.Keys(p.volumes)) {
-		if f := p.volumes[v]; f.remove != "" && uses(old, v) {
+		if f := p.volumes[v]; f.remove.given() && uses(old, v) {
 			return f.reason("volume", v)
 		}
 	}
@@ -135,14 +133,14 @@ func (p *planner) volumeReason(s Service, old *engine.Pod) string {
 		if m.Type != engine.MountVolume || m.Source == "" {
 			continue
 		}
-		if f := p.volumes[m.Source]; f != nil && f.create != "" {
+		if f := p.volumes[m.Source]; f != nil && f.create.given() {
 			return f.reason("volume", m.Source)
 		}
 		if mounted(old, m.Target) != m.Source {
-			return fmt.Sprintf("volume %s not mounted at %s", m.Source, m.Target)
+			return because(NotMounted, m.Source, m.Target)
 		}
 	}
-	return ""
+	return Reason{}
 }
 
 // mounted names the volume at target in a pod.

@@ -166,16 +166,16 @@ func newVerb(d Desired, o Observed, opt Options) *planner {
 
 func planStop(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{Timeout: opt.Timeout})
-	halt := func(s *slot) { s.halt("asked for"); p.noteStopped(s) }
+	halt := func(s *slot) { s.halt(because(AskedFor)); p.noteStopped(s) }
 	p.each(opt.Services, func(_ *unit, s *slot) { halt(s) })
 	p.eachOneOff(opt.Services, halt)
-	p.eachHook(opt.Services, func(s *slot) { s.halt("asked for") })
+	p.eachHook(opt.Services, func(s *slot) { s.halt(because(AskedFor)) })
 	return p.finish()
 }
 
 // noteStopped notes of a pod that is to be stopped whether it was before.
 func (p *planner) noteStopped(s *slot) {
-	if s.old != nil && s.stop == "" {
+	if s.old != nil && !s.stop.given() {
 		p.plan.Stopped = append(p.plan.Stopped, s.old.Spec.Name)
 	}
 }
@@ -221,12 +221,12 @@ func (p *planner) startSlot(s *slot) {
 	switch {
 	case halfMade(s.old):
 		p.warn("%s was left half made and cannot be started; podc up makes it anew", s.old.Spec.Name)
-	case unfit(s.old) != "":
+	case unfit(s.old).given():
 		s.stop, s.start = unfit(s.old), unfit(s.old)
 	case !running(s.old):
 		s.start = idleReason(s.old)
 	case s.old.HooksDue:
-		s.start = hooksDue
+		s.start = because(HooksDue)
 	}
 }
 
@@ -235,7 +235,7 @@ func planRestart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p.alone = opt.NoDeps
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if running(s.old) {
-			s.stop, s.start = "asked for", "asked for"
+			s.stop, s.start = because(AskedFor), because(AskedFor)
 		} else {
 			p.startSlot(s)
 		}
@@ -253,7 +253,7 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 		case s.old.Status.Live():
 			s.kill = orKill(opt.Signal)
 		case s.old.Status == engine.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
-			s.stop = "asked for" // no process to signal, but one to come
+			s.stop = because(AskedFor) // no process to signal, but one to come
 		}
 	}
 	p.each(opt.Services, func(_ *unit, s *slot) { kill(s) })
@@ -278,7 +278,7 @@ func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if s.old.Status.Live() {
-			s.pause = "asked for"
+			s.pause = because(AskedFor)
 		}
 	})
 	return p.finish()
@@ -288,7 +288,7 @@ func planUnpause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p := newVerb(d, o, Options{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if s.old.Status.Live() {
-			s.unpause = "asked for"
+			s.unpause = because(AskedFor)
 		}
 	})
 	return p.finish()
@@ -306,13 +306,13 @@ func planRemove(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	p.dropVolumes = opt.Volumes
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if opt.Stop || !running(s.old) {
-			s.discard("asked for")
+			s.discard(because(AskedFor))
 		}
 		if opt.Stop {
 			p.noteStopped(s)
 		}
 	})
-	p.dropHooks(opt.Services, "asked for", opt.Stop)
+	p.dropHooks(opt.Services, because(AskedFor), opt.Stop)
 	plan, err := p.finish()
 	if err == nil && plan.Empty() {
 		plan.Warnings = append(plan.Warnings, "No stopped containers")

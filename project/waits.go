@@ -3,7 +3,6 @@ package project
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"podc.example/podc/api"
@@ -40,14 +39,14 @@ func (p *planner) waitsFor(u *unit) func(node) {
 func (p *planner) ready(u *unit, d Dependency, dep *unit, s *slot) (key Key, ok bool) {
 	cond := cmp.Or(d.Condition, engine.Started)
 	switch {
-	case s.name == "" || p.opt.NoStart && s.start == "":
+	case s.name == "" || p.opt.NoStart && !s.start.given():
 		return Key{}, false
 	case cond == engine.Started, cond == engine.Healthy && dep.model && p.unprobed(dep): // not required, or checkHealth had refused
-		return startKey(s.name), s.start != ""
-	case s.start == "" && (dep.policy == leave || met(s.old, cond)):
+		return startKey(s.name), s.start.given()
+	case !s.start.given() && (dep.policy == leave || met(s.old, cond)):
 		return Key{}, false
 	}
-	return p.wait(dep, s, cond, neededBy+u.Name, !d.Required), true
+	return p.wait(dep, s, cond, because(Needed, u.Name), !d.Required), true
 }
 
 // met reports whether an untouched pod fulfils the condition already.
@@ -65,8 +64,8 @@ func met(pod *engine.Pod, cond engine.Condition) bool {
 }
 
 // wait adds a wait, or joins the one that is planned already.
-func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, optional bool) Key {
-	do := WaitPod{s.name, cond, p.patience(u, s, cond), strings.HasPrefix(why, neededBy)}
+func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why Reason, optional bool) Key {
+	do := WaitPod{s.name, cond, p.patience(u, s, cond), why.Kind == Needed}
 	if n, ok := p.find(do.Key()); ok {
 		step := n.step()
 		if shared := step.Do.(WaitPod); do.Needed && !shared.Needed {
@@ -74,28 +73,25 @@ func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why string, opti
 			step.Do = shared
 		}
 		step.Optional = step.Optional && optional
-		step.Why = joinReasons(step.Why, why)
+		step.Why = step.Why.join(why)
 		return step.Key
 	}
 	p.add(why, do).after(startKey(s.name)).step().Optional = optional
 	return do.Key()
 }
 
-// joinReasons adds a reason of a shared wait: "needed by a" and "needed by b" make "needed by a, b". Replicas of one service
-// have one reason.
-func joinReasons(why, more string) string {
-	by, needed := strings.CutPrefix(more, neededBy)
-	_, others, joins := strings.Cut(why, neededBy)
-	switch {
-	case !needed || !joins:
-		return why + ", " + more
-	case slices.Contains(strings.Split(others, ", "), by):
-		return why
+// join adds a reason to that of a shared wait. Replicas of one service have one reason.
+func (r Reason) join(more Reason) Reason {
+	if more.Kind == Awaited {
+		r.Kind = Awaited
 	}
-	return why + ", " + by
+	for _, service := range more.About {
+		if !slices.Contains(r.About, service) {
+			r.About = append(r.About, service)
+		}
+	}
+	return r
 }
-
-const neededBy = "needed by "
 
 // scheduleReady adds the wait that --wait asks for.
 func (p *planner) scheduleReady(u *unit, s *slot) {
@@ -106,8 +102,8 @@ func (p *planner) scheduleReady(u *unit, s *slot) {
 	if p.awaited(u) {
 		cond = engine.Completed
 	}
-	if s.start != "" || !met(s.old, cond) {
-		p.wait(u, s, cond, "--wait", false)
+	if s.start.given() || !met(s.old, cond) {
+		p.wait(u, s, cond, because(Awaited), false)
 	}
 }
 

@@ -128,10 +128,10 @@ func (r *reporter) skip(e event) {
 }
 
 func (r *reporter) why(s project.Step) string {
-	if !r.explain || s.Why == "" {
+	if !r.explain || s.Why.Kind == "" {
 		return ""
 	}
-	return "(" + s.Why + ")"
+	return "(" + s.Why.String() + ")"
 }
 
 // The words of docker for what is done.
@@ -203,10 +203,10 @@ func imageEvent(e project.Event) event {
 // showPlan renders a plan that will not be carried out, each step with its reason.
 func showPlan(p progress, plan project.Plan) {
 	for _, pull := range plan.Pulls {
-		p.show(event{true, engine.ImageEvent{ID: "Image " + pull.Ref, Status: done, Text: "Pulled", Details: "(" + pull.Why + ")"}})
+		p.show(event{true, engine.ImageEvent{ID: "Image " + pull.Ref, Status: done, Text: "Pulled", Details: "(" + pull.Why.String() + ")"}})
 	}
 	for _, s := range plan.Steps {
-		e := stepEvent(s, done, endText(s), "("+s.Why+")")
+		e := stepEvent(s, done, endText(s), "("+s.Why.String()+")")
 		e.DryRun = true
 		p.show(e)
 	}

@@ -35,14 +35,15 @@ func TestReporterOnImages(t *testing.T) {
 func TestReporter(t *testing.T) {
 	con, _, stderr := testConsole()
 	r := &reporter{progress: &plainProgress{w: con.err}, explain: true}
-	step := func(a project.Action, why string) *project.Step {
+	missing := project.Reason{Kind: project.Missing}
+	step := func(a project.Action, why project.Reason) *project.Step {
 		return &project.Step{Key: a.Key(), Why: why, Do: a}
 	}
-	network := step(project.CreateNetwork{Network: netstack.Network{Name: "shop_default"}}, "missing")
-	volume := step(project.CreateVolume{Volume: volumes.Volume{Name: "shop_data"}}, "missing")
-	wait := step(project.WaitPod{Name: "shop-db-1", Until: engine.Healthy}, "needed by web")
-	job := step(project.WaitPod{Name: "shop-job-1", Until: engine.Completed}, "")
-	start := step(project.StartPod{Name: "shop-web-1"}, "not running")
+	network := step(project.CreateNetwork{Network: netstack.Network{Name: "shop_default"}}, missing)
+	volume := step(project.CreateVolume{Volume: volumes.Volume{Name: "shop_data"}}, missing)
+	wait := step(project.WaitPod{Name: "shop-db-1", Until: engine.Healthy}, project.Reason{Kind: project.Needed, About: []string{"web"}})
+	job := step(project.WaitPod{Name: "shop-job-1", Until: engine.Completed}, project.Reason{})
+	start := step(project.StartPod{Name: "shop-web-1"}, project.Reason{Kind: project.NotRunning})
 	for _, e := range []project.Event{
 		{Kind: project.LockAwaited, Text: "waiting for project lock held by pid 7"},
 		{Kind: project.Warned, Text: "beware\x1b[2J"},
@@ -84,8 +85,8 @@ warning: bad; going on without it
 	}
 	stderr.Reset()
 	// What is one act to docker is told as one; what was stopped is told to be.
-	stop, remove := step(project.StopPod{Name: "shop-web-1"}, ""), step(project.RemovePod{Name: "shop-web-1"}, "")
-	create := step(project.CreatePod{Spec: engine.PodSpec{Name: "shop-web-1"}}, "")
+	stop, remove := step(project.StopPod{Name: "shop-web-1"}, project.Reason{}), step(project.RemovePod{Name: "shop-web-1"}, project.Reason{})
+	create := step(project.CreatePod{Spec: engine.PodSpec{Name: "shop-web-1"}}, project.Reason{})
 	whole := func(plan project.Plan) {
 		r.report(project.Event{Kind: project.Planned, Plan: &plan})
 		for i := range plan.Steps {
@@ -95,7 +96,7 @@ warning: bad; going on without it
 	}
 	whole(project.Plan{Steps: []project.Step{*stop, *remove, *create}, Stopped: []string{"shop-db-1"}})
 	r.restart = true
-	whole(project.Plan{Steps: []project.Step{*stop, *step(project.StartPod{Name: "shop-web-1"}, "")}})
+	whole(project.Plan{Steps: []project.Step{*stop, *step(project.StartPod{Name: "shop-web-1"}, project.Reason{})}})
 	r.restart = false
 	whole(project.Plan{Steps: []project.Step{*stop, *remove}})
 	want = ` Container shop-db-1 Stopping
@@ -113,7 +114,7 @@ warning: bad; going on without it
 		t.Errorf("got\n%s", stderr)
 	}
 	stderr.Reset()
-	showPlan(&plainProgress{w: con.err}, project.Plan{Steps: []project.Step{*network, *start}, Pulls: []project.Pull{{Ref: "x", Why: "missing"}}})
+	showPlan(&plainProgress{w: con.err}, project.Plan{Steps: []project.Step{*network, *start}, Pulls: []project.Pull{{Ref: "x", Why: missing}}})
 	want = ` DRY-RUN MODE -  Image x Pulled (missing)
  DRY-RUN MODE -  Network shop_default Created (missing)
  DRY-RUN MODE -  Container shop-web-1 Started (not running)

@@ -52,7 +52,7 @@ func (o *operation) confirm(steps []project.Step) bool {
 	o.aside(func() {
 		fmt.Fprintln(o.s.con.err, "Going to:")
 		for _, s := range steps {
-			fmt.Fprintf(o.s.con.err, "  %s (%s)\n", printable(s.Key.String()), printable(s.Why))
+			fmt.Fprintf(o.s.con.err, "  %s (%s)\n", printable(s.Key.String()), printable(s.Why.String()))
 		}
 		agreed = ask(o.s.con, "Are you sure?")
 	})
