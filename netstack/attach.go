@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"time"
 
-	"github.com/containerd/errdefs"
-
 	"podc.example/podc/internal/disk"
-	"podc.example/podc/internal/fault"
-	"podc.example/podc/internal/valid"
 )
 
 // undoDeadline bounds the undoing of a failed Attach, which must go on when its caller has given up.
@@ -35,7 +30,7 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 	if err != nil {
 		return fail(err)
 	}
-	switch old, err := s.loadRecord(a.ID); {
+	switch old, err := s.records.load(a.ID); {
 	case err == nil && s.stands(old, a, ns):
 		return old.Attachment, nil
 	case !errors.Is(err, os.ErrNotExist):
@@ -53,46 +48,6 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 		return fail(errors.Join(err, s.Detach(ctx, a.ID)))
 	}
 	return rec.Attachment, nil
-}
-
-// check refuses what cannot be served, before anything is made.
-func (a Attachment) check() error {
-	if !valid.IsName(a.ID) || len(a.ID) > 200 {
-		return invalidf("%q is no attachment id", a.ID)
-	}
-	var seen []string
-	for _, e := range a.Endpoints {
-		if slices.Contains(seen, e.Network) {
-			return invalidf("network %q is named twice", e.Network)
-		}
-		seen = append(seen, e.Network)
-		if err := checkEndpoint(e); err != nil {
-			return err
-		}
-	}
-	for _, p := range a.Ports {
-		if err := checkPort(p); err != nil {
-			return err
-		}
-	}
-	for _, d := range a.DNS {
-		if _, err := netip.ParseAddr(d); err != nil {
-			return invalidf("%q is no address of a name server", d)
-		}
-	}
-	return nil
-}
-
-func checkPort(p Port) error {
-	switch {
-	case p.Protocol != "tcp" && p.Protocol != "udp":
-		return fault.New(errdefs.ErrNotImplemented, "cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol)
-	case p.Container == 0:
-		return fault.New(errdefs.ErrInvalidArgument, "cannot publish container port 0")
-	case p.HostEnd != 0 && p.HostEnd < p.HostPort:
-		return fault.New(errdefs.ErrInvalidArgument, "cannot publish port %d: the range %d-%d is reversed", p.Container, p.HostPort, p.HostEnd)
-	}
-	return nil
 }
 
 // stands reports whether an old attachment is complete and what a asks for.
@@ -129,10 +84,10 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec re
 		return rec, nil, err
 	}
 	defer unlock()
-	if networks, err = s.readyNetworks(ctx, a.Endpoints); err != nil {
+	if networks, err = s.networks.readyNetworks(ctx, a.Endpoints); err != nil {
 		return rec, nil, err
 	}
-	rec = record{Attachment: a, NS: ns, Exec: s.cfg.ForceExec}
+	rec = record{Attachment: a, NS: ns, Exec: s.plugins.exec}
 	rec.Interfaces, rec.Warnings, rec.DNSPorts = nil, nil, DNSPorts{}
 	rec.Endpoints = slices.Clone(a.Endpoints)
 	if err := nameInterfaces(rec.Endpoints, networks); err != nil {
@@ -142,7 +97,7 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec re
 		rec.DNSPorts = pickDNSPorts()
 	}
 	if len(a.Ports) > 0 {
-		recs, err := s.records()
+		recs, err := s.records.all()
 		if err != nil {
 			return rec, nil, err
 		}
@@ -150,26 +105,7 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec re
 			return rec, nil, err
 		}
 	}
-	return rec, networks, s.saveRecord(rec)
-}
-
-// readyNetworks makes sure that the networks of endpoints exist and stand on the host, and returns them.
-func (s *Stack) readyNetworks(ctx context.Context, endpoints []Endpoint) ([]Network, error) {
-	var networks []Network
-	for _, e := range endpoints {
-		n, err := s.Network(e.Network)
-		if err != nil {
-			return nil, err
-		}
-		networks = append(networks, n)
-		if n.Bridge == "" { // another plugin's
-			continue
-		}
-		if err := s.readyNetwork(ctx, n); err != nil {
-			return nil, err
-		}
-	}
-	return networks, nil
+	return rec, networks, s.records.save(rec)
 }
 
 // effect makes what rec intends and completes it.
@@ -180,7 +116,7 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 	}
 	reach := reachOf(rec.Endpoints, networks)
 	for i := range rec.Endpoints {
-		if err := s.addEndpoint(ctx, rec, i, networks[i], reach); err != nil {
+		if err := s.plugins.addEndpoint(ctx, rec, i, networks[i], reach); err != nil {
 			return err
 		}
 	}
@@ -195,16 +131,16 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 		}
 	}
 	rec.Done = true
-	if err := s.saveRecord(*rec); err != nil {
+	if err := s.records.save(*rec); err != nil {
 		return err
 	}
-	return s.writeNames(rec.Attachment)
+	return s.names.write(rec.Attachment)
 }
 
 // DetachLost is Detach for an attachment whose record is gone or damaged, as a was asked for: it removes what bears its name, and every rule
 // for which there is no record. Idempotent.
 func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
-	switch _, err := s.loadRecord(a.ID); {
+	switch _, err := s.records.load(a.ID); {
 	case errors.Is(err, disk.ErrDamaged):
 		if err := s.detachDamaged(ctx, a.ID); err != nil {
 			return err
@@ -224,7 +160,7 @@ func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
 	}
 	var errs []error
 	for _, e := range endpoints {
-		errs = append(errs, s.removeVeth(a.ID, e.Interface, true))
+		errs = append(errs, s.links.removeVeth(a.ID, e.Interface, true))
 	}
 	return errors.Join(append(errs, s.Rebuild(ctx))...)
 }
@@ -233,7 +169,7 @@ func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
 // record, also when the namespace or the links are gone; what is gone already is no error, nor is an unknown id. If something
 // cannot be undone the record stays, so that it is tried again.
 func (s *Stack) Detach(ctx context.Context, id string) error {
-	rec, err := s.loadRecord(id)
+	rec, err := s.records.load(id)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -246,12 +182,12 @@ func (s *Stack) Detach(ctx context.Context, id string) error {
 	if err := s.beginDetach(ctx, &rec); err != nil {
 		return fmt.Errorf("cannot detach %q from its networks: %w", rec.Owner, err)
 	}
-	errs := []error{s.removeNames(rec.Attachment)}
+	errs := []error{s.names.remove(rec.Attachment)}
 	for i := len(rec.Endpoints) - 1; i >= 0; i-- {
-		errs = append(errs, s.delEndpoint(ctx, rec, i))
+		errs = append(errs, s.plugins.delEndpoint(ctx, rec, i))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot detach %q from its networks: %w", rec.Owner, err)
 	}
-	return s.dropRecord(ctx, id)
+	return s.records.drop(ctx, id)
 }

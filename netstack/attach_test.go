@@ -211,10 +211,14 @@ func TestKillPoints(t *testing.T) {
 	must(t, err)
 	var networks []Network
 	steps := []func(*record) error{
-		func(r *record) error { return l.addEndpoint(ctx, r, 0, networks[0], reachOf(r.Endpoints, networks)) },
-		func(r *record) error { return l.addEndpoint(ctx, r, 1, networks[1], reachOf(r.Endpoints, networks)) },
+		func(r *record) error {
+			return l.plugins.addEndpoint(ctx, r, 0, networks[0], reachOf(r.Endpoints, networks))
+		},
+		func(r *record) error {
+			return l.plugins.addEndpoint(ctx, r, 1, networks[1], reachOf(r.Endpoints, networks))
+		},
 		func(r *record) error { return l.setPublished(ctx, r, elementsOf(*r, networks)) },
-		func(r *record) error { return l.writeNames(r.Attachment) },
+		func(r *record) error { return l.names.write(r.Attachment) },
 	}
 	for n := range len(steps) + 1 {
 		rec, all, err := l.intend(ctx, a, ns)
@@ -316,7 +320,7 @@ func TestDetachWithADamagedResult(t *testing.T) {
 	l := newLab(t, "0a1b2c3d")
 	l.network(Network{Name: "front"})
 	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}}})
-	must(t, os.WriteFile(filepath.Join(l.cniCacheDir(), "results", cachedResult("front", "web", "eth0")), []byte("{"), 0o600))
+	must(t, os.WriteFile(l.cachedResult("front", "web", "eth0"), []byte("{"), 0o600))
 	must(t, l.Detach(t.Context(), "web"))
 	l.clean()
 }

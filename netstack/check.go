@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-
-	"podc.example/podc/internal/disk"
 )
 
 // finding is a problem and its remedy, nil where only the owner of the attachment can help.
@@ -59,7 +57,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 		return nil, err
 	}
 	defer unlock()
-	recs, err := s.records()
+	recs, err := s.records.all()
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +96,11 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 // dead lists the attachments that nobody wants any more.
 func (s *Stack) dead(alive func(id string) bool) (map[string]bool, error) {
 	dead := map[string]bool{}
-	recs, err := s.records()
+	recs, err := s.records.all()
 	for _, r := range recs {
 		dead[r.ID] = alive != nil && !alive(r.ID)
 	}
-	damaged, _ := s.damagedRecords()
-	for _, id := range damaged {
+	for _, id := range s.records.damaged() {
 		dead[id] = alive != nil && !alive(id)
 	}
 	return dead, err
@@ -162,67 +159,25 @@ func surveyLeases(ctx context.Context, dir string) (map[netip.Addr]holder, error
 	return listLeases(dir)
 }
 
-// temps finds temporary files of internal/disk: ".tmp-<file>-<random>".
-func (s *Stack) temps(networks []string) map[string]string {
-	found := map[string]string{}
-	look := func(dir, suffix string) {
-		paths, _ := filepath.Glob(filepath.Join(dir, ".tmp-*"))
-		for _, p := range paths {
-			id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(p), ".tmp-"), suffix)
-			found[p] = id
-		}
-	}
-	look(s.attachmentsDir(), ".json-")
-	for _, n := range networks {
-		look(s.namesDir(n), ".json-")
-	}
-	paths, _ := filepath.Glob(filepath.Join(s.networksDir(), ".tmp-*"))
-	for _, p := range paths { // written under the net lock only
-		found[p] = ""
-	}
-	return found
-}
-
 // damaged finds state files that do not decode.
 func (s *Stack) damaged(dead map[string]bool) []finding {
 	var found []finding
-	ids, names := s.damagedRecords()
-	for _, id := range ids { // what it is of may run: its owner detaches it, or attaches it anew
-		_, err := s.loadRecord(id)
+	for _, id := range s.records.damaged() { // what it is of may run: its owner detaches it, or attaches it anew
+		_, err := s.records.load(id)
 		f := finding{Problem: Problem{Kind: "record", Object: id, Detail: fmt.Sprint(err)}}
 		if dead[id] {
 			f.fix = func(ctx context.Context) error { return s.detachDamaged(ctx, id) }
 		}
 		found = append(found, f)
 	}
-	for _, name := range names {
+	for _, name := range s.conflists.damaged() {
 		_, err := readNetwork(s.conflistPath(name))
 		found = append(found, finding{Problem: Problem{Kind: "network", Object: name, Detail: fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
 	}
-	if _, err := s.lists(); err != nil {
+	if _, err := s.conflists.handMadeLists(); err != nil {
 		found = append(found, finding{Problem: Problem{Kind: "networks", Object: "made by hand", Detail: err.Error()}})
 	}
 	return found
-}
-
-// damagedRecords lists the attachments and the networks whose records do not decode.
-func (s *Stack) damagedRecords() (ids, networks []string) {
-	files, _ := listDir(s.attachmentsDir())
-	for _, f := range files {
-		id, ok := strings.CutSuffix(f, ".json")
-		if _, err := s.loadRecord(id); ok && errors.Is(err, disk.ErrDamaged) {
-			ids = append(ids, id)
-		}
-	}
-	files, _ = listDir(s.networksDir())
-	for _, f := range files {
-		if name := networkOfFile(f); name != "" {
-			if _, err := readNetwork(s.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
-				networks = append(networks, name)
-			}
-		}
-	}
-	return ids, networks
 }
 
 // detachDamaged undoes an attachment of which nothing but the id is known.
@@ -238,8 +193,8 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 	for network, leases := range t.leases {
 		for a, h := range leases {
 			if h.id == id {
-				errs = append(errs, s.removeVeth(id, h.ifname, true),
-					releaseLeases(ctx, s.leaseDir(network), []netip.Addr{a}, id, h.ifname), s.dropCached(network, id, h.ifname))
+				errs = append(errs, s.links.removeVeth(id, h.ifname, true),
+					releaseLeases(ctx, s.leaseDir(network), []netip.Addr{a}, id, h.ifname), s.plugins.dropCached(network, id, h.ifname))
 			}
 		}
 	}
@@ -277,9 +232,9 @@ func (s *Stack) missing(r record, t things) []finding {
 					})
 			}
 		}
-		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !s.hasNames(iface.Network, r.ID) {
+		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !s.names.has(iface.Network, r.ID) {
 			add("names", r.ID, fmt.Sprintf("names of %q on network %q are not served", r.Owner, iface.Network),
-				func(context.Context) error { return s.writeNames(r.Attachment) })
+				func(context.Context) error { return s.names.write(r.Attachment) })
 		}
 	}
 	return found
@@ -291,19 +246,19 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 	add := func(kind, object, detail string, fix func(context.Context) error) {
 		found = append(found, finding{Problem{Kind: kind, Object: object, Detail: detail}, fix, true})
 	}
-	ids, names := s.damagedRecords()
+	ids, names := s.records.damaged(), s.conflists.damaged()
 	for _, id := range ids {
 		known[id] = record{Attachment: Attachment{ID: id}}
 	}
 	ofDamaged := func(l netlink.Link) bool {
 		alias := l.Attrs().Alias
 		return slices.ContainsFunc(ids, func(id string) bool { return strings.HasSuffix(alias, " of "+id) }) ||
-			slices.ContainsFunc(names, func(name string) bool { return alias == s.bridgeMark(Network{Name: name}) })
+			slices.ContainsFunc(names, func(name string) bool { return alias == s.links.bridgeMark(Network{Name: name}) })
 	}
 	links, cached, bridges := s.expected(known, networks)
 	for name, l := range t.links {
-		if s.marked(l) && !links[name] && !bridges[name] && !ofDamaged(l) {
-			add("link", name, "belongs to no attachment or network", func(context.Context) error { return s.gone.remove(l) })
+		if s.links.marked(l) && !links[name] && !bridges[name] && !ofDamaged(l) {
+			add("link", name, "belongs to no attachment or network", func(context.Context) error { return s.links.gone.remove(l) })
 		}
 	}
 	for _, n := range networks {
@@ -361,8 +316,8 @@ func (s *Stack) expected(known map[string]record, networks map[string]Network) (
 	links, cached, bridges = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range known {
 		for i, e := range r.Endpoints {
-			links[s.vethName(r.ID, r.ifName(i))] = true
-			cached[cachedResult(e.Network, r.ID, r.ifName(i))] = true
+			links[s.links.vethName(r.ID, r.ifName(i))] = true
+			cached[filepath.Base(s.cachedResult(e.Network, r.ID, r.ifName(i)))] = true
 		}
 	}
 	for _, n := range networks {
@@ -371,9 +326,6 @@ func (s *Stack) expected(known map[string]record, networks map[string]Network) (
 	return links, cached, bridges
 }
 
-// cachedResult is the name of libcni's file about one interface.
-func cachedResult(network, id, ifname string) string { return network + "-" + id + "-" + ifname }
-
-func (s *Stack) dropCached(network, id, ifname string) error {
-	return removeFile(filepath.Join(s.cniCacheDir(), "results", cachedResult(network, id, ifname)))
+func (pl *plugins) dropCached(network, id, ifname string) error {
+	return removeFile(pl.cachedResult(network, id, ifname))
 }

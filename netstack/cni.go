@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,16 +29,26 @@ const (
 	pluginOutput   = 1 << 20
 )
 
+// plugins gives an attachment its interfaces, by way of CNI.
+type plugins struct {
+	files
+	lists  *conflists
+	links  *hostLinks
+	leases *leases
+	dirs   []string // where executed plugins are
+	exec   bool     // those of podc's own networks are executed too
+}
+
 // cni returns libcni over podc's executor. ours says that the list is podc's own, whose plugins are answered here.
-func (s *Stack) cni(ours bool) *libcni.CNIConfig {
-	return libcni.NewCNIConfigWithCacheDir(s.cfg.PluginDirs, s.cniCacheDir(), &executor{stack: s, ours: ours})
+func (pl *plugins) cni(ours bool) *libcni.CNIConfig {
+	return libcni.NewCNIConfigWithCacheDir(pl.dirs, pl.cniCacheDir(), &executor{plugins: pl, ours: ours})
 }
 
 // executor is libcni's way to run a plugin: it answers for bridge (with host-local) and portmap of podc's own lists in this
 // process, and executes any other.
 type executor struct {
-	stack *Stack
-	ours  bool
+	plugins *plugins
+	ours    bool
 	version.PluginDecoder
 }
 
@@ -69,9 +78,9 @@ func (e *executor) ExecPlugin(ctx context.Context, path string, stdin []byte, en
 	args := readArgs(environ)
 	switch plugin + " " + args.command {
 	case "bridge ADD":
-		return encodeResult(e.stack.bridgeAdd(ctx, conf, args))
+		return encodeResult(e.plugins.bridgeAdd(ctx, conf, args))
 	case "bridge DEL":
-		return nil, e.stack.bridgeDel(ctx, conf, args)
+		return nil, e.plugins.bridgeDel(ctx, conf, args)
 	case "portmap ADD": // see publish
 		return conf.PrevResult, nil
 	case "portmap DEL": // done before, by beginDetach
@@ -173,21 +182,21 @@ func runtimeConfOf(r record, i int) *libcni.RuntimeConf {
 }
 
 // addEndpoint attaches one endpoint of r and completes r with its interface.
-func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, reach reach) error {
-	list, ours, err := s.listOf(r.Endpoints[i].Network, r.Exec)
+func (pl *plugins) addEndpoint(ctx context.Context, r *record, i int, n Network, reach reach) error {
+	list, ours, err := pl.lists.listOf(r.Endpoints[i].Network, r.Exec)
 	if err != nil {
 		return err
 	}
 	rt := runtimeConfOf(*r, i)
 	if !ours {
-		if list, err = s.withStatic(list, n, r.Endpoints[i]); err != nil {
+		if list, err = pl.withStatic(list, n, r.Endpoints[i]); err != nil {
 			return err
 		}
 	}
 	if !ours && len(r.Ports) > 0 && (i == reach.by(false) || i == reach.by(true)) {
 		rt.CapabilityArgs["portMappings"] = mappings(r.Ports)
 	}
-	res, err := s.cni(ours).AddNetworkList(ctx, list, rt)
+	res, err := pl.cni(ours).AddNetworkList(ctx, list, rt)
 	if inner := errors.Unwrap(err); ours && inner != nil {
 		err = inner // no plugin has failed that anybody knows of
 	}
@@ -210,7 +219,7 @@ func (s *Stack) addEndpoint(ctx context.Context, r *record, i int, n Network, re
 
 // withStatic is the list of a network of podc's own for executed plugins and an endpoint whose static addresses lie outside of
 // what is handed out: host-local gives only what is in its ranges.
-func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint) (*libcni.NetworkConfigList, error) {
+func (pl *plugins) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint) (*libcni.NetworkConfigList, error) {
 	asked := func(a netip.Addr) bool { return a.IsValid() && (a == e.IPv4 || a == e.IPv6) }
 	changed := false
 	subnets := slices.Clone(n.Subnets)
@@ -230,7 +239,7 @@ func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint
 		n.Kept[owner] = slices.DeleteFunc(slices.Clone(kept), asked)
 	}
 	n.Subnets = subnets
-	b, err := json.Marshal(s.conflistOf(n))
+	b, err := json.Marshal(pl.lists.conflistOf(n))
 	if err != nil {
 		return nil, err
 	}
@@ -238,13 +247,13 @@ func (s *Stack) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint
 }
 
 // delEndpoint is the inverse of addEndpoint; it also undoes half of it.
-func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
+func (pl *plugins) delEndpoint(ctx context.Context, r record, i int) error {
 	network, ifname := r.Endpoints[i].Network, r.ifName(i)
-	list, ours, err := s.listOf(network, r.Exec)
+	list, ours, err := pl.lists.listOf(network, r.Exec)
 	if err != nil {
 		// The network is gone, by hand: undo what podc's own would have made.
-		return errors.Join(s.removeVeth(r.ID, ifname, i < len(r.Interfaces)),
-			releaseLeases(ctx, s.leaseDir(network), nil, r.ID, ifname), s.dropCached(network, r.ID, ifname))
+		return errors.Join(pl.links.removeVeth(r.ID, ifname, i < len(r.Interfaces)),
+			releaseLeases(ctx, pl.leaseDir(network), nil, r.ID, ifname), pl.dropCached(network, r.ID, ifname))
 	}
 	rt := runtimeConfOf(r, i)
 	if !ours && len(r.Ports) > 0 { // without them the plugin portmap undoes nothing
@@ -253,17 +262,7 @@ func (s *Stack) delEndpoint(ctx context.Context, r record, i int) error {
 	if !isNetNS(rt.NetNS) {
 		rt.NetNS = "" // how CNI says that it is gone
 	}
-	return s.cni(ours).DelNetworkList(ctx, list, rt)
-}
-
-// listOf returns the list of a network and whether its plugins are answered in this process, which exec forbids.
-func (s *Stack) listOf(network string, exec bool) (list *libcni.NetworkConfigList, ours bool, err error) {
-	list, err = s.loadList(network)
-	if err != nil {
-		return nil, false, err
-	}
-	n, err := readNetwork(s.conflistPath(network))
-	return list, err == nil && isBridge(n) && !exec, nil
+	return pl.cni(ours).DelNetworkList(ctx, list, rt)
 }
 
 func mappings(ports []Port) []portMapping {
@@ -320,11 +319,4 @@ func waysOf(r *types100.Result) way {
 		}
 	}
 	return w
-}
-
-func prefixWithHost(n net.IPNet) (netip.Prefix, bool) {
-	a, ok := netip.AddrFromSlice(n.IP)
-	ones, _ := n.Mask.Size()
-	p := netip.PrefixFrom(a.Unmap(), ones)
-	return p, ok && p.IsValid()
 }

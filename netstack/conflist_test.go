@@ -19,14 +19,14 @@ func TestAFolderOfNetworksThatCannotBeReadIsNotEmpty(t *testing.T) {
 	s := Open(Config{RootID: "0a1b2c3d", Data: dir, Run: dir, ConfDirs: []string{broken, good}})
 	_, err := s.Network("hand")
 	must(t, err)
-	_, err = s.loadList("hand")
+	_, err = s.conflists.loadList("hand")
 	must(t, err)
 	all, failed := s.AllNetworks()
 	if _, ok := all["hand"]; !ok {
 		t.Error("what can be read is not listed")
 	}
 	_, unknown := s.Network("other")
-	_, unlisted := s.loadList("other")
+	_, unlisted := s.conflists.loadList("other")
 	for _, err := range []error{failed, unknown, unlisted} {
 		if err == nil || errdefs.IsNotFound(err) || !strings.Contains(err.Error(), broken) {
 			t.Errorf("it says %v", err)
@@ -35,7 +35,7 @@ func TestAFolderOfNetworksThatCannotBeReadIsNotEmpty(t *testing.T) {
 	if found := s.damaged(nil); len(found) != 1 || !strings.Contains(found[0].Detail, broken) {
 		t.Errorf("Check finds %v", found)
 	}
-	s.cfg.ConfDirs = []string{filepath.Join(dir, "none"), good}
+	s.confDirs = []string{filepath.Join(dir, "none"), good}
 	if _, err := s.Network("other"); !errdefs.IsNotFound(err) {
 		t.Errorf("of a folder that is not there it says %v", err)
 	}

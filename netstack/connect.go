@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -22,7 +20,7 @@ import (
 //
 // The caller excludes other calls for the same id.
 func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []netip.Addr) (Attachment, error) {
-	rec, err := s.standing(id)
+	rec, err := s.records.standing(id)
 	if err != nil {
 		return Attachment{}, err
 	}
@@ -57,7 +55,7 @@ func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []net
 //
 // The caller excludes other calls for the same id.
 func (s *Stack) Disconnect(ctx context.Context, id, network string) (Attachment, error) {
-	rec, err := s.standing(id)
+	rec, err := s.records.standing(id)
 	if err != nil {
 		return Attachment{}, err
 	}
@@ -71,30 +69,8 @@ func (s *Stack) Disconnect(ctx context.Context, id, network string) (Attachment,
 	return rec.Attachment, nil
 }
 
-// standing loads an attachment that is complete.
-func (s *Stack) standing(id string) (record, error) {
-	rec, err := s.loadRecord(id)
-	if errors.Is(err, os.ErrNotExist) || err == nil && (!rec.Done || rec.Going) {
-		return rec, fault.New(errdefs.ErrNotFound, "nothing is attached as %s", id)
-	}
-	return rec, err
-}
-
 func (r record) endpoint(network string) int {
 	return slices.IndexFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network })
-}
-
-// networksOf are the networks of r's endpoints; one that is gone has no more than its name.
-func (s *Stack) networksOf(r record) []Network {
-	networks := make([]Network, len(r.Endpoints))
-	for i, e := range r.Endpoints {
-		n, err := s.Network(e.Network)
-		if err != nil {
-			n = Network{Name: e.Network}
-		}
-		networks[i] = n
-	}
-	return networks
 }
 
 // intendMore adds an endpoint to the record on disk, and returns the networks of all.
@@ -104,12 +80,12 @@ func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Netw
 		return nil, err
 	}
 	defer unlock()
-	if _, err := s.readyNetworks(ctx, []Endpoint{e}); err != nil {
+	if _, err := s.networks.readyNetworks(ctx, []Endpoint{e}); err != nil {
 		return nil, err
 	}
 	more := *rec
 	more.Endpoints = append(slices.Clone(rec.Endpoints), e)
-	networks := s.networksOf(more)
+	networks := s.networks.networksOf(more)
 	if err := nameInterfaces(more.Endpoints, networks); err != nil {
 		return nil, err
 	}
@@ -117,7 +93,7 @@ func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Netw
 		more.DNSPorts = pickDNSPorts()
 	}
 	*rec = more
-	return networks, s.saveRecord(*rec)
+	return networks, s.records.save(*rec)
 }
 
 // effectMore attaches the last endpoint of rec.
@@ -127,12 +103,12 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 	}
 	last := len(rec.Endpoints) - 1
 	asked := rec.Endpoints[last]
-	rec.Endpoints[last] = s.preferring(asked, networks[last], prefer)
-	err := s.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
+	rec.Endpoints[last] = s.plugins.leases.preferring(asked, networks[last], prefer)
+	err := s.plugins.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
 	if errdefs.IsConflict(err) && !satisfies(rec.Endpoints[last], asked) { // somebody was quicker
-		if err = s.delEndpoint(ctx, *rec, last); err == nil {
+		if err = s.plugins.delEndpoint(ctx, *rec, last); err == nil {
 			rec.Endpoints[last] = asked
-			err = s.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
+			err = s.plugins.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
 		}
 	}
 	rec.Endpoints[last] = asked
@@ -140,27 +116,6 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 		return err
 	}
 	return s.settleEndpoints(ctx, rec, networks)
-}
-
-// preferring is e with those of the preferred addresses that are free on its network.
-func (s *Stack) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint {
-	for _, a := range prefer {
-		sub, ok := subnetOf(n, a.Is6())
-		free := ok && gives(sub, a, heldOf(n)) && !fileExists(filepath.Join(s.leaseDir(n.Name), a.String()))
-		switch {
-		case !free:
-		case a.Is6() && !e.IPv6.IsValid():
-			e.IPv6 = a
-		case a.Is4() && !e.IPv4.IsValid():
-			e.IPv4 = a
-		}
-	}
-	return e
-}
-
-// gives reports whether a is among the addresses that sub hands out to those that ask for none; held are not.
-func gives(sub Subnet, a netip.Addr, held []netip.Addr) bool {
-	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
 // settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.
@@ -173,7 +128,7 @@ func (s *Stack) settleEndpoints(ctx context.Context, rec *record, networks []Net
 	if err := s.setPublished(ctx, rec, elementsOf(*rec, networks)); err != nil {
 		return err
 	}
-	return s.writeNames(rec.Attachment)
+	return s.names.write(rec.Attachment)
 }
 
 // drop takes endpoint i away: what leads to it first, the record of it last.
@@ -184,14 +139,14 @@ func (s *Stack) drop(ctx context.Context, rec *record, i int) error {
 		left.Interfaces = slices.Delete(slices.Clone(rec.Interfaces), i, i+1)
 		left.Ways = slices.Delete(slices.Clone(rec.Ways), i, i+1)
 	}
-	networks := s.networksOf(left)
+	networks := s.networks.networksOf(left)
 	if err := s.setPublished(ctx, rec, elementsOf(left, networks)); err != nil {
 		return err
 	}
 	if err := removeFile(s.nameFile(rec.Endpoints[i].Network, rec.ID)); err != nil {
 		return err
 	}
-	if err := s.delEndpoint(ctx, *rec, i); err != nil {
+	if err := s.plugins.delEndpoint(ctx, *rec, i); err != nil {
 		return err
 	}
 	left.Published, left.DNSPorts = rec.Published, rec.DNSPorts

@@ -118,7 +118,7 @@ func TestConnectCutShort(t *testing.T) {
 			networks, err := l.intendMore(ctx, &rec, Endpoint{Network: "two"})
 			must(t, err)
 			if made {
-				must(t, l.addEndpoint(ctx, &rec, 1, networks[1], reachOf(rec.Endpoints, networks)))
+				must(t, l.plugins.addEndpoint(ctx, &rec, 1, networks[1], reachOf(rec.Endpoints, networks)))
 			}
 			f()
 			if p, err := l.Check(ctx, nil); err != nil || len(p) > 0 {

@@ -31,9 +31,18 @@ import (
 // layout names a chain without rules: its presence says that the table was built whole, by this version of the rules.
 const layout = "layout_2"
 
-// table is podc's own table of this root; nothing else is ever changed but what docker.go says.
-func (s *Stack) table() *nftables.Table {
-	return &nftables.Table{Name: "podc-" + s.cfg.RootID, Family: nftables.TableFamilyINet}
+// firewall is what podc has the kernel do with the packets of one root: a table of its own, and what the firewalls of others must
+// know. It follows from what is on record of networks and attachments.
+type firewall struct {
+	root    string
+	lists   *conflists
+	records *records
+	conn    *nftables.Conn // used under the net lock only, see nft
+}
+
+// table is podc's own table of this root; nothing else is ever changed but what dockerchain.go says.
+func (fw *firewall) table() *nftables.Table {
+	return &nftables.Table{Name: "podc-" + fw.root, Family: nftables.TableFamilyINet}
 }
 
 var (
@@ -184,15 +193,15 @@ func put(x sets, e elements, change func(*nftables.Set, []nftables.SetElement) e
 
 // nft runs f with this process's connection to nftables, under the net lock. The connection is kept, since closing one waits
 // until the kernel has freed what was deleted through it; after an error it is dropped, since answers may be left in it.
-func (s *Stack) nft(f func(c *nftables.Conn) error) (err error) {
-	if s.conn == nil {
-		if s.conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(bigBuffers)); err != nil {
+func (fw *firewall) nft(f func(c *nftables.Conn) error) (err error) {
+	if fw.conn == nil {
+		if fw.conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(bigBuffers)); err != nil {
 			return fmt.Errorf("cannot talk to nftables: %w", err)
 		}
 	}
-	if err = f(s.conn); err != nil {
-		s.conn.CloseLasting()
-		s.conn = nil
+	if err = f(fw.conn); err != nil {
+		fw.conn.CloseLasting()
+		fw.conn = nil
 	}
 	return err
 }
@@ -203,11 +212,11 @@ func bigBuffers(c *netlink.Conn) error {
 }
 
 // ensureTable makes sure that the table is there and holds n. The net lock is held.
-func (s *Stack) ensureTable(n Network) error {
-	x := setsOf(s.table())
+func (fw *firewall) ensureTable(n Network) error {
+	x := setsOf(fw.table())
 	built, holds := false, false
-	err := s.nft(func(c *nftables.Conn) error {
-		if built = hasChain(c, s.table(), layout); !built {
+	err := fw.nft(func(c *nftables.Conn) error {
+		if built = hasChain(c, fw.table(), layout); !built {
 			return nil
 		}
 		elems, err := c.GetSetElements(x.bridges)
@@ -215,22 +224,22 @@ func (s *Stack) ensureTable(n Network) error {
 		return err
 	})
 	if err != nil || !built {
-		err = s.rebuild()
+		err = fw.rebuild()
 	} else if !holds {
 		e := elements{}
 		e.addNetwork(x, n)
-		err = s.change(x, e, true)
+		err = fw.change(x, e, true)
 	}
 	if err != nil {
 		return err
 	}
-	return s.nft(s.makeWay)
+	return fw.nft(fw.makeWay)
 }
 
 // change adds or removes elements in one transaction; if the kernel refuses it, since the table is not what it should be,
 // the table is built anew.
-func (s *Stack) change(x sets, e elements, add bool) error {
-	err := s.nft(func(c *nftables.Conn) error {
+func (fw *firewall) change(x sets, e elements, add bool) error {
+	err := fw.nft(func(c *nftables.Conn) error {
 		how := c.SetAddElements
 		if !add {
 			how = c.SetDeleteElements
@@ -241,18 +250,18 @@ func (s *Stack) change(x sets, e elements, add bool) error {
 		return c.Flush()
 	})
 	if err != nil {
-		return s.rebuild()
+		return fw.rebuild()
 	}
 	return nil
 }
 
 // dropFromTable removes n from the table, or the table with the last bridge. rest are the networks that stay.
-func (s *Stack) dropFromTable(n Network, rest map[string]Network) error {
-	x, e := setsOf(s.table()), elements{}
+func (fw *firewall) dropFromTable(n Network, rest map[string]Network) error {
+	x, e := setsOf(fw.table()), elements{}
 	e.addNetwork(x, n)
-	err := s.nft(func(c *nftables.Conn) error {
-		if bridges(rest) == 0 || !hasChain(c, s.table(), layout) {
-			return s.rebuildFor(c, rest)
+	err := fw.nft(func(c *nftables.Conn) error {
+		if bridges(rest) == 0 || !hasChain(c, fw.table(), layout) {
+			return fw.rebuildFor(c, rest)
 		}
 		if err := put(x, e, c.SetDeleteElements); err != nil {
 			return err
@@ -260,9 +269,9 @@ func (s *Stack) dropFromTable(n Network, rest map[string]Network) error {
 		return c.Flush()
 	})
 	if err != nil {
-		err = s.nft(func(c *nftables.Conn) error { return s.rebuildFor(c, rest) })
+		err = fw.nft(func(c *nftables.Conn) error { return fw.rebuildFor(c, rest) })
 	}
-	return errors.Join(err, s.nft(func(c *nftables.Conn) error { return s.makeWayFor(c, rest) }))
+	return errors.Join(err, fw.nft(func(c *nftables.Conn) error { return fw.makeWayFor(c, rest) }))
 }
 
 func bridges(networks map[string]Network) (n int) {
@@ -274,8 +283,8 @@ func bridges(networks map[string]Network) (n int) {
 	return n
 }
 
-func (s *Stack) dropTable(c *nftables.Conn) error {
-	t := s.table()
+func (fw *firewall) dropTable(c *nftables.Conn) error {
+	t := fw.table()
 	c.AddTable(t)
 	c.DelTable(t)
 	if err := c.Flush(); err != nil {
@@ -285,23 +294,23 @@ func (s *Stack) dropTable(c *nftables.Conn) error {
 }
 
 // rebuild makes the table from state, in one transaction. The net lock is held.
-func (s *Stack) rebuild() error {
-	all, err := s.Networks()
+func (fw *firewall) rebuild() error {
+	all, err := fw.lists.Networks()
 	if err != nil {
 		return err
 	}
-	return s.nft(func(c *nftables.Conn) error { return s.rebuildFor(c, all) })
+	return fw.nft(func(c *nftables.Conn) error { return fw.rebuildFor(c, all) })
 }
 
-func (s *Stack) rebuildFor(c *nftables.Conn, networks map[string]Network) error {
+func (fw *firewall) rebuildFor(c *nftables.Conn, networks map[string]Network) error {
 	if bridges(networks) == 0 {
-		return s.dropTable(c)
+		return fw.dropTable(c)
 	}
-	e, err := s.wantedElements(networks)
+	e, err := fw.wantedElements(networks)
 	if err != nil {
 		return err
 	}
-	t := s.table()
+	t := fw.table()
 	if err := buildTable(c, t, e); err != nil {
 		return err
 	}
@@ -312,12 +321,12 @@ func (s *Stack) rebuildFor(c *nftables.Conn, networks map[string]Network) error 
 }
 
 // wantedElements is what the table should hold according to networks and records.
-func (s *Stack) wantedElements(networks map[string]Network) (elements, error) {
-	recs, err := s.records()
+func (fw *firewall) wantedElements(networks map[string]Network) (elements, error) {
+	recs, err := fw.records.all()
 	if err != nil {
 		return nil, err
 	}
-	e, x := elements{}, setsOf(s.table())
+	e, x := elements{}, setsOf(fw.table())
 	for _, n := range networks {
 		if isBridge(n) {
 			e.addNetwork(x, n)
@@ -347,4 +356,66 @@ func addrPort(ip netip.Addr, port uint16, proto string) string {
 		ip = netip.IPv4Unspecified()
 	}
 	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(ip, port), proto)
+}
+
+// rulesOf is the number of rules in each chain, see addRules.
+var rulesOf = map[string]int{layout: 0, "publish": 4, "raw": 1, "prerouting": 2, "output": 2, "postrouting": 5, "forward": 10}
+
+// tableFault says what is wrong with the table, "" if nothing is.
+func (fw *firewall) tableFault(c *nftables.Conn, networks map[string]Network) string {
+	t := fw.table()
+	_, err := c.ListTableOfFamily(t.Name, t.Family)
+	switch exists := err == nil; {
+	case bridges(networks) == 0 && exists:
+		return "it exists without a network"
+	case bridges(networks) == 0:
+		return ""
+	case !exists:
+		return "it is missing"
+	}
+	want, err := fw.wantedElements(networks)
+	if err != nil {
+		return err.Error()
+	}
+	for chain, n := range rulesOf {
+		if rules, err := c.GetRules(t, &nftables.Chain{Name: chain, Table: t}); err != nil || len(rules) != n {
+			return fmt.Sprintf("chain %s does not hold its %d rules", chain, n)
+		}
+	}
+	for _, set := range setsOf(t).all() {
+		got, err := c.GetSetElements(set)
+		if err != nil || !sameElements(got, want[set.Name]) {
+			return fmt.Sprintf("the elements of %s are not those of the attachments and networks", set.Name)
+		}
+	}
+	return ""
+}
+
+func sameElements(a, b []nftables.SetElement) bool {
+	keys := func(elems []nftables.SetElement) []string {
+		var out []string
+		for _, e := range elems {
+			out = append(out, fmt.Sprintf("%x %x %t", e.Key, e.Val, e.IntervalEnd))
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	return slices.Equal(keys(a), keys(b))
+}
+
+// changePorts adds or removes published ports. The net lock is held and the records say already how it shall be.
+func (fw *firewall) changePorts(ports []published, add bool) error {
+	built := false
+	err := fw.nft(func(c *nftables.Conn) error { built = hasChain(c, fw.table(), layout); return nil })
+	if err == nil && built {
+		x, e := setsOf(fw.table()), elements{}
+		e.addPorts(x, ports)
+		err = fw.change(x, e, add)
+	} else {
+		err = fw.rebuild()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot change published ports: %w", err)
+	}
+	return forgetFlows(ports)
 }

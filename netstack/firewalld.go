@@ -30,31 +30,31 @@ const (
 var firewalldTable = &nftables.Table{Name: "firewalld", Family: nftables.TableFamilyINet}
 
 // firewalldName is how firewalld is told of a bridge: those that podc named itself are all one name.
-func (s *Stack) firewalldName(bridge string) string {
-	if own := "b" + s.cfg.RootID; strings.HasPrefix(bridge, own) {
+func (fw *firewall) firewalldName(bridge string) string {
+	if own := "b" + fw.root; strings.HasPrefix(bridge, own) {
 		return own + "+"
 	}
 	return bridge
 }
 
-func (s *Stack) firewalldNames(networks map[string]Network) map[string]bool {
+func (fw *firewall) firewalldNames(networks map[string]Network) map[string]bool {
 	names := map[string]bool{}
 	for _, n := range networks {
 		if isBridge(n) && n.Lent == nil { // the zone of somebody else's is theirs to choose
-			names[s.firewalldName(n.Bridge)] = true
+			names[fw.firewalldName(n.Bridge)] = true
 		}
 	}
 	return names
 }
 
 // passesFirewalld reports whether all bridges there are have been taken in.
-func (s *Stack) passesFirewalld(c *nftables.Conn) bool {
+func (fw *firewall) passesFirewalld(c *nftables.Conn) bool {
 	trusted, err := trustedByFirewalld(c)
-	networks, failed := s.Networks()
+	networks, failed := fw.lists.Networks()
 	if err != nil || failed != nil {
 		return false
 	}
-	for name := range s.firewalldNames(networks) {
+	for name := range fw.firewalldNames(networks) {
 		if !trusted[name] {
 			return false
 		}
@@ -63,7 +63,7 @@ func (s *Stack) passesFirewalld(c *nftables.Conn) bool {
 }
 
 // syncFirewalld makes the bridges of networks, and no other of this root, be trusted by firewalld, if that is on. The net lock is held.
-func (s *Stack) syncFirewalld(c *nftables.Conn, networks map[string]Network) error {
+func (fw *firewall) syncFirewalld(c *nftables.Conn, networks map[string]Network) error {
 	if !hasChain(c, firewalldTable, firewalldChain) {
 		return nil
 	}
@@ -71,14 +71,14 @@ func (s *Stack) syncFirewalld(c *nftables.Conn, networks map[string]Network) err
 	if err != nil {
 		return err
 	}
-	wanted := s.firewalldNames(networks)
+	wanted := fw.firewalldNames(networks)
 	args := []string{"--quiet", "--zone=" + firewalldZone}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if !trusted[name] {
 			args = append(args, "--add-interface="+name)
 		}
 	}
-	if own := s.firewalldName("b" + s.cfg.RootID); trusted[own] && !wanted[own] {
+	if own := fw.firewalldName("b" + fw.root); trusted[own] && !wanted[own] {
 		args = append(args, "--remove-interface="+own)
 	}
 	if len(args) == 2 {

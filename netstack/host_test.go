@@ -35,14 +35,14 @@ type lab struct {
 	t   *testing.T
 	dir string
 	*Stack
+	cfg Config
 }
 
 func newLab(t *testing.T, rootID string) *lab {
 	t.Helper()
 	dir := t.TempDir()
-	l := &lab{t: t, dir: dir, Stack: Open(Config{RootID: rootID, Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run"),
-		ConfDirs: []string{filepath.Join(dir, "cni")}})}
-	return l
+	cfg := Config{RootID: rootID, Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run"), ConfDirs: []string{filepath.Join(dir, "cni")}}
+	return &lab{t: t, dir: dir, Stack: Open(cfg), cfg: cfg}
 }
 
 func (l *lab) pin(name string) string {
@@ -92,7 +92,7 @@ func (l *lab) clean() {
 	links, err := netlink.LinkList()
 	must(l.t, err)
 	for _, i := range links {
-		if strings.Contains(i.Attrs().Name, l.cfg.RootID) {
+		if strings.Contains(i.Attrs().Name, l.links.root) {
 			l.t.Errorf("interface %s is left", i.Attrs().Name)
 		}
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
 
@@ -20,18 +19,18 @@ import (
 
 // KeepAddresses has owner keep addrs of a network, and none else: no attachment that asks for no address gets one of them. A network
 // that is made by hand, or missing, keeps none. Idempotent; it writes only what is new.
-func (s *Stack) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
-	n, err := readNetwork(s.conflistPath(network))
+func (nw *networks) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
+	n, err := readNetwork(nw.conflistPath(network))
 	if errors.Is(err, os.ErrNotExist) || err == nil && slices.Equal(n.Kept[owner], addrs) {
 		return nil
 	}
 	fail := func(err error) error { return fmt.Errorf("cannot keep addresses of network %q: %w", network, err) }
-	unlock, err := s.lock(ctx)
+	unlock, err := nw.lock(ctx)
 	if err != nil {
 		return fail(err)
 	}
 	defer unlock()
-	if n, err = readNetwork(s.conflistPath(network)); errors.Is(err, os.ErrNotExist) {
+	if n, err = readNetwork(nw.conflistPath(network)); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
@@ -45,7 +44,7 @@ func (s *Stack) KeepAddresses(ctx context.Context, network, owner string, addrs 
 	if len(addrs) == 0 {
 		delete(n.Kept, owner)
 	}
-	if err := disk.WriteJSON(s.conflistPath(network), s.conflistOf(n), disk.Durable); err != nil {
+	if err := nw.lists.save(n); err != nil {
 		return fail(err)
 	}
 	return nil
@@ -67,14 +66,14 @@ func heldOf(n Network) []netip.Addr {
 // CheckAddresses reports, before anything is made, which static addresses cannot be had: because they are none of the network's, or
 // because another attachment has or another owner keeps them. Errors are joined. leaving names owners that will be detached by
 // then, gone those that will not exist. Networks that do not exist yet are not asked.
-func (s *Stack) CheckAddresses(want []AddressClaim, leaving, gone []string) error {
-	recs, err := s.records()
+func (nw *networks) CheckAddresses(want []AddressClaim, leaving, gone []string) error {
+	recs, err := nw.records.all()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, w := range want {
-		n, err := s.Network(w.Network)
+		n, err := nw.lists.Network(w.Network)
 		if errdefs.IsNotFound(err) {
 			continue
 		}

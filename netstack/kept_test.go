@@ -69,7 +69,7 @@ func TestExecutedPluginsGiveKeptAddresses(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.cfg.PluginDirs, l.cfg.ForceExec = []string{dir}, true
+	l.plugins.dirs, l.plugins.exec = []string{dir}, true
 	l.network(Network{Name: "net", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/24"), IPRange: prefix("10.9.0.128/25")}},
 		Kept: map[string][]netip.Addr{"group shop": {mustAddr("10.9.0.7"), mustAddr("10.9.0.128")}}})
 	for _, want := range []string{"10.9.0.7", "10.9.0.128"} {

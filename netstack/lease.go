@@ -24,6 +24,12 @@ import (
 
 func lastReserved(set int) string { return fmt.Sprintf("last_reserved_ip.%d", set) }
 
+// leases hands out the addresses of networks.
+type leases struct {
+	files
+	records *records // says whose an address is
+}
+
 // lease is an address that an interface has, with the gateway of its subnet.
 type lease struct {
 	address netip.Prefix
@@ -32,7 +38,7 @@ type lease struct {
 
 // lease takes an address of each set of ranges for an interface of an attachment: one of static where that has one, else the
 // next free one. When it fails, what it took is left for a release.
-func (s *Stack) lease(ctx context.Context, conf pluginConf, id, ifname string, static []netip.Addr) ([]lease, error) {
+func (ls *leases) lease(ctx context.Context, conf pluginConf, id, ifname string, static []netip.Addr) ([]lease, error) {
 	if conf.IPAM == nil || len(conf.IPAM.Ranges) == 0 {
 		return nil, fmt.Errorf("network %q has no address range", conf.Name)
 	}
@@ -54,7 +60,7 @@ func (s *Stack) lease(ctx context.Context, conf pluginConf, id, ifname string, s
 				a = want
 			}
 		}
-		if a, err = s.leaseOf(dir, conf.Name, i, set, a, id, ifname); err != nil {
+		if a, err = ls.leaseOf(dir, conf.Name, i, set, a, id, ifname); err != nil {
 			return nil, err
 		}
 		out = append(out, lease{netip.PrefixFrom(a, subnet.Bits()), gateway})
@@ -68,7 +74,7 @@ func (s *Stack) lease(ctx context.Context, conf pluginConf, id, ifname string, s
 }
 
 // leaseOf takes an address of one set of ranges.
-func (s *Stack) leaseOf(dir, network string, i int, set []ipamRange, static netip.Addr, id, ifname string) (netip.Addr, error) {
+func (ls *leases) leaseOf(dir, network string, i int, set []ipamRange, static netip.Addr, id, ifname string) (netip.Addr, error) {
 	subnet, gateway := set[0].Subnet, set[0].Gateway
 	if !static.IsValid() {
 		a, err := nextLease(dir, i, set, gateway, id, ifname)
@@ -82,7 +88,7 @@ func (s *Stack) leaseOf(dir, network string, i int, set []ipamRange, static neti
 	}
 	err := takeLease(dir, static, id, ifname)
 	if errors.Is(err, os.ErrExist) {
-		err = fault.New(errdefs.ErrConflict, "address %s on network %q is in use by %s", static, network, s.leaseOwner(dir, static))
+		err = fault.New(errdefs.ErrConflict, "address %s on network %q is in use by %s", static, network, ls.leaseOwner(dir, static))
 	}
 	return static, err
 }
@@ -187,15 +193,36 @@ func dropDamagedLease(ctx context.Context, dir string, a netip.Addr) error {
 }
 
 // leaseOwner names the holder of an address for a message.
-func (s *Stack) leaseOwner(dir string, a netip.Addr) string {
+func (ls *leases) leaseOwner(dir string, a netip.Addr) string {
 	h, err := readLease(filepath.Join(dir, a.String()))
 	if err != nil {
 		return "somebody"
 	}
-	if r, err := s.loadRecord(h.id); err == nil {
+	if r, err := ls.records.load(h.id); err == nil {
 		return fmt.Sprintf("%q", r.Owner)
 	}
 	return h.id
+}
+
+// preferring is e with those of the preferred addresses that are free on its network.
+func (ls *leases) preferring(e Endpoint, n Network, prefer []netip.Addr) Endpoint {
+	for _, a := range prefer {
+		sub, ok := subnetOf(n, a.Is6())
+		free := ok && gives(sub, a, heldOf(n)) && !fileExists(filepath.Join(ls.leaseDir(n.Name), a.String()))
+		switch {
+		case !free:
+		case a.Is6() && !e.IPv6.IsValid():
+			e.IPv6 = a
+		case a.Is4() && !e.IPv4.IsValid():
+			e.IPv4 = a
+		}
+	}
+	return e
+}
+
+// gives reports whether a is among the addresses that sub hands out to those that ask for none; held are not.
+func gives(sub Subnet, a netip.Addr, held []netip.Addr) bool {
+	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r ipamRange) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
 // releaseLeases frees what an interface holds. known, which may be empty, is where to look first; unless all of it is found,

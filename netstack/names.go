@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,41 +19,38 @@ type NameRecord struct {
 	IPv6  netip.Addr `json:"ipv6,omitzero"`
 }
 
-func (s *Stack) namesDir(network string) string { return filepath.Join(s.NamesDir(), network) }
+// nameFiles are the records of names.
+type nameFiles struct{ files }
 
-func (s *Stack) nameFile(network, id string) string {
-	return filepath.Join(s.namesDir(network), id+".json")
-}
-
-// writeNames makes the names of a resolvable.
-func (s *Stack) writeNames(a Attachment) error {
+// write makes the names of a resolvable.
+func (nf nameFiles) write(a Attachment) error {
 	for i, iface := range a.Interfaces {
 		names := cleanNames(a.Names, a.Endpoints[i].Aliases)
 		if len(names) == 0 || len(iface.Addrs()) == 0 {
 			continue
 		}
-		if err := os.MkdirAll(s.namesDir(iface.Network), 0o700); err != nil {
+		if err := os.MkdirAll(nf.namesDir(iface.Network), 0o700); err != nil {
 			return err
 		}
 		rec := NameRecord{Names: names, IPv4: iface.IPv4.Addr(), IPv6: iface.IPv6.Addr()}
-		if err := disk.WriteJSON(s.nameFile(iface.Network, a.ID), rec, disk.Volatile); err != nil {
+		if err := disk.WriteJSON(nf.nameFile(iface.Network, a.ID), rec, disk.Volatile); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hasNames reports whether the names of an attachment on a network are on record.
-func (s *Stack) hasNames(network, id string) bool {
+// has reports whether the names of an attachment on a network are on record.
+func (nf nameFiles) has(network, id string) bool {
 	var rec NameRecord
-	return disk.ReadJSON(s.nameFile(network, id), &rec) == nil && len(rec.Names) > 0
+	return disk.ReadJSON(nf.nameFile(network, id), &rec) == nil && len(rec.Names) > 0
 }
 
-// removeNames makes the names of a unresolvable.
-func (s *Stack) removeNames(a Attachment) error {
+// remove makes the names of a unresolvable.
+func (nf nameFiles) remove(a Attachment) error {
 	var errs []error
 	for _, e := range a.Endpoints {
-		errs = append(errs, removeFile(s.nameFile(e.Network, a.ID)))
+		errs = append(errs, removeFile(nf.nameFile(e.Network, a.ID)))
 	}
 	return errors.Join(errs...)
 }

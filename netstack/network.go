@@ -2,8 +2,6 @@ package netstack
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"os"
@@ -20,25 +18,36 @@ import (
 	"podc.example/podc/internal/valid"
 )
 
+// networks makes and removes networks, each with its bridge and its part of the firewall.
+type networks struct {
+	*netLock
+	lists    *conflists
+	records  *records
+	links    *hostLinks
+	firewall *firewall
+	pools    *pools
+	plugins  *plugins
+}
+
 // CreateNetwork makes a network: it chooses what n leaves open (subnet, gateway, bridge, MTU), writes the conflist and, for a
 // bridge, makes the link and its rules. It answers the completed network. The name being taken is ErrAlreadyExists. Two
 // creators, whatever their root, never choose overlapping subnets.
-func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
+func (nw *networks) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 	fail := func(err error) (Network, error) {
 		return Network{}, fmt.Errorf("cannot create network %q: %w", n.Name, err)
 	}
 	if err := checkNetwork(n); err != nil {
 		return fail(err)
 	}
-	if err := s.checkDriver(n); err != nil {
+	if err := nw.checkDriver(n); err != nil {
 		return fail(err)
 	}
-	unlock, err := s.lock(ctx)
+	unlock, err := nw.lock(ctx)
 	if err != nil {
 		return fail(err)
 	}
 	defer unlock()
-	all, err := s.Networks()
+	all, err := nw.lists.Networks()
 	if err != nil {
 		return fail(err)
 	}
@@ -50,19 +59,19 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 		return fail(err)
 	}
 	defer unlockHost()
-	if n, err = s.complete(n, all, nil); err != nil {
+	if n, err = nw.complete(n, all, nil); err != nil {
 		return fail(err)
 	}
-	if err := os.MkdirAll(s.networksDir(), 0o700); err != nil {
+	if err := os.MkdirAll(nw.networksDir(), 0o700); err != nil {
 		return fail(err)
 	}
 	// The file comes first: a bridge without a network would be nobody's, a network without a bridge gets one at attach.
-	if err := disk.WriteJSON(s.conflistPath(n.Name), s.conflistOf(n), disk.Durable); err != nil {
+	if err := nw.lists.save(n); err != nil {
 		return fail(err)
 	}
-	placed, err := s.place(n)
+	placed, err := nw.place(n)
 	if err != nil {
-		return fail(errors.Join(err, s.dropNetwork(n)))
+		return fail(errors.Join(err, nw.drop(n)))
 	}
 	return placed, nil
 }
@@ -70,23 +79,23 @@ func (s *Stack) CreateNetwork(ctx context.Context, n Network) (Network, error) {
 // moves bounds how often another subnet is chosen, because the host has come to use the one before.
 const moves = 3
 
-// place is ensureNetwork with another subnet, if the host has come to use the one that was chosen. The net lock and the host's are
+// place is ensure with another subnet, if the host has come to use the one that was chosen. The net lock and the host's are
 // held, but nobody else keeps to those.
-func (s *Stack) place(n Network) (Network, error) {
-	err := s.ensureNetwork(n)
+func (nw *networks) place(n Network) (Network, error) {
+	err := nw.ensure(n)
 	for range moves {
 		if !errdefs.IsConflict(err) || !slices.ContainsFunc(n.Subnets, func(sub Subnet) bool { return sub.Chosen }) {
 			break
 		}
-		n, err = s.moveNetwork(n, err)
+		n, err = nw.move(n, err)
 	}
 	return n, err
 }
 
 // CheckNetworks fails with everything for which networks could not be created now, once those that are leaving are gone. It makes
 // nothing.
-func (s *Stack) CheckNetworks(want []Network, leaving []string) error {
-	all, err := s.Networks()
+func (nw *networks) CheckNetworks(want []Network, leaving []string) error {
+	all, err := nw.lists.Networks()
 	if err != nil {
 		return err
 	}
@@ -97,9 +106,9 @@ func (s *Stack) CheckNetworks(want []Network, leaving []string) error {
 	}
 	var errs []error
 	for _, n := range want {
-		err := errors.Join(checkNetwork(n), s.checkDriver(n))
+		err := errors.Join(checkNetwork(n), nw.checkDriver(n))
 		if err == nil {
-			n, err = s.complete(n, all, gone)
+			n, err = nw.complete(n, all, gone)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot create network %q: %w", n.Name, err))
@@ -112,7 +121,7 @@ func (s *Stack) CheckNetworks(want []Network, leaving []string) error {
 
 // complete chooses what n leaves open, beside all others, of which those of leaving are no obstacle. The net lock and the host's
 // are held, or nothing comes of it.
-func (s *Stack) complete(n Network, all map[string]Network, leaving []Network) (Network, error) {
+func (nw *networks) complete(n Network, all map[string]Network, leaving []Network) (Network, error) {
 	if n.Driver == "" {
 		n.Driver = "bridge"
 	}
@@ -124,7 +133,7 @@ func (s *Stack) complete(n Network, all map[string]Network, leaving []Network) (
 	if isBridge(n) {
 		n.Bridge = n.Options[optionBridge]
 		if n.Bridge == "" {
-			n.Bridge = s.hostName("b", n.Name)
+			n.Bridge = nw.links.hostName("b", n.Name)
 		}
 		for _, other := range all {
 			if other.Bridge == n.Bridge {
@@ -132,179 +141,104 @@ func (s *Stack) complete(n Network, all map[string]Network, leaving []Network) (
 			}
 		}
 		var err error
-		if n, lent, err = s.claimBridge(n, leaving); err != nil {
+		if n, lent, err = nw.links.claim(n, leaving); err != nil {
 			return n, err
 		}
 		if n.MTU == 0 {
 			n.MTU = uplinkMTU()
 		}
 	}
-	return s.completeSubnets(n, all, lent, leaving)
+	return nw.pools.completeSubnets(n, all, lent, leaving)
 }
 
-// hostName makes an interface name of the host from a prefix letter, the root's id and a hash of what it is for: at most 15
-// characters, the kernel's limit.
-func (s *Stack) hostName(prefix, of string) string {
-	sum := sha256.Sum256([]byte(of))
-	hash := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:8]))
-	name := prefix + s.cfg.RootID
-	return name + hash[:max(0, min(15-len(name), 6))]
-}
-
-// ensureNetwork makes what n needs on the host, where it is missing: after a reboot, or when somebody removed it. The net
+// ensure makes what n needs on the host, where it is missing: after a reboot, or when somebody removed it. The net
 // lock is held.
-func (s *Stack) ensureNetwork(n Network) error {
+func (nw *networks) ensure(n Network) error {
 	if !isBridge(n) {
 		return nil
 	}
-	if err := s.ensureBridge(n); err != nil {
+	if err := nw.links.ensureBridge(n); err != nil {
 		return err
 	}
-	return s.ensureTable(n)
+	return nw.firewall.ensureTable(n)
 }
 
-// readyNetwork is ensureNetwork for a network that was made long ago. While it had no bridge, as after a reboot or when its
+// ready is ensure for a network that was made long ago. While it had no bridge, as after a reboot or when its
 // removal was cut short, the host may have come to use its subnet: then it gets another, if the choice was podc's and nobody
 // is attached. The net lock is held.
-func (s *Stack) readyNetwork(ctx context.Context, n Network) error {
-	if _, stands := s.bridgeStands(n); stands {
-		return s.ensureTable(n)
+func (nw *networks) ready(ctx context.Context, n Network) error {
+	if _, stands := nw.links.bridgeStands(n); stands {
+		return nw.firewall.ensureTable(n)
 	}
 	unlock, err := lockHostNet(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	_, err = s.place(n)
+	_, err = nw.place(n)
 	return err
 }
 
-// moveNetwork gives n another subnet, because of conflict. The net lock and the host's are held.
-func (s *Stack) moveNetwork(n Network, conflict error) (Network, error) {
-	owners, err := s.ownersOn(n.Name)
+// move gives n another subnet, because of conflict. The net lock and the host's are held.
+func (nw *networks) move(n Network, conflict error) (Network, error) {
+	owners, err := nw.records.ownersOn(n.Name)
 	if err != nil || len(owners) > 0 {
 		return n, errors.Join(conflict, err)
 	}
-	all, err := s.Networks()
+	all, err := nw.lists.Networks()
 	if err != nil {
 		return n, err
 	}
 	delete(all, n.Name)
 	n.Subnets = slices.DeleteFunc(slices.Clone(n.Subnets), func(sub Subnet) bool { return sub.Chosen })
-	if n, err = s.completeSubnets(n, all, nil, nil); err != nil {
+	if n, err = nw.pools.completeSubnets(n, all, nil, nil); err != nil {
 		return n, err
 	}
-	if err := os.RemoveAll(s.leaseDir(n.Name)); err != nil {
+	if err := os.RemoveAll(nw.leaseDir(n.Name)); err != nil {
 		return n, err
 	}
-	if err := disk.WriteJSON(s.conflistPath(n.Name), s.conflistOf(n), disk.Durable); err != nil {
+	if err := nw.lists.save(n); err != nil {
 		return n, err
 	}
-	return n, errors.Join(s.ensureBridge(n), s.rebuild())
+	return n, errors.Join(nw.links.ensureBridge(n), nw.firewall.rebuild())
 }
 
-// dropNetwork removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.
-func (s *Stack) dropNetwork(n Network) error {
+// drop removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.
+func (nw *networks) drop(n Network) error {
 	var errs []error
-	all, err := s.Networks()
+	all, err := nw.lists.Networks()
 	if err != nil {
 		return err
 	}
 	delete(all, n.Name)
 	if isBridge(n) {
-		errs = append(errs, s.dropFromTable(n, all), s.dropBridge(n))
+		errs = append(errs, nw.firewall.dropFromTable(n, all), nw.links.dropBridge(n))
 	}
-	errs = append(errs, os.RemoveAll(s.leaseDir(n.Name)), os.RemoveAll(s.namesDir(n.Name)))
+	errs = append(errs, os.RemoveAll(nw.leaseDir(n.Name)), os.RemoveAll(nw.namesDir(n.Name)))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := removeFile(s.conflistPath(n.Name)); err != nil {
+	if err := removeFile(nw.conflistPath(n.Name)); err != nil {
 		return err
 	}
-	return disk.SyncDir(s.networksDir())
-}
-
-// dropBridge removes the bridge of n, or leaves it as it was before, if it is not podc's.
-func (s *Stack) dropBridge(n Network) error {
-	if n.Lent != nil {
-		return returnBridge(n)
-	}
-	return s.removeOwn(n.Bridge, func(l netlink.Link) bool { return s.ownsBridge(l, n) })
-}
-
-// Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is
-// neither.
-func (s *Stack) Network(name string) (Network, error) {
-	if !valid.IsName(name) {
-		return Network{}, noSuchNetwork(name)
-	}
-	n, err := readNetwork(s.conflistPath(name))
-	if !errors.Is(err, os.ErrNotExist) {
-		return n, err
-	}
-	l, err := s.handMade(name)
-	if err != nil {
-		return Network{}, err
-	}
-	return l.network(), nil
-}
-
-// AllNetworks are Networks and, where they do not have its name, those made by hand: with an error those that can be read, nil if
-// none of podc's own can.
-func (s *Stack) AllNetworks() (map[string]Network, error) {
-	all, err := s.Networks()
-	if err != nil {
-		return nil, err
-	}
-	lists, err := s.lists()
-	for _, l := range lists {
-		if _, taken := all[l.list.Name]; !taken {
-			all[l.list.Name] = l.network()
-		}
-	}
-	return all, err
-}
-
-// Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,
-// which Check reports.
-func (s *Stack) Networks() (map[string]Network, error) {
-	files, err := listDir(s.networksDir())
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]Network, len(files))
-	for _, f := range files {
-		name := networkOfFile(f)
-		if name == "" {
-			continue
-		}
-		n, err := readNetwork(s.conflistPath(name))
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // removed while we looked, or damaged
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all[name] = n
-	}
-	return all, nil
+	return disk.SyncDir(nw.networksDir())
 }
 
 // RemoveNetwork removes a network with everything that belongs to it; the last one takes podc's table with it. It is
 // ErrFailedPrecondition, and nothing happens, while attachments are on it, and for one made by hand. A network that does not exist is no error.
-func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
+func (nw *networks) RemoveNetwork(ctx context.Context, name string) error {
 	fail := func(err error) error { return fmt.Errorf("cannot remove network %q: %w", name, err) }
 	if !valid.IsName(name) {
 		return nil
 	}
-	unlock, err := s.lockToUndo(ctx)
+	unlock, err := nw.lockToUndo(ctx)
 	if err != nil {
 		return fail(err)
 	}
 	defer unlock()
-	n, err := readNetwork(s.conflistPath(name))
+	n, err := readNetwork(nw.conflistPath(name))
 	if errors.Is(err, os.ErrNotExist) {
-		if by, err := s.Network(name); err == nil {
+		if by, err := nw.lists.Network(name); err == nil {
 			return fail(fault.New(errdefs.ErrFailedPrecondition, "it was made by hand: remove %s", by.File))
 		}
 		return nil
@@ -315,31 +249,47 @@ func (s *Stack) RemoveNetwork(ctx context.Context, name string) error {
 	if err != nil {
 		return fail(err)
 	}
-	owners, err := s.ownersOn(name)
+	owners, err := nw.records.ownersOn(name)
 	if err != nil {
 		return fail(err)
 	}
 	if len(owners) > 0 {
 		return fail(fault.New(errdefs.ErrFailedPrecondition, "in use by %s", strings.Join(owners, ", ")))
 	}
-	if err := s.dropNetwork(n); err != nil {
+	if err := nw.drop(n); err != nil {
 		return fail(err)
 	}
 	return nil
 }
 
-// ownersOn names who is attached to a network, sorted.
-func (s *Stack) ownersOn(network string) ([]string, error) {
-	recs, err := s.records()
-	if err != nil {
-		return nil, err
-	}
-	var owners []string
-	for _, r := range recs {
-		if slices.ContainsFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network }) {
-			owners = append(owners, strconv.Quote(r.Owner))
+// readyNetworks makes sure that the networks of endpoints exist and stand on the host, and returns them.
+func (nw *networks) readyNetworks(ctx context.Context, endpoints []Endpoint) ([]Network, error) {
+	var networks []Network
+	for _, e := range endpoints {
+		n, err := nw.lists.Network(e.Network)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, n)
+		if n.Bridge == "" { // another plugin's
+			continue
+		}
+		if err := nw.ready(ctx, n); err != nil {
+			return nil, err
 		}
 	}
-	slices.Sort(owners)
-	return slices.Compact(owners), nil
+	return networks, nil
+}
+
+// networksOf are the networks of r's endpoints; one that is gone has no more than its name.
+func (nw *networks) networksOf(r record) []Network {
+	networks := make([]Network, len(r.Endpoints))
+	for i, e := range r.Endpoints {
+		n, err := nw.lists.Network(e.Network)
+		if err != nil {
+			n = Network{Name: e.Network}
+		}
+		networks[i] = n
+	}
+	return networks
 }

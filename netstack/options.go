@@ -3,7 +3,6 @@ package netstack
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -219,7 +218,7 @@ func masquerades(n Network, v6 bool) bool {
 	return boolOption(n, optionMasquerade, true) && !routed(n, v6)
 }
 
-// binding is the host's address of published ports that ask for none; zero: all.
+// bindingOf is the host's address of published ports that ask for none; zero: all.
 func bindingOf(n Network) netip.Addr {
 	a, _ := netip.ParseAddr(n.Options[optionBinding])
 	if a.IsUnspecified() {
@@ -234,37 +233,6 @@ func ifPrefix(n Network) string {
 		return p
 	}
 	return "eth"
-}
-
-// check refuses what cannot be served, before anything is made.
-func checkEndpoint(e Endpoint) error {
-	if e.MAC != "" {
-		if _, err := net.ParseMAC(e.MAC); err != nil {
-			return invalidf("%q is no MAC address", e.MAC)
-		}
-	}
-	if e.IPv4.IsValid() && !e.IPv4.Is4() {
-		return invalidf("%s is no IPv4 address", e.IPv4)
-	}
-	if e.IPv6.IsValid() && (!e.IPv6.Is6() || e.IPv6.Is4In6()) {
-		return invalidf("%s is no IPv6 address", e.IPv6)
-	}
-	for _, a := range e.LinkLocal {
-		if !a.IsLinkLocalUnicast() {
-			return invalidf("%s is no link-local address: want one of 169.254.0.0/16 or fe80::/10", a)
-		}
-	}
-	if e.Interface != "" {
-		if err := CheckInterfaceName(e.Interface); err != nil {
-			return err
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(e.Options)) {
-		if err := CheckEndpointOption(k, e.Options[k]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // wantedName is the interface's name that e asks for, "" if it asks for none.

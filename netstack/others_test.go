@@ -230,7 +230,7 @@ func TestForeignPlugin(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	plugins, calls := filepath.Join(l.dir, "plugins"), filepath.Join(l.dir, "calls")
-	l.cfg.PluginDirs = []string{plugins}
+	l.plugins.dirs = []string{plugins}
 	must(t, os.MkdirAll(plugins, 0o755))
 	must(t, os.MkdirAll(filepath.Join(l.dir, "cni"), 0o755))
 	must(t, os.WriteFile(filepath.Join(l.dir, "cni", "50-hand.conflist"), []byte(`{"cniVersion":"1.0.0","name":"hand","plugins":[{"type":"fake"}]}`), 0o600))

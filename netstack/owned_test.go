@@ -38,7 +38,7 @@ func TestForeignInterfacesAreLeft(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	derived := l.hostName("b", "derived")
+	derived := l.links.hostName("b", "derived")
 	run(t, "ip", "link", "add", "x-veth", "type", "veth", "peer", "name", "x-peer")
 	run(t, "ip", "link", "add", "x-vxlan", "type", "vxlan", "id", "7", "dstport", "4789")
 	run(t, "ip", "link", "add", derived, "type", "bridge")
@@ -82,7 +82,7 @@ func TestForeignVethIsLeft(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	l.network(Network{Name: "net"})
-	name := l.vethName("pod", "eth0")
+	name := l.links.vethName("pod", "eth0")
 	run(t, "ip", "link", "add", name, "type", "veth", "peer", "name", "x-peer")
 	if _, err := l.tryAttach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}}); err == nil {
 		t.Error("attached by a foreign interface")
@@ -182,8 +182,8 @@ func (l *lab) executedOn(network, lan string) {
 	if !fileExists(dir + "/bridge") {
 		return
 	}
-	l.cfg.PluginDirs, l.cfg.ForceExec = []string{dir}, true
-	defer func() { l.cfg.ForceExec = false }()
+	l.plugins.dirs, l.plugins.exec = []string{dir}, true
+	defer func() { l.plugins.exec = false }()
 	pod := l.attach(Attachment{ID: "executed", Endpoints: []Endpoint{{Network: network}}, Ports: []Port{{HostPort: 8090, Container: 80, Protocol: "tcp"}}})
 	l.serve(pod.NetNS, "tcp", ":80", "executed")
 	l.expect(pod.NetNS, "tcp", "192.0.2.1:80", "lan")

@@ -40,13 +40,13 @@ func TestBothPathsAreEqual(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.cfg.PluginDirs = []string{dir}
+	l.plugins.dirs = []string{dir}
 	lan := l.uplink()
 	l.serve(lan, "tcp", ":80", "lan")
 	l.network(Network{Name: "both", IPv6: true})
 	var pods []Attachment
 	for i, executed := range []bool{false, true} {
-		l.cfg.ForceExec = executed
+		l.plugins.exec = executed
 		pods = append(pods, l.samePath(lan, fmt.Sprint("own", i), uint16(8000+100*i)), l.samePath(lan, "both", uint16(8050+100*i)))
 	}
 	// One follows the other on a network that they share: neighbours, leases, addresses.
@@ -66,7 +66,7 @@ func TestBothPathsAreEqual(t *testing.T) {
 	if rules := run(t, "iptables-nft", "-t", "nat", "-S") + run(t, "ip6tables-nft", "-t", "nat", "-S"); strings.Contains(rules, "--to-destination") {
 		t.Errorf("published ports are left:\n%s", rules)
 	}
-	l.cfg.ForceExec = false
+	l.plugins.exec = false
 	l.clean()
 }
 
@@ -135,7 +135,7 @@ func TestApart(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.cfg.PluginDirs, l.cfg.ForceExec = []string{dir}, true
+	l.plugins.dirs, l.plugins.exec = []string{dir}, true
 	lan := l.uplink()
 	l.serve(lan, "tcp", ":80", "lan")
 	l.network(Network{Name: "one", IPv6: true})
@@ -154,7 +154,7 @@ func TestApart(t *testing.T) {
 		l.expect(pods[c.from].NetNS, "tcp", c.addr+":80", "")
 	}
 	l.expect(pods["one"].NetNS, "tcp", "192.0.2.1:80", "lan")
-	l.cfg.ForceExec = false
+	l.plugins.exec = false
 	l.clean()
 }
 
@@ -165,7 +165,7 @@ func TestLANDrivers(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.cfg.PluginDirs = []string{dir}
+	l.plugins.dirs = []string{dir}
 	lan := l.uplink()
 	l.serve(lan, "tcp", ":80", "lan")
 	drivers := []string{"macvlan"}
@@ -227,7 +227,7 @@ func TestHandMadeBridge(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.cfg.PluginDirs = []string{dir}
+	l.plugins.dirs = []string{dir}
 	lan := l.uplink()
 	must(t, os.MkdirAll(filepath.Join(l.dir, "cni"), 0o755))
 	must(t, os.WriteFile(filepath.Join(l.dir, "cni", "50-hand.conflist"), []byte(`{"cniVersion": "1.0.0", "name": "hand", "plugins": [

@@ -22,7 +22,7 @@ import (
 // an attachment of this root has them, or because a program on the host has. Errors are joined and each is ErrConflict. leaving,
 // which may be nil, names owners that will be gone by then; an owner never collides with its own attachment.
 func (s *Stack) CheckPorts(ctx context.Context, want []PortClaim, leaving func(owner string) bool) error {
-	recs, err := s.records()
+	recs, err := s.records.all()
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -71,23 +70,23 @@ func (s *Stack) setPublished(ctx context.Context, rec *record, want []published)
 		return err
 	}
 	defer unlock()
-	if now, err := s.loadRecord(rec.ID); err == nil {
+	if now, err := s.records.load(rec.ID); err == nil {
 		rec.DNSPorts = now.DNSPorts // which the resolver notes, see noteDNSPorts
 	}
 	before := rec.Published
 	rec.Published = want
-	if err := s.saveRecord(*rec); err != nil || slices.Equal(before, want) {
+	if err := s.records.save(*rec); err != nil || slices.Equal(before, want) {
 		return err
 	}
 	if len(before) > 0 {
-		if err := s.changePorts(before, false); err != nil {
+		if err := s.firewall.changePorts(before, false); err != nil {
 			return err
 		}
 	}
 	if len(want) == 0 {
 		return nil
 	}
-	return s.changePorts(want, true)
+	return s.firewall.changePorts(want, true)
 }
 
 // elementsOf lists what the table holds of an attachment: nothing where the plugin portmap has published. An address ::1 is not
@@ -133,27 +132,10 @@ func (s *Stack) beginDetach(ctx context.Context, rec *record) error {
 	}
 	defer unlock()
 	rec.Going = true
-	if err := s.saveRecord(*rec); err != nil || len(rec.Published) == 0 {
+	if err := s.records.save(*rec); err != nil || len(rec.Published) == 0 {
 		return err
 	}
-	return s.changePorts(rec.Published, false)
-}
-
-// changePorts adds or removes published ports. The net lock is held and the records say already how it shall be.
-func (s *Stack) changePorts(ports []published, add bool) error {
-	built := false
-	err := s.nft(func(c *nftables.Conn) error { built = hasChain(c, s.table(), layout); return nil })
-	if err == nil && built {
-		x, e := setsOf(s.table()), elements{}
-		e.addPorts(x, ports)
-		err = s.change(x, e, add)
-	} else {
-		err = s.rebuild()
-	}
-	if err != nil {
-		return fmt.Errorf("cannot change published ports: %w", err)
-	}
-	return forgetFlows(ports)
+	return s.firewall.changePorts(rec.Published, false)
 }
 
 // forgetFlows deletes what conntrack remembers about UDP flows to published ports. Such a flow never ends as long as its

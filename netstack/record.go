@@ -7,9 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/containerd/errdefs"
+
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
 
@@ -56,40 +60,43 @@ type published struct {
 	Open     bool       `json:"open,omitempty"` // only let through to IP, on a routed network: the host's side does not count
 }
 
-// dropRecord ends an attachment, under the net lock: whoever completes the record meanwhile (noteDNSPorts) would bring it back.
-func (s *Stack) dropRecord(ctx context.Context, id string) error {
-	unlock, err := s.lockToUndo(ctx)
+// records are the files of attachments.
+type records struct{ *netLock }
+
+// drop ends an attachment, under the net lock: whoever completes the record meanwhile (noteDNSPorts) would bring it back.
+func (rs *records) drop(ctx context.Context, id string) error {
+	unlock, err := rs.lockToUndo(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return removeFile(s.recordPath(id))
+	return removeFile(rs.recordPath(id))
 }
 
-func (s *Stack) saveRecord(r record) error {
-	return disk.WriteJSON(s.recordPath(r.ID), r, disk.Volatile)
+func (rs *records) save(r record) error {
+	return disk.WriteJSON(rs.recordPath(r.ID), r, disk.Volatile)
 }
 
-// loadRecord returns os.ErrNotExist for an unknown id and for one of an earlier boot.
-func (s *Stack) loadRecord(id string) (record, error) {
+// load returns os.ErrNotExist for an unknown id and for one of an earlier boot.
+func (rs *records) load(id string) (record, error) {
 	var r record
-	if !valid.IsName(id) || !s.thisBoot() {
+	if !valid.IsName(id) || !rs.thisBoot() {
 		return r, os.ErrNotExist
 	}
-	err := disk.ReadJSON(s.recordPath(id), &r)
+	err := disk.ReadJSON(rs.recordPath(id), &r)
 	if err == nil && r.ID != id {
-		err = fmt.Errorf("%w %s: it is not that of this attachment", disk.ErrDamaged, s.recordPath(id))
+		err = fmt.Errorf("%w %s: it is not that of this attachment", disk.ErrDamaged, rs.recordPath(id))
 	}
 	return r, err
 }
 
-// records returns all records of this boot, by id. A damaged one harms nobody but its own attachment: it is left out here
+// all returns all records of this boot, by id. A damaged one harms nobody but its own attachment: it is left out here
 // and reported by Check.
-func (s *Stack) records() ([]record, error) {
-	if !s.thisBoot() {
+func (rs *records) all() ([]record, error) {
+	if !rs.thisBoot() {
 		return nil, nil
 	}
-	files, err := listDir(s.attachmentsDir())
+	files, err := listDir(rs.attachmentsDir())
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +107,7 @@ func (s *Stack) records() ([]record, error) {
 		if !ok {
 			continue
 		}
-		r, err := s.loadRecord(id)
+		r, err := rs.load(id)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // detached while we looked, or damaged
 			continue
 		}
@@ -113,11 +120,11 @@ func (s *Stack) records() ([]record, error) {
 }
 
 // AttachmentIDs lists the ids of all attachments of this boot, damaged ones included.
-func (s *Stack) AttachmentIDs() ([]string, error) {
-	if !s.thisBoot() {
+func (rs *records) AttachmentIDs() ([]string, error) {
+	if !rs.thisBoot() {
 		return nil, nil
 	}
-	files, err := listDir(s.attachmentsDir())
+	files, err := listDir(rs.attachmentsDir())
 	var ids []string
 	for _, f := range files {
 		if id, ok := strings.CutSuffix(f, ".json"); ok {
@@ -129,8 +136,8 @@ func (s *Stack) AttachmentIDs() ([]string, error) {
 }
 
 // Attachments returns what is attached, by id, half-made ones included.
-func (s *Stack) Attachments() ([]Attachment, error) {
-	recs, err := s.records()
+func (rs *records) Attachments() ([]Attachment, error) {
+	recs, err := rs.all()
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +149,59 @@ func (s *Stack) Attachments() ([]Attachment, error) {
 }
 
 // Attachment returns one attachment; the error satisfies errors.Is(err, os.ErrNotExist) if there is none.
-func (s *Stack) Attachment(id string) (Attachment, error) {
-	r, err := s.loadRecord(id)
+func (rs *records) Attachment(id string) (Attachment, error) {
+	r, err := rs.load(id)
 	return r.Attachment, err
+}
+
+// ownersOn names who is attached to a network, sorted.
+func (rs *records) ownersOn(network string) ([]string, error) {
+	recs, err := rs.all()
+	if err != nil {
+		return nil, err
+	}
+	var owners []string
+	for _, r := range recs {
+		if slices.ContainsFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network }) {
+			owners = append(owners, strconv.Quote(r.Owner))
+		}
+	}
+	slices.Sort(owners)
+	return slices.Compact(owners), nil
+}
+
+// damaged lists the attachments whose records do not decode.
+func (rs *records) damaged() (ids []string) {
+	files, _ := listDir(rs.attachmentsDir())
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f, ".json")
+		if _, err := rs.load(id); ok && errors.Is(err, disk.ErrDamaged) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// standing loads an attachment that is complete.
+func (rs *records) standing(id string) (record, error) {
+	rec, err := rs.load(id)
+	if errors.Is(err, os.ErrNotExist) || err == nil && (!rec.Done || rec.Going) {
+		return rec, fault.New(errdefs.ErrNotFound, "nothing is attached as %s", id)
+	}
+	return rec, err
+}
+
+// noteDNSPorts puts on record where the name server of an attachment listens.
+func (rs *records) noteDNSPorts(ctx context.Context, id string, p DNSPorts) error {
+	unlock, err := rs.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := rs.load(id)
+	if err != nil || r.Going {
+		return err
+	}
+	r.DNSPorts = p
+	return rs.save(r)
 }

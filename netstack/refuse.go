@@ -3,6 +3,8 @@ package netstack
 import (
 	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -12,11 +14,11 @@ import (
 )
 
 // checkDriver refuses a driver that is not there, and one whose parent interface is not.
-func (s *Stack) checkDriver(n Network) error {
+func (nw *networks) checkDriver(n Network) error {
 	if isBridge(n) {
 		return nil
 	}
-	if _, err := (&executor{stack: s}).FindInPath(n.Driver, s.cfg.PluginDirs); err != nil {
+	if _, err := (&executor{}).FindInPath(n.Driver, nw.plugins.dirs); err != nil {
 		return fault.New(errdefs.ErrNotFound, "%w", err)
 	}
 	parent := n.Options["parent"]
@@ -92,6 +94,77 @@ func checkSubnetAsked(sub Subnet) error {
 	for name, a := range sub.Reserved {
 		if !sub.CIDR.Contains(a) {
 			return invalid("aux address %s (%s) lies outside", a, name)
+		}
+	}
+	return nil
+}
+
+// check refuses what cannot be served, before anything is made.
+func (a Attachment) check() error {
+	if !valid.IsName(a.ID) || len(a.ID) > 200 {
+		return invalidf("%q is no attachment id", a.ID)
+	}
+	var seen []string
+	for _, e := range a.Endpoints {
+		if slices.Contains(seen, e.Network) {
+			return invalidf("network %q is named twice", e.Network)
+		}
+		seen = append(seen, e.Network)
+		if err := checkEndpoint(e); err != nil {
+			return err
+		}
+	}
+	for _, p := range a.Ports {
+		if err := checkPort(p); err != nil {
+			return err
+		}
+	}
+	for _, d := range a.DNS {
+		if _, err := netip.ParseAddr(d); err != nil {
+			return invalidf("%q is no address of a name server", d)
+		}
+	}
+	return nil
+}
+
+func checkPort(p Port) error {
+	switch {
+	case p.Protocol != "tcp" && p.Protocol != "udp":
+		return fault.New(errdefs.ErrNotImplemented, "cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol)
+	case p.Container == 0:
+		return fault.New(errdefs.ErrInvalidArgument, "cannot publish container port 0")
+	case p.HostEnd != 0 && p.HostEnd < p.HostPort:
+		return fault.New(errdefs.ErrInvalidArgument, "cannot publish port %d: the range %d-%d is reversed", p.Container, p.HostPort, p.HostEnd)
+	}
+	return nil
+}
+
+// checkEndpoint refuses what cannot be served, before anything is made.
+func checkEndpoint(e Endpoint) error {
+	if e.MAC != "" {
+		if _, err := net.ParseMAC(e.MAC); err != nil {
+			return invalidf("%q is no MAC address", e.MAC)
+		}
+	}
+	if e.IPv4.IsValid() && !e.IPv4.Is4() {
+		return invalidf("%s is no IPv4 address", e.IPv4)
+	}
+	if e.IPv6.IsValid() && (!e.IPv6.Is6() || e.IPv6.Is4In6()) {
+		return invalidf("%s is no IPv6 address", e.IPv6)
+	}
+	for _, a := range e.LinkLocal {
+		if !a.IsLinkLocalUnicast() {
+			return invalidf("%s is no link-local address: want one of 169.254.0.0/16 or fe80::/10", a)
+		}
+	}
+	if e.Interface != "" {
+		if err := CheckInterfaceName(e.Interface); err != nil {
+			return err
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(e.Options)) {
+		if err := CheckEndpointOption(k, e.Options[k]); err != nil {
+			return err
 		}
 	}
 	return nil

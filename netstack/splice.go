@@ -55,7 +55,13 @@ func (s *Stack) Splice(ctx context.Context, id string, ports []Port, i int, f *o
 			n++
 		}
 	}
-	target := func() (netip.AddrPort, error) { return s.spliceTarget(id, port) }
+	target := func() (netip.AddrPort, error) {
+		rec, err := s.records.load(id)
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		return rec.target(port)
+	}
 	if port.Protocol == "udp" {
 		pc, err := net.FilePacketConn(f)
 		if err != nil {
@@ -72,29 +78,25 @@ func (s *Stack) Splice(ctx context.Context, id string, ports []Port, i int, f *o
 	return spliceConnections(ctx, l, target)
 }
 
-// spliceTarget is where a port of an attachment leads: an address of IPv6 where the pod has one by which it is published.
-func (s *Stack) spliceTarget(id string, p Port) (netip.AddrPort, error) {
-	rec, err := s.loadRecord(id)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
+// target is where a port leads: an address of IPv6 where the pod has one by which it is published.
+func (r record) target(p Port) (netip.AddrPort, error) {
 	var found netip.Addr
 	better := func(a netip.Addr) {
 		if a.IsValid() && (!found.IsValid() || a.Is6() && found.Is4()) {
 			found = a
 		}
 	}
-	for _, e := range rec.Published {
+	for _, e := range r.Published {
 		better(e.IP)
 	}
-	for i := range rec.Interfaces {
-		if iface := rec.Interfaces[i]; rec.Ways[i] != (way{}) {
+	for i := range r.Interfaces {
+		if iface := r.Interfaces[i]; r.Ways[i] != (way{}) {
 			better(iface.IPv4.Addr())
 			better(iface.IPv6.Addr())
 		}
 	}
 	if !found.IsValid() {
-		return netip.AddrPort{}, fmt.Errorf("%q has no address", rec.Owner)
+		return netip.AddrPort{}, fmt.Errorf("%q has no address", r.Owner)
 	}
 	return netip.AddrPortFrom(found, p.Container), nil
 }

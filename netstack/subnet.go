@@ -3,7 +3,6 @@ package netstack
 import (
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -111,6 +110,12 @@ func linkName(a netlink.Addr) string {
 	return strconv.Itoa(a.LinkIndex)
 }
 
+// pools is where subnets are chosen from.
+type pools struct {
+	root  string
+	given []Pool
+}
+
 // ulaPool is the range that this root takes its IPv6 subnets from: a /48 of RFC 4193, whose 40 bits follow from the machine and
 // the root, so that networks of different machines can be routed to one another.
 func ulaPool(rootID string) Pool {
@@ -124,16 +129,16 @@ func ulaPool(rootID string) Pool {
 	return Pool{Base: netip.PrefixFrom(netip.AddrFrom16(b), 48), Bits: 64}
 }
 
-// pools are the ranges to choose a subnet of a family from.
-func (s *Stack) pools(v6 bool) []Pool {
+// of are the ranges to choose a subnet of a family from.
+func (ps *pools) of(v6 bool) []Pool {
 	var list []Pool
-	for _, p := range s.cfg.Pools {
+	for _, p := range ps.given {
 		if p.Base.Addr().Is6() == v6 {
 			list = append(list, p)
 		}
 	}
 	if v6 && len(list) == 0 {
-		list = []Pool{ulaPool(s.cfg.RootID)}
+		list = []Pool{ulaPool(ps.root)}
 	}
 	return list
 }
@@ -153,16 +158,6 @@ func resolverRanges(path string) []taken {
 		}
 	}
 	return used
-}
-
-func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	a, ok := netip.AddrFromSlice(n.IP)
-	ones, _ := n.Mask.Size()
-	p := netip.PrefixFrom(a.Unmap(), ones)
-	return p.Masked(), ok && p.IsValid()
 }
 
 // lastAddr is the highest address of a prefix.
@@ -204,7 +199,7 @@ func maxAddr(a, b netip.Addr) netip.Addr {
 
 // completeSubnets gives n a range for each of its families. lent is its bridge, if that is somebody else's;
 // the ranges of that one and of networks that are leaving are no obstacle.
-func (s *Stack) completeSubnets(n Network, all map[string]Network, lent netlink.Link, leaving []Network) (Network, error) {
+func (ps *pools) completeSubnets(n Network, all map[string]Network, lent netlink.Link, leaving []Network) (Network, error) {
 	var own []netip.Prefix
 	if lent != nil {
 		var err error
@@ -222,7 +217,7 @@ func (s *Stack) completeSubnets(n Network, all map[string]Network, lent netlink.
 		if !hasFamily(n, v6) {
 			continue
 		}
-		sub, err := s.completeSubnet(n, v6, all, own)
+		sub, err := ps.completeSubnet(n, v6, all, own)
 		if err != nil {
 			return n, err
 		}
@@ -236,7 +231,7 @@ func (s *Stack) completeSubnets(n Network, all map[string]Network, lent netlink.
 }
 
 // completeSubnet chooses what is left open of the range of a family; the ranges of own are no obstacle.
-func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network, own []netip.Prefix) (Subnet, error) {
+func (ps *pools) completeSubnet(n Network, v6 bool, all map[string]Network, own []netip.Prefix) (Subnet, error) {
 	sub, _ := subnetOf(n, v6)
 	var used []taken
 	for _, other := range all {
@@ -258,7 +253,7 @@ func (s *Stack) completeSubnet(n Network, v6 bool, all map[string]Network, own [
 		}
 	} else {
 		var err error
-		if sub.CIDR, err = chooseSubnet(s.pools(v6), used); err != nil {
+		if sub.CIDR, err = chooseSubnet(ps.of(v6), used); err != nil {
 			return sub, err
 		}
 		sub.Chosen = true

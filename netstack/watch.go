@@ -39,7 +39,7 @@ func (s *Stack) Watch(ctx context.Context) (<-chan struct{}, error) {
 		}
 	}
 	go follow(rules, func([]byte) bool { return true }, tell)
-	go follow(links, s.concernsBridge, tell)
+	go follow(links, s.links.concernsBridge, tell)
 	return changed, nil
 }
 
@@ -59,7 +59,7 @@ func follow(socket *os.File, concerns func(msg []byte) bool, tell func()) {
 
 // concernsBridge reports whether a message of the kernel's about interfaces or addresses is about a bridge that may be this
 // root's.
-func (s *Stack) concernsBridge(msg []byte) bool {
+func (hl *hostLinks) concernsBridge(msg []byte) bool {
 	if len(msg) < unix.SizeofNlMsghdr+unix.SizeofIfInfomsg {
 		return false
 	}
@@ -77,7 +77,7 @@ func (s *Stack) concernsBridge(msg []byte) bool {
 	for _, a := range attrs {
 		switch a.Attr.Type {
 		case unix.IFLA_IFNAME:
-			if strings.HasPrefix(nl.BytesToString(a.Value), "b"+s.cfg.RootID) {
+			if strings.HasPrefix(nl.BytesToString(a.Value), "b"+hl.root) {
 				return true
 			}
 		case unix.IFLA_LINKINFO:

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -137,11 +138,42 @@ func isDefault(n *net.IPNet) bool {
 	return ones == 0
 }
 
-// isolate keeps the host's end of an interface from its neighbours on the bridge.
-func isolate(hostIf string) error {
-	link, err := netlink.LinkByName(hostIf)
+// bringUpLoopback is all that a namespace without networks needs.
+func bringUpLoopback() error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
-	return netlink.LinkSetIsolated(link, true)
+	defer h.Close()
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot bring up lo: %w", err)
+	}
+	return nil
+}
+
+// configure runs inside the pod's namespace.
+func configure(ifname string, leases []lease) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	link, err := h.LinkByName(ifname)
+	if err != nil {
+		return err
+	}
+	v6 := slices.ContainsFunc(leases, func(l lease) bool { return l.address.Addr().Is6() })
+	if err := ipv6Sysctls(ifname, v6); err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if err := h.AddrAdd(link, address(l.address)); err != nil {
+			return fmt.Errorf("address %s: %w", l.address, err)
+		}
+	}
+	return h.LinkSetUp(link)
 }

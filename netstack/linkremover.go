@@ -1,12 +1,10 @@
 package netstack
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -99,55 +97,4 @@ func removeGroup(group int) error {
 	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(uint32(group))))
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return err
-}
-
-func isGone(err error) bool {
-	return errors.Is(err, unix.ENODEV) || errors.As(err, new(netlink.LinkNotFoundError))
-}
-
-// settleDeadline bounds the wait for interfaces to come up. Nothing is wrong when it passes, only a first packet may be lost.
-const settleDeadline = 2 * time.Second
-
-// settle returns when interfaces carry packets. The kernel brings a link up a little after both ends are: a packet sent
-// before is dropped, and its sender, mostly a question for a hardware address, tries again a whole second later.
-func settle(ctx context.Context, h *netlink.Handle, names ...string) error {
-	// Newer kernels finish bringing a link up before they answer a question about it.
-	if up, err := allUp(h, names); up || err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, settleDeadline)
-	defer cancel()
-	changes := make(chan netlink.LinkUpdate, 64)
-	if err := netlink.LinkSubscribe(changes, ctx.Done()); err != nil {
-		return err
-	}
-	defer func() {
-		go func() {
-			for range changes {
-			}
-		}()
-	}() // it ends when the subscription has noticed
-	for {
-		if up, err := allUp(h, names); up || err != nil {
-			return err
-		}
-		select {
-		case <-changes:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func allUp(h *netlink.Handle, names []string) (bool, error) {
-	for _, name := range names {
-		l, err := h.LinkByName(name)
-		if err != nil {
-			return false, err
-		}
-		if s := l.Attrs().OperState; s != netlink.OperUp && s != netlink.OperUnknown {
-			return false, nil
-		}
-	}
-	return true, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -14,59 +13,14 @@ import (
 // checkTable compares podc's table with state; both change together under the net lock, which is held.
 func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
 	detail := ""
-	err := s.nft(func(c *nftables.Conn) error {
-		detail = s.tableFault(c, networks)
+	err := s.firewall.nft(func(c *nftables.Conn) error {
+		detail = s.firewall.tableFault(c, networks)
 		return nil
 	})
 	if err != nil || detail == "" {
 		return nil, err
 	}
-	return []finding{{Problem{Kind: "rule", Object: "nftables table " + s.table().Name, Detail: detail}, s.Rebuild, false}}, nil
-}
-
-// rulesOf is the number of rules in each chain, see addRules.
-var rulesOf = map[string]int{layout: 0, "publish": 4, "raw": 1, "prerouting": 2, "output": 2, "postrouting": 5, "forward": 10}
-
-// tableFault says what is wrong with the table, "" if nothing is.
-func (s *Stack) tableFault(c *nftables.Conn, networks map[string]Network) string {
-	t := s.table()
-	_, err := c.ListTableOfFamily(t.Name, t.Family)
-	switch exists := err == nil; {
-	case bridges(networks) == 0 && exists:
-		return "it exists without a network"
-	case bridges(networks) == 0:
-		return ""
-	case !exists:
-		return "it is missing"
-	}
-	want, err := s.wantedElements(networks)
-	if err != nil {
-		return err.Error()
-	}
-	for chain, n := range rulesOf {
-		if rules, err := c.GetRules(t, &nftables.Chain{Name: chain, Table: t}); err != nil || len(rules) != n {
-			return fmt.Sprintf("chain %s does not hold its %d rules", chain, n)
-		}
-	}
-	for _, set := range setsOf(t).all() {
-		got, err := c.GetSetElements(set)
-		if err != nil || !sameElements(got, want[set.Name]) {
-			return fmt.Sprintf("the elements of %s are not those of the attachments and networks", set.Name)
-		}
-	}
-	return ""
-}
-
-func sameElements(a, b []nftables.SetElement) bool {
-	keys := func(elems []nftables.SetElement) []string {
-		var out []string
-		for _, e := range elems {
-			out = append(out, fmt.Sprintf("%x %x %t", e.Key, e.Val, e.IntervalEnd))
-		}
-		slices.Sort(out)
-		return slices.Compact(out)
-	}
-	return slices.Equal(keys(a), keys(b))
+	return []finding{{Problem{Kind: "rule", Object: "nftables table " + s.firewall.table().Name, Detail: detail}, s.Rebuild, false}}, nil
 }
 
 // Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
@@ -99,11 +53,11 @@ func (s *Stack) Heal(ctx context.Context) (fault string, err error) {
 	if fault, err = s.bridgeFault(networks); err != nil {
 		return "", err
 	}
-	err = s.nft(func(c *nftables.Conn) error {
+	err = s.firewall.nft(func(c *nftables.Conn) error {
 		if fault == "" {
-			fault = s.tableFault(c, networks)
+			fault = s.firewall.tableFault(c, networks)
 		}
-		return s.makeWayFor(c, networks)
+		return s.firewall.makeWayFor(c, networks)
 	})
 	if err != nil || fault == "" {
 		return "", err
@@ -113,7 +67,7 @@ func (s *Stack) Heal(ctx context.Context) (fault string, err error) {
 
 // bridgeFault names a bridge that does not stand although pods are attached to it.
 func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
-	recs, err := s.records()
+	recs, err := s.records.all()
 	if err != nil {
 		return "", err
 	}
@@ -125,7 +79,7 @@ func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
 				continue
 			}
 			seen[n.Name] = true
-			if _, stands := s.bridgeStands(n); !stands {
+			if _, stands := s.links.bridgeStands(n); !stands {
 				return fmt.Sprintf("bridge %s of network %q is missing, down or without its address", n.Bridge, n.Name), nil
 			}
 		}
@@ -138,11 +92,11 @@ func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) err
 	var errs []error
 	for _, n := range networks {
 		if isBridge(n) {
-			errs = append(errs, s.ensureBridge(n))
+			errs = append(errs, s.links.ensureBridge(n))
 		}
 	}
-	err := s.nft(func(c *nftables.Conn) error {
-		return errors.Join(s.rebuildFor(c, networks), s.makeWayFor(c, networks))
+	err := s.firewall.nft(func(c *nftables.Conn) error {
+		return errors.Join(s.firewall.rebuildFor(c, networks), s.firewall.makeWayFor(c, networks))
 	})
 	return errors.Join(append(errs, err, s.replug(ctx, networks))...)
 }
@@ -154,7 +108,7 @@ func (s *Stack) replug(ctx context.Context, networks map[string]Network) error {
 		return err
 	}
 	defer h.Close()
-	recs, err := s.records()
+	recs, err := s.records.all()
 	if err != nil {
 		return err
 	}
@@ -164,7 +118,7 @@ func (s *Stack) replug(ctx context.Context, networks map[string]Network) error {
 			n := networks[iface.Network]
 			port, err := linkByName(iface.HostIf)
 			// Check reports one that is gone; those that a plugin made are told by the record alone.
-			if err == nil && port != nil && n.Bridge != "" && (r.Exec || s.ownsVeth(port, r.ID, iface.Name, true)) {
+			if err == nil && port != nil && n.Bridge != "" && (r.Exec || s.links.ownsVeth(port, r.ID, iface.Name, true)) {
 				err = plug(ctx, h, port, n.Bridge)
 			}
 			errs = append(errs, err)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,23 +20,6 @@ var DNSAddr = netip.MustParseAddr("127.0.0.11")
 // redirectTable is the table in the pod's namespace that leads queries for DNSAddr:53 to where the resolver listens. A socket
 // on port 53 itself would keep every container from listening on 0.0.0.0:53.
 const redirectTable = "podc-dns"
-
-// bringUpLoopback is all that a namespace without networks needs.
-func bringUpLoopback() error {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	lo, err := h.LinkByName("lo")
-	if err == nil {
-		err = h.LinkSetUp(lo)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot bring up lo: %w", err)
-	}
-	return nil
-}
 
 // redirect replaces the redirect in the current namespace, in one transaction.
 func redirect(ports DNSPorts) error {
@@ -136,7 +118,7 @@ func DNSSocketsOf(files []*os.File) (DNSSockets, error) {
 // there. The ports are those of the record, so that a new resolver takes the place of one that died; if a container took one
 // of them meanwhile, another is opened and noted.
 func (s *Stack) ListenDNS(ctx context.Context, id string) (DNSSockets, error) {
-	r, err := s.loadRecord(id)
+	r, err := s.records.load(id)
 	if err != nil {
 		return DNSSockets{}, fmt.Errorf("cannot serve names to attachment %s: %w", id, err)
 	}
@@ -149,27 +131,13 @@ func (s *Stack) ListenDNS(ctx context.Context, id string) (DNSSockets, error) {
 		return redirect(d.ports())
 	})
 	if err == nil && d.ports() != r.DNSPorts {
-		err = s.noteDNSPorts(ctx, id, d.ports())
+		err = s.records.noteDNSPorts(ctx, id, d.ports())
 	}
 	if err != nil {
 		d.Close()
 		return DNSSockets{}, fmt.Errorf("cannot serve names to %q: %w", r.Owner, err)
 	}
 	return d, nil
-}
-
-func (s *Stack) noteDNSPorts(ctx context.Context, id string, p DNSPorts) error {
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	r, err := s.loadRecord(id)
-	if err != nil || r.Going {
-		return err
-	}
-	r.DNSPorts = p
-	return s.saveRecord(r)
 }
 
 func listenDNS(p DNSPorts) (DNSSockets, error) {

@@ -1,0 +1,166 @@
+package netstack
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/containernetworking/cni/libcni"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
+)
+
+// conflists are the files of networks: podc's own, and those made by hand.
+type conflists struct {
+	files
+	confDirs []string // where those made by hand are
+}
+
+// save writes the file of n. The net lock is held.
+func (cl *conflists) save(n Network) error {
+	return disk.WriteJSON(cl.conflistPath(n.Name), cl.conflistOf(n), disk.Durable)
+}
+
+// damaged lists the networks whose files do not decode.
+func (cl *conflists) damaged() (networks []string) {
+	files, _ := listDir(cl.networksDir())
+	for _, f := range files {
+		if name := networkOfFile(f); name != "" {
+			if _, err := readNetwork(cl.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
+				networks = append(networks, name)
+			}
+		}
+	}
+	return networks
+}
+
+// Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is
+// neither.
+func (cl *conflists) Network(name string) (Network, error) {
+	if !valid.IsName(name) {
+		return Network{}, noSuchNetwork(name)
+	}
+	n, err := readNetwork(cl.conflistPath(name))
+	if !errors.Is(err, os.ErrNotExist) {
+		return n, err
+	}
+	l, err := cl.handMade(name)
+	if err != nil {
+		return Network{}, err
+	}
+	return l.network(), nil
+}
+
+// AllNetworks are Networks and, where they do not have its name, those made by hand: with an error those that can be read, nil if
+// none of podc's own can.
+func (cl *conflists) AllNetworks() (map[string]Network, error) {
+	all, err := cl.Networks()
+	if err != nil {
+		return nil, err
+	}
+	lists, err := cl.handMadeLists()
+	for _, l := range lists {
+		if _, taken := all[l.list.Name]; !taken {
+			all[l.list.Name] = l.network()
+		}
+	}
+	return all, err
+}
+
+// Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,
+// which Check reports.
+func (cl *conflists) Networks() (map[string]Network, error) {
+	files, err := listDir(cl.networksDir())
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Network, len(files))
+	for _, f := range files {
+		name := networkOfFile(f)
+		if name == "" {
+			continue
+		}
+		n, err := readNetwork(cl.conflistPath(name))
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // removed while we looked, or damaged
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[name] = n
+	}
+	return all, nil
+}
+
+// loadList returns the conflist of a network for libcni: podc's own, else one made by hand.
+func (cl *conflists) loadList(name string) (*libcni.NetworkConfigList, error) {
+	list, err := libcni.ConfListFromFile(cl.conflistPath(name))
+	if err == nil || !errors.Is(err, os.ErrNotExist) && fileExists(cl.conflistPath(name)) {
+		return list, err
+	}
+	l, err := cl.handMade(name)
+	return l.list, err
+}
+
+// listOf returns the list of a network and whether its plugins are answered in this process, which exec forbids.
+func (cl *conflists) listOf(network string, exec bool) (list *libcni.NetworkConfigList, ours bool, err error) {
+	list, err = cl.loadList(network)
+	if err != nil {
+		return nil, false, err
+	}
+	n, err := readNetwork(cl.conflistPath(network))
+	return list, err == nil && isBridge(n) && !exec, nil
+}
+
+// HostGateway is the address under which the host answers the pod of a: what "host-gateway" means in its extra hosts. It is
+// the gateway of the first network that has a way out, else of the first one, that of IPv4 where there are two; false if a has
+// no network at all.
+func (cl *conflists) HostGateway(a Attachment) (netip.Addr, bool) {
+	var found netip.Addr
+	for _, i := range a.Interfaces {
+		gateway := i.Gateway
+		if !gateway.IsValid() {
+			gateway = i.Gateway6
+		}
+		if !gateway.IsValid() {
+			continue
+		}
+		if n, err := cl.Network(i.Network); err == nil && !n.Internal {
+			return gateway, true
+		}
+		if !found.IsValid() {
+			found = gateway
+		}
+	}
+	return found, found.IsValid()
+}
+
+func noSuchNetwork(name string) error {
+	return fault.New(errdefs.ErrNotFound, "network %q not found", name)
+}
+
+// networkOfFile is the inverse of conflistPath; "" for other files.
+func networkOfFile(file string) string {
+	name, ok := strings.CutSuffix(file, ".conflist")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// readNetwork reads the network of a conflist of podc's own.
+func readNetwork(path string) (Network, error) {
+	var list conflist
+	if err := disk.ReadJSON(path, &list); err != nil {
+		return Network{}, err
+	}
+	if list.Podc == nil || list.Podc.Name == "" {
+		return Network{}, fmt.Errorf("%w %s: it has no key \"podc\"", disk.ErrDamaged, path)
+	}
+	return *list.Podc, nil
+}
