@@ -35,7 +35,6 @@ type Options struct {
 	KeepCompleted bool           // do not run a one-shot again that completed and did not change
 	Scale         map[string]int // replicas by service
 	Pull          PullPolicy     // instead of that of every service, unless empty
-	Pulled        bool           // Pulls were done: do not plan them again
 	Wait          bool           // end only when all is ready
 	WaitTimeout   time.Duration  // of every wait, those of dependents too; 0: as long as a health check can take, or a day
 	Timeout       *time.Duration // of stops; nil: each pod's own grace period
@@ -52,7 +51,7 @@ func Diff(d Desired, o Observed, opt Options) (Plan, error) {
 	}
 	p.planNetworks()
 	p.planVolumes()
-	p.planPulls()
+	p.prepareAlways()
 	for _, u := range p.units {
 		p.planReplicas(u)
 		p.planRestarts(u)

@@ -14,9 +14,9 @@ type EventKind int
 const (
 	LockAwaited  EventKind = iota // Text names the holder
 	Planned                       // Plan is about to be run; it may be empty
-	PullBegan                     // Image
-	PullMoved                     // Image, Progress
-	PullEnded                     // Image; Err if it failed
+	PrepareBegan                  // Image, How
+	PrepareMoved                  // Image, How, Progress
+	PrepareEnded                  // Image, How; Err if it failed
 	RemovalBegan                  // Image
 	RemovalEnded                  // Image; Err if it failed
 	StepBegan                     // Step
@@ -31,6 +31,7 @@ type Event struct {
 	Step  *Step
 	Plan  *Plan
 	Image string // reference
+	How   Preparation
 	Text  string
 	Err   error
 

@@ -26,12 +26,14 @@ type Images interface {
 	Remove(ctx context.Context, ref string) error
 }
 
-// planPulls adds the images that have to be fetched whatever is planned for pods.
-func (p *planner) planPulls() {
+// prepareAlways adds the images that have to be fetched whatever is planned for pods.
+func (p *planner) prepareAlways() {
 	for _, u := range p.units {
-		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways && !p.opt.Pulled {
+		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways {
 			for _, ref := range u.allImages() {
-				p.pull(u, ref, because(PolicyPulls))
+				if !slices.Contains(p.o.Prepared, ref) {
+					p.prepare(u, ref, ByPull, because(PolicyPulls))
+				}
 			}
 		}
 	}
@@ -80,25 +82,26 @@ func (p *planner) resolveMounts(spec *engine.PodSpec) {
 	}
 }
 
-// needImage plans the pull of an image that a pod is made from and that is not here, or refuses.
+// needImage plans the preparation of an image that a pod is made from and that is not here, or refuses.
 func (p *planner) needImage(u *unit, ref string) {
 	if _, here := p.o.Images[ref]; here {
 		return
 	}
-	switch policy, local := p.pullPolicy(u), u.Build && localName(p.d.Name, u.Name, ref); {
-	case policy == PullBuild || local:
-		instead := ""
-		if !local {
-			instead = "; what a registry has under that name is pulled with --pull missing only"
-		}
-		p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE%s", ref, u.Name, instead)
+	switch policy := p.pullPolicy(u); {
+	case policy == PullBuild || p.localBuild(u, ref):
+		p.prepare(u, ref, ByBuild, because(Missing))
 	case policy == PullNever:
 		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
-	case p.opt.Pulled:
+	case slices.Contains(p.o.Prepared, ref):
 		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
 	default:
-		p.pull(u, ref, because(Missing))
+		p.prepare(u, ref, ByPull, because(Missing))
 	}
+}
+
+// localBuild reports whether ref is the result of u's own build, which no registry has.
+func (p *planner) localBuild(u *unit, ref string) bool {
+	return u.Build && localName(p.d.Name, u.Name, ref)
 }
 
 // localName reports whether ref is what the result of a build is called that has no name of its own.
@@ -106,49 +109,71 @@ func localName(project, service, ref string) bool {
 	return ref == project+"-"+service || ref == project+"_"+service
 }
 
-func (p *planner) pull(u *unit, ref string, why Reason) {
-	i := slices.IndexFunc(p.plan.Pulls, func(pull Pull) bool { return pull.Ref == ref })
-	if i < 0 {
-		p.plan.Pulls = append(p.plan.Pulls, Pull{Ref: ref, Why: why, Services: []string{u.Name}})
-	} else if !slices.Contains(p.plan.Pulls[i].Services, u.Name) {
-		p.plan.Pulls[i].Services = append(p.plan.Pulls[i].Services, u.Name)
+// prepare adds an image to those that are made ready, once for all services that use it.
+func (p *planner) prepare(u *unit, ref string, how Preparation, why Reason) {
+	if how == ByBuild {
+		p.refuseBuild(u, ref)
+		return
 	}
+	i := slices.IndexFunc(p.plan.Prepare, func(i Prepare) bool { return i.Ref == ref })
+	if i < 0 {
+		p.plan.Prepare = append(p.plan.Prepare, Prepare{Ref: ref, How: how, Why: why, Services: []string{u.Name}})
+	} else if !slices.Contains(p.plan.Prepare[i].Services, u.Name) {
+		p.plan.Prepare[i].Services = append(p.plan.Prepare[i].Services, u.Name)
+	}
+}
+
+// refuseBuild says that builds are not served.
+func (p *planner) refuseBuild(u *unit, ref string) {
+	instead := ""
+	if !p.localBuild(u, ref) {
+		instead = "; what a registry has under that name is pulled with --pull missing only"
+	}
+	p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE%s", ref, u.Name, instead)
+}
+
+func refsOf(images []Prepare) []string {
+	var refs []string
+	for _, i := range images {
+		refs = append(refs, i.Ref)
+	}
+	return refs
 }
 
 const defaultPullLimit = 4
 
-// pull fetches images, a few at once. One that fails does not stop the others: they are needed next time.
-func (deps Deps) pull(ctx context.Context, pulls []Pull) error {
+// prepare makes images ready, a few at once. One that fails does not stop the others: they are needed next time.
+func (deps Deps) prepare(ctx context.Context, images []Prepare) error {
 	limit := deps.PullLimit
 	if limit <= 0 {
 		limit = defaultPullLimit
 	}
 	slots := make(chan struct{}, limit)
-	errs := make([]error, len(pulls))
+	errs := make([]error, len(images))
 	var wg sync.WaitGroup
-	for i, p := range pulls {
+	for i, p := range images {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			errs[i] = deps.pullOne(ctx, p)
+			errs[i] = deps.pull(ctx, p)
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// pullOne has the deadline of whatever Images does: only that knows whether bytes still come in.
-func (deps Deps) pullOne(ctx context.Context, p Pull) error {
+// pull has the deadline of whatever Images does: only that knows whether bytes still come in.
+func (deps Deps) pull(ctx context.Context, p Prepare) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	deps.Report(Event{Kind: PullBegan, Image: p.Ref})
+	deps.Report(Event{Kind: PrepareBegan, Image: p.Ref, How: p.How})
 	err := deps.Images.Pull(ctx, p.Ref, func(e engine.ImageEvent) {
-		deps.Report(Event{Kind: PullMoved, Image: p.Ref, Progress: e})
+		deps.Report(Event{Kind: PrepareMoved, Image: p.Ref, How: p.How, Progress: e})
 	})
 	if err != nil {
 		err = fmt.Errorf("%w (needed by %s)", err, strings.Join(p.Services, ", "))
 	}
-	deps.Report(Event{Kind: PullEnded, Image: p.Ref, Err: err})
+	deps.Report(Event{Kind: PrepareEnded, Image: p.Ref, How: p.How, Err: err})
 	return err
 }

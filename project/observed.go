@@ -18,6 +18,7 @@ type Observed struct {
 	Unread   error // why networks may be missing from Networks
 	Volumes  map[string]volumes.Volume
 	Images   map[string]engine.Image // by reference as the user wrote it; those that are not here are absent
+	Prepared []string                // references that were made ready for this plan: they are not to be once more
 	// Inherit names the anonymous volumes, by pod and target, that an interrupted run meant for pods it did not get to make.
 	Inherit map[string]map[string]string
 }

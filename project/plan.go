@@ -12,9 +12,9 @@ import (
 
 // Plan is what will be done, and all of it: creations, starts, waits, stops, removals. It is data; Run applies it.
 type Plan struct {
-	// Pulls are images that must be fetched first. Their identity is not known before, so pods made from them can only be
+	// Prepare are images that must be made ready first. Their identity is not known before, so pods made from them can only be
 	// compared, and the final plan made, once they are here.
-	Pulls    []Pull
+	Prepare  []Prepare
 	Steps    []Step // dependencies before dependents
 	Warnings []string
 	// Stopped are the pods that are to be stopped and were so before.
@@ -29,12 +29,21 @@ type Plan struct {
 	inherits map[string]map[string]string // pod -> target -> anonymous volume of its predecessor
 }
 
-// Pull is an image that will be fetched.
-type Pull struct {
+// Prepare is an image that will be made ready.
+type Prepare struct {
 	Ref      string
+	How      Preparation
 	Why      Reason
 	Services []string // that use it, in the order of the model
 }
+
+// Preparation is a way to make an image ready.
+type Preparation string
+
+const (
+	ByPull  Preparation = "pull"
+	ByBuild Preparation = "build"
+)
 
 // Step is one node of a Plan.
 type Step struct {
@@ -87,13 +96,13 @@ func (p Plan) made() []engine.PodSpec {
 }
 
 // Empty reports whether there is nothing to do.
-func (p Plan) Empty() bool { return len(p.Pulls) == 0 && len(p.Steps) == 0 }
+func (p Plan) Empty() bool { return len(p.Prepare) == 0 && len(p.Steps) == 0 }
 
 // String is the text of `podc plan` and of the golden files.
 func (p Plan) String() string {
 	var b strings.Builder
-	for _, pull := range p.Pulls {
-		fmt.Fprintf(&b, "pull image %s (%s)\n", pull.Ref, pull.Why)
+	for _, i := range p.Prepare {
+		fmt.Fprintf(&b, "%s image %s (%s)\n", i.How, i.Ref, i.Why)
 	}
 	for _, s := range p.Steps {
 		s.print(&b)
@@ -121,11 +130,12 @@ func (s Step) print(b *strings.Builder) {
 	}
 }
 
-type pullJSON struct {
-	Ref      string   `json:"ref"`
-	Why      string   `json:"why"`
-	Reason   Reason   `json:"reason"`
-	Services []string `json:"services"`
+type prepareJSON struct {
+	Ref      string      `json:"ref"`
+	How      Preparation `json:"how"`
+	Why      string      `json:"why"`
+	Reason   Reason      `json:"reason"`
+	Services []string    `json:"services"`
 }
 
 type stepJSON struct {
@@ -146,12 +156,12 @@ type stepJSON struct {
 // secrets.
 func (p Plan) MarshalJSON() ([]byte, error) {
 	out := struct {
-		Pulls    []pullJSON `json:"pulls"`
-		Steps    []stepJSON `json:"steps"`
-		Warnings []string   `json:"warnings"`
-	}{Pulls: []pullJSON{}, Steps: []stepJSON{}, Warnings: append([]string{}, p.Warnings...)}
-	for _, pull := range p.Pulls {
-		out.Pulls = append(out.Pulls, pullJSON{pull.Ref, pull.Why.String(), pull.Why, pull.Services})
+		Prepare  []prepareJSON `json:"prepare"`
+		Steps    []stepJSON    `json:"steps"`
+		Warnings []string      `json:"warnings"`
+	}{Prepare: []prepareJSON{}, Steps: []stepJSON{}, Warnings: append([]string{}, p.Warnings...)}
+	for _, i := range p.Prepare {
+		out.Prepare = append(out.Prepare, prepareJSON{i.Ref, i.How, i.Why.String(), i.Why, i.Services})
 	}
 	for _, s := range p.Steps {
 		out.Steps = append(out.Steps, stepJSON{ID: s.Key.String(), Verb: s.Key.Verb, Kind: s.Key.Kind, Name: s.Key.Name, Until: s.Key.Until, Why: s.Why.String(), Reason: s.Why,

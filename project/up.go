@@ -26,7 +26,7 @@ type Deps struct {
 	PullLimit int // pulls at once; 0: 4
 }
 
-// Up makes the project what d says: under its lock it plans, fetches images and runs the plan. A second Up at the same time
+// Up makes the project what d says: under its lock it plans, prepares images until nothing is left to prepare, and runs the plan. A second Up at the same time
 // waits for the lock and then finds nothing to do. Everything that can be refused is refused before the first side effect.
 func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
 	deps.Report = serial(deps.Report)
@@ -37,19 +37,15 @@ func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
 	defer lock.Unlock()
 	var watched sync.WaitGroup // a plan only looks: the monitor may be asked meanwhile
 	watched.Go(func() { deps.supervise(ctx, d.Name) })
-	o, plan, err := deps.plan(ctx, d, opt, d.Name)
+	o, plan, err := deps.plan(ctx, d, opt, d.Name, nil)
 	watched.Wait()
+	for err == nil && len(plan.Prepare) > 0 { // never one that is prepared
+		if err = deps.prepare(ctx, plan.Prepare); err == nil {
+			o, plan, err = deps.plan(ctx, d, opt, d.Name, slices.Concat(o.Prepared, refsOf(plan.Prepare)))
+		}
+	}
 	if err != nil {
 		return err
-	}
-	if len(plan.Pulls) > 0 {
-		if err := deps.pull(ctx, plan.Pulls); err != nil {
-			return err
-		}
-		opt.Pulled = true
-		if o, plan, err = deps.plan(ctx, d, opt, d.Name); err != nil {
-			return err
-		}
 	}
 	if lost := plan.Destructive(); len(lost) > 0 && (deps.Confirm == nil || !deps.Confirm(lost)) {
 		opt.KeepVolumes = true
@@ -64,17 +60,17 @@ func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
 	return errors.Join(err, deps.Engine.Tidy(context.WithoutCancel(ctx), d.Name))
 }
 
-// PlanUp returns what Up would do, without doing any of it. Images that are not here show as Pulls, and pods made from them
-// are planned as far as they are known.
+// PlanUp returns what Up would do, without doing any of it. Images that are not here show in Prepare, and pods made from
+// them are planned as far as they are known.
 func PlanUp(ctx context.Context, deps Deps, d Desired, opt Options) (Plan, error) {
 	deps.Report = serial(deps.Report)
-	_, plan, err := deps.plan(ctx, d, opt, "")
+	_, plan, err := deps.plan(ctx, d, opt, "", nil)
 	return plan, err
 }
 
 // plan observes and diffs, and asks whether the ports that the plan needs are free. The images are pinned for group, unless
-// it is empty.
-func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string) (Observed, Plan, error) {
+// it is empty; those of prepared were made ready before.
+func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string, prepared []string) (Observed, Plan, error) {
 	images, err := deps.Images.Resolve(ctx, group, imageRefs(d))
 	if err != nil {
 		return Observed{}, Plan{}, err
@@ -83,6 +79,7 @@ func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string)
 	if err != nil {
 		return o, Plan{}, err
 	}
+	o.Prepared = prepared
 	plan, err := Diff(d, o, opt)
 	if err == nil {
 		err = deps.checkHost(ctx, &plan)
@@ -114,7 +111,7 @@ func (deps Deps) checkHost(ctx context.Context, plan *Plan) error {
 		case RemoveNetwork:
 			leaving = append(leaving, do.Name)
 		case CreatePod:
-			if do.Image.ID != "" { // of one that is not here nothing is known; once it is pulled this is asked again
+			if do.Image.ID != "" { // of one that is not here nothing is known; once it is prepared this is asked again
 				errs = append(errs, engine.CheckCommand(do.Spec, do.Image.Config))
 			}
 		}

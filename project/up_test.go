@@ -170,7 +170,7 @@ func TestUpPulls(t *testing.T) {
 	d := parseWish(t, []byte("service a image=new\nservice b image=new\nservice c pull=always\nservice d"))
 	must(t, Up(t.Context(), w.Deps, d, Options{}))
 	slices.Sort(w.images.pulls)
-	if !slices.Equal(w.images.pulls, []string{"app", "new"}) || len(w.kinds(PullMoved)) != 2 {
+	if !slices.Equal(w.images.pulls, []string{"app", "new"}) || len(w.kinds(PrepareMoved)) != 2 {
 		t.Errorf("pulled %v", w.images.pulls)
 	}
 	s, _ := w.fake.Snapshot(t.Context(), "shop")
@@ -275,12 +275,12 @@ func TestUpInheritsAfterCrash(t *testing.T) {
 func TestPlanUpDoesNothing(t *testing.T) {
 	w := newWorld(t)
 	p, err := PlanUp(t.Context(), w.Deps, parseWish(t, []byte("service a image=far\nservice b")), Options{})
-	if err != nil || len(p.Pulls) != 1 || len(p.Steps) != 4 || len(w.fake.Log())+len(w.images.pulls) > 0 {
+	if err != nil || len(p.Prepare) != 1 || len(p.Steps) != 4 || len(w.fake.Log())+len(w.images.pulls) > 0 {
 		t.Errorf("got %v\n%s", err, p)
 	}
 	b, err := json.Marshal(p)
 	must(t, err)
-	for _, want := range []string{`"pulls":[{"ref":"far","why":"missing","reason":{"kind":"missing"},"services":["a"]}]`, `"verb":"start","kind":"pod","name":"shop-b-1","why":"missing","reason":{"kind":"missing"},"after":["create pod shop-b-1"]`} {
+	for _, want := range []string{`"prepare":[{"ref":"far","how":"pull","why":"missing","reason":{"kind":"missing"},"services":["a"]}]`, `"verb":"start","kind":"pod","name":"shop-b-1","why":"missing","reason":{"kind":"missing"},"after":["create pod shop-b-1"]`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%s lacks %s", b, want)
 		}

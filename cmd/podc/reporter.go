@@ -11,7 +11,7 @@ import (
 type reporter struct {
 	progress
 	explain bool // say why each step is taken
-	quiet   bool // show of pulls only that they begin and end
+	quiet   bool // show of images only that their preparation begins and ends
 	// planned, if not nil, hears of the plan before it is run, and stepped of the steps that begin and end.
 	planned func(project.Plan)
 	stepped func(project.Event)
@@ -39,7 +39,7 @@ func (r *reporter) report(e project.Event) {
 		r.planned(*e.Plan)
 	case e.Step != nil && r.dry == nil:
 		r.step(e)
-	case e.Image != "" && !(r.quiet && e.Kind == project.PullMoved):
+	case e.Image != "" && !(r.quiet && e.Kind == project.PrepareMoved):
 		r.show(imageEvent(e))
 	}
 	switch e.Kind {
@@ -138,9 +138,9 @@ func (r *reporter) why(s project.Step) string {
 var (
 	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
 		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing",
-		"connect": "Connecting", "disconnect": "Disconnecting", "keep": "Keeping"}
+		"connect": "Connecting", "disconnect": "Disconnecting", "keep": "Keeping", "pull": "Pulling", "build": "Building"}
 	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored",
-		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected", "keep": "Kept"}
+		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected", "keep": "Kept", "pull": "Pulled", "build": "Built"}
 	kinds = map[string]string{"pod": "Container", "files of": "Files of", "addresses of": "Addresses of", "network": "Network", "volume": "Volume"}
 )
 
@@ -179,12 +179,12 @@ func stepEvent(s project.Step, status, text, details string) event {
 // imageEvent describes the state of an image, or of a layer of it.
 func imageEvent(e project.Event) event {
 	id := "Image " + e.Image
-	if e.Kind == project.PullMoved && e.Progress.ParentID != "" {
+	if e.Kind == project.PrepareMoved && e.Progress.ParentID != "" {
 		layer := e.Progress
 		layer.ParentID = id
 		return event{ImageEvent: layer}
 	}
-	ev := engine.ImageEvent{ID: id, Status: working, Text: "Pulling", Details: e.Progress.Details}
+	ev := engine.ImageEvent{ID: id, Status: working, Text: begun[string(e.How)], Details: e.Progress.Details}
 	switch {
 	case e.Kind == project.RemovalBegan:
 		ev.Text = "Removing"
@@ -194,16 +194,16 @@ func imageEvent(e project.Event) event {
 		ev.Status, ev.Text, ev.Details = failed, "Error", oneLine(e.Err.Error())
 	case e.Kind == project.RemovalEnded:
 		ev.Status, ev.Text = done, "Removed"
-	case e.Kind == project.PullEnded:
-		ev.Status, ev.Text = done, "Pulled"
+	case e.Kind == project.PrepareEnded:
+		ev.Status, ev.Text = done, ended[string(e.How)]
 	}
 	return event{ImageEvent: ev}
 }
 
 // showPlan renders a plan that will not be carried out, each step with its reason.
 func showPlan(p progress, plan project.Plan) {
-	for _, pull := range plan.Pulls {
-		p.show(event{true, engine.ImageEvent{ID: "Image " + pull.Ref, Status: done, Text: "Pulled", Details: "(" + pull.Why.String() + ")"}})
+	for _, i := range plan.Prepare {
+		p.show(event{true, engine.ImageEvent{ID: "Image " + i.Ref, Status: done, Text: ended[string(i.How)], Details: "(" + i.Why.String() + ")"}})
 	}
 	for _, s := range plan.Steps {
 		e := stepEvent(s, done, endText(s), "("+s.Why.String()+")")

@@ -16,9 +16,9 @@ func TestReporterOnImages(t *testing.T) {
 	con, _, stderr := testConsole()
 	r := &reporter{progress: &plainProgress{w: con.err}, quiet: true}
 	for _, e := range []project.Event{
-		{Kind: project.PullBegan, Image: "nginx"},
-		{Kind: project.PullMoved, Image: "nginx", Progress: engine.ImageEvent{Status: working, Text: "Pulling", Details: "3 MB"}},
-		{Kind: project.PullEnded, Image: "nginx"},
+		{Kind: project.PrepareBegan, How: project.ByPull, Image: "nginx"},
+		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: engine.ImageEvent{Status: working, Text: "Pulling", Details: "3 MB"}},
+		{Kind: project.PrepareEnded, How: project.ByPull, Image: "nginx"},
 		{Kind: project.RemovalBegan, Image: "nginx"},
 		{Kind: project.RemovalEnded, Image: "nginx"},
 		{Kind: project.RemovalBegan, Image: "app"},
@@ -47,10 +47,10 @@ func TestReporter(t *testing.T) {
 	for _, e := range []project.Event{
 		{Kind: project.LockAwaited, Text: "waiting for project lock held by pid 7"},
 		{Kind: project.Warned, Text: "beware\x1b[2J"},
-		{Kind: project.PullBegan, Image: "nginx"},
-		{Kind: project.PullMoved, Image: "nginx", Progress: engine.ImageEvent{ID: "layer", ParentID: "nginx", Status: working}},
-		{Kind: project.PullEnded, Image: "nginx"},
-		{Kind: project.PullEnded, Image: "other", Err: errors.New("no route\nto host")},
+		{Kind: project.PrepareBegan, How: project.ByPull, Image: "nginx"},
+		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: engine.ImageEvent{ID: "layer", ParentID: "nginx", Status: working}},
+		{Kind: project.PrepareEnded, How: project.ByPull, Image: "nginx"},
+		{Kind: project.PrepareEnded, How: project.ByPull, Image: "other", Err: errors.New("no route\nto host")},
 		{Kind: project.StepBegan, Step: network},
 		{Kind: project.StepEnded, Step: network},
 		{Kind: project.StepEnded, Step: volume},
@@ -114,7 +114,7 @@ warning: bad; going on without it
 		t.Errorf("got\n%s", stderr)
 	}
 	stderr.Reset()
-	showPlan(&plainProgress{w: con.err}, project.Plan{Steps: []project.Step{*network, *start}, Pulls: []project.Pull{{Ref: "x", Why: missing}}})
+	showPlan(&plainProgress{w: con.err}, project.Plan{Steps: []project.Step{*network, *start}, Prepare: []project.Prepare{{Ref: "x", How: project.ByPull, Why: missing}}})
 	want = ` DRY-RUN MODE -  Image x Pulled (missing)
  DRY-RUN MODE -  Network shop_default Created (missing)
  DRY-RUN MODE -  Container shop-web-1 Started (not running)
