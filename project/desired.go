@@ -112,6 +112,12 @@ const (
 	LabelFacets = "io.podc.facets"
 )
 
+// HiddenLabel reports whether a label is of the kind that docker compose and podc keep for themselves: people are not shown it, and
+// an image that is made of a container does not get it.
+func HiddenLabel(key string) bool {
+	return strings.HasPrefix(key, "com.docker.compose.") || strings.HasPrefix(key, "io.podc.")
+}
+
 // OwnLabel reports whether a label is one that podc writes. One that an image or a file brings is not to pass for it.
 func OwnLabel(key string) bool {
 	return strings.HasPrefix(key, "com.docker.compose.") || key == LabelFacets

@@ -104,9 +104,7 @@ func restartText(r engine.RestartPolicy) string {
 // ownLabels are those that compose did not write.
 func ownLabels(labels map[string]string) map[string]string {
 	own := maps.Clone(labels)
-	maps.DeleteFunc(own, func(k, _ string) bool {
-		return strings.HasPrefix(k, "com.docker.compose.") || strings.HasPrefix(k, "io.podc.")
-	})
+	maps.DeleteFunc(own, func(k, _ string) bool { return HiddenLabel(k) })
 	return own
 }
 

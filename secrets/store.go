@@ -17,19 +17,11 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
-
-// Object is one secret or config.
-type Object struct {
-	ID      string            `json:"id"`
-	Name    string            `json:"name"`
-	Created time.Time         `json:"created"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Data    []byte            `json:"data"`
-}
 
 // Kind tells secrets from configs. Both are readable by root only.
 type Kind struct {
@@ -37,6 +29,9 @@ type Kind struct {
 	Limit int    // bytes of the content
 	dir   string
 }
+
+// Object is one secret or config.
+type Object = api.Object
 
 // Secret and Config are the two kinds; the limits are docker's.
 var (

@@ -32,7 +32,7 @@ func nonEmpty(s string) []string {
 
 // podReader is what an attached `up` needs to see of containers.
 type podReader interface {
-	logSource
+	Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error
 	Pods(group string) ([]engine.Pod, error)
 	Pod(name string) (engine.Pod, error)
 	WaitPod(ctx context.Context, name string, until engine.Condition) error

@@ -476,49 +476,6 @@ func TestAttachedChoosesServices(t *testing.T) {
 	}
 }
 
-func TestMergeLogs(t *testing.T) {
-	at := func(pod string, days ...int) []logLine {
-		var lines []logLine
-		for _, d := range days {
-			lines = append(lines, logLine{pod: pod, time: psNow.AddDate(0, 0, d)})
-		}
-		return lines
-	}
-	// A batch that is empty stands for the end of what there was at first.
-	stream := func(open bool, batches ...[]logLine) chan []logLine {
-		c := make(chan []logLine, len(batches))
-		for _, b := range batches {
-			c <- b
-		}
-		if !open {
-			close(c)
-		}
-		return c
-	}
-	var got []string
-	collect := func(lines []logLine) {
-		for _, l := range lines {
-			got = append(got, l.pod)
-		}
-	}
-	live := stream(true, at("a", 1, 4), at("a", 4), nil, at("a", 0))
-	open := merge([]chan []logLine{live, stream(false, at("b", 2, 3), at("b", 9)), stream(false), stream(true, nil)}, collect)
-	if s := strings.Join(got, ""); s != "abbaab" {
-		t.Errorf("merged %s", s)
-	}
-	if len(open) != 2 || len(live) != 1 {
-		t.Errorf("%d go on, with %d batches to come", len(open), len(live))
-	}
-	got = nil
-	r := newReorder(collect)
-	r.add(at("a", 1, 4, 4))
-	r.add(at("b", 2, 3, 9))
-	r.flush()
-	if s := strings.Join(got, ""); s != "abbaab" {
-		t.Errorf("sorted %s", s)
-	}
-}
-
 func TestKeysOfAnAttachedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys, suspended, restored := make(chan byte), 0, 0

@@ -3,21 +3,22 @@ package main
 import (
 	"slices"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/project"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 )
 
-// chosen lists the containers that a command about existing ones is about, by name: those of the services named, or all;
-// what `run` made only if oneOffs is set; and of these the ones that keep, if it is not nil, wants.
-func (s *session) chosen(t target, oneOffs bool, keep func(engine.Pod) bool) ([]engine.Pod, error) {
-	pods, err := s.engine.Pods(t.name)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(pods, func(p engine.Pod) bool {
-		return isOneOff(p) && !oneOffs || keep != nil && !keep(p) ||
-			len(t.services) > 0 && !slices.Contains(t.services, p.Spec.Labels[project.LabelService])
-	}), nil
+// selection selects the containers of the services named, or of all; what `run` made only if oneOffs is set.
+func (t target) selection(oneOffs bool) control.Selection {
+	return control.Selection{Group: t.name, Services: t.services, OneOffs: oneOffs}
 }
 
-func isLive(p engine.Pod) bool { return p.Status.Live() }
+// chosen lists the containers that a command about existing ones is about, by name: those that keep, if it is not nil, wants.
+func (s *session) chosen(t target, oneOffs bool, keep func(api.Pod) bool) ([]api.Pod, error) {
+	pods, err := s.podc.Containers.List(s.flags.Context, t.selection(oneOffs))
+	if keep == nil {
+		return pods, err
+	}
+	return slices.DeleteFunc(pods, func(p api.Pod) bool { return !keep(p) }), err
+}
+
+func isLive(p api.Pod) bool { return p.Status.Live() }

@@ -1,30 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
-	"podc.example/podc/engine/archive"
 )
-
-// commitOptions are the flags of `commit`.
-type commitOptions struct {
-	name    string // of the image; empty: it has none
-	author  string
-	message string
-	changes []string
-	pause   bool
-}
 
 func commitCommand(con *console) *cli.Command {
 	return &cli.Command{
@@ -67,83 +52,16 @@ func commitFlags() []cli.Flag {
 }
 
 // commitOptionsOf reads them; the second argument names the image.
-func commitOptionsOf(c *cli.Context) commitOptions {
-	return commitOptions{c.Args().Get(1), c.String("author"), c.String("message"), c.StringSlice("change"), c.Bool("pause")}
+func commitOptionsOf(c *cli.Context) control.CommitOptions {
+	return control.CommitOptions{Name: c.Args().Get(1), Author: c.String("author"), Message: c.String("message"), Changes: c.StringSlice("change"), Pause: c.Bool("pause")}
 }
 
 // commit makes an image of a container and returns its id, "sha256:...".
-func (s *session) commit(ctx context.Context, p engine.Pod, opt commitOptions) (id string, err error) {
-	config := engine.CommitConfigOf(p, func(label string) bool {
-		return strings.HasPrefix(label, "com.docker.compose.") || strings.HasPrefix(label, "io.podc.")
-	})
-	if err := config.Change(opt.changes); err != nil {
-		return "", err
+func (s *session) commit(ctx context.Context, p api.Pod, opt control.CommitOptions) (id string, err error) {
+	opt.DryRun = s.dryRun
+	id, err = s.podc.Files.Commit(ctx, p.Spec.Name, opt, func(text string) { warn(s.con, strings.TrimSpace(text)) })
+	if s.dryRun && err == nil {
+		id = "nothing"
 	}
-	if s.dryRun {
-		return "nothing", nil
-	}
-	req := engine.CommitRequest{
-		Image: p.Spec.Container.ImageID, Name: opt.name, Author: opt.author, Message: opt.message,
-		Command: strings.Join(p.Args, " "), Config: config,
-	}
-	if opt.pause && p.Status == engine.StatusRunning {
-		resume, err := s.pauseFor(ctx, p.Spec.Name)
-		if err != nil {
-			return "", err
-		}
-		defer func() { err = errors.Join(err, resume()) }()
-	}
-	var reply engine.CommitReply
-	// With the root in hand, one that does not run is neither started nor removed meanwhile.
-	err = s.engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(*os.File) error {
-		return s.sendLayer(ctx, p, req, &reply)
-	})
-	if err != nil {
-		return "", fmt.Errorf("cannot commit %s: %w", p.Spec.Name, err)
-	}
-	id = "sha256:" + reply.Image.ID
-	s.engine.NoteEvent(p, "commit", map[string]string{"comment": opt.message, "imageID": id, "imageRef": strings.Join(reply.Image.Names, ",")})
-	return id, nil
-}
-
-// pauseFor pauses a container; resume undoes that, even if the caller is interrupted.
-func (s *session) pauseFor(ctx context.Context, name string) (resume func() error, err error) {
-	err = s.engine.PausePod(ctx, name)
-	switch {
-	case errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err): // paused by somebody else, or ended
-		return func() error { return nil }, nil
-	case err != nil:
-		return nil, err
-	}
-	return func() error {
-		err := s.engine.UnpausePod(context.WithoutCancel(ctx), name)
-		if errdefs.IsConflict(err) || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) {
-			return nil
-		}
-		return err
-	}, nil
-}
-
-// sendLayer hands what the container wrote to podc-image.
-func (s *session) sendLayer(ctx context.Context, p engine.Pod, req engine.CommitRequest, reply *engine.CommitReply) error {
-	line, err := json.Marshal(req)
-	if err != nil {
-		return err
-	}
-	upper, err := os.Open(s.engine.Details(p).Upper)
-	if err != nil {
-		return err
-	}
-	defer upper.Close()
-	warn := func(e event) {
-		if isLog(e) {
-			warn(s.con, strings.TrimSpace(e.Text))
-		}
-	}
-	return pipe(
-		func(w io.Writer) error { return archive.Below(upper).PackLayer(ctx, w, s.engine.MountPoints(p)) },
-		func(r io.Reader) error {
-			stdin := io.MultiReader(bytes.NewReader(append(line, '\n')), r)
-			return askImages(ctx, s.con, s.globals, stdin, warn, reply, "commit")
-		})
+	return id, err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -30,12 +30,8 @@ func containerCommand(con *console) *cli.Command {
 }
 
 // container finds a container by its name, its id or the beginning of that.
-func (s *session) container(arg string) (engine.Pod, error) {
-	p, err := s.engine.Pod(strings.TrimPrefix(arg, "/"))
-	if errdefs.IsNotFound(err) {
-		err = fault.New(errdefs.ErrNotFound, "no such container: %s", arg)
-	}
-	return p, err
+func (s *session) container(arg string) (api.Pod, error) {
+	return s.podc.Containers.Get(s.flags.Context, arg)
 }
 
 // atOnce is how many containers a command works on at the same time.
@@ -43,7 +39,7 @@ const atOnce = 50
 
 // eachContainer does something with every container named, many at once, prints what docker prints, the argument, and goes on
 // after errors, which it joins.
-func (s *session) eachContainer(c *cli.Context, do func(context.Context, engine.Pod) error) error {
+func (s *session) eachContainer(c *cli.Context, do func(ctx context.Context, ref string) error) error {
 	if err := needArgs(c, 1); err != nil {
 		return err
 	}
@@ -55,11 +51,7 @@ func (s *session) eachContainer(c *cli.Context, do func(context.Context, engine.
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			p, err := s.container(arg)
-			if err == nil {
-				err = do(c.Context, p)
-			}
-			errs[i] = err
+			errs[i] = do(c.Context, arg)
 		})
 	}
 	wg.Wait()

@@ -4,8 +4,7 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
-
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 func containerCopyCommand(con *console) *cli.Command {
@@ -24,9 +23,9 @@ func containerCopyCommand(con *console) *cli.Command {
 				s.progress = progressQuiet
 			}
 			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
-			return s.cp(c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(name string) ([]engine.Pod, error) {
+			return s.cp(c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(name string) ([]api.Pod, error) {
 				p, err := s.container(name)
-				return []engine.Pod{p}, err
+				return []api.Pod{p}, err
 			})
 		}),
 	}

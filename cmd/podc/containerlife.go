@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
-
-	"podc.example/podc/engine"
-	"podc.example/podc/internal/disk"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 )
 
 func containerStartCommand(con *console) *cli.Command {
@@ -27,7 +25,7 @@ func containerStartCommand(con *console) *cli.Command {
 			if err := no.check(c); err != nil {
 				return err
 			}
-			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.StartPod(ctx, p.Spec.Name) })
+			return s.eachContainer(c, s.podc.Containers.Start)
 		}),
 	}
 }
@@ -40,13 +38,16 @@ func stopFlags() []cli.Flag {
 	}
 }
 
+func stopOptions(c *cli.Context) control.StopOptions {
+	return control.StopOptions{Signal: c.String("signal"), Timeout: seconds(c, "timeout")}
+}
+
 func containerStopCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "stop", Usage: "stop containers", ArgsUsage: "CONTAINER...", Flags: stopFlags(),
 		Action: changes(con, func(s *session, c *cli.Context) error {
-			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error {
-				return s.engine.StopPodBy(ctx, p.Spec.Name, c.String("signal"), seconds(c, "timeout"))
-			})
+			opt := stopOptions(c)
+			return s.eachContainer(c, func(ctx context.Context, ref string) error { return s.podc.Containers.Stop(ctx, ref, opt) })
 		}),
 	}
 }
@@ -55,12 +56,8 @@ func containerRestartCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "restart", Usage: "stop containers and start them again", ArgsUsage: "CONTAINER...", Flags: stopFlags(),
 		Action: changes(con, func(s *session, c *cli.Context) error {
-			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error {
-				if err := s.engine.StopPodBy(ctx, p.Spec.Name, c.String("signal"), seconds(c, "timeout")); err != nil {
-					return err
-				}
-				return tellingRestarts{s.engine}.StartPod(ctx, p.Spec.Name)
-			})
+			opt := stopOptions(c)
+			return s.eachContainer(c, func(ctx context.Context, ref string) error { return s.podc.Containers.Restart(ctx, ref, opt) })
 		}),
 	}
 }
@@ -70,9 +67,8 @@ func containerKillCommand(con *console) *cli.Command {
 		Name: "kill", Usage: "send a signal to running containers", ArgsUsage: "CONTAINER...",
 		Flags: []cli.Flag{textOr("signal", "SIGKILL", "`SIGNAL` to send", "s")},
 		Action: changes(con, func(s *session, c *cli.Context) error {
-			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error {
-				return s.engine.KillPod(ctx, p.Spec.Name, c.String("signal"))
-			})
+			signal := c.String("signal")
+			return s.eachContainer(c, func(ctx context.Context, ref string) error { return s.podc.Containers.Kill(ctx, ref, signal) })
 		}),
 	}
 }
@@ -81,7 +77,7 @@ func containerPauseCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "pause", Usage: "freeze containers", ArgsUsage: "CONTAINER...",
 		Action: changes(con, func(s *session, c *cli.Context) error {
-			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.PausePod(ctx, p.Spec.Name) })
+			return s.eachContainer(c, s.podc.Containers.Pause)
 		}),
 	}
 }
@@ -90,7 +86,7 @@ func containerUnpauseCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "unpause", Usage: "let paused containers go on", ArgsUsage: "CONTAINER...",
 		Action: changes(con, func(s *session, c *cli.Context) error {
-			return s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.UnpausePod(ctx, p.Spec.Name) })
+			return s.eachContainer(c, s.podc.Containers.Unpause)
 		}),
 	}
 }
@@ -103,18 +99,11 @@ func containerWaitCommand(con *console) *cli.Command {
 				return err
 			}
 			return forEach(c, func(ctx context.Context, arg string) error {
-				p, err := s.container(arg)
-				if err != nil {
-					return err
+				p, err := s.podc.Containers.Wait(ctx, arg, api.Stopped)
+				if err == nil {
+					fmt.Fprintln(con.out, p.ExitCode)
 				}
-				if err := s.engine.WaitPod(ctx, p.Spec.Name, engine.Stopped); err != nil {
-					return err
-				}
-				if p, err = s.engine.Pod(p.Spec.Name); err != nil {
-					return err
-				}
-				fmt.Fprintln(con.out, p.ExitCode)
-				return nil
+				return err
 			})
 		}),
 	}
@@ -132,8 +121,8 @@ func containerRemoveCommand(con *console) *cli.Command {
 			if err := no.check(c); err != nil {
 				return err
 			}
-			opt := engine.RemoveOptions{Force: c.Bool("force"), Volumes: c.Bool("volumes")}
-			err := s.eachContainer(c, func(ctx context.Context, p engine.Pod) error { return s.engine.RemovePod(ctx, p.Spec.Name, opt) })
+			opt := api.RemoveOptions{Force: c.Bool("force"), Volumes: c.Bool("volumes")}
+			err := s.eachContainer(c, func(ctx context.Context, ref string) error { return s.podc.Containers.Remove(ctx, ref, opt) })
 			if opt.Force {
 				err = onlyMissing(con, err)
 			}
@@ -166,38 +155,11 @@ func containerPruneCommand(con *console) *cli.Command {
 }
 
 func (s *session) pruneContainers(c *cli.Context) error {
-	f, err := filtersOf(c, "label", "label!", "until")
+	f, err := pruneFilters(c)
 	if err != nil {
 		return err
 	}
-	until, err := f.until(time.Now())
-	if err != nil || !pruneAgreed(s.con, c, "all containers that do not run") {
-		return err
-	}
-	pods, err := s.engine.Pods("")
-	if err != nil {
-		return err
-	}
-	byID := map[string]engine.Pod{}
-	var ids []string
-	for _, p := range pods {
-		rests := p.Status == engine.StatusExited || p.Status == engine.StatusCreated || p.Status == engine.StatusDead
-		if rests && f.labelled(p.Spec.Labels) && (until.IsZero() || p.Created.Before(until)) {
-			byID[p.ID] = p
-			ids = append(ids, p.ID)
-		}
-	}
-	var freed int64
-	err = prune(c.Context, s.con, "Deleted Containers", ids, func(ctx context.Context, id string) error {
-		bytes, err := disk.Usage(ctx, s.engine.Details(byID[id]).Upper)
-		if err == nil {
-			err = s.engine.RemovePod(ctx, byID[id].Spec.Name, engine.RemoveOptions{})
-		}
-		if err == nil {
-			freed += bytes
-		}
-		return err
-	})
-	fmt.Fprintf(s.con.out, "Total reclaimed space: %s\n", size(freed))
-	return err
+	return s.prune(c, pruning{"all containers that do not run", "Deleted Containers", true, func(ctx context.Context) (control.Pruned, error) {
+		return s.podc.Containers.Prune(ctx, f)
+	}})
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 )
@@ -29,36 +30,10 @@ func containerInspectCommand(con *console) *cli.Command {
 				return err
 			}
 			return inspectEach(con, c, func(arg string) (dockerapi.Container, error) {
-				p, err := s.container(arg)
-				if err != nil {
-					return dockerapi.Container{}, err
-				}
-				facts, err := s.factsOf(p)
-				if err == nil && c.Bool("size") {
-					facts.Size, err = s.sizeOf(c.Context, p)
-				}
-				return dockerapi.InspectContainer(facts), err
+				return s.podc.Containers.Inspect(c.Context, arg, c.Bool("size"))
 			})
 		}),
 	}
-}
-
-// factsOf gathers what is to be known of a container.
-func (s *session) factsOf(p engine.Pod) (dockerapi.ContainerFacts, error) {
-	facts := dockerapi.ContainerFacts{Pod: p, Details: s.engine.Details(p), VolumePath: s.engine.Volumes().Path, IDs: map[string]string{}}
-	for _, b := range p.Spec.Borrowed() {
-		if lender, err := s.engine.Pod(b.Of); err == nil {
-			facts.IDs[b.Of] = lender.ID
-		}
-	}
-	var err error
-	facts.Networks, err = s.engine.Network().AllNetworks()
-	for _, e := range p.Spec.Network.Endpoints {
-		if _, ok := facts.Networks[e.Network]; !ok && err != nil {
-			return facts, err
-		}
-	}
-	return facts, nil
 }
 
 func containerLogsCommand(con *console) *cli.Command {
@@ -83,12 +58,8 @@ func containerLogsCommand(con *console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			p, err := s.container(c.Args().First())
-			if err != nil {
-				return err
-			}
 			printer := newLogPrinter(con, logStyle{timestamps: c.Bool("timestamps"), color: s.color(con.outTTY)})
-			return printLogs(c.Context, s.engine, []engine.Pod{p}, read, printer.all)
+			return s.podc.Streams.Logs(c.Context, control.Selection{Names: c.Args().Slice()}, read, printer.output())
 		}),
 	}
 }
@@ -114,7 +85,7 @@ func containerPortCommand(con *console) *cli.Command {
 }
 
 // portLines are where ports are published: all of them, or one, "80" or "80/udp".
-func portLines(p engine.Pod, only string) ([]string, error) {
+func portLines(p api.Pod, only string) ([]string, error) {
 	number, protocol, _ := strings.Cut(only, "/")
 	want, err := strconv.ParseUint(cmp.Or(number, "0"), 10, 16)
 	if err != nil {

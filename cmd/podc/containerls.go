@@ -2,24 +2,22 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
-	"podc.example/podc/internal/disk"
 )
 
 func containerListCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "ls", Aliases: []string{"ps", "list"}, Usage: "list containers, the newest first",
-		Flags: listFlags(strings.Join(containerFilterKeys, ", "),
+		Flags: listFlags(strings.Join(control.ContainerFilters, ", "),
 			toggle("all", "those that do not run too", "a"),
 			number("last", -1, "the last `N` made, whether they run or not", "n"),
 			toggle("latest", "the last one made, whether it runs or not", "l"),
@@ -65,7 +63,7 @@ func containerLayout(size bool) layout {
 	return l
 }
 
-func containerRowOf(p engine.Pod, written *dockerapi.Size, now time.Time, full bool) containerRow {
+func containerRowOf(p api.Pod, written *dockerapi.Size, now time.Time, full bool) containerRow {
 	r := psRowOf(p, now, full)
 	row := containerRow{
 		Command: r.Command, CreatedAt: r.CreatedAt, HealthStatus: cmp.Or(r.Health, "none"), ID: r.ID, Image: r.Image, Labels: r.Labels,
@@ -82,7 +80,7 @@ func containerRowOf(p engine.Pod, written *dockerapi.Size, now time.Time, full b
 }
 
 func (s *session) listContainers(c *cli.Context) error {
-	f, err := filtersOf(c, containerFilterKeys...)
+	f, err := filtersOf(c, control.ContainerFilters...)
 	if err != nil {
 		return err
 	}
@@ -93,24 +91,20 @@ func (s *session) listContainers(c *cli.Context) error {
 	if c.IsSet("last") && last < -1 {
 		return usage("invalid --last %d: want a number of containers", last)
 	}
-	pods, err := s.engine.Pods("")
+	pods, err := s.podc.Containers.List(c.Context, control.Selection{Filters: f})
 	if err != nil {
 		return err
 	}
-	keep, err := s.containerFilter(c.Context, f, pods)
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(pods, func(a, b engine.Pod) int { return b.Created.Compare(a.Created) })
+	slices.SortStableFunc(pods, func(a, b api.Pod) int { return b.Created.Compare(a.Created) })
 	all := c.Bool("all") || last >= 0 || len(f["status"])+len(f["exited"]) > 0
-	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return !all && !isUp(p) || !keep(p) })
+	pods = slices.DeleteFunc(pods, func(p api.Pod) bool { return !all && !control.IsUp(p) })
 	if last >= 0 {
 		pods = pods[:min(last, len(pods))]
 	}
 	return s.printContainers(c, pods)
 }
 
-func (s *session) printContainers(c *cli.Context, pods []engine.Pod) error {
+func (s *session) printContainers(c *cli.Context, pods []api.Pod) error {
 	full := c.Bool("no-trunc")
 	rows := []containerRow{}
 	for _, p := range pods {
@@ -124,10 +118,11 @@ func (s *session) printContainers(c *cli.Context, pods []engine.Pod) error {
 		}
 		var written *dockerapi.Size
 		if c.Bool("size") || strings.Contains(c.String("format"), ".Size") {
-			var err error
-			if written, err = s.sizeOf(c.Context, p); err != nil {
+			of, err := s.podc.Containers.Size(c.Context, p.Spec.Name)
+			if err != nil {
 				return err
 			}
+			written = &of
 		}
 		rows = append(rows, containerRowOf(p, written, time.Now(), full))
 	}
@@ -135,34 +130,4 @@ func (s *session) printContainers(c *cli.Context, pods []engine.Pod) error {
 		return nil
 	}
 	return printList(s.con.out, c.String("format"), containerLayout(c.Bool("size")), rows, false)
-}
-
-// sizeOf measures the files of a container.
-func (s *session) sizeOf(ctx context.Context, p engine.Pod) (*dockerapi.Size, error) {
-	written, err := disk.Usage(ctx, s.engine.Details(p).Upper)
-	return &dockerapi.Size{Written: written, All: written + p.Image.Size}, err
-}
-
-// portRange is a filter on ports: "80", "80/udp", "8000-8010/tcp".
-type portRange struct {
-	first, last uint64
-	protocol    string
-}
-
-func parsePortRange(key, s string) (portRange, error) {
-	numbers, protocol, _ := strings.Cut(s, "/")
-	from, to, isRange := strings.Cut(numbers, "-")
-	if !isRange {
-		to = from
-	}
-	first, err1 := strconv.ParseUint(from, 10, 16)
-	last, err2 := strconv.ParseUint(to, 10, 16)
-	if err1 != nil || err2 != nil || last < first {
-		return portRange{}, usage("invalid --filter %s=%q: want a port or a range of ports, such as 8000-8010/tcp", key, s)
-	}
-	return portRange{first, last, cmp.Or(protocol, "tcp")}, nil
-}
-
-func (r portRange) holds(port uint16, protocol string) bool {
-	return r.protocol == protocol && r.first <= uint64(port) && uint64(port) <= r.last
 }

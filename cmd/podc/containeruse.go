@@ -9,7 +9,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
 )
 
@@ -24,11 +25,7 @@ func containerTopCommand(con *console) *cli.Command {
 			default:
 				return fault.New(errdefs.ErrNotImplemented, "options of ps are not available: podc asks the kernel itself")
 			}
-			p, err := s.container(c.Args().First())
-			if err != nil {
-				return err
-			}
-			list, err := s.engine.Processes(p.Spec.Name)
+			list, err := s.podc.Containers.Processes(c.Context, c.Args().First())
 			if err != nil {
 				return err
 			}
@@ -63,9 +60,9 @@ func containerStatsCommand(con *console) *cli.Command {
 				}
 				ids[p.ID] = true
 			}
-			return s.stats(c.Context, opt, func() ([]engine.Pod, error) {
-				pods, err := s.engine.Pods("")
-				return slices.DeleteFunc(pods, func(p engine.Pod) bool {
+			return s.stats(c.Context, opt, func() ([]api.Pod, error) {
+				pods, err := s.podc.Containers.List(c.Context, control.Selection{})
+				return slices.DeleteFunc(pods, func(p api.Pod) bool {
 					return len(ids) > 0 && !ids[p.ID] || len(ids) == 0 && !opt.all && !isLive(p)
 				}), err
 			})

@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/archive"
 )
@@ -39,7 +40,7 @@ func cpCommand(con *console) *cli.Command {
 				return usage("cp needs a source and a destination: %s", c.Command.ArgsUsage)
 			}
 			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
-			return s.cp(c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]engine.Pod, error) {
+			return s.cp(c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]api.Pod, error) {
 				return s.copyPods(c.Context, service, c.Int("index"), c.Bool("all"))
 			})
 		}),
@@ -47,7 +48,7 @@ func cpCommand(con *console) *cli.Command {
 }
 
 // cp copies from the first, or to all, of the containers that pods finds by the name before the colon.
-func (s *session) cp(ctx context.Context, from, to string, opt copyOptions, pods func(name string) ([]engine.Pod, error)) error {
+func (s *session) cp(ctx context.Context, from, to string, opt copyOptions, pods func(name string) ([]api.Pod, error)) error {
 	fromService, fromPath := splitPlace(from)
 	toService, toPath := splitPlace(to)
 	switch {
@@ -79,12 +80,12 @@ func (s *session) cp(ctx context.Context, from, to string, opt copyOptions, pods
 }
 
 // copyPods are the containers, by number, that files are copied from or to.
-func (s *session) copyPods(ctx context.Context, service string, index int, oneOffs bool) ([]engine.Pod, error) {
+func (s *session) copyPods(ctx context.Context, service string, index int, oneOffs bool) ([]api.Pod, error) {
 	t, err := s.target(ctx, []string{service})
 	if err != nil {
 		return nil, err
 	}
-	pods, err := s.chosen(t, oneOffs, func(p engine.Pod) bool { return index == 0 || numberOf(p) == index && !isOneOff(p) })
+	pods, err := s.chosen(t, oneOffs, func(p api.Pod) bool { return index == 0 || control.NumberOf(p) == index && !control.IsOneOff(p) })
 	if err == nil && len(pods) == 0 {
 		if err = noReplica(service, max(index, 1)); index == 0 {
 			err = fmt.Errorf("%w (create it with: podc create %s)", err, service)
@@ -95,7 +96,7 @@ func (s *session) copyPods(ctx context.Context, service string, index int, oneOf
 }
 
 // copying shows one copy as it begins and ends.
-func (o *operation) copying(p engine.Pod, what string, do func() error) error {
+func (o *operation) copying(p api.Pod, what string, do func() error) error {
 	e := event{o.s.dryRun, engine.ImageEvent{ID: "Container " + p.Spec.Name, Status: working, Text: "Copying", Details: what}}
 	if o.s.dryRun {
 		e.Status, e.Text = done, "Copied"
@@ -114,102 +115,99 @@ func (o *operation) copying(p engine.Pod, what string, do func() error) error {
 }
 
 // copyOut copies from a container to the host, or, with "-", to podc's standard output as a tar stream.
-func (s *session) copyOut(ctx context.Context, p engine.Pod, from, to string, opt copyOptions) error {
-	err := s.engine.WithRoot(ctx, p.Spec.Name, engine.RootAll, func(root *os.File) error {
-		source := archive.Inside(root)
-		src, err := placeInside(source, from, opt.follow)
-		if err != nil {
-			return err
-		}
-		if to == streamPath {
-			return source.Pack(ctx, s.con.out, src.real, src.name())
-		}
-		dst, err := placeOnHost(to, true)
-		if err != nil {
-			return err
-		}
-		into, as, err := placement(src, dst)
-		if err != nil {
-			return err
-		}
-		dir, err := os.Open(into)
-		if err != nil {
-			return err
+func (s *session) copyOut(ctx context.Context, p api.Pod, from, to string, opt copyOptions) error {
+	get := func(open func(src place) (io.Writer, string, error)) error {
+		return s.podc.Files.Get(ctx, p.Spec.Name, from, opt.follow, func(st control.FileStat) (io.Writer, string, error) {
+			return open(placeInside(from, st))
+		})
+	}
+	if to == streamPath {
+		err := get(func(src place) (io.Writer, string, error) { return s.con.out, src.name(), nil })
+		return copyError(p.Spec.Name+":"+from, to, err)
+	}
+	dst, err := placeOnHost(to, true)
+	if err != nil {
+		return copyError(p.Spec.Name+":"+from, to, err)
+	}
+	owner := &archive.Owner{UID: os.Getuid(), GID: os.Getgid()}
+	if opt.keepOwner {
+		owner = nil
+	}
+	folder := make(chan *os.File, 1) // where it goes, known once the source is
+	err = archive.Pipe(func(w io.Writer) error {
+		defer close(folder)
+		return get(func(src place) (io.Writer, string, error) {
+			into, as, err := placement(src, dst)
+			if err != nil {
+				return nil, "", err
+			}
+			dir, err := os.Open(into)
+			if err == nil {
+				folder <- dir
+			}
+			return w, as, err
+		})
+	}, func(r io.Reader) error {
+		dir, ok := <-folder
+		if !ok {
+			return nil // why is the writer's to say
 		}
 		defer dir.Close()
-		owner := &archive.Owner{UID: os.Getuid(), GID: os.Getgid()}
-		if opt.keepOwner {
-			owner = nil
-		}
-		return pipe(func(w io.Writer) error { return source.Pack(ctx, w, src.real, as) },
-			func(r io.Reader) error { return archive.Below(dir).Unpack(ctx, r, ".", owner) })
+		return archive.Below(dir).Unpack(ctx, r, ".", owner)
 	})
-	if err == nil {
-		s.engine.NoteEvent(p, "archive-path", nil)
-	}
 	return copyError(p.Spec.Name+":"+from, to, err)
 }
 
 // copyIn copies from the host, or, with "-", a tar stream from podc's standard input, to a container.
-func (s *session) copyIn(ctx context.Context, p engine.Pod, from, to string, opt copyOptions) error {
-	var pack func(w io.Writer, as string) error
-	src := place{path: from}
-	if from != streamPath {
-		var err error
-		if src, err = placeOnHost(from, opt.follow); err != nil {
-			return copyError(from, p.Spec.Name+":"+to, err)
-		}
-		if !src.exists {
-			return copyError(from, p.Spec.Name+":"+to, fmt.Errorf("%s does not exist", from))
-		}
-		dir, err := os.Open(filepath.Dir(src.real))
-		if err != nil {
-			return err
-		}
-		defer dir.Close()
-		pack = func(w io.Writer, as string) error {
-			return archive.Below(dir).Pack(ctx, w, filepath.Base(src.real), as)
-		}
+func (s *session) copyIn(ctx context.Context, p api.Pod, from, to string, opt copyOptions) error {
+	if from == streamPath {
+		return s.unpack(ctx, p, s.con.in, to)
 	}
-	err := s.engine.WithRoot(ctx, p.Spec.Name, engine.RootAll, func(root *os.File) error {
-		tree := archive.Inside(root)
-		if from == streamPath {
-			return unpackStream(ctx, s.con.in, tree, to)
-		}
-		dst, err := placeInside(tree, to, true)
-		if err != nil {
-			return err
-		}
-		into, as, err := placement(src, dst)
-		if err != nil {
-			return err
-		}
-		owner := &archive.Owner{}
-		if opt.keepOwner {
-			owner = nil
-		}
-		return pipe(func(w io.Writer) error { return pack(w, as) }, func(r io.Reader) error { return tree.Unpack(ctx, r, into, owner) })
-	})
-	if err == nil {
-		s.engine.NoteEvent(p, "extract-to-dir", nil)
+	src, err := placeOnHost(from, opt.follow)
+	if err == nil && !src.exists {
+		err = fmt.Errorf("%s does not exist", from)
 	}
-	return copyError(from, p.Spec.Name+":"+to, err)
-}
-
-// unpackStream unpacks a tar stream, which says itself who files belong to, into a folder that is there.
-func unpackStream(ctx context.Context, r io.Reader, tree archive.Tree, to string) error {
-	dst, err := placeInside(tree, to, true)
+	if err != nil {
+		return copyError(from, p.Spec.Name+":"+to, err)
+	}
+	dir, err := os.Open(filepath.Dir(src.real))
 	if err != nil {
 		return err
 	}
-	if !dst.exists || !dst.isDir {
-		return fmt.Errorf("%s is no folder, which a tar stream needs", to)
-	}
-	return tree.Unpack(ctx, r, dst.real, nil)
+	defer dir.Close()
+	name := make(chan string, 1) // under which it goes, known once the destination is
+	err = archive.Pipe(func(w io.Writer) error {
+		as, ok := <-name
+		if !ok {
+			return nil // why is the reader's to say
+		}
+		return archive.Below(dir).Pack(ctx, w, filepath.Base(src.real), as)
+	}, func(r io.Reader) error {
+		defer close(name)
+		return s.podc.Files.Put(ctx, p.Spec.Name, to, !opt.keepOwner, func(st control.FileStat) (string, io.Reader, error) {
+			into, as, err := placement(src, placeInside(to, st))
+			if err == nil {
+				name <- as
+			}
+			return into, r, err
+		})
+	})
+	return copyError(from, p.Spec.Name+":"+to, err)
+}
+
+// unpack unpacks a tar stream, which says itself who files belong to, into a folder that is there.
+func (s *session) unpack(ctx context.Context, p api.Pod, r io.Reader, to string) error {
+	err := s.podc.Files.Put(ctx, p.Spec.Name, to, false, func(st control.FileStat) (string, io.Reader, error) {
+		if !st.IsDir {
+			return "", nil, fmt.Errorf("%s is no folder, which a tar stream needs", to)
+		}
+		return st.Path, r, nil
+	})
+	return copyError(streamPath, p.Spec.Name+":"+to, err)
 }
 
 // copyStream unpacks one stream into several containers at once: it can be read only once.
-func (s *session) copyStream(ctx context.Context, pods []engine.Pod, to string) error {
+func (s *session) copyStream(ctx context.Context, pods []api.Pod, to string) error {
 	if s.dryRun {
 		return nil
 	}
@@ -220,14 +218,12 @@ func (s *session) copyStream(ctx context.Context, pods []engine.Pod, to string) 
 		r, w := io.Pipe()
 		ends, closers = append(ends, w), append(closers, w)
 		go func() {
-			err := s.engine.WithRoot(ctx, p.Spec.Name, engine.RootAll, func(root *os.File) error {
-				return unpackStream(ctx, r, archive.Inside(root), to)
-			})
+			err := s.unpack(ctx, p, r, to)
 			if err == nil {
 				io.Copy(io.Discard, r) // what follows the end of the archive is padding
 			}
 			r.CloseWithError(errors.Join(err, io.ErrClosedPipe))
-			results <- copyError(streamPath, p.Spec.Name+":"+to, err)
+			results <- err
 		}()
 	}
 	_, err := io.Copy(io.MultiWriter(ends...), s.con.in)
@@ -239,32 +235,6 @@ func (s *session) copyStream(ctx context.Context, pods []engine.Pod, to string) 
 		errs = append(errs, <-results)
 	}
 	return errors.Join(errs...)
-}
-
-// pipeSize is what a pipe holds, in bytes: enough for both of its ends to be at work most of the time.
-const pipeSize = 1 << 20
-
-// pipe connects who writes a stream with who reads it, and returns what went wrong first.
-func pipe(write func(io.Writer) error, read func(io.Reader) error) error {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize) // as much as is allowed
-	written := make(chan error, 1)
-	go func() {
-		err := write(w)
-		written <- errors.Join(err, w.Close())
-	}()
-	err = read(r)
-	if err == nil {
-		_, err = io.Copy(io.Discard, r) // what follows the end of the archive is padding
-	}
-	r.Close()
-	if werr := <-written; werr != nil && !errors.Is(werr, unix.EPIPE) {
-		return werr // without it the reader has seen a stream that breaks off
-	}
-	return err
 }
 
 func copyError(from, to string, err error) error {

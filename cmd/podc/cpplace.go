@@ -11,9 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"podc.example/podc/engine"
-	"podc.example/podc/engine/archive"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 )
 
 // place is a source or destination of a copy. What a copy does depends on what is there, and on how the path ends.
@@ -22,7 +21,6 @@ type place struct {
 	real   string // what it means once a link at its end is followed, if it is
 	exists bool
 	isDir  bool
-	follow bool // a link at the end of path is followed
 }
 
 // splitPlace reads "SERVICE:PATH"; a path on the host has no service. "./a:b" and "/a:b" are paths.
@@ -34,15 +32,9 @@ func splitPlace(arg string) (service, path string) {
 	return service, path
 }
 
-// onlyContent reports whether a source means what is in a folder, and not the folder.
-func (p place) onlyContent() bool { return path.Base(p.path) == "." || path.Clean(p.path) == "/" }
-
-// asFolder reports whether a path can only be that of a folder.
-func (p place) asFolder() bool { return strings.HasSuffix(p.path, "/") || path.Base(p.path) == "." }
-
 // name is what a copied source is called, empty if only its content counts.
 func (p place) name() string {
-	if p.onlyContent() {
+	if control.OnlyContent(p.path) {
 		return ""
 	}
 	if name := path.Base(path.Clean(p.path)); name != ".." {
@@ -57,44 +49,29 @@ func placement(src, dst place) (into, as string, err error) {
 	switch {
 	case !src.exists:
 		return "", "", fmt.Errorf("%s does not exist", src.path)
-	case src.asFolder() && !src.isDir:
+	case control.AsFolder(src.path) && !src.isDir:
 		return "", "", fmt.Errorf("%s is no folder", src.path)
-	case dst.exists && !dst.isDir && dst.asFolder():
+	case dst.exists && !dst.isDir && control.AsFolder(dst.path):
 		return "", "", fmt.Errorf("%s is no folder", dst.path)
 	case dst.exists && dst.isDir:
 		return dst.real, src.name(), nil
 	case dst.exists && src.isDir:
 		return "", "", fmt.Errorf("%s is a file, and a folder cannot take its place", dst.path)
-	case !dst.exists && dst.asFolder() && !src.isDir:
+	case !dst.exists && control.AsFolder(dst.path) && !src.isDir:
 		return "", "", fmt.Errorf("the folder %s does not exist", dst.path)
 	}
 	return path.Dir(path.Clean(dst.real)), path.Base(path.Clean(dst.real)), nil
 }
 
-// placeInside looks at a path in a container; paths there begin at its root.
-func placeInside(t archive.Tree, given string, follow bool) (place, error) {
-	p := place{path: given, real: path.Clean("/" + given), follow: follow || strings.HasSuffix(given, "/") || path.Base(given) == "."}
-	if p.follow {
-		real, err := t.Resolve(p.real)
-		if err != nil {
-			return p, err
-		}
-		p.real = path.Clean("/" + real)
-	}
-	st, err := t.Stat(p.real, p.follow)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return p, nil
-	case err != nil:
-		return p, err
-	}
-	p.exists, p.isDir = true, st.Mode.IsDir()
-	return p, nil
+// placeInside is what is at a path in a container.
+func placeInside(given string, st control.FileStat) place {
+	return place{path: given, real: st.Path, exists: st.Exists, isDir: st.IsDir}
 }
 
 // placeOnHost looks at a path of the host.
 func placeOnHost(given string, follow bool) (place, error) {
-	p := place{path: given, follow: follow || strings.HasSuffix(given, "/") || path.Base(given) == "."}
+	p := place{path: given}
+	follow = follow || control.AsFolder(given)
 	real, err := filepath.Abs(given)
 	if err != nil {
 		return p, err
@@ -107,7 +84,7 @@ func placeOnHost(given string, follow bool) (place, error) {
 			return p, nil
 		case err != nil:
 			return p, err
-		case fi.Mode()&fs.ModeSymlink == 0 || !p.follow:
+		case fi.Mode()&fs.ModeSymlink == 0 || !follow:
 			p.exists, p.isDir = true, fi.IsDir()
 			return p, nil
 		}
@@ -123,6 +100,6 @@ func placeOnHost(given string, follow bool) (place, error) {
 	return p, &fs.PathError{Op: "open", Path: given, Err: unix.ELOOP}
 }
 
-func sortByNumber(pods []engine.Pod) {
-	slices.SortStableFunc(pods, func(a, b engine.Pod) int { return numberOf(a) - numberOf(b) })
+func sortByNumber(pods []api.Pod) {
+	slices.SortStableFunc(pods, func(a, b api.Pod) int { return control.NumberOf(a) - control.NumberOf(b) })
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
@@ -34,10 +35,10 @@ func eventsCommand(con *console) *cli.Command {
 			opt := eventsOptions{services: c.Args().Slice(), asJSON: c.Bool("json")}
 			now := time.Now()
 			var err error
-			if opt.read.Since, err = parseTime("since", c.String("since"), now); err != nil {
+			if opt.read.Since, err = control.ParseTime("since", c.String("since"), now); err != nil {
 				return err
 			}
-			if opt.read.Until, err = parseTime("until", c.String("until"), now); err != nil {
+			if opt.read.Until, err = control.ParseTime("until", c.String("until"), now); err != nil {
 				return err
 			}
 			opt.read.Follow = opt.read.Until.IsZero() || opt.read.Until.After(now)
@@ -55,7 +56,7 @@ func (s *session) events(ctx context.Context, opt eventsOptions) error {
 	if !opt.read.Follow && opt.read.Since.IsZero() {
 		opt.read.Since = time.Unix(0, 1) // all that led up to until
 	}
-	return s.engine.Events(ctx, opt.read, func(ev engine.Event) error {
+	return s.podc.Streams.Events(ctx, opt.read, func(ev engine.Event) error {
 		service := ev.Attributes[project.LabelService]
 		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || strings.EqualFold(ev.Attributes[project.LabelOneoff], "true") {
 			return nil
@@ -67,9 +68,7 @@ func (s *session) events(ctx context.Context, opt eventsOptions) error {
 // printEvent prints an event as docker compose does: labels that are not the user's own are left out.
 func printEvent(con *console, ev engine.Event, asJSON bool) error {
 	attributes := maps.Clone(ev.Attributes)
-	maps.DeleteFunc(attributes, func(k, _ string) bool {
-		return strings.HasPrefix(k, "com.docker.compose.") || strings.HasPrefix(k, "io.podc.")
-	})
+	maps.DeleteFunc(attributes, func(k, _ string) bool { return project.HiddenLabel(k) })
 	if asJSON {
 		enc := json.NewEncoder(con.out)
 		enc.SetEscapeHTML(false)

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
@@ -143,7 +144,7 @@ func endOfExec(err error) error {
 func (s *session) replica(projectName, service string, index int) (engine.Pod, error) {
 	n := max(index, 1)
 	name := strings.Join([]string{projectName, service, strconv.Itoa(n)}, "-")
-	if p, err := s.engine.Pod(name); err == nil && p.Spec.Name == name && p.Spec.Group == projectName && !isOneOff(p) && numberOf(p) == n {
+	if p, err := s.engine.Pod(name); err == nil && p.Spec.Name == name && p.Spec.Group == projectName && !control.IsOneOff(p) && control.NumberOf(p) == n {
 		if p, err := replicaOf([]engine.Pod{p}, service, index); err == nil {
 			return p, nil
 		}
@@ -159,13 +160,13 @@ func (s *session) replica(projectName, service string, index int) (engine.Pod, e
 func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error) {
 	var found *engine.Pod
 	before := func(p, q engine.Pod) bool {
-		if isOneOff(p) != isOneOff(q) {
-			return isOneOff(q)
+		if control.IsOneOff(p) != control.IsOneOff(q) {
+			return control.IsOneOff(q)
 		}
-		return numberOf(p) < numberOf(q)
+		return control.NumberOf(p) < control.NumberOf(q)
 	}
 	for i, p := range pods {
-		if p.Spec.Labels[project.LabelService] != service || !p.Status.Live() || index > 0 && numberOf(p) != index {
+		if p.Spec.Labels[project.LabelService] != service || !p.Status.Live() || index > 0 && control.NumberOf(p) != index {
 			continue
 		}
 		if found == nil || before(p, *found) {
@@ -183,11 +184,6 @@ func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error)
 
 func noReplica(service string, index int) error {
 	return fault.New(errdefs.ErrNotFound, "service %q has no container #%d", service, index)
-}
-
-func numberOf(p engine.Pod) int {
-	n, _ := strconv.Atoi(p.Spec.Labels[project.LabelNumber])
-	return n
 }
 
 // variables are those that flags name. One without a value has that of podc's own environment, and is dropped if it has none there.

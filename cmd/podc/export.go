@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
-
-	"podc.example/podc/engine"
-	"podc.example/podc/engine/archive"
+	"podc.example/podc/api"
 )
 
 func exportCommand(con *console) *cli.Command {
@@ -34,7 +31,7 @@ func exportCommand(con *console) *cli.Command {
 }
 
 // exportTo writes the root filesystem of a container to a file, or, if that is empty, to standard output.
-func (s *session) exportTo(ctx context.Context, p engine.Pod, output string) error {
+func (s *session) exportTo(ctx context.Context, p api.Pod, output string) error {
 	if output == "" && s.con.outTTY {
 		return usage("an archive is not for a terminal: redirect the output, or give a file with -o")
 	}
@@ -42,7 +39,7 @@ func (s *session) exportTo(ctx context.Context, p engine.Pod, output string) err
 		return nil
 	}
 	if output == "" {
-		return s.export(ctx, p, s.con.out)
+		return s.podc.Files.Export(ctx, p.Spec.Name, s.con.out)
 	}
 	// Beside the file, so that what is there stays until the archive is complete.
 	f, err := os.CreateTemp(filepath.Dir(output), "."+filepath.Base(output)+"-*")
@@ -50,7 +47,7 @@ func (s *session) exportTo(ctx context.Context, p engine.Pod, output string) err
 		return fmt.Errorf("cannot write %s: %w", output, err)
 	}
 	defer os.Remove(f.Name())
-	err = s.export(ctx, p, f)
+	err = s.podc.Files.Export(ctx, p.Spec.Name, f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -58,15 +55,4 @@ func (s *session) exportTo(ctx context.Context, p engine.Pod, output string) err
 		err = os.Rename(f.Name(), output)
 	}
 	return err
-}
-
-func (s *session) export(ctx context.Context, p engine.Pod, w io.Writer) error {
-	err := s.engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(root *os.File) error {
-		return archive.Inside(root).Pack(ctx, w, "/", "")
-	})
-	if err != nil {
-		return fmt.Errorf("cannot export %s: %w", p.Spec.Name, err)
-	}
-	s.engine.NoteEvent(p, "export", nil)
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
@@ -31,13 +32,13 @@ func (a *attachment) onPlan(plan project.Plan) {
 	present, _ := a.engine.Pods(a.project) // what cannot be read is not shown
 	for _, p := range present {
 		created := slices.ContainsFunc(pods, func(q engine.Pod) bool { return q.Spec.Name == p.Spec.Name })
-		if !created && !isOneOff(p) && a.members[p.Spec.Labels[project.LabelService]] {
+		if !created && !control.IsOneOff(p) && a.members[p.Spec.Labels[project.LabelService]] {
 			pods = append(pods, p)
 		}
 	}
 	a.announce(pods)
 	for _, p := range present {
-		if a.concerns(p.Spec.Labels) && isUp(p) && !touched[p.Spec.Name] {
+		if a.concerns(p.Spec.Labels) && control.IsUp(p) && !touched[p.Spec.Name] {
 			a.meet(p, now)
 		}
 	}
@@ -167,7 +168,7 @@ func (a *attachment) next(f *follower) bool {
 	for {
 		p, err := a.engine.Refresh(a.live, f.pod)
 		a.mu.Lock()
-		up := err == nil && isUp(p)
+		up := err == nil && control.IsUp(p)
 		if up && (p.ID != f.id || !p.Started.Equal(f.started)) {
 			replaced := p.ID != f.id
 			f.id, f.started, f.since, f.again = p.ID, p.Started, p.Started, false
@@ -231,7 +232,7 @@ func (a *attachment) died(e engine.Event) {
 	last <- code
 	// Its lock is held until it is settled what follows.
 	p, err := a.engine.Refresh(a.live, e.Pod)
-	if err == nil && p.ID == e.ID && (p.Status == engine.StatusRestarting || isUp(p) && p.Restarts > 0) {
+	if err == nil && p.ID == e.ID && (p.Status == engine.StatusRestarting || control.IsUp(p) && p.Restarts > 0) {
 		a.restarted(e.Pod, restart{e.Time, code})
 	}
 }
@@ -303,7 +304,7 @@ func (a *attachment) resumed(ctx context.Context) bool {
 	}
 	pods, _ := a.engine.Pods(a.project)
 	for _, p := range pods {
-		if a.concerns(p.Spec.Labels) && isUp(p) {
+		if a.concerns(p.Spec.Labels) && control.IsUp(p) {
 			a.meet(p, p.Started)
 		}
 	}
@@ -318,7 +319,7 @@ func (a *attachment) read(f *follower) error {
 	}
 	err := a.engine.Logs(a.live, f.pod, opt, func(l engine.LogLine) error {
 		if a.shown[f.service] {
-			line := logLine{pod: f.pod, stderr: l.Stream == "stderr", time: time.Now(), text: bytes.Clone(l.Text)}
+			line := control.Line{Pod: f.pod, Stderr: l.Stream == "stderr", Time: time.Now(), Text: bytes.Clone(l.Text)}
 			a.aside(func() {
 				a.showRestarts(f, l.Time)
 				a.printer.line(line)
@@ -348,7 +349,7 @@ func (a *attachment) ended(f *follower, id string, err error) {
 		return
 	case podErr == nil && p.ID != id:
 		end.replaced, text = true, ""
-	case podErr == nil && isUp(p): // how it ended is forgotten
+	case podErr == nil && control.IsUp(p): // how it ended is forgotten
 		end.replaced, text = true, "has been restarted"
 	case err != nil && !errdefs.IsNotFound(err):
 		text = "cannot be followed: " + err.Error()

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
@@ -69,11 +70,11 @@ func (s *session) allImages(ctx context.Context) ([]engine.ImageSummary, error) 
 }
 
 // filteredImages are the images for which all of f holds but reference=, which is about their names.
-func (s *session) filteredImages(ctx context.Context, f filters, all []engine.ImageSummary) ([]engine.ImageSummary, error) {
-	dangling, err1 := f.toggle("dangling")
+func (s *session) filteredImages(ctx context.Context, f control.Filters, all []engine.ImageSummary) ([]engine.ImageSummary, error) {
+	dangling, err1 := f.Toggle("dangling")
 	before, err2 := imageMoment(f["before"], all)
 	since, err3 := imageMoment(f["since"], all)
-	until, err4 := f.until(time.Now())
+	until, err4 := f.Until(time.Now())
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func (s *session) filteredImages(ctx context.Context, f filters, all []engine.Im
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(img engine.ImageSummary) bool {
-		return !dangling(len(img.Names) == 0) || !f.labelled(labels[img.ID]) ||
+		return !dangling(len(img.Names) == 0) || !f.Labelled(labels[img.ID]) ||
 			!before.IsZero() && !img.Created.Before(before) || !since.IsZero() && !img.Created.After(since) ||
 			!until.IsZero() && !img.Created.Before(until)
 	}), nil
@@ -158,7 +159,7 @@ func imageLayout(digests bool) layout {
 }
 
 // imageRows makes one row for each name that matches, and one for an image without any.
-func imageRows(images []engine.ImageSummary, f filters, full bool, now time.Time) []imageRow {
+func imageRows(images []engine.ImageSummary, f control.Filters, full bool, now time.Time) []imageRow {
 	var rows []imageRow
 	for _, img := range images {
 		names := img.Names
@@ -167,7 +168,7 @@ func imageRows(images []engine.ImageSummary, f filters, full bool, now time.Time
 		}
 		for _, name := range names {
 			repo, tag := dockerapi.SplitName(dockerapi.Familiar(name))
-			if !f.holds("reference", func(pattern string) bool { return matches(pattern, repo, tag) }) {
+			if !f.Holds("reference", func(pattern string) bool { return matches(pattern, repo, tag) }) {
 				continue
 			}
 			row := imageRow{

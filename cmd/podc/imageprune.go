@@ -26,7 +26,7 @@ func (s *session) pruneImages(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dangling, err := f.toggle("dangling")
+	dangling, err := f.Toggle("dangling")
 	if err != nil {
 		return err
 	}

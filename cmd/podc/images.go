@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -77,6 +79,21 @@ func resolveVerb(group string) []string {
 		return []string{"resolve", "--"}
 	}
 	return []string{"resolve", "--group", group, "--pin", "--"}
+}
+
+// Commit makes an image of a config and a layer.
+func (h imageHelper) Commit(ctx context.Context, req engine.CommitRequest, layer io.Reader, warn func(string)) (reply engine.CommitReply, err error) {
+	line, err := json.Marshal(req)
+	if err != nil {
+		return reply, err
+	}
+	show := func(e event) {
+		if isLog(e) {
+			warn(e.Text)
+		}
+	}
+	err = askImages(ctx, h.s.con, h.s.globals, io.MultiReader(bytes.NewReader(append(line, '\n')), layer), show, &reply, "commit")
+	return reply, err
 }
 
 // Pull fetches an image.

@@ -5,30 +5,13 @@ import (
 	"context"
 	"time"
 
-	"github.com/containerd/errdefs"
-
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
 // A container whose logging driver is "none" keeps nothing that could be read: `logs` leaves it out, and an attached `up` is
 // connected with it while it runs, from before its start where it is up's own.
-
-// keptLogs reads the output that containers keep, and says of the others that they keep none.
-type keptLogs struct {
-	*engine.Engine
-	con *console
-}
-
-// Logs implements logSource.
-func (k keptLogs) Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error {
-	err := k.Engine.Logs(ctx, name, opt, out)
-	if errdefs.IsFailedPrecondition(err) {
-		warn(k.con, err.Error())
-		return nil
-	}
-	return err
-}
 
 // listeningEngine starts containers that keep no log with a stream to them.
 type listeningEngine struct {
@@ -39,7 +22,7 @@ type listeningEngine struct {
 // StartPod implements project.Engine.
 func (e listeningEngine) StartPod(ctx context.Context, name string) error {
 	p, err := e.Pod(name)
-	if err != nil || isUp(p) || p.Spec.Container.Log.Driver != "none" || !e.a.concerns(p.Spec.Labels) || !e.a.shown[p.Spec.Labels[project.LabelService]] {
+	if err != nil || control.IsUp(p) || p.Spec.Container.Log.Driver != "none" || !e.a.concerns(p.Spec.Labels) || !e.a.shown[p.Spec.Labels[project.LabelService]] {
 		return e.Engine.StartPod(ctx, name)
 	}
 	s, err := e.StartAttached(ctx, name, nil)
@@ -80,7 +63,7 @@ func (a *attachment) listen(f *follower) error {
 		errs.flush()
 		p, err := a.engine.Refresh(a.live, f.pod)
 		a.caughtUp(f)
-		if err != nil || !isUp(p) {
+		if err != nil || !control.IsUp(p) {
 			return err
 		}
 		a.engine.WaitPod(a.live, f.pod, engine.Started) // if it never does, there is no stream to it
@@ -123,7 +106,7 @@ func (o *liveOutput) flush() {
 }
 
 func (o *liveOutput) show() {
-	line := logLine{pod: o.f.pod, stderr: o.stderr, time: time.Now(), text: o.open}
+	line := control.Line{Pod: o.f.pod, Stderr: o.stderr, Time: time.Now(), Text: o.open}
 	o.a.aside(func() { o.a.printer.line(line) })
 	o.open = o.open[:0]
 }

@@ -6,16 +6,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
-)
 
-// logLine is one line of a container's output.
-type logLine struct {
-	pod    string // its name
-	stderr bool
-	time   time.Time
-	text   []byte // without the newline at its end
-}
+	"podc.example/podc/api"
+	"podc.example/podc/control"
+)
 
 // logStyle says how lines are rendered.
 type logStyle struct {
@@ -36,6 +30,7 @@ type logPrinter struct {
 	names    map[string]logName // by pod
 	width    int
 	buf      []byte // what is to be written in one stroke
+	warn     func(text string)
 }
 
 type logName struct {
@@ -51,7 +46,12 @@ var logColors = []string{"36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "
 
 func newLogPrinter(c *console, style logStyle) *logPrinter {
 	style.cleanOut, style.cleanErr = c.outTTY, c.errTTY
-	return &logPrinter{out: c.out, err: c.err, style: style, names: map[string]logName{}}
+	return &logPrinter{out: c.out, err: c.err, style: style, names: map[string]logName{}, warn: func(text string) { warn(c, text) }}
+}
+
+// output is where the lines of containers, each with its own prefix, go.
+func (p *logPrinter) output() control.LogOutput {
+	return control.LogOutput{Met: func(pods []api.Pod) { p.add(labelsOf(pods)) }, Lines: p.all, Warn: p.warn}
 }
 
 // add makes containers known, so that their prefixes have one width and colours follow the order of names. Containers that
@@ -73,29 +73,29 @@ func (p *logPrinter) add(labels map[string]string) {
 }
 
 // line writes one line to the stream it came from.
-func (p *logPrinter) line(l logLine) { p.all([]logLine{l}) }
+func (p *logPrinter) line(l control.Line) { p.all([]control.Line{l}) }
 
 // all writes lines, each to the stream it came from, in few strokes.
-func (p *logPrinter) all(lines []logLine) {
+func (p *logPrinter) all(lines []control.Line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, l := range lines {
-		if i > 0 && l.stderr != lines[i-1].stderr {
-			p.flush(lines[i-1].stderr)
+		if i > 0 && l.Stderr != lines[i-1].Stderr {
+			p.flush(lines[i-1].Stderr)
 		}
-		p.buf = append(p.buf, p.prefix(l.pod)...)
+		p.buf = append(p.buf, p.prefix(l.Pod)...)
 		if p.style.timestamps {
-			p.buf = append(l.time.UTC().AppendFormat(p.buf, stampFormat), ' ')
+			p.buf = append(l.Time.UTC().AppendFormat(p.buf, stampFormat), ' ')
 		}
-		if clean := p.style.cleanOut; clean && !l.stderr || p.style.cleanErr && l.stderr {
-			p.buf = append(p.buf, displayable(string(l.text), p.style.color)...)
+		if clean := p.style.cleanOut; clean && !l.Stderr || p.style.cleanErr && l.Stderr {
+			p.buf = append(p.buf, displayable(string(l.Text), p.style.color)...)
 		} else {
-			p.buf = append(p.buf, l.text...)
+			p.buf = append(p.buf, l.Text...)
 		}
 		p.buf = append(p.buf, '\n')
 	}
 	if len(lines) > 0 {
-		p.flush(lines[len(lines)-1].stderr)
+		p.flush(lines[len(lines)-1].Stderr)
 	}
 }
 

@@ -4,14 +4,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"podc.example/podc/control"
 )
 
 func TestLogPrefixes(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 5, time.FixedZone("", 3600))
-	lines := []logLine{
-		{pod: "shop-web-1", time: at, text: []byte("GET /")},
-		{pod: "shop-db-1", time: at, text: []byte("ready"), stderr: true},
-		{pod: "custom", time: at, text: []byte("")},
+	lines := []control.Line{
+		{Pod: "shop-web-1", Time: at, Text: []byte("GET /")},
+		{Pod: "shop-db-1", Time: at, Text: []byte("ready"), Stderr: true},
+		{Pod: "custom", Time: at, Text: []byte("")},
 	}
 	for _, tt := range []struct {
 		name     string
@@ -48,7 +50,7 @@ func TestLogColorsCycle(t *testing.T) {
 	p.add(labels)
 	p.add(map[string]string{"late": "late"}) // widens, and has the color after the last
 	for _, pod := range []string{"a", "f", "k", "late"} {
-		p.line(logLine{pod: pod})
+		p.line(control.Line{Pod: pod})
 	}
 	p.status("a", "exited with code 0")
 	want := "\x1b[36ma     | \x1b[0m\n\x1b[36;1mf     | \x1b[0m\n\x1b[36mk     | \x1b[0m\n\x1b[33mlate  | \x1b[0m\na exited with code 0\n"

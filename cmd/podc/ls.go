@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
@@ -40,11 +41,11 @@ func (s *session) listProjects(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	named, err := f.matches("name")
+	named, err := f.Matches("name")
 	if err != nil {
 		return err
 	}
-	pods, err := s.engine.Pods("")
+	pods, err := s.podc.Containers.List(c.Context, control.Selection{})
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func pretty(format string) string {
 func projectRows(pods []engine.Pod, all bool) []projectRow {
 	byName := map[string][]engine.Pod{}
 	for _, p := range pods {
-		if name := p.Spec.Labels[project.LabelProject]; name != "" && !isOneOff(p) {
+		if name := p.Spec.Labels[project.LabelProject]; name != "" && !control.IsOneOff(p) {
 			byName[name] = append(byName[name], p)
 		}
 	}
@@ -79,7 +80,7 @@ func projectRows(pods []engine.Pod, all bool) []projectRow {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		members := byName[name]
 		if !all {
-			members = slices.DeleteFunc(members, func(p engine.Pod) bool { return !isUp(p) })
+			members = slices.DeleteFunc(members, func(p engine.Pod) bool { return !control.IsUp(p) })
 		}
 		if len(members) > 0 {
 			rows = append(rows, projectRow{name, combinedStatus(members), configFiles(members)})

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 	"podc.example/podc/netstack"
@@ -69,12 +70,9 @@ func (s *session) removeNetworks(c *cli.Context) error {
 		return err
 	}
 	return forEach(c, func(ctx context.Context, arg string) error {
-		n, err := s.network(arg)
+		err := s.podc.Networks.Remove(ctx, arg)
 		if errdefs.IsNotFound(err) && c.Bool("force") {
 			return nil
-		}
-		if err == nil {
-			err = s.engine.RemoveNetwork(ctx, n.Name)
 		}
 		if err == nil {
 			fmt.Fprintln(s.con.out, arg)
@@ -109,7 +107,7 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usage("create needs one argument: NETWORK")
 	}
-	n := netstack.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal")}
+	n := api.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal")}
 	var err error
 	if n.Labels, err = pairs("label", c.StringSlice("label")); err != nil {
 		return err
@@ -129,7 +127,7 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if _, err := s.engine.Network().Network(n.Name); err == nil {
 		return fault.New(errdefs.ErrAlreadyExists, "network %q exists already", n.Name)
 	}
-	if err := s.engine.CreateNetwork(c.Context, n); err != nil {
+	if err := s.podc.Networks.Create(c.Context, n); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.con.out, n.Name)

@@ -2,13 +2,10 @@ package main
 
 import (
 	"net/netip"
-	"slices"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/api"
 	"podc.example/podc/netstack"
 )
 
@@ -43,23 +40,11 @@ func (s *session) connectNetwork(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.network(c.Args().Get(0))
-	if err != nil {
-		return err
-	}
-	p, err := s.container(c.Args().Get(1))
-	if err != nil {
-		return err
-	}
-	if isOn(p, n.Name) {
-		return fault.New(errdefs.ErrAlreadyExists, "container %q is connected to network %q already", p.Spec.Name, n.Name)
-	}
-	e.Network = n.Name
-	return s.engine.ConnectPod(c.Context, p.Spec.Name, e, nil)
+	return s.podc.Networks.Connect(c.Context, c.Args().Get(0), c.Args().Get(1), e)
 }
 
 // endpointOf reads what the flags ask of an endpoint.
-func endpointOf(c *cli.Context) (e netstack.Endpoint, err error) {
+func endpointOf(c *cli.Context) (e api.Endpoint, err error) {
 	e.Aliases, e.GwPriority = c.StringSlice("alias"), c.Int("gw-priority")
 	if e.Options, err = pairs("driver-opt", c.StringSlice("driver-opt")); err != nil {
 		return e, err
@@ -88,29 +73,9 @@ func endpointOf(c *cli.Context) (e netstack.Endpoint, err error) {
 	return e, nil
 }
 
-// isOn reports whether a container is on a network, or will be when it starts.
-func isOn(p engine.Pod, network string) bool {
-	return slices.ContainsFunc(p.Spec.Network.Endpoints, func(e netstack.Endpoint) bool { return e.Network == network }) ||
-		slices.ContainsFunc(p.Interfaces, func(i netstack.Interface) bool { return i.Network == network })
-}
-
 func (s *session) disconnectNetwork(c *cli.Context) error {
 	if c.NArg() != 2 {
 		return usage("disconnect needs two arguments: NETWORK CONTAINER")
 	}
-	force := c.Bool("force")
-	n, err := s.network(c.Args().Get(0))
-	if err != nil {
-		return err
-	}
-	p, err := s.container(c.Args().Get(1))
-	switch {
-	case errdefs.IsNotFound(err) && force:
-		return nil
-	case err != nil:
-		return err
-	case !isOn(p, n.Name) && !force:
-		return fault.New(errdefs.ErrNotFound, "container %q is not connected to network %q", p.Spec.Name, n.Name)
-	}
-	return s.engine.RemoveFromNetwork(c.Context, p.Spec.Name, n.Name)
+	return s.podc.Networks.Disconnect(c.Context, c.Args().Get(0), c.Args().Get(1), c.Bool("force"))
 }

@@ -2,11 +2,12 @@ package main
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/dockerapi"
 	"podc.example/podc/project"
-	"podc.example/podc/volumes"
 )
 
 func volumesCommand(con *console) *cli.Command {
@@ -22,32 +23,31 @@ func volumesCommand(con *console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			all, err := s.engine.Volumes().List()
+			all, err := s.podc.Volumes.List(c.Context, nil)
 			if err != nil {
 				return err
 			}
+			wanted := func(v dockerapi.Volume) bool { return v.Labels[project.LabelProject] == t.name }
 			if len(services) > 0 {
-				err = s.keepMounted(all, t)
-			} else {
-				maps.DeleteFunc(all, func(_ string, v volumes.Volume) bool { return v.Labels[project.LabelProject] != t.name })
+				mounted, err := s.mounted(t)
+				if err != nil {
+					return err
+				}
+				wanted = func(v dockerapi.Volume) bool { return mounted[v.Name] }
 			}
-			if err != nil {
-				return err
-			}
-			return s.printVolumes(c, sortedValues(all))
+			return s.printVolumes(c, slices.DeleteFunc(all, func(v dockerapi.Volume) bool { return !wanted(v) }))
 		}),
 	}
 }
 
-// keepMounted leaves those volumes that the containers chosen have.
-func (s *session) keepMounted(all map[string]volumes.Volume, t target) error {
+// mounted are the volumes that the containers chosen have.
+func (s *session) mounted(t target) (map[string]bool, error) {
 	pods, err := s.chosen(t, true, nil)
-	used := map[string]bool{}
+	mounted := map[string]bool{}
 	for _, p := range pods {
 		for name := range maps.Values(p.Volumes) {
-			used[name] = true
+			mounted[name] = true
 		}
 	}
-	maps.DeleteFunc(all, func(name string, _ volumes.Volume) bool { return !used[name] })
-	return err
+	return mounted, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
@@ -86,7 +87,7 @@ func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
 			if !slices.Contains(opt.statuses, string(p.Status)) {
 				return true
 			}
-		case !opt.all && (!isUp(p) || isOneOff(p)):
+		case !opt.all && (!control.IsUp(p) || control.IsOneOff(p)):
 			return true
 		}
 		if len(t.services) > 0 {
@@ -94,15 +95,6 @@ func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
 		}
 		return !opt.orphans && t.modelled && !slices.Contains(t.known, service)
 	})
-}
-
-// isUp reports whether a pod counts as running for lists: one between two runs does.
-func isUp(p engine.Pod) bool {
-	return p.Status.Live() || p.Status == engine.StatusRestarting
-}
-
-func isOneOff(p engine.Pod) bool {
-	return strings.EqualFold(p.Spec.Labels[project.LabelOneoff], "true")
 }
 
 func printPods(con *console, pods []engine.Pod, opt psOptions, now time.Time) error {

@@ -80,7 +80,7 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 		Mounts:       strings.Join(mounts(p, full), ","),
 		Name:         p.Spec.Name,
 		Names:        p.Spec.Name,
-		Networks:     strings.Join(networksOf(p), ","),
+		Networks:     strings.Join(dockerapi.NetworksOf(p), ","),
 		Ports:        strings.Join(dockerapi.PortList(p), ", "),
 		Project:      labels[project.LabelProject],
 		Publishers:   publishers(p),
@@ -124,17 +124,6 @@ func mounts(p engine.Pod, full bool) []string {
 		}
 	}
 	return sources
-}
-
-func networksOf(p engine.Pod) []string {
-	if p.Spec.Network.Mode == engine.NetworkHost {
-		return []string{"host"}
-	}
-	var names []string
-	for _, e := range p.Spec.Network.Endpoints {
-		names = append(names, e.Network)
-	}
-	return names
 }
 
 // publishers are the ports of a container, the published ones first.

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
@@ -150,7 +151,7 @@ func verbOf(e project.Event) string { return e.Step.Key.Verb }
 func (r *reporter) endText(s project.Step) string {
 	w := s.Key
 	if engine.Condition(w.Until) == engine.Ready && r.pod != nil {
-		if p, err := r.pod(w.Name); err != nil || !isUp(p) {
+		if p, err := r.pod(w.Name); err != nil || !control.IsUp(p) {
 			return "Exited"
 		}
 	}

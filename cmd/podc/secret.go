@@ -5,21 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/internal/disk"
-	"podc.example/podc/secrets"
 )
 
 func secretCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "secret", Usage: "manage the secrets that compose files call external",
-		Subcommands: objectCommands(con, secrets.Secret, "NAME [FILE|-]"),
+		Subcommands: objectCommands(con, secretKind, "NAME [FILE|-]"),
 	}
 }
 
@@ -27,27 +27,38 @@ func secretCommand(con *console) *cli.Command {
 func configsCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: configsName, HelpName: "podc config", Hidden: true, Usage: "manage the configs that compose files call external",
-		Subcommands: objectCommands(con, secrets.Config, "NAME FILE|-"),
+		Subcommands: objectCommands(con, configKind, "NAME FILE|-"),
 	}
 }
+
+// objectKind tells secrets from configs.
+type objectKind struct {
+	name  string
+	store func(*session) control.Objects
+}
+
+var (
+	secretKind = objectKind{"secret", func(s *session) control.Objects { return s.podc.Secrets }}
+	configKind = objectKind{"config", func(s *session) control.Objects { return s.podc.Configs }}
+)
 
 // `podc config` is compose's, unless one of the objectVerbs follows at once: then configsName is meant.
 const configsName = "configs"
 
 var objectVerbs = []string{"create", "ls", "list", "inspect", "rm", "remove"}
 
-func objectCommands(con *console, k secrets.Kind, createArgs string) []*cli.Command {
-	on := func(do func(*session, *cli.Context, secrets.Kind) error) cli.ActionFunc {
+func objectCommands(con *console, k objectKind, createArgs string) []*cli.Command {
+	on := func(do func(*session, *cli.Context, objectKind) error) cli.ActionFunc {
 		return with(con, func(s *session, c *cli.Context) error { return do(s, c, k) })
 	}
 	return []*cli.Command{
 		{
-			Name: "create", Usage: "keep a " + k.Name + ", from a file or the standard input", ArgsUsage: createArgs,
+			Name: "create", Usage: "keep a " + k.name + ", from a file or the standard input", ArgsUsage: createArgs,
 			Flags:  []cli.Flag{list("label", "label, `KEY=VALUE`, repeatable", "l")},
 			Action: on((*session).createObject),
 		},
 		{
-			Name: "ls", Aliases: []string{"list"}, Usage: "list " + k.Name + "s",
+			Name: "ls", Aliases: []string{"list"}, Usage: "list " + k.name + "s",
 			Flags: []cli.Flag{
 				list("filter", "only those for which `KEY=VALUE` holds (id, name, label); repeatable", "f"),
 				text("format", "table, json or a Go template (`FORMAT`)"),
@@ -56,23 +67,23 @@ func objectCommands(con *console, k secrets.Kind, createArgs string) []*cli.Comm
 			Action: on((*session).listObjects),
 		},
 		{
-			Name: "inspect", Usage: "show all about " + k.Name + "s", ArgsUsage: "NAME...",
+			Name: "inspect", Usage: "show all about " + k.name + "s", ArgsUsage: "NAME...",
 			Flags:  []cli.Flag{text("format", "json or a Go template (`FORMAT`)", "f"), toggle("pretty", "for people to read")},
 			Action: on((*session).inspectObjects),
 		},
 		{
-			Name: "rm", Aliases: []string{"remove"}, Usage: "forget " + k.Name + "s; containers keep what they have", ArgsUsage: "NAME...",
+			Name: "rm", Aliases: []string{"remove"}, Usage: "forget " + k.name + "s; containers keep what they have", ArgsUsage: "NAME...",
 			Action: on((*session).removeObjects),
 		},
 	}
 }
 
-func (s *session) createObject(c *cli.Context, k secrets.Kind) error {
+func (s *session) createObject(c *cli.Context, k objectKind) error {
 	if err := needArgs(c, 1); err != nil {
 		return err
 	}
 	path := c.Args().Get(1)
-	if c.NArg() > 2 || path == "" && k == secrets.Config {
+	if c.NArg() > 2 || path == "" && k.name == configKind.name {
 		return usage("create takes NAME and FILE, \"-\" for the standard input")
 	}
 	data, err := s.objectData(path, k)
@@ -83,26 +94,23 @@ func (s *session) createObject(c *cli.Context, k secrets.Kind) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.root, 0o700); err != nil {
-		return err
-	}
-	o, err := secrets.Open(s.root, k).Create(c.Context, secrets.Object{Name: c.Args().First(), Labels: labels, Data: data})
+	o, err := k.store(s).Create(c.Context, api.Object{Name: c.Args().First(), Labels: labels, Data: data})
 	if err == nil {
 		fmt.Fprintln(s.con.out, o.ID)
 	}
 	return err
 }
 
-func (s *session) objectData(path string, k secrets.Kind) ([]byte, error) {
+func (s *session) objectData(path string, k objectKind) ([]byte, error) {
 	if path == "" || path == "-" {
-		return readStdin(s.con, int64(k.Limit))
+		return readStdin(s.con, k.store(s).Limit())
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.con.dir, path)
 	}
-	b, err := disk.ReadGiven(path, int64(k.Limit))
+	b, err := disk.ReadGiven(path, k.store(s).Limit())
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the %s %s: %w", k.Name, path, err)
+		return nil, fmt.Errorf("cannot read the %s %s: %w", k.name, path, err)
 	}
 	return b, nil
 }
@@ -120,31 +128,31 @@ type objectRow struct {
 // Label is {{.Label "key"}} of templates.
 func (r objectRow) Label(key string) string { return r.Labels[key] }
 
-func objectLayout(k secrets.Kind) layout {
+func objectLayout(k objectKind) layout {
 	l := layout{columns: []column{{"ID", "ID"}, {"NAME", "Name"}}, headers: map[string]string{"Labels": "LABELS"}}
-	if k == secrets.Secret {
+	if k.name == secretKind.name {
 		l.columns = append(l.columns, column{"DRIVER", "Driver"})
 	}
 	l.columns = append(l.columns, column{"CREATED", "CreatedAt"}, column{"UPDATED", "UpdatedAt"})
 	return l
 }
 
-func (s *session) listObjects(c *cli.Context, k secrets.Kind) error {
+func (s *session) listObjects(c *cli.Context, k objectKind) error {
 	f, err := filtersOf(c, "id", "name", "label")
 	if err != nil {
 		return err
 	}
-	named, err := f.matches("name")
+	named, err := f.Matches("name")
 	if err != nil {
 		return err
 	}
-	all, err := secrets.Open(s.root, k).List()
+	all, err := k.store(s).List(c.Context)
 	if err != nil {
 		return err
 	}
 	rows := []objectRow{}
 	for _, o := range all {
-		if !named(o.Name) || !f.is("id", o.ID) || !f.labelled(o.Labels) {
+		if !named(o.Name) || !f.Is("id", o.ID) || !f.Labelled(o.Labels) {
 			continue
 		}
 		if c.Bool("quiet") {
@@ -175,13 +183,13 @@ type objectSpec struct {
 	Data   []byte `json:",omitempty"`
 }
 
-func (s *session) inspectObjects(c *cli.Context, k secrets.Kind) error {
+func (s *session) inspectObjects(c *cli.Context, k objectKind) error {
 	if err := needArgs(c, 1); err != nil {
 		return err
 	}
 	var found []objectInspect
 	err := forEach(c, func(_ context.Context, ref string) error {
-		o, err := secrets.Open(s.root, k).Get(ref)
+		o, err := k.store(s).Get(c.Context, ref)
 		if err != nil {
 			return err
 		}
@@ -190,7 +198,7 @@ func (s *session) inspectObjects(c *cli.Context, k secrets.Kind) error {
 			i.Spec.Labels = map[string]string{}
 		}
 		i.Version.Index = 1 // it never changes
-		if k == secrets.Config {
+		if k.name == configKind.name {
 			i.Spec.Data = o.Data
 		}
 		found = append(found, i)
@@ -205,23 +213,23 @@ func (s *session) inspectObjects(c *cli.Context, k secrets.Kind) error {
 	return errors.Join(printInspect(s.con, c.String("format"), found), err)
 }
 
-func printObject(con *console, o objectInspect, k secrets.Kind) {
+func printObject(con *console, o objectInspect, k objectKind) {
 	fmt.Fprintf(con.out, "ID:\t\t\t%s\nName:\t\t\t%s\n", o.ID, o.Spec.Name)
 	if labels := labelSet(o.Spec.Labels).String(); labels != "" {
 		fmt.Fprintf(con.out, "Labels:\t\t\t%s\n", labels)
 	}
 	fmt.Fprintf(con.out, "Created at:\t\t%s\n", o.CreatedAt.Local().Format(dockerTime))
-	if k == secrets.Config {
+	if k.name == configKind.name {
 		fmt.Fprintf(con.out, "Data:\n%s\n", bytes.TrimSuffix(o.Spec.Data, []byte("\n")))
 	}
 }
 
-func (s *session) removeObjects(c *cli.Context, k secrets.Kind) error {
+func (s *session) removeObjects(c *cli.Context, k objectKind) error {
 	if err := needArgs(c, 1); err != nil {
 		return err
 	}
 	return forEach(c, func(ctx context.Context, ref string) error {
-		err := secrets.Open(s.root, k).Remove(ctx, ref)
+		err := k.store(s).Remove(ctx, ref)
 		if err == nil {
 			fmt.Fprintln(s.con.out, ref)
 		}

@@ -20,6 +20,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
+	"podc.example/podc/control/local"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -32,6 +34,7 @@ type session struct {
 	globals
 	flags  *cli.Context
 	engine *engine.Engine
+	podc   *control.Control
 	waits  waits
 }
 
@@ -66,6 +69,9 @@ func open(c *cli.Context, con *console) (*session, error) {
 		return nil, err
 	}
 	s := &session{con: con, globals: g, flags: c, engine: e}
+	s.podc = local.Open(local.Config{Engine: e, Root: g.root, Images: imageHelper{s, func(string) {}}, Idle: func(ctx context.Context, name string) error {
+		return project.Deps{RunDir: g.runRoot}.Idle(ctx, name)
+	}})
 	s.waits.use(func(text string) { fmt.Fprintln(con.err, printable(text)) })
 	c.Context = disk.ReportWaits(c.Context, s.waits.tell)
 	return s, nil

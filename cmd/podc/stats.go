@@ -8,8 +8,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 )
 
 // statsOptions are the flags of `stats`.
@@ -45,15 +45,15 @@ func statsCommand(con *console) *cli.Command {
 				return err
 			}
 			opt := statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
-			return s.stats(c.Context, opt, func() ([]engine.Pod, error) {
-				return s.chosen(t, true, func(p engine.Pod) bool { return opt.all || isLive(p) })
+			return s.stats(c.Context, opt, func() ([]api.Pod, error) {
+				return s.chosen(t, true, func(p api.Pod) bool { return opt.all || isLive(p) })
 			})
 		}),
 	}
 }
 
 // stats shows the usage of the pods that list finds, again and again: those that appear meanwhile too.
-func (s *session) stats(ctx context.Context, opt statsOptions, list func() ([]engine.Pod, error)) error {
+func (s *session) stats(ctx context.Context, opt statsOptions, list func() ([]api.Pod, error)) error {
 	if err := checkFormat(opt.format); err != nil {
 		return err
 	}
@@ -61,8 +61,8 @@ func (s *session) stats(ctx context.Context, opt statsOptions, list func() ([]en
 	if opt.once {
 		every = statsGlance
 	}
-	before := map[string]engine.Usage{}
-	if _, err := s.sample(list, before); err != nil {
+	before := map[string]api.Usage{}
+	if _, err := s.sample(ctx, list, before); err != nil {
 		return err
 	}
 	tick := time.NewTicker(every)
@@ -73,8 +73,8 @@ func (s *session) stats(ctx context.Context, opt statsOptions, list func() ([]en
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		now := map[string]engine.Usage{}
-		pods, err := s.sample(list, now)
+		now := map[string]api.Usage{}
+		pods, err := s.sample(ctx, list, now)
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func checkFormat(format string) error {
 }
 
 // sample reads the usage of all pods; those that do not run have none.
-func (s *session) sample(list func() ([]engine.Pod, error), into map[string]engine.Usage) ([]engine.Pod, error) {
+func (s *session) sample(ctx context.Context, list func() ([]api.Pod, error), into map[string]api.Usage) ([]api.Pod, error) {
 	pods, err := list()
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *session) sample(list func() ([]engine.Pod, error), into map[string]engi
 		if !isLive(p) {
 			continue
 		}
-		u, err := s.engine.Usage(p.Spec.Name)
+		u, err := s.podc.Containers.Usage(ctx, p.Spec.Name)
 		if errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) { // it has ended meanwhile
 			continue
 		}
@@ -143,7 +143,7 @@ var statsLayout = layout{
 }
 
 // statsRowOf describes what a container used between two looks. Without a look before it is taken to have done nothing so far.
-func statsRowOf(p engine.Pod, before, now engine.Usage, full bool) statsRow {
+func statsRowOf(p api.Pod, before, now api.Usage, full bool) statsRow {
 	row := statsRow{Container: p.ID, ID: p.ID, Name: p.Spec.Name}
 	if !full {
 		row.Container, row.ID = dockerapi.ShortID(p.ID), dockerapi.ShortID(p.ID)

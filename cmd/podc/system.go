@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
@@ -184,7 +185,7 @@ func (s *session) info(ctx context.Context, format string) error {
 		info.ImageStore = s.root + "/storage"
 	}
 	for _, p := range snap.Pods {
-		if isUp(p) {
+		if control.IsUp(p) {
 			info.Running++
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/project"
 )
 
@@ -35,7 +35,7 @@ func (s *session) top(ctx context.Context, services []string) error {
 	tw := newTable(s.con.out)
 	fmt.Fprintln(tw, strings.Join(append([]string{"SERVICE", "#"}, psTitles...), "\t"))
 	for _, p := range pods {
-		list, err := s.engine.Processes(p.Spec.Name)
+		list, err := s.podc.Containers.Processes(ctx, p.Spec.Name)
 		if errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) { // it has ended meanwhile
 			continue
 		}
@@ -61,7 +61,7 @@ func (s *session) top(ctx context.Context, services []string) error {
 var psTitles = []string{"UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}
 
 // psRowsOf describes processes as `ps -ef` does.
-func psRowsOf(list []engine.ProcessInfo, now time.Time) [][]string {
+func psRowsOf(list []api.ProcessInfo, now time.Time) [][]string {
 	names := map[int]string{}
 	var rows [][]string
 	for _, p := range list {
@@ -86,7 +86,7 @@ func userName(uid int) string {
 }
 
 // cpuPercent is the CPU time of a process in percent of its life.
-func cpuPercent(p engine.ProcessInfo, now time.Time) int {
+func cpuPercent(p api.ProcessInfo, now time.Time) int {
 	life := now.Sub(p.Started).Truncate(time.Second)
 	if life <= 0 {
 		return 0
@@ -117,7 +117,7 @@ func clock(d time.Duration) string {
 	return text
 }
 
-func commandLine(p engine.ProcessInfo) string {
+func commandLine(p api.ProcessInfo) string {
 	switch {
 	case p.State == "Z":
 		return "[" + p.Name + "] <defunct>"

@@ -7,8 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
-
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 func volumeCommand(con *console) *cli.Command {
@@ -54,12 +53,9 @@ func (s *session) removeVolumes(c *cli.Context) error {
 		return err
 	}
 	return forEach(c, func(ctx context.Context, name string) error {
-		_, err := s.engine.Volumes().Get(name)
+		err := s.podc.Volumes.Remove(ctx, name)
 		if errdefs.IsNotFound(err) && c.Bool("force") {
 			return nil
-		}
-		if err == nil {
-			err = s.engine.RemoveVolume(ctx, name)
 		}
 		if err == nil {
 			fmt.Fprintln(s.con.out, name)
@@ -72,10 +68,7 @@ func (s *session) createVolume(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return usage("create needs at most one argument: VOLUME")
 	}
-	v := volumes.Volume{Name: cmp.Or(c.Args().First(), c.String("name")), Driver: c.String("driver")}
-	if v.Name == "" {
-		v.Name, v.Anonymous = fmt.Sprintf("%x", newKey()), true
-	}
+	v := api.Volume{Name: cmp.Or(c.Args().First(), c.String("name")), Driver: c.String("driver")}
 	var err error
 	if v.Labels, err = pairs("label", c.StringSlice("label")); err != nil {
 		return err
@@ -83,7 +76,7 @@ func (s *session) createVolume(c *cli.Context) error {
 	if v.Options, err = pairs("opt", c.StringSlice("opt")); err != nil {
 		return err
 	}
-	if err := s.engine.CreateVolume(c.Context, v); err != nil {
+	if v, err = s.podc.Volumes.Create(c.Context, v); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.con.out, v.Name)

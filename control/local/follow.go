@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -7,35 +7,36 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 )
 
-// logFollower shows the output of a project's containers as it comes, over restarts, and that of containers which take the place
+// follower shows the output of a project's containers as it comes, over restarts, and that of containers which take the place
 // of others, or are added. It ends when none of them runs any more and no command is at work that may start one.
-type logFollower struct {
+type follower struct {
 	engine interface {
-		logSource
-		Pods(group string) ([]engine.Pod, error)
-		Events(ctx context.Context, opt engine.EventOptions, out func(engine.Event) error) error
+		logReader
+		Pods(group string) ([]api.Pod, error)
+		Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error
 	}
-	group   string
-	wanted  func(engine.Pod) bool
-	opt     engine.LogOptions
-	printer *logPrinter
-	// idle returns when no other command is at work on the project.
-	idle func(ctx context.Context) error
+	sel control.Selection
+	opt engine.LogOptions
+	out control.LogOutput
+	// idle returns when no command is at work on a project.
+	idle func(ctx context.Context, project string) error
 
 	readers map[string]bool // ids of the pods that are read
 	running int             // readers
 	ends    chan error
-	live    chan []logLine
+	live    chan []control.Line
 	last    chan struct{} // closed when readers are to pass on what there is, and end
 }
 
-func (f *logFollower) run(ctx context.Context) error {
+func (f *follower) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f.readers, f.ends, f.live, f.last = map[string]bool{}, make(chan error, 16), make(chan []logLine, 16), make(chan struct{})
+	f.readers, f.ends, f.live, f.last = map[string]bool{}, make(chan error, 16), make(chan []control.Line, 16), make(chan struct{})
 	f.opt.Stay, f.opt.Last = true, f.last
 	events := f.follow(ctx) // before the first look, so that no container is missed
 	first, err := f.meet(ctx, f.opt)
@@ -43,7 +44,7 @@ func (f *logFollower) run(ctx context.Context) error {
 		return err
 	}
 	// What was written so far is in its order; from then on lines are sorted within a short window.
-	merge(linesOf(first), f.printer.all)
+	merge(linesOf(first), f.out.Lines)
 	for _, s := range first {
 		go f.forward(s)
 	}
@@ -52,12 +53,12 @@ func (f *logFollower) run(ctx context.Context) error {
 
 // logStream is what one pod says.
 type logStream struct {
-	lines chan []logLine
+	lines chan []control.Line
 	err   error // once lines is closed
 }
 
-func linesOf(streams []*logStream) []chan []logLine {
-	var list []chan []logLine
+func linesOf(streams []*logStream) []chan []control.Line {
+	var list []chan []control.Line
 	for _, s := range streams {
 		list = append(list, s.lines)
 	}
@@ -65,7 +66,7 @@ func linesOf(streams []*logStream) []chan []logLine {
 }
 
 // forward passes on what a pod says, and then how reading it ended.
-func (f *logFollower) forward(s *logStream) {
+func (f *follower) forward(s *logStream) {
 	for lines := range s.lines {
 		f.live <- lines
 	}
@@ -73,9 +74,9 @@ func (f *logFollower) forward(s *logStream) {
 }
 
 // follow tells of what befalls the project's containers, from now on.
-func (f *logFollower) follow(ctx context.Context) <-chan struct{} {
+func (f *follower) follow(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	go f.engine.Events(ctx, engine.EventOptions{Group: f.group, Since: time.Now(), Follow: true}, func(ev engine.Event) error {
+	go f.engine.Events(ctx, api.EventOptions{Group: f.sel.Group, Since: time.Now(), Follow: true}, func(ev api.Event) error {
 		switch ev.Action {
 		case "start", "die", "stop", "destroy":
 			select {
@@ -89,32 +90,34 @@ func (f *logFollower) follow(ctx context.Context) <-chan struct{} {
 }
 
 // meet begins to read the containers that are not read yet, and returns where their lines come from.
-func (f *logFollower) meet(ctx context.Context, opt engine.LogOptions) ([]*logStream, error) {
-	pods, err := f.engine.Pods(f.group)
+func (f *follower) meet(ctx context.Context, opt engine.LogOptions) ([]*logStream, error) {
+	pods, err := f.engine.Pods(f.sel.Group)
 	if err != nil {
 		return nil, err
 	}
 	var streams []*logStream
+	var met []api.Pod
 	for _, p := range pods {
-		if !f.wanted(p) || f.readers[p.ID] {
+		if !f.sel.Takes(p) || f.readers[p.ID] {
 			continue
 		}
-		f.printer.add(map[string]string{p.Spec.Name: labelOf(p)})
+		met = append(met, p)
 		f.readers[p.ID] = true
 		f.running++
-		s := &logStream{lines: make(chan []logLine, 4)}
+		s := &logStream{lines: make(chan []control.Line, 4)}
 		streams = append(streams, s)
 		go func() {
 			s.err = readLog(ctx, f.engine, p.Spec.Name, opt, s.lines)
 			close(s.lines)
 		}()
 	}
+	f.out.Met(met)
 	return streams, nil
 }
 
 // show passes on lines until nothing runs any more.
-func (f *logFollower) show(ctx context.Context, events <-chan struct{}) error {
-	window := newReorder(f.printer.all)
+func (f *follower) show(ctx context.Context, events <-chan struct{}) error {
+	window := newReorder(f.out.Lines)
 	var errs []error
 	quiet := make(chan struct{}, 1) // no command is at work
 	ending := false
@@ -160,7 +163,7 @@ func (f *logFollower) show(ctx context.Context, events <-chan struct{}) error {
 }
 
 // meetLate reads containers that were made since with all that they have said.
-func (f *logFollower) meetLate(ctx context.Context) {
+func (f *follower) meetLate(ctx context.Context) {
 	opt := f.opt
 	opt.Tail = -1
 	streams, _ := f.meet(ctx, opt) // what cannot be read now is with the next event
@@ -169,8 +172,8 @@ func (f *logFollower) meetLate(ctx context.Context) {
 	}
 }
 
-func (f *logFollower) awaitIdle(ctx context.Context, quiet chan<- struct{}) {
-	if f.idle(ctx) == nil {
+func (f *follower) awaitIdle(ctx context.Context, quiet chan<- struct{}) {
+	if f.idle(ctx, f.sel.Group) == nil {
 		select {
 		case quiet <- struct{}{}:
 		default:
@@ -179,13 +182,13 @@ func (f *logFollower) awaitIdle(ctx context.Context, quiet chan<- struct{}) {
 }
 
 // anyUp reports whether anything that is followed runs, or is about to.
-func (f *logFollower) anyUp() bool {
-	pods, err := f.engine.Pods(f.group)
+func (f *follower) anyUp() bool {
+	pods, err := f.engine.Pods(f.sel.Group)
 	if err != nil {
 		return true
 	}
 	for _, p := range pods {
-		if f.wanted(p) && isUp(p) {
+		if f.sel.Takes(p) && control.IsUp(p) {
 			return true
 		}
 	}

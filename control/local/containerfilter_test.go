@@ -1,29 +1,29 @@
-package main
+package local
 
 import (
 	"testing"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 func TestBuiltOn(t *testing.T) {
-	base := engine.Image{ID: "b", Layers: []string{"/2", "/1"}}
+	base := api.Image{ID: "b", Layers: []string{"/2", "/1"}}
 	for _, tt := range []struct {
-		img  engine.Image
+		img  api.Image
 		want bool
 	}{
 		{base, true},
-		{engine.Image{ID: "same layers", Layers: []string{"/2", "/1"}}, true},
-		{engine.Image{ID: "child", Layers: []string{"/3", "/2", "/1"}}, true},
-		{engine.Image{ID: "parent", Layers: []string{"/1"}}, false},
-		{engine.Image{ID: "sibling", Layers: []string{"/4", "/1"}}, false},
-		{engine.Image{ID: "no layers"}, false},
+		{api.Image{ID: "same layers", Layers: []string{"/2", "/1"}}, true},
+		{api.Image{ID: "child", Layers: []string{"/3", "/2", "/1"}}, true},
+		{api.Image{ID: "parent", Layers: []string{"/1"}}, false},
+		{api.Image{ID: "sibling", Layers: []string{"/4", "/1"}}, false},
+		{api.Image{ID: "no layers"}, false},
 	} {
 		if got := builtOn(tt.img, base); got != tt.want {
 			t.Errorf("%s: %t", tt.img.ID, got)
 		}
 	}
-	if builtOn(base, engine.Image{ID: "scratch"}) {
+	if builtOn(base, api.Image{ID: "scratch"}) {
 		t.Error("an image without layers is everybody's ancestor")
 	}
 }

@@ -1,9 +1,9 @@
-package main
+package control
 
 import "testing"
 
 func TestFilters(t *testing.T) {
-	f := filters{"label": {"a", "b=1"}, "label!": {"gone"}, "driver": {"x", "y"}, "name": {"^shop", "b$"}, "dangling": {"true"}}
+	f := Filters{"label": {"a", "b=1"}, "label!": {"gone"}, "driver": {"x", "y"}, "name": {"^shop", "b$"}, "dangling": {"true"}}
 	for _, tt := range []struct {
 		labels map[string]string
 		want   bool
@@ -13,28 +13,28 @@ func TestFilters(t *testing.T) {
 		{map[string]string{"b": "1"}, false},
 		{map[string]string{"a": "", "b": "1", "gone": ""}, false},
 	} {
-		if got := f.labelled(tt.labels); got != tt.want {
+		if got := f.Labelled(tt.labels); got != tt.want {
 			t.Errorf("%v: %t", tt.labels, got)
 		}
 	}
-	if !f.is("driver", "y") || f.is("driver", "z") || !f.is("scope", "local") {
+	if !f.Is("driver", "y") || f.Is("driver", "z") || !f.Is("scope", "local") {
 		t.Error("one of the values of a key has to match; a key that is not given holds")
 	}
-	named, err := f.matches("name")
+	named, err := f.Matches("name")
 	if err != nil || !named("shop-1") || !named("b") || named("other") || named("my-shop") {
 		t.Error("names", err)
 	}
-	dangling, err := f.toggle("dangling")
+	dangling, err := f.Toggle("dangling")
 	if err != nil || !dangling(true) || dangling(false) {
 		t.Error("dangling", err)
 	}
-	if _, err := (filters{"name": {"("}}).matches("name"); err == nil {
+	if _, err := (Filters{"name": {"("}}).Matches("name"); err == nil {
 		t.Error("a bad expression is not refused")
 	}
-	if _, err := (filters{"dangling": {"perhaps"}}).toggle("dangling"); err == nil {
+	if _, err := (Filters{"dangling": {"perhaps"}}).Toggle("dangling"); err == nil {
 		t.Error("a bad value is not refused")
 	}
-	if err := (filters{"type": {"custom", "odd"}}).among("type", "custom"); err == nil {
+	if err := (Filters{"type": {"custom", "odd"}}).Among("type", "custom"); err == nil {
 		t.Error("an unknown value is not refused")
 	}
 }
