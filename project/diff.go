@@ -4,46 +4,15 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"time"
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 )
 
-// Recreate says when pods of dependencies are replaced.
-type Recreate string
-
-const (
-	RecreateDiverged Recreate = "" // when they differ from the wish
-	RecreateForce    Recreate = "force"
-	RecreateNever    Recreate = "never"
-)
-
-// Options are what the user asked of a plan beside the compose file.
-type Options struct {
-	Services      []string // planned with what they depend on; none: all
-	NoDeps        bool     // leave the dependencies of Services alone
-	Deps          Recreate // for dependencies that Services does not name
-	ForceRecreate bool
-	NoRecreate    bool
-	RenewAnon     bool // new anonymous volumes; implies ForceRecreate
-	RemoveOrphans bool
-	IgnoreOrphans bool // neither remove nor mention them
-	NoStart       bool
-	OneOff        *OneOff        // is made beside; its service is named in Services, and not planned itself
-	KeepVolumes   bool           // keep a volume whose configuration changed, with a warning, rather than plan its loss
-	KeepCompleted bool           // do not run a one-shot again that completed and did not change
-	Scale         map[string]int // replicas by service
-	Pull          PullPolicy     // instead of that of every service, unless empty
-	Wait          bool           // end only when all is ready
-	WaitTimeout   time.Duration  // of every wait, those of dependents too; 0: as long as a health check can take, or a day
-	Timeout       *time.Duration // of stops; nil: each pod's own grace period
-}
-
 // Diff returns the steps that turn o into d. It is a pure function: no context, clock, logger, prompt or engine. Its error
 // joins everything that makes the wish impossible (an unknown service, a missing external network, a port asked for twice);
 // nothing should be done then.
-func Diff(d Desired, o Observed, opt Options) (Plan, error) {
+func Diff(d Desired, o Observed, opt UpOptions) (Plan, error) {
 	p := newPlanner(d, o, opt)
 	p.choose()
 	if len(p.errs) > 0 {
@@ -81,7 +50,7 @@ func (p *planner) warnOfPaused() {
 type planner struct {
 	d   Desired
 	o   Observed
-	opt Options
+	opt UpOptions
 
 	units    []*unit // dependencies before dependents; those of no model last
 	byName   map[string]*unit
@@ -160,7 +129,7 @@ func (s *slot) touched() bool {
 	return s.old != nil && (s.create.given() || s.stop.given() && s.start.given())
 }
 
-func newPlanner(d Desired, o Observed, opt Options) *planner {
+func newPlanner(d Desired, o Observed, opt UpOptions) *planner {
 	p := &planner{d: d, o: o, opt: opt, byName: map[string]*unit{}, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}}
 	p.plan.Warnings = slices.Clone(d.Warnings)
 	for _, s := range d.Services {

@@ -8,22 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
 	"podc.example/podc/volumes"
 )
-
-// DownOptions say what goes beside pods and networks.
-type DownOptions struct {
-	Services      []string // none: all
-	Volumes       bool     // named volumes of the project, and anonymous ones
-	RemoveImages  string   // "local": those without a name of their own; "all": every one that services use; "": none
-	RemoveOrphans bool
-	Timeout       *time.Duration // nil: each pod's own grace period
-}
 
 // Down stops and removes what the project has, dependents first. d may be no more than a name: then the labels of what is
 // there tell the rest. External networks and volumes stay.
@@ -163,7 +153,7 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 }
 
 func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
-	p := newPlanner(d, o, Options{Timeout: opt.Timeout})
+	p := newPlanner(d, o, UpOptions{Timeout: opt.Timeout})
 	p.dropVolumes = opt.Volumes
 	goes := p.pick(opt.Services)
 	if len(opt.Services) > 0 {

@@ -1,9 +1,11 @@
 package project
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,32 +90,29 @@ func details(p Plan) string {
 }
 
 func planVerb(t *testing.T, verb string, options []byte, d Desired, o Observed) (Plan, error) {
-	decode := func(into any) {
-		if len(options) > 0 {
-			if err := json.Unmarshal(options, into); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	var opt Options
-	var down DownOptions
-	var vopt VerbOptions
 	switch verb {
-	case "":
-		decode(&opt)
-		return Diff(d, o, opt)
-	case "down":
-		decode(&down)
-		return planDown(d, o, down)
 	case "boot":
 		return planBoot(Desired{Name: d.Name}, o, nil)
 	case "shutdown":
 		return planShutDown(Desired{Name: d.Name}, o)
 	}
-	decode(&vopt)
-	plans := map[string]func(Desired, Observed, VerbOptions) (Plan, error){
-		"stop": planStop, "start": planStart, "restart": planRestart, "kill": planKill, "rm": planRemove, "pause": planPause, "unpause": planUnpause}
-	return plans[verb](d, o, vopt)
+	plans := map[string]func(*testing.T, []byte, Desired, Observed) (Plan, error){
+		"": planned(Diff), "down": planned(planDown), "stop": planned(planStop), "start": planned(planStart), "restart": planned(planRestart),
+		"kill": planned(planKill), "rm": planned(planRemove), "pause": planned(planPause), "unpause": planned(planUnpause)}
+	return plans[verb](t, options, d, o)
+}
+
+// planned gives the planning of a verb its options, none of which may be unknown to it.
+func planned[O any](plan func(Desired, Observed, O) (Plan, error)) func(*testing.T, []byte, Desired, Observed) (Plan, error) {
+	return func(t *testing.T, options []byte, d Desired, o Observed) (Plan, error) {
+		var opt O
+		dec := json.NewDecoder(bytes.NewReader(options))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&opt); err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		return plan(d, o, opt)
+	}
 }
 
 // checkOrder fails unless keys are unique and every step comes after those it names.

@@ -66,9 +66,9 @@ func randomImages(r *rapid.T, label string) map[string]engine.Image {
 	return images
 }
 
-func randomOptions(r *rapid.T) Options {
+func randomOptions(r *rapid.T) UpOptions {
 	flip := func(what string) bool { return rapid.IntRange(0, 3).Draw(r, what) == 0 }
-	return Options{RenewAnon: flip("renew"), RemoveOrphans: flip("orphans"), Wait: flip("wait"), ForceRecreate: flip("force"), KeepVolumes: flip("keep volumes")}
+	return UpOptions{RenewAnon: flip("renew"), RemoveOrphans: flip("orphans"), Wait: flip("wait"), ForceRecreate: flip("force"), KeepVolumes: flip("keep volumes")}
 }
 
 func observeFake(t interface{ Fatal(...any) }, f *enginetest.Fake, images map[string]engine.Image) Observed {
@@ -96,7 +96,7 @@ func disturb(r *rapid.T, f *enginetest.Fake) {
 }
 
 // apply plans and runs, and checks what holds for every plan and run.
-func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]engine.Image, opt Options) error {
+func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]engine.Image, opt UpOptions) error {
 	plan, err := Diff(d, observeFake(r, f, images), opt)
 	if err != nil {
 		r.Fatal(err)
@@ -180,20 +180,20 @@ func TestHeals(t *testing.T) {
 		}}
 		first, second := randomWish(r, "first: "), randomWish(r, "second: ")
 		images := randomImages(r, "")
-		if err := apply(r, f, first, images, Options{}); err != nil {
+		if err := apply(r, f, first, images, UpOptions{}); err != nil {
 			r.Fatal(err)
 		}
 		verbs := []string{"create pod shop-s0", "create pod shop-s1", "start pod shop-s0", "start pod shop-s1", "stop pod shop-s1", "remove pod shop-s0",
 			"remove pod shop-s2", "wait pod shop-s0", "create network shop_n0", "remove network shop_n1", "remove volume shop_v0"}
 		bad = rapid.SliceOfN(rapid.SampledFrom(verbs), 0, 3).Draw(r, "bad")
-		if err := apply(r, f, second, images, Options{}); err != nil && !errors.Is(err, errBoom) {
+		if err := apply(r, f, second, images, UpOptions{}); err != nil && !errors.Is(err, errBoom) {
 			r.Fatal(err)
 		}
 		bad = nil
-		if err := apply(r, f, second, images, Options{}); err != nil {
+		if err := apply(r, f, second, images, UpOptions{}); err != nil {
 			r.Fatalf("%v\n%s", err, strings.Join(f.Log(), "\n"))
 		}
-		if again, err := Diff(second, observeFake(r, f, images), Options{}); err != nil || !again.Empty() {
+		if again, err := Diff(second, observeFake(r, f, images), UpOptions{}); err != nil || !again.Empty() {
 			r.Fatalf("not healed: %v\n%s", err, again)
 		}
 	})

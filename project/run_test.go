@@ -26,7 +26,7 @@ func failing(call string) *enginetest.Fake {
 	}}
 }
 
-func mustDiff(t testing.TB, d Desired, o Observed, opt Options) Plan {
+func mustDiff(t testing.TB, d Desired, o Observed, opt UpOptions) Plan {
 	t.Helper()
 	p, err := Diff(d, o, opt)
 	if err != nil {
@@ -44,7 +44,7 @@ service far
 
 // A failed step fails nothing but those that need it, whatever the scheduler does.
 func TestRunSkipsDependents(t *testing.T) {
-	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), Options{})
+	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), UpOptions{})
 	for range 500 {
 		f := failing("wait pod shop-db-1 healthy")
 		kinds := map[string]EventKind{}
@@ -70,7 +70,7 @@ func TestRunJoinsErrors(t *testing.T) {
 		}
 		return nil
 	}}
-	plan := mustDiff(t, parseWish(t, []byte("service a\nservice b")), parseObserved(t, nil), Options{})
+	plan := mustDiff(t, parseWish(t, []byte("service a\nservice b")), parseObserved(t, nil), UpOptions{})
 	want := "cannot create pod shop-a-1: boom\ncannot create pod shop-b-1: boom"
 	if err := Run(t.Context(), f, plan, RunOptions{}); err == nil || err.Error() != want {
 		t.Fatalf("got %v, want %s", err, want)
@@ -85,7 +85,7 @@ func TestRunTellsOneFailureOnce(t *testing.T) {
 		}
 		return nil
 	}}
-	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), Options{Wait: true})
+	plan := mustDiff(t, parseWish(t, []byte(shop)), parseObserved(t, nil), UpOptions{Wait: true})
 	waits := 0
 	for _, s := range plan.Steps {
 		if w := s.Key; w.Verb == "wait" && w.Name == "shop-db-1" {
@@ -103,7 +103,7 @@ func TestRunOptional(t *testing.T) {
 	d := parseWish(t, []byte("service cache health\nservice web needs=cache:healthy:optional"))
 	f := failing("wait pod shop-cache-1 healthy")
 	var warned []string
-	err := Run(t.Context(), f, mustDiff(t, d, parseObserved(t, nil), Options{}), RunOptions{Report: func(e Event) {
+	err := Run(t.Context(), f, mustDiff(t, d, parseObserved(t, nil), UpOptions{}), RunOptions{Report: func(e Event) {
 		if e.Kind == Warned {
 			warned = append(warned, e.Text)
 		}
@@ -125,7 +125,7 @@ func TestRunCancelled(t *testing.T) {
 		}
 		return nil
 	}
-	err := Run(ctx, f, mustDiff(t, d, parseObserved(t, nil), Options{}), RunOptions{})
+	err := Run(ctx, f, mustDiff(t, d, parseObserved(t, nil), UpOptions{}), RunOptions{})
 	if !errors.Is(err, interrupted) || slices.Contains(f.Log(), "start pod shop-web-1") {
 		t.Fatalf("got %v, %q", err, f.Log())
 	}
@@ -166,7 +166,7 @@ func (g *gate) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Im
 
 func TestRunLimit(t *testing.T) {
 	d := parseWish(t, []byte("service web replicas=20"))
-	plan := mustDiff(t, d, parseObserved(t, nil), Options{NoStart: true})
+	plan := mustDiff(t, d, parseObserved(t, nil), UpOptions{NoStart: true})
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{}
 		if err := Run(t.Context(), g, plan, RunOptions{Limit: 3}); err != nil || g.most != 3 {

@@ -28,7 +28,7 @@ type Deps struct {
 
 // Up makes the project what d says: under its lock it plans, prepares images until nothing is left to prepare, and runs the plan. A second Up at the same time
 // waits for the lock and then finds nothing to do. Everything that can be refused is refused before the first side effect.
-func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
+func Up(ctx context.Context, deps Deps, d Desired, opt UpOptions) error {
 	deps.Report = serial(deps.Report)
 	lock, err := deps.acquire(ctx, d.Name)
 	if err != nil {
@@ -62,7 +62,7 @@ func Up(ctx context.Context, deps Deps, d Desired, opt Options) error {
 
 // PlanUp returns what Up would do, without doing any of it. Images that are not here show in Prepare, and pods made from
 // them are planned as far as they are known.
-func PlanUp(ctx context.Context, deps Deps, d Desired, opt Options) (Plan, error) {
+func PlanUp(ctx context.Context, deps Deps, d Desired, opt UpOptions) (Plan, error) {
 	deps.Report = serial(deps.Report)
 	_, plan, err := deps.plan(ctx, d, opt, "", nil)
 	return plan, err
@@ -70,7 +70,7 @@ func PlanUp(ctx context.Context, deps Deps, d Desired, opt Options) (Plan, error
 
 // plan observes and diffs, and asks whether the ports that the plan needs are free. The images are pinned for group, unless
 // it is empty; those of prepared were made ready before.
-func (deps Deps) plan(ctx context.Context, d Desired, opt Options, group string, prepared []string) (Observed, Plan, error) {
+func (deps Deps) plan(ctx context.Context, d Desired, opt UpOptions, group string, prepared []string) (Observed, Plan, error) {
 	images, err := deps.Images.Resolve(ctx, group, imageRefs(d))
 	if err != nil {
 		return Observed{}, Plan{}, err

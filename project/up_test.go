@@ -103,10 +103,10 @@ func must(t *testing.T, err error) {
 func TestUpConverges(t *testing.T) {
 	w := newWorld(t)
 	d := parseWish(t, []byte(shop))
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	before := len(w.fake.Log())
 	w.events = nil
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	if n := len(w.fake.Log()); n != before {
 		t.Errorf("the second up did %q", w.fake.Log()[before:])
 	}
@@ -136,7 +136,7 @@ func TestUpWaitsForLock(t *testing.T) {
 		}
 	}
 	done := make(chan error)
-	go func() { done <- Up(t.Context(), w.Deps, d, Options{}) }()
+	go func() { done <- Up(t.Context(), w.Deps, d, UpOptions{}) }()
 	if text := <-waiting; text != "waiting for project lock held by this command itself" {
 		t.Error(text)
 	}
@@ -154,7 +154,7 @@ func TestUpsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
 	for i := range errs {
-		wg.Go(func() { errs[i] = Up(t.Context(), w.Deps, d, Options{}) })
+		wg.Go(func() { errs[i] = Up(t.Context(), w.Deps, d, UpOptions{}) })
 	}
 	wg.Wait()
 	must(t, errors.Join(errs...))
@@ -168,7 +168,7 @@ func TestUpPulls(t *testing.T) {
 	w := newWorld(t)
 	w.images.remote["new"], w.images.remote["app"] = image("new-1"), image("app-2")
 	d := parseWish(t, []byte("service a image=new\nservice b image=new\nservice c pull=always\nservice d"))
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	slices.Sort(w.images.pulls)
 	if !slices.Equal(w.images.pulls, []string{"app", "new"}) || len(w.kinds(PrepareMoved)) != 2 {
 		t.Errorf("pulled %v", w.images.pulls)
@@ -183,7 +183,7 @@ func TestUpPulls(t *testing.T) {
 
 func TestUpPullFails(t *testing.T) {
 	w := newWorld(t)
-	err := Up(t.Context(), w.Deps, parseWish(t, []byte("service a image=gone\nservice b")), Options{})
+	err := Up(t.Context(), w.Deps, parseWish(t, []byte("service a image=gone\nservice b")), UpOptions{})
 	want := `cannot pull "gone": no such image at the registry (needed by a)`
 	if err == nil || err.Error() != want || len(w.fake.Log()) > 0 {
 		t.Errorf("got %v, did %q", err, w.fake.Log())
@@ -209,7 +209,7 @@ func TestUpRefusesFirst(t *testing.T) {
 			w.images.remote["far"] = image("far-1")
 			w.images.here["mute"] = engine.Image{ID: "mute-1", Layers: []string{"/mute"}}
 			w.fake.Occupy(netstack.Port{HostPort: 8080, Protocol: "tcp"}, "nginx (pid 7)")
-			err := Up(t.Context(), w.Deps, parseWish(t, []byte(c.wish)), Options{})
+			err := Up(t.Context(), w.Deps, parseWish(t, []byte(c.wish)), UpOptions{})
 			if !errors.Is(err, c.class) || len(w.fake.Log()) > 0 || len(w.images.pulls) > 0 {
 				t.Errorf("got %v, did %q, pulled %q", err, w.fake.Log(), w.images.pulls)
 			}
@@ -220,10 +220,10 @@ func TestUpRefusesFirst(t *testing.T) {
 // A changed volume is lost only with consent.
 func TestUpAsksBeforeLoss(t *testing.T) {
 	w := newWorld(t)
-	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("volume v\nservice db volumes=v:/data")), Options{}))
+	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("volume v\nservice db volumes=v:/data")), UpOptions{}))
 	d := parseWish(t, []byte("volume v hash=h2\nservice db volumes=v:/data"))
 	before := len(w.fake.Log())
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	if len(w.fake.Log()) != before || len(w.kinds(Warned)) != 1 {
 		t.Errorf("did %q, warned %v", w.fake.Log()[before:], w.kinds(Warned))
 	}
@@ -234,7 +234,7 @@ func TestUpAsksBeforeLoss(t *testing.T) {
 		}
 		return true
 	}
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	if !slices.Equal(asked, []string{"remove volume v"}) || !slices.Contains(w.fake.Log(), "remove volume v") {
 		t.Errorf("asked %q, did %q", asked, w.fake.Log()[before:])
 	}
@@ -243,7 +243,7 @@ func TestUpAsksBeforeLoss(t *testing.T) {
 // A run that dies between removing a pod and making its successor does not lose the anonymous volume.
 func TestUpInheritsAfterCrash(t *testing.T) {
 	w := newWorld(t)
-	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("service db volumes=:/data")), Options{}))
+	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("service db volumes=:/data")), UpOptions{}))
 	volume := func() string {
 		s, _ := w.fake.Snapshot(t.Context(), "shop")
 		if len(s.Pods) != 1 {
@@ -259,11 +259,11 @@ func TestUpInheritsAfterCrash(t *testing.T) {
 		return nil
 	}
 	d := parseWish(t, []byte("service db hash=h2 volumes=:/data"))
-	if err := Up(t.Context(), w.Deps, d, Options{}); !errors.Is(err, errBoom) || volume() != "" {
+	if err := Up(t.Context(), w.Deps, d, UpOptions{}); !errors.Is(err, errBoom) || volume() != "" {
 		t.Fatalf("got %v", err)
 	}
 	w.fake.Fail = nil
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	if before == "" || volume() != before {
 		t.Errorf("volume %q became %q", before, volume())
 	}
@@ -274,7 +274,7 @@ func TestUpInheritsAfterCrash(t *testing.T) {
 
 func TestPlanUpDoesNothing(t *testing.T) {
 	w := newWorld(t)
-	p, err := PlanUp(t.Context(), w.Deps, parseWish(t, []byte("service a image=far\nservice b")), Options{})
+	p, err := PlanUp(t.Context(), w.Deps, parseWish(t, []byte("service a image=far\nservice b")), UpOptions{})
 	if err != nil || len(p.Prepare) != 1 || len(p.Steps) != 4 || len(w.fake.Log())+len(w.images.pulls) > 0 {
 		t.Errorf("got %v\n%s", err, p)
 	}
@@ -290,9 +290,9 @@ func TestPlanUpDoesNothing(t *testing.T) {
 func TestScale(t *testing.T) {
 	w := newWorld(t)
 	d := parseWish(t, []byte("service db\nservice web needs=db"))
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
-	must(t, Up(t.Context(), w.Deps, d, Options{Services: []string{"web"}, Scale: map[string]int{"web": 3}, NoDeps: true}))
-	must(t, Up(t.Context(), w.Deps, d, Options{Services: []string{"db", "web"}, Scale: map[string]int{"web": 1, "db": 0}}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 3}, NoDeps: true}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{Services: []string{"db", "web"}, Scale: map[string]int{"web": 1, "db": 0}}))
 	s, _ := w.fake.Snapshot(t.Context(), "shop")
 	if len(s.Pods) != 1 || s.Pods[0].Spec.Name != "shop-web-1" {
 		t.Errorf("left %v", s.Pods)
@@ -304,7 +304,7 @@ func TestDownRemovesImages(t *testing.T) {
 		w := newWorld(t)
 		w.images.here["shop-built"] = image("built")
 		d := parseWish(t, []byte("service built image=shop-built\nservice web"))
-		must(t, Up(t.Context(), w.Deps, d, Options{}))
+		must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 		must(t, Down(t.Context(), w.Deps, Desired{Name: "shop"}, DownOptions{RemoveImages: flag}))
 		if len(w.images.here) != want {
 			t.Errorf("--rmi %q left %v", flag, w.images.here)
@@ -316,8 +316,8 @@ func TestDownTellsOfImages(t *testing.T) {
 	w := newWorld(t)
 	w.images.here["used"], w.images.here["kept"] = image("used"), image("kept")
 	d := parseWish(t, []byte("service web\nservice other image=used\nservice gone image=absent replicas=0\ndisabled debug"))
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
-	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("service debug image=kept")), Options{IgnoreOrphans: true}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
+	must(t, Up(t.Context(), w.Deps, parseWish(t, []byte("service debug image=kept")), UpOptions{IgnoreOrphans: true}))
 	w.images.used, w.events = "used", nil
 	must(t, Down(t.Context(), w.Deps, d, DownOptions{RemoveImages: "all"}))
 	var got []string
@@ -350,7 +350,7 @@ func TestDownTellsOfImages(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	w := newWorld(t)
 	d := parseWish(t, []byte(shop))
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	before := len(w.fake.Log())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	dry := errors.New("dry run")
@@ -370,7 +370,7 @@ func TestDryRun(t *testing.T) {
 func TestVerbs(t *testing.T) {
 	w := newWorld(t)
 	d := parseWish(t, []byte(shop))
-	must(t, Up(t.Context(), w.Deps, d, Options{}))
+	must(t, Up(t.Context(), w.Deps, d, UpOptions{}))
 	name := Desired{Name: "shop"}
 	states := func() string {
 		s, _ := w.fake.Snapshot(t.Context(), "shop")
@@ -380,22 +380,22 @@ func TestVerbs(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
+	ctx := t.Context()
 	for _, step := range []struct {
 		what string
-		do   func(context.Context, Deps, Desired, VerbOptions) error
-		opt  VerbOptions
+		do   func() error
 		want string
 	}{
-		{"stop", Stop, VerbOptions{Services: []string{"web"}}, "running running exited"},
-		{"start", Start, VerbOptions{}, "running running running"},
-		{"restart", Restart, VerbOptions{}, "running running running"},
-		{"kill", Kill, VerbOptions{Services: []string{"db", "far"}}, "exited exited running"},
-		{"rm unasked", Remove, VerbOptions{}, "exited exited running"},
-		{"rm", Remove, VerbOptions{Force: true}, "running"},
-		{"rm -s", Remove, VerbOptions{Force: true, Stop: true}, ""},
-		{"rm of nothing", Remove, VerbOptions{Force: true}, ""},
+		{"stop", func() error { return Stop(ctx, w.Deps, name, StopOptions{Services: []string{"web"}}) }, "running running exited"},
+		{"start", func() error { return Start(ctx, w.Deps, name, StartOptions{}) }, "running running running"},
+		{"restart", func() error { return Restart(ctx, w.Deps, name, RestartOptions{}) }, "running running running"},
+		{"kill", func() error { return Kill(ctx, w.Deps, name, KillOptions{Services: []string{"db", "far"}}) }, "exited exited running"},
+		{"rm unasked", func() error { return Remove(ctx, w.Deps, name, RemoveOptions{}) }, "exited exited running"},
+		{"rm", func() error { return Remove(ctx, w.Deps, name, RemoveOptions{Force: true}) }, "running"},
+		{"rm -s", func() error { return Remove(ctx, w.Deps, name, RemoveOptions{Force: true, Stop: true}) }, ""},
+		{"rm of nothing", func() error { return Remove(ctx, w.Deps, name, RemoveOptions{Force: true}) }, ""},
 	} {
-		if err := step.do(t.Context(), w.Deps, name, step.opt); err != nil || states() != step.want {
+		if err := step.do(); err != nil || states() != step.want {
 			t.Fatalf("%s: %v, %q", step.what, err, states())
 		}
 	}
@@ -405,9 +405,9 @@ func TestVerbs(t *testing.T) {
 func TestAnExternalNetworkThatCouldNotBeLookedFor(t *testing.T) {
 	o := parseObserved(t, nil)
 	o.Unread = errBoom
-	_, err := Diff(parseWish(t, []byte("network x external\nservice a networks=x")), o, Options{})
+	_, err := Diff(parseWish(t, []byte("network x external\nservice a networks=x")), o, UpOptions{})
 	if !errors.Is(err, errBoom) || strings.Contains(err.Error(), "podc network create") {
 		t.Errorf("it says %v", err)
 	}
-	mustDiff(t, parseWish(t, []byte("service a")), o, Options{}) // is in the way of nothing else
+	mustDiff(t, parseWish(t, []byte("service a")), o, UpOptions{}) // is in the way of nothing else
 }

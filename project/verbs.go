@@ -5,63 +5,48 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
 )
 
-// VerbOptions are those of the verbs that work on pods which exist. Each verb looks only at what concerns it.
-type VerbOptions struct {
-	Services      []string       // none: all
-	Timeout       *time.Duration // Stop, Restart, Remove: nil means each pod's own grace period
-	NoDeps        bool           // Restart: dependents with `restart: true` do not follow
-	Wait          bool           // Start: end only when all is ready
-	WaitTimeout   time.Duration
-	Signal        string // Kill: empty means SIGKILL
-	RemoveOrphans bool   // Kill
-	Stop          bool   // Remove: running pods too, after stopping them
-	Volumes       bool   // Remove: anonymous volumes too
-	Force         bool   // Remove: do not ask
-}
-
 // Stop stops running pods, dependents first. Like the other verbs of this file it works with no more than the project's name
 // in d: the labels of the pods tell the rest.
-func Stop(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, planStop)
+func Stop(ctx context.Context, deps Deps, d Desired, opt StopOptions) error {
+	return deps.verb(ctx, d, func(o Observed) (Plan, error) { return planStop(d, o, opt) })
 }
 
 // Start starts pods that do not run, and what they depend on, dependencies first, waiting for the conditions of depends_on.
-func Start(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, planStart)
+func Start(ctx context.Context, deps Deps, d Desired, opt StartOptions) error {
+	return deps.verb(ctx, d, func(o Observed) (Plan, error) { return planStart(d, o, opt) })
 }
 
 // Restart stops and starts pods, and with them those that depend on them with `restart: true`. The compose file is not
 // applied.
-func Restart(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, planRestart)
+func Restart(ctx context.Context, deps Deps, d Desired, opt RestartOptions) error {
+	return deps.verb(ctx, d, func(o Observed) (Plan, error) { return planRestart(d, o, opt) })
 }
 
 // Kill sends a signal to running pods. No pod running is no error.
-func Kill(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, planKill)
+func Kill(ctx context.Context, deps Deps, d Desired, opt KillOptions) error {
+	return deps.verb(ctx, d, func(o Observed) (Plan, error) { return planKill(d, o, opt) })
 }
 
 // Pause pauses running pods. No pod running is no error; one that is paused already is.
-func Pause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, planPause)
+func Pause(ctx context.Context, deps Deps, d Desired, opt PauseOptions) error {
+	return deps.verb(ctx, d, func(o Observed) (Plan, error) { return planPause(d, o, opt) })
 }
 
 // Unpause lets paused pods go on. No pod running is no error; one that is not paused is.
-func Unpause(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	return deps.verb(ctx, d, opt, planUnpause)
+func Unpause(ctx context.Context, deps Deps, d Desired, opt PauseOptions) error {
+	return deps.verb(ctx, d, func(o Observed) (Plan, error) { return planUnpause(d, o, opt) })
 }
 
 // Remove removes pods that do not run, after asking, unless opt.Force is given. No such pod is no error. With the last pod goes
 // what ran for all of them.
-func Remove(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
-	err := deps.verb(ctx, d, opt, func(d Desired, o Observed, opt VerbOptions) (Plan, error) {
+func Remove(ctx context.Context, deps Deps, d Desired, opt RemoveOptions) error {
+	err := deps.verb(ctx, d, func(o Observed) (Plan, error) {
 		plan, err := planRemove(d, o, opt)
 		if err == nil && !opt.Force && len(plan.Steps) > 0 && (deps.Confirm == nil || !deps.Confirm(plan.Steps)) {
 			return Plan{}, nil
@@ -74,7 +59,7 @@ func Remove(ctx context.Context, deps Deps, d Desired, opt VerbOptions) error {
 	return errors.Join(err, deps.Engine.Tidy(ctx, d.Name))
 }
 
-func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func(Desired, Observed, VerbOptions) (Plan, error)) error {
+func (deps Deps) verb(ctx context.Context, d Desired, plan func(Observed) (Plan, error)) error {
 	deps.Report = serial(deps.Report)
 	lock, err := deps.lock(ctx, d.Name)
 	if err != nil {
@@ -85,7 +70,7 @@ func (deps Deps) verb(ctx context.Context, d Desired, opt VerbOptions, plan func
 	if err != nil {
 		return err
 	}
-	p, err := plan(d, o, opt)
+	p, err := plan(o)
 	if err == nil {
 		err = deps.checkHost(ctx, &p)
 	}
@@ -159,13 +144,13 @@ func (p *planner) finish() (Plan, error) {
 }
 
 // newVerb is newPlanner without the warnings about the compose file, which a verb does not apply.
-func newVerb(d Desired, o Observed, opt Options) *planner {
+func newVerb(d Desired, o Observed, opt UpOptions) *planner {
 	d.Warnings = nil
 	return newPlanner(d, o, opt)
 }
 
-func planStop(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{Timeout: opt.Timeout})
+func planStop(d Desired, o Observed, opt StopOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{Timeout: opt.Timeout})
 	halt := func(s *slot) { s.halt(because(AskedFor)); p.noteStopped(s) }
 	p.each(opt.Services, func(_ *unit, s *slot) { halt(s) })
 	p.eachOneOff(opt.Services, halt)
@@ -180,8 +165,8 @@ func (p *planner) noteStopped(s *slot) {
 	}
 }
 
-func planStart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{Wait: opt.Wait, WaitTimeout: opt.WaitTimeout})
+func planStart(d Desired, o Observed, opt StartOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{Wait: opt.Wait, WaitTimeout: opt.WaitTimeout})
 	units := p.pick(opt.Services)
 	none := !slices.ContainsFunc(units, func(u *unit) bool { return len(u.slots) > 0 })
 	if len(units) == 0 && !slices.ContainsFunc(p.units, func(u *unit) bool { return len(u.slots) > 0 }) {
@@ -230,8 +215,8 @@ func (p *planner) startSlot(s *slot) {
 	}
 }
 
-func planRestart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{Timeout: opt.Timeout})
+func planRestart(d Desired, o Observed, opt RestartOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{Timeout: opt.Timeout})
 	p.alone = opt.NoDeps
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if running(s.old) {
@@ -246,8 +231,8 @@ func planRestart(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	return p.finish()
 }
 
-func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{})
+func planKill(d Desired, o Observed, opt KillOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{})
 	kill := func(s *slot) {
 		switch {
 		case s.old.Status.Live():
@@ -274,8 +259,8 @@ func planKill(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	return plan, err
 }
 
-func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{})
+func planPause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if s.old.Status.Live() {
 			s.pause = because(AskedFor)
@@ -284,8 +269,8 @@ func planPause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
 	return p.finish()
 }
 
-func planUnpause(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{})
+func planUnpause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if s.old.Status.Live() {
 			s.unpause = because(AskedFor)
@@ -301,8 +286,8 @@ func orKill(signal string) string {
 	return signal
 }
 
-func planRemove(d Desired, o Observed, opt VerbOptions) (Plan, error) {
-	p := newVerb(d, o, Options{Timeout: opt.Timeout})
+func planRemove(d Desired, o Observed, opt RemoveOptions) (Plan, error) {
+	p := newVerb(d, o, UpOptions{})
 	p.dropVolumes = opt.Volumes
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if opt.Stop || !running(s.old) {

@@ -51,12 +51,11 @@ type attachment struct {
 	named   map[string]bool // those that were asked for, and not only needed: their ends count, and they are stopped
 	shown   map[string]bool // those whose output is shown
 	opt     attachOptions
-	timeout *time.Duration
 	printer *logPrinter
 	// keyboard, if not nil, gives the keys that are pressed.
 	keyboard *keyboard
 	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
-	halt func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error
+	halt func(ctx context.Context, kill bool, services []string, use func(progress)) error
 
 	// idle returns when no other command is at work on the project.
 	idle func(ctx context.Context) error
@@ -81,14 +80,14 @@ type ending struct {
 
 func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment {
 	a := &attachment{
-		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch, timeout: opt.timeout,
+		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch,
 		members: map[string]bool{}, named: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
 		followed: map[string]*follower{}, streams: map[string]*engine.Stream{}, deaths: map[string]chan int{},
 	}
 	a.idle = func(ctx context.Context) error { return o.deps().Idle(ctx, d.Name) }
-	a.halt = func(ctx context.Context, kill bool, opt project.VerbOptions, use func(progress)) error {
-		return o.halt(ctx, project.Desired{Name: d.Name}, kill, opt, use)
+	a.halt = func(ctx context.Context, kill bool, services []string, use func(progress)) error {
+		return o.halt(ctx, project.Desired{Name: d.Name}, kill, project.StopOptions{Services: services, Timeout: opt.timeout}, use)
 	}
 	for _, svc := range d.Services {
 		a.members[svc.Name] = true
@@ -112,7 +111,7 @@ func (a *attachment) shows(svc project.Service, named []string) bool {
 }
 
 // up brings the project up and stays until its containers have ended, one of them ends everything, or a signal comes.
-func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.Options) error {
+func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.UpOptions) error {
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	a.live = live
@@ -255,8 +254,8 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	defer cancel(nil)
 	stopping, killed := make(chan error, 1), make(chan error, 1)
 	stopped := stopping
-	opt := a.haltOptions()
-	go func() { stopping <- a.halt(soft, false, opt, a.use) }()
+	services := a.asked()
+	go func() { stopping <- a.halt(soft, false, services, a.use) }()
 	var err error
 	var late <-chan time.Time
 	for pending := true; pending || a.waiting(); {
@@ -276,7 +275,7 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 			cancel(errors.New("killed instead"))
 			go func() {
 				<-stopping
-				killed <- a.halt(ctx, true, opt, a.use)
+				killed <- a.halt(ctx, true, services, a.use)
 			}()
 		case err = <-killed:
 			pending = false
@@ -288,27 +287,29 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	return seen, err
 }
 
-// haltOptions name what was asked for: only that is stopped or killed, and not what it needs, which others may need too.
-func (a *attachment) haltOptions() project.VerbOptions {
-	opt := project.VerbOptions{Timeout: a.timeout}
+// asked are the services that were asked for: only they are stopped or killed, and not what they need, which others may need too.
+func (a *attachment) asked() []string {
+	var services []string
 	for name, named := range a.named {
 		if named {
-			opt.Services = append(opt.Services, name)
+			services = append(services, name)
 		}
 	}
-	slices.Sort(opt.Services)
-	return opt
+	slices.Sort(services)
+	return services
 }
 
 // halt runs Stop or Kill with a display of its own. Labels are enough for it. When the machine goes down nobody asks for the stop,
 // which is that of the whole project then.
-func (o *operation) halt(ctx context.Context, d project.Desired, kill bool, opt project.VerbOptions, use func(progress)) error {
+func (o *operation) halt(ctx context.Context, d project.Desired, kill bool, opt project.StopOptions, use func(progress)) error {
 	name, run := "stop", project.Stop
 	switch {
 	case kill:
-		name, run = "kill", project.Kill
+		name, run = "kill", func(ctx context.Context, deps project.Deps, d project.Desired, opt project.StopOptions) error {
+			return project.Kill(ctx, deps, d, project.KillOptions{Services: opt.Services})
+		}
 	case o.s.engine.Ending():
-		run = func(ctx context.Context, deps project.Deps, d project.Desired, _ project.VerbOptions) error {
+		run = func(ctx context.Context, deps project.Deps, d project.Desired, _ project.StopOptions) error {
 			return project.ShutDown(ctx, deps, d.Name)
 		}
 	}

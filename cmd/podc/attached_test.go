@@ -192,8 +192,8 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	a := &attached{attachment: newAttachment(&operation{s: s, reporter: reporter{progress: quietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
 	a.out, a.stderr, a.engine = out.String, stderr.String, pods
 	a.idle = func(ctx context.Context) error { return context.Cause(ctx) }
-	a.halt = func(_ context.Context, kill bool, opt project.VerbOptions, _ func(progress)) error {
-		a.halts = append(a.halts, "stop "+strings.Join(opt.Services, " "))
+	a.halt = func(_ context.Context, kill bool, services []string, _ func(progress)) error {
+		a.halts = append(a.halts, "stop "+strings.Join(services, " "))
 		pods.endAll(143)
 		return nil
 	}
@@ -419,7 +419,7 @@ func TestAttachedInterrupt(t *testing.T) {
 		second := make(chan struct{})
 		a.o.s.con.secondSignal = func() <-chan struct{} { return second }
 		var order []string
-		a.halt = func(ctx context.Context, kill bool, _ project.VerbOptions, _ func(progress)) error {
+		a.halt = func(ctx context.Context, kill bool, _ []string, _ func(progress)) error {
 			if kill {
 				order = append(order, "kill")
 				a.pods.endAll(137)

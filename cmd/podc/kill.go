@@ -14,8 +14,9 @@ func killCommand(con *console) *cli.Command {
 			toggle("remove-orphans", "remove containers of services that are no longer in the file"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			return s.verbOn(c.Context, "kill", project.VerbOptions{
-				Services: c.Args().Slice(), Signal: c.String("signal"), RemoveOrphans: s.removeOrphans(),
+			services := c.Args().Slice()
+			return verbOn(c.Context, s, "kill", services, project.KillOptions{
+				Services: services, Signal: c.String("signal"), RemoveOrphans: s.removeOrphans(),
 			}, project.Kill)
 		}),
 	}

@@ -10,7 +10,8 @@ func pauseCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "pause", Usage: "freeze containers, which keep their memory and connections", ArgsUsage: "[SERVICE...]",
 		Action: with(con, func(s *session, c *cli.Context) error {
-			return s.verbOn(c.Context, "pause", project.VerbOptions{Services: c.Args().Slice()}, project.Pause)
+			services := c.Args().Slice()
+			return verbOn(c.Context, s, "pause", services, project.PauseOptions{Services: services}, project.Pause)
 		}),
 	}
 }
@@ -19,7 +20,8 @@ func unpauseCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "unpause", Usage: "let paused containers go on", ArgsUsage: "[SERVICE...]",
 		Action: with(con, func(s *session, c *cli.Context) error {
-			return s.verbOn(c.Context, "unpause", project.VerbOptions{Services: c.Args().Slice()}, project.Unpause)
+			services := c.Args().Slice()
+			return verbOn(c.Context, s, "unpause", services, project.PauseOptions{Services: services}, project.Unpause)
 		}),
 	}
 }

@@ -217,7 +217,7 @@ func showPlan(p progress, plan project.Plan) {
 }
 
 // showUnchanged mentions the containers that a plan leaves as they are: up leaves alone only what runs.
-func showUnchanged(p progress, d *project.Desired, opt project.Options, plan project.Plan) {
+func showUnchanged(p progress, d *project.Desired, opt project.UpOptions, plan project.Plan) {
 	if opt.NoStart {
 		return
 	}

@@ -125,7 +125,7 @@ warning: bad; going on without it
 	stderr.Reset()
 	d := &project.Desired{Services: []project.Service{
 		{Name: "web", Replicas: 1, Pod: engine.PodSpec{Name: "shop-web"}}, {Name: "db", Replicas: 2, Pod: engine.PodSpec{Name: "shop-db"}}}}
-	showUnchanged(&plainProgress{w: con.err}, d, project.Options{Scale: map[string]int{"db": 1}}, project.Plan{Steps: []project.Step{*start}})
+	showUnchanged(&plainProgress{w: con.err}, d, project.UpOptions{Scale: map[string]int{"db": 1}}, project.Plan{Steps: []project.Step{*start}})
 	if stderr.String() != " Container shop-db-1 Running\n" {
 		t.Errorf("got\n%s", stderr)
 	}

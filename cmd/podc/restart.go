@@ -17,8 +17,8 @@ func restartCommand(con *console) *cli.Command {
 			toggle("no-deps", "leave alone those that ask to be restarted with their dependency"),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			opt := project.VerbOptions{Services: c.Args().Slice(), NoDeps: c.Bool("no-deps"), Timeout: seconds(c, "timeout")}
-			return s.verbOn(c.Context, "restart", opt, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.VerbOptions) error {
+			opt := project.RestartOptions{Services: c.Args().Slice(), NoDeps: c.Bool("no-deps"), Timeout: seconds(c, "timeout")}
+			return verbOn(c.Context, s, "restart", opt.Services, opt, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.RestartOptions) error {
 				deps.Engine = tellingRestarts{s.engine}
 				return project.Restart(ctx, deps, d, opt)
 			})

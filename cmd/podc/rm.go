@@ -21,9 +21,10 @@ func rmCommand(con *console) *cli.Command {
 			hidden(toggle("all", "", "a")),
 		},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			return s.verbOn(c.Context, "rm", project.VerbOptions{
-				Services: c.Args().Slice(), Force: c.Bool("force"), Stop: c.Bool("stop"), Volumes: c.Bool("volumes"),
-			}, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.VerbOptions) error {
+			services := c.Args().Slice()
+			return verbOn(c.Context, s, "rm", services, project.RemoveOptions{
+				Services: services, Force: c.Bool("force"), Stop: c.Bool("stop"), Volumes: c.Bool("volumes"),
+			}, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.RemoveOptions) error {
 				deps.Report = announcing(con, deps.Report)
 				return project.Remove(ctx, deps, d, opt)
 			})

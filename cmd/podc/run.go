@@ -132,7 +132,7 @@ func (s *session) run(ctx context.Context, opt runOptions) error {
 	if opt.pod.Pod == "" {
 		opt.pod.Pod = oneOffName(w.Name, service.Name, opt.pod.Slug, s.compatibility)
 	}
-	wanted := project.Options{
+	wanted := project.UpOptions{
 		Services: []string{service.Name}, NoDeps: opt.noDeps, OneOff: &opt.pod, Pull: opt.pull,
 		RemoveOrphans: opt.removeOrphans, IgnoreOrphans: !opt.removeOrphans, // which are none of its business
 	}
@@ -160,7 +160,7 @@ func oneOffName(projectName, service, slug string, compatibility bool) string {
 	return strings.Join([]string{projectName, service, "run", slug[:12]}, sep)
 }
 
-func (s *session) runDetached(ctx context.Context, o *operation, w wish, wanted project.Options) error {
+func (s *session) runDetached(ctx context.Context, o *operation, w wish, wanted project.UpOptions) error {
 	deps := o.deps()
 	started := &startedPod{Engine: s.engine, name: wanted.OneOff.Pod}
 	deps.Engine = started
@@ -188,7 +188,7 @@ func (e *startedPod) StartPod(ctx context.Context, name string) error {
 	return e.Engine.StartPod(ctx, name)
 }
 
-func (s *session) runAttached(ctx context.Context, o *operation, w wish, wanted project.Options) error {
+func (s *session) runAttached(ctx context.Context, o *operation, w wish, wanted project.UpOptions) error {
 	pod := wanted.OneOff
 	in := &interaction{con: s.con, engine: s.engine, pod: pod.Pod, tty: pod.TTY, stdin: pod.Stdin, proxy: true, detachKeys: defaultDetachKeys}
 	signals := in.listen()

@@ -19,8 +19,9 @@ func startCommand(con *console) *cli.Command {
 			if c.Int("wait-timeout") < 0 {
 				return usage("--wait-timeout is negative")
 			}
-			return s.verbOn(c.Context, "start", project.VerbOptions{
-				Services: c.Args().Slice(), Wait: c.Bool("wait"), WaitTimeout: time.Duration(c.Int("wait-timeout")) * time.Second,
+			services := c.Args().Slice()
+			return verbOn(c.Context, s, "start", services, project.StartOptions{
+				Services: services, Wait: c.Bool("wait"), WaitTimeout: time.Duration(c.Int("wait-timeout")) * time.Second,
 			}, project.Start)
 		}),
 	}

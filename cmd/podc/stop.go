@@ -11,8 +11,8 @@ func stopCommand(con *console) *cli.Command {
 		Name: "stop", Usage: "stop containers, dependents first", ArgsUsage: "[SERVICE...]",
 		Flags: []cli.Flag{number("timeout", 0, "`SECONDS` that containers get to stop", "t")},
 		Action: with(con, func(s *session, c *cli.Context) error {
-			opt := project.VerbOptions{Services: c.Args().Slice(), Timeout: seconds(c, "timeout")}
-			return s.verbOn(c.Context, "stop", opt, project.Stop)
+			services := c.Args().Slice()
+			return verbOn(c.Context, s, "stop", services, project.StopOptions{Services: services, Timeout: seconds(c, "timeout")}, project.Stop)
 		}),
 	}
 }

@@ -224,8 +224,8 @@ func (s *session) logStyle(c *cli.Context) logStyle {
 }
 
 // wanted are the options as package project takes them. Ask after loading, since env files may set variables.
-func (opt upOptions) wanted(s *session) (project.Options, error) {
-	o := project.Options{
+func (opt upOptions) wanted(s *session) (project.UpOptions, error) {
+	o := project.UpOptions{
 		Services: opt.services, NoDeps: opt.noDeps, ForceRecreate: opt.forceRecreate, NoRecreate: opt.noRecreate,
 		RenewAnon: opt.renewAnonVolumes, RemoveOrphans: opt.verb != "scale" && s.removeOrphans(), IgnoreOrphans: s.con.isTrue("COMPOSE_IGNORE_ORPHANS"),
 		NoStart: opt.noStart, Scale: opt.scale, Pull: opt.pull, Wait: opt.wait, WaitTimeout: opt.waitTimeout, Timeout: opt.timeout,
@@ -268,7 +268,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 
 // converge makes the project what the compose file says. What a memo could not keep is loaded only if there is something to
 // make.
-func (o *operation) converge(ctx context.Context, w wish, sel selection, opt project.Options) error {
+func (o *operation) converge(ctx context.Context, w wish, sel selection, opt project.UpOptions) error {
 	if w.partial {
 		deps := o.deps()
 		deps.Images = pinning{deps.Images, w.Name}
@@ -291,7 +291,7 @@ func (o *operation) converge(ctx context.Context, w wish, sel selection, opt pro
 }
 
 // dryUp shows what up would do.
-func (o *operation) dryUp(ctx context.Context, w wish, opt project.Options) error {
+func (o *operation) dryUp(ctx context.Context, w wish, opt project.UpOptions) error {
 	plan, err := project.PlanUp(ctx, o.deps(), *w.Desired, opt)
 	if err != nil {
 		return err

@@ -70,16 +70,15 @@ func ask(con *console, question string) bool {
 	return false
 }
 
-// verbOn runs a verb on the pods that exist.
-func (s *session) verbOn(ctx context.Context, name string, opt project.VerbOptions,
-	run func(context.Context, project.Deps, project.Desired, project.VerbOptions) error) error {
-	d, _, err := s.existing(ctx, opt.Services, planned)
+// verbOn runs a verb on the pods that exist of services, or of all where none is named.
+func verbOn[O any](ctx context.Context, s *session, name string, services []string, opt O,
+	run func(context.Context, project.Deps, project.Desired, O) error) error {
+	d, _, err := s.existing(ctx, services, planned)
 	if err != nil {
 		return err
 	}
 	o := s.operate(name)
 	defer o.close()
-	o.yes = opt.Force
 	return o.run(ctx, func(ctx context.Context) error { return run(ctx, o.deps(), d, opt) })
 }
 
