@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // undoDeadline bounds the undoing of a failed Attach, which must go on when its caller has given up.
@@ -26,7 +27,7 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 	if err := a.check(); err != nil {
 		return fail(err)
 	}
-	ns, err := identifyNS(a.NetNS)
+	ns, err := kernel.NetNSAt(a.NetNS)
 	if err != nil {
 		return fail(err)
 	}
@@ -51,7 +52,7 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 }
 
 // stands reports whether an old attachment is complete and what a asks for.
-func (s *Stack) stands(old record, a Attachment, ns nsIdentity) bool {
+func (s *Stack) stands(old record, a Attachment, ns kernel.NetNS) bool {
 	if !old.Done || old.Going || old.NS != ns || old.NetNS != a.NetNS || !samePorts(old, a) {
 		return false
 	}
@@ -78,7 +79,7 @@ func samePorts(old record, a Attachment) bool {
 
 // intend chooses the ports and the names of the interfaces, and writes the record that makes everything to come findable. It
 // returns the networks of the endpoints.
-func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec record, networks []Network, err error) {
+func (s *Stack) intend(ctx context.Context, a Attachment, ns kernel.NetNS) (rec record, networks []Network, err error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return rec, nil, err
@@ -111,7 +112,7 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns nsIdentity) (rec re
 // effect makes what rec intends and completes it.
 func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) error {
 	v6 := slices.ContainsFunc(networks, func(n Network) bool { return n.IPv6 })
-	if err := inNetNS(rec.NetNS, func() error { return prepareInside(v6) }); err != nil {
+	if err := kernel.InNetNS(rec.NetNS, func() error { return prepareInside(v6) }); err != nil {
 		return err
 	}
 	reach := reachOf(rec.Endpoints, networks)
@@ -121,7 +122,7 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 		}
 	}
 	if len(rec.Endpoints) > 0 {
-		if err := inNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
+		if err := kernel.InNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
 			return err
 		}
 	}

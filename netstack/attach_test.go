@@ -18,6 +18,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
+
+	"podc.example/podc/internal/kernel"
 )
 
 func TestAttachTwiceAndDetachTwice(t *testing.T) {
@@ -175,7 +177,7 @@ func TestOldFlowIsForgotten(t *testing.T) {
 	first := l.attach(Attachment{ID: "one", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 5353, Container: 53, Protocol: "udp"}}})
 	l.serve(first.NetNS, "udp", ":53", "one")
 	var c net.Conn
-	must(t, inNetNS(lan, func() (err error) { c, err = net.Dial("udp4", "192.0.2.2:5353"); return err }))
+	must(t, kernel.InNetNS(lan, func() (err error) { c, err = net.Dial("udp4", "192.0.2.2:5353"); return err }))
 	defer c.Close()
 	ask := func() string {
 		c.SetDeadline(time.Now().Add(time.Second))
@@ -207,7 +209,7 @@ func TestKillPoints(t *testing.T) {
 	dead := func(string) bool { return false }
 	a := Attachment{ID: "web", Owner: "web", NetNS: l.pin("web"), Names: []string{"web"},
 		Endpoints: []Endpoint{{Network: "one"}, {Network: "two"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
-	ns, err := identifyNS(a.NetNS)
+	ns, err := kernel.NetNSAt(a.NetNS)
 	must(t, err)
 	var networks []Network
 	steps := []func(*record) error{

@@ -1,7 +1,6 @@
 package netstack
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // bridgeStands reports whether the interface of n is its bridge, is up and has its address. The link is nil if there is none.
@@ -21,7 +21,7 @@ func (hl *hostLinks) bridgeStands(n Network) (link netlink.Link, stands bool) {
 	}
 	ours := link.Attrs().Alias == hl.bridgeMark(n)
 	if n.Lent != nil {
-		localnet, err := readSysctl(localnetKey(n))
+		localnet, err := kernel.Sysctl(localnetKey(n))
 		ours = n.Internal || err == nil && localnet == "1"
 	}
 	return link, ours && link.Type() == "bridge" && link.Attrs().Flags&net.FlagUp != 0 && hasAddrs(link, bridgeAddrs(n))
@@ -106,25 +106,6 @@ func makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
 		return nil, err
 	}
 	return h.LinkByName(n.Bridge)
-}
-
-// bridgeSysctls lets 127.0.0.1 be translated into the bridge and pods be forwarded. IPv6 is off where the network has none;
-// router advertisements are never taken from a pod.
-func bridgeSysctls(n Network) error {
-	err := ipv6Sysctls(n.Bridge, n.IPv6)
-	if n.Internal {
-		return err
-	}
-	return errors.Join(err, setSysctl(localnetKey(n), "1", false), forward(n))
-}
-
-// forward lets the host forward the packets of n.
-func forward(n Network) error {
-	err := setSysctl("ipv4/ip_forward", "1", false)
-	if n.IPv6 {
-		err = errors.Join(err, forwardIPv6())
-	}
-	return err
 }
 
 // macOf makes a locally administered hardware address from the last four bytes of an address.

@@ -11,6 +11,8 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // bridgeAdd answers the plugin bridge's ADD: a lease, a pair of interfaces, an address and, for the first network with a way
@@ -37,7 +39,7 @@ func (pl *plugins) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs)
 	if err := pl.links.addVeth(h, conf, args, hostIf, mac); err != nil {
 		return nil, err
 	}
-	if err := inNetNS(args.netns, func() error { return configure(args.ifname, leases) }); err != nil {
+	if err := kernel.InNetNS(args.netns, func() error { return configure(args.ifname, leases) }); err != nil {
 		return nil, fmt.Errorf("cannot configure %s: %w", args.ifname, err)
 	}
 	if err := settle(ctx, h, hostIf, conf.Bridge); err != nil {
@@ -99,7 +101,7 @@ func (hl *hostLinks) addVeth(h *netlink.Handle, conf pluginConf, args cniArgs, h
 		return fail(err)
 	}
 	// Before the link goes up, or it would announce itself with IPv6.
-	if err := setSysctl("ipv6/conf/"+hostIf+"/disable_ipv6", "1", true); err != nil {
+	if err := kernel.SetSysctl("net/ipv6/conf/"+hostIf+"/disable_ipv6", "1", true); err != nil {
 		return fail(err)
 	}
 	if conf.HairpinMode {

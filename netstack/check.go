@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // finding is a problem and its remedy, nil where only the owner of the attachment can help.
@@ -213,7 +215,7 @@ func (s *Stack) missing(r record, t things) []finding {
 	add := func(kind, object, detail string, fix func(context.Context) error) {
 		found = append(found, finding{Problem{Kind: kind, Object: object, Detail: detail}, fix, fix != nil})
 	}
-	if ns, err := identifyNS(r.NetNS); err != nil || ns != r.NS {
+	if ns, err := kernel.NetNSAt(r.NetNS); err != nil || ns != r.NS {
 		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
 	}
 	for i, iface := range r.Interfaces {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/child"
+	"podc.example/podc/internal/kernel"
 )
 
 // pluginDeadline bounds the run of an executed CNI plugin. pluginOutput bounds what it may print.
@@ -259,7 +260,7 @@ func (pl *plugins) delEndpoint(ctx context.Context, r record, i int) error {
 	if !ours && len(r.Ports) > 0 { // without them the plugin portmap undoes nothing
 		rt.CapabilityArgs["portMappings"] = mappings(r.Ports)
 	}
-	if !isNetNS(rt.NetNS) {
+	if !kernel.IsNamespace(rt.NetNS) {
 		rt.NetNS = "" // how CNI says that it is gone
 	}
 	return pl.cni(ours).DelNetworkList(ctx, list, rt)

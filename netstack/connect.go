@@ -11,6 +11,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // Connect adds an endpoint to an attachment that stands, and answers the whole. Where e asks for no address, it takes one of
@@ -98,7 +99,7 @@ func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Netw
 
 // effectMore attaches the last endpoint of rec.
 func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network, prefer []netip.Addr) error {
-	if err := inNetNS(rec.NetNS, func() error { return prepareInside(networks[len(networks)-1].IPv6) }); err != nil {
+	if err := kernel.InNetNS(rec.NetNS, func() error { return prepareInside(networks[len(networks)-1].IPv6) }); err != nil {
 		return err
 	}
 	last := len(rec.Endpoints) - 1
@@ -120,8 +121,8 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 
 // settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.
 func (s *Stack) settleEndpoints(ctx context.Context, rec *record, networks []Network) error {
-	if isNetNS(rec.NetNS) {
-		if err := inNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
+	if kernel.IsNamespace(rec.NetNS) {
+		if err := kernel.InNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // An attachment gains and loses networks while it stands: addresses, routes, names and published ports follow.
@@ -133,7 +135,7 @@ func TestConnectCutShort(t *testing.T) {
 // routeOf is the gateway of a namespace's default route of IPv4.
 func routeOf(t *testing.T, ns string) (gateway string) {
 	t.Helper()
-	must(t, inNetNS(ns, func() error {
+	must(t, kernel.InNetNS(ns, func() error {
 		routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
 		for _, r := range routes {
 			if r.Dst == nil || r.Dst.IP.IsUnspecified() {

@@ -12,6 +12,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // DNSAddr is what resolv.conf of a pod says.
@@ -123,7 +125,7 @@ func (s *Stack) ListenDNS(ctx context.Context, id string) (DNSSockets, error) {
 		return DNSSockets{}, fmt.Errorf("cannot serve names to attachment %s: %w", id, err)
 	}
 	var d DNSSockets
-	err = inNetNS(r.NetNS, func() error {
+	err = kernel.InNetNS(r.NetNS, func() error {
 		var err error
 		if d, err = listenDNS(r.DNSPorts); err != nil {
 			return err

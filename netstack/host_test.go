@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack/internal/nettest"
 )
 
@@ -133,7 +134,7 @@ func (l *lab) uplink() string {
 		return errors.Join(ipv6Sysctls("uplink", true), end("192.0.2."+host+"/24", "192.0.2."+peer), end("2001:db8::"+host+"/64", "2001:db8::"+peer))
 	}
 	must(l.t, both("2", "1"))
-	must(l.t, inNetNS(lan, func() error { return errors.Join(bringUpLoopback(), both("1", "2")) }))
+	must(l.t, kernel.InNetNS(lan, func() error { return errors.Join(bringUpLoopback(), both("1", "2")) }))
 	return lan
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // claim sees to it that n can have its bridge: that there is no interface of that name, or a bridge that was named to be
@@ -87,16 +88,14 @@ func completeLent(n Network) error {
 			n.Lent.Addrs = append(n.Lent.Addrs, netip.PrefixFrom(sub.Gateway, sub.CIDR.Bits()))
 		}
 	}
-	off, err := readSysctl("ipv6/conf/" + n.Bridge + "/disable_ipv6")
+	off, err := kernel.Sysctl("net/ipv6/conf/" + n.Bridge + "/disable_ipv6")
 	if n.IPv6 && (err != nil || off == "1") {
 		return fault.New(errdefs.ErrFailedPrecondition, "IPv6 is off on bridge %s", n.Bridge)
 	}
-	localnet, err := readSysctl(localnetKey(n))
+	localnet, err := kernel.Sysctl(localnetKey(n))
 	n.Lent.Localnet = !n.Internal && err == nil && localnet == "0"
 	return nil
 }
-
-func localnetKey(n Network) string { return "ipv4/conf/" + n.Bridge + "/route_localnet" }
 
 // borrowBridge makes a bridge of somebody else's serve n. Idempotent.
 func borrowBridge(h *netlink.Handle, n Network, link netlink.Link) error {
@@ -112,7 +111,7 @@ func borrowBridge(h *netlink.Handle, n Network, link netlink.Link) error {
 		}
 	}
 	if !n.Internal {
-		if err := errors.Join(forward(n), setSysctl(localnetKey(n), "1", false)); err != nil {
+		if err := errors.Join(forward(n), kernel.SetSysctl(localnetKey(n), "1", false)); err != nil {
 			return err
 		}
 	}
@@ -132,7 +131,7 @@ func returnBridge(n Network) error {
 		}
 	}
 	if n.Lent.Localnet {
-		errs = append(errs, setSysctl(localnetKey(n), "0", true))
+		errs = append(errs, kernel.SetSysctl(localnetKey(n), "0", true))
 	}
 	if n.Lent.Up {
 		errs = append(errs, downUnlessUsed(link))

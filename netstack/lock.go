@@ -94,7 +94,7 @@ func (k *netLock) thisBoot() bool {
 // lockHostNet serialises what must be chosen clear of everything else in this network namespace, by whichever root: it is
 // a flock on the namespace itself, so it leaves no file and its scope is exactly the thing that is shared.
 func lockHostNet(ctx context.Context) (unlock func(), err error) {
-	f, err := os.Open("/proc/thread-self/ns/net")
+	f, err := kernel.OwnNetNS()
 	if err != nil {
 		return nil, err
 	}

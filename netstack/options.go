@@ -174,7 +174,7 @@ func checkMode(v string) error {
 	return nil
 }
 
-// sysctl is a kernel setting inside a pod's namespace: the path below /proc/sys/net and its value.
+// sysctl is a kernel setting inside a pod's namespace: its name, see kernel.Sysctl, and its value.
 type sysctl struct{ key, value string }
 
 // parseSysctls reads docker's list "net.ipv4.conf.IFNAME.log_martians=1,..." for an interface. Only settings of the interface
@@ -189,7 +189,7 @@ func parseSysctls(list, ifname string) ([]sysctl, error) {
 			return nil, invalidf("%q is no setting of the interface such as net.ipv4.conf.IFNAME.log_martians=1", s)
 		}
 		f[3] = ifname
-		out = append(out, sysctl{strings.Join(f[1:], "/"), value})
+		out = append(out, sysctl{strings.Join(f, "/"), value})
 	}
 	return out, nil
 }

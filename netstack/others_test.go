@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // Beside a Docker, whose forward chain drops what it does not know.
@@ -106,7 +108,7 @@ func TestNetworks(t *testing.T) {
 	link, err := netlink.LinkByName(n.Bridge)
 	must(t, err)
 	pod := l.attach(Attachment{ID: "pod", Owner: "shop-web-1", Endpoints: []Endpoint{{Network: "net"}}})
-	must(t, inNetNS(pod.NetNS, func() error {
+	must(t, kernel.InNetNS(pod.NetNS, func() error {
 		eth, err := netlink.LinkByName("eth0")
 		if err == nil && (eth.Attrs().MTU != 1400 || link.Attrs().MTU != 1400 || n.MTU != 1400) {
 			err = fmt.Errorf("MTU %d, bridge %d", eth.Attrs().MTU, link.Attrs().MTU)
@@ -308,16 +310,6 @@ func TestPluginPrintsTooMuch(t *testing.T) {
 	if _, err := execPlugin(t.Context(), path, nil, os.Environ()); err == nil {
 		t.Error("no error")
 	}
-}
-
-func FuzzSocket(f *testing.F) {
-	f.Add("   0: 0100007F:1B58 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000 100 0 0 10 0")
-	f.Add("   1: 0000000000000000FFFF00000100007F:0050 00000000000000000000000000000000:0000 07 0:0 0:0 0 0 0 99 1 0")
-	f.Fuzz(func(t *testing.T, line string) {
-		if s, ok := parseSocket(line); ok && !s.ip.IsValid() {
-			t.Errorf("%+v", s)
-		}
-	})
 }
 
 // firewalldRules is what firewalld makes when it starts, as far as it concerns what is forwarded.

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // named is a network that asks for a bridge by name.
@@ -26,7 +27,7 @@ func linkState(t *testing.T, name string) string {
 	must(t, err)
 	addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
 	must(t, err)
-	localnet, err := readSysctl("ipv4/conf/" + name + "/route_localnet")
+	localnet, err := kernel.Sysctl("net/ipv4/conf/" + name + "/route_localnet")
 	must(t, err)
 	a := link.Attrs()
 	return fmt.Sprintln(link.Type(), a.Alias, a.HardwareAddr, a.MTU, a.Flags&net.FlagUp, addrs, localnet)

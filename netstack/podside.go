@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // prepareInside makes ready the namespace in which the caller is. Plugins wait until addresses of IPv6 can be used, which would
@@ -18,7 +20,7 @@ func prepareInside(v6 bool) error {
 	if err := bringUpLoopback(); err != nil || !v6 {
 		return err
 	}
-	return setSysctl("ipv6/conf/default/accept_dad", "0", true)
+	return kernel.SetSysctl("net/ipv6/conf/default/accept_dad", "0", true)
 }
 
 // finishInside completes the namespace of r, in which the caller is, once all interfaces are there: further addresses, settings
@@ -73,7 +75,7 @@ func finishEndpoint(h *netlink.Handle, e Endpoint, n Network, ifname string) err
 			return err
 		}
 		for _, s := range settings {
-			if err := setSysctl(s.key, s.value, false); err != nil {
+			if err := kernel.SetSysctl(s.key, s.value, false); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // A published port is answered by the kernel's translation: nobody listens on it. It is reserved against the host's own
@@ -216,6 +217,22 @@ func bindError(err error, ip netip.Addr, port uint16, protocol string) error {
 		return fault.New(errdefs.ErrConflict, "no interface of this host has address %s", ip)
 	}
 	return fmt.Errorf("port %s: %w", addrPort(ip, port, protocol), err)
+}
+
+// socketOwner names the process that has a port of the host, as well as it can be found out.
+func socketOwner(ip netip.Addr, port uint16, protocol string) string {
+	for _, table := range []string{protocol, protocol + "6"} {
+		for _, s := range kernel.Sockets(table) {
+			bothFamilies := s.Addr.Addr() == netip.IPv6Unspecified() // unless it is asked not to, which nobody is told
+			if s.Addr.Port() != port || !bothFamilies && !Overlap(s.Addr.Addr(), ip) {
+				continue
+			}
+			if pid := s.Holder(); pid != 0 {
+				return fmt.Sprintf("process %s (pid %d)", kernel.Comm(pid), pid)
+			}
+		}
+	}
+	return "another program (a reservation that does not listen, or a process that cannot be seen)"
 }
 
 // bindOnce binds a port and lets it go again; it returns which one it was.

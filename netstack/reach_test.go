@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // TestReach is the matrix of who reaches whom.
@@ -21,9 +23,9 @@ func TestReachStrict(t *testing.T) {
 	if !onHost(t) {
 		return
 	}
-	must(t, setSysctl("bridge/bridge-nf-call-iptables", "0", true))
-	must(t, setSysctl("ipv4/conf/all/rp_filter", "1", false))
-	must(t, setSysctl("ipv4/conf/default/rp_filter", "1", false))
+	must(t, kernel.SetSysctl("net/bridge/bridge-nf-call-iptables", "0", true))
+	must(t, kernel.SetSysctl("net/ipv4/conf/all/rp_filter", "1", false))
+	must(t, kernel.SetSysctl("net/ipv4/conf/default/rp_filter", "1", false))
 	testReach(t)
 }
 
@@ -124,7 +126,7 @@ func TestHostLoopbackIsClosed(t *testing.T) {
 	n := l.network(Network{Name: "front"})
 	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "front"}}})
 	l.serve("", "tcp", "127.0.0.1:7000", "loopback")
-	must(t, inNetNS(pod.NetNS, func() error { return loopbackVia(n.Subnets[0].Gateway.String()) }))
+	must(t, kernel.InNetNS(pod.NetNS, func() error { return loopbackVia(n.Subnets[0].Gateway.String()) }))
 	l.expect(pod.NetNS, "tcp", "127.0.0.1:7000", "")
 	l.clean()
 }

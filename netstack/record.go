@@ -14,6 +14,7 @@ import (
 
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/internal/valid"
 )
 
@@ -24,8 +25,8 @@ type record struct {
 	// Done says that everything was made. A record without it belongs to an Attach that is under way or was killed.
 	Done bool `json:"done"`
 	// Going says that a Detach has begun: nothing of the attachment is sure to be there any more.
-	Going bool       `json:"going,omitempty"`
-	NS    nsIdentity `json:"ns"`
+	Going bool         `json:"going,omitempty"`
+	NS    kernel.NetNS `json:"ns"`
 	// Published lists the elements of this attachment in the table's sets and maps.
 	Published []published `json:"published,omitempty"`
 	// Ways lists, for each interface, the gateways of the default routes that it offers.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"podc.example/podc/internal/kernel"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -85,6 +87,6 @@ func loopbackVia(gw string) error {
 		return err
 	}
 	_, all, _ := net.ParseCIDR("127.0.0.0/8")
-	return errors.Join(setSysctl("ipv4/conf/eth0/route_localnet", "1", false), netlink.LinkSetDown(lo),
+	return errors.Join(kernel.SetSysctl("net/ipv4/conf/eth0/route_localnet", "1", false), netlink.LinkSetDown(lo),
 		netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: all, Gw: net.ParseIP(gw)}))
 }

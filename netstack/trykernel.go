@@ -3,11 +3,11 @@ package netstack
 import (
 	"context"
 	"fmt"
-	"runtime"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // TryKernel makes what every network needs in a namespace of its own, which goes with it: a bridge, a pair of links, a table
@@ -15,16 +15,12 @@ import (
 func TryKernel(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("cannot make a network namespace: %w", err)
-			return
-		}
-		if err := tryLinks(); err != nil {
-			done <- err
-			return
-		}
-		done <- tryTable()
+		done <- kernel.InNewNetNS(func() error {
+			if err := tryLinks(); err != nil {
+				return err
+			}
+			return tryTable()
+		})
 	}()
 	select {
 	case err := <-done:

@@ -41,26 +41,31 @@ func PinNamespaces(path func(kind string) string, kinds []string, hostname, doma
 	if flags == 0 {
 		return nil
 	}
+	return inNew(flags, "namespaces", func() error {
+		if flags&unix.CLONE_NEWUTS != 0 {
+			if err := setNames(hostname, domainname); err != nil {
+				return err
+			}
+		}
+		for _, k := range missing {
+			if err := pin("/proc/self/task/"+strconv.Itoa(unix.Gettid())+"/ns/"+k, path(k)); err != nil {
+				return fmt.Errorf("cannot pin the %s namespace: %w", k, err)
+			}
+		}
+		return nil
+	})
+}
+
+// inNew runs f on a thread in new namespaces, which go with it unless they are pinned.
+func inNew(flags int, what string, f func() error) error {
 	done := make(chan error)
 	go func() {
-		// The thread now belongs to the new namespaces: it is never unlocked, so the runtime ends it with the goroutine.
-		runtime.LockOSThread()
-		done <- func() error {
-			if err := unix.Unshare(flags); err != nil {
-				return fmt.Errorf("cannot make namespaces: %w", err)
-			}
-			if flags&unix.CLONE_NEWUTS != 0 {
-				if err := setNames(hostname, domainname); err != nil {
-					return err
-				}
-			}
-			for _, k := range missing {
-				if err := pin("/proc/self/task/"+strconv.Itoa(unix.Gettid())+"/ns/"+k, path(k)); err != nil {
-					return fmt.Errorf("cannot pin the %s namespace: %w", k, err)
-				}
-			}
-			return nil
-		}()
+		runtime.LockOSThread() // never unlocked: the runtime ends the thread with the goroutine
+		if err := unix.Unshare(flags); err != nil {
+			done <- fmt.Errorf("cannot make %s: %w", what, err)
+			return
+		}
+		done <- f()
 	}()
 	return <-done
 }
@@ -90,7 +95,7 @@ func pin(source, target string) error {
 	return unix.Mount(source, target, "", unix.MS_BIND, "")
 }
 
-// IsNamespace reports whether path is a pinned namespace rather than a plain file or nothing.
+// IsNamespace reports whether path is a pinned namespace rather than nothing, or the empty file that remains when a pin is gone.
 func IsNamespace(path string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
@@ -109,4 +114,53 @@ func UnpinNamespaces(dir string) error {
 	}
 	errs = append(errs, os.Remove(dir))
 	return errors.Join(errs...)
+}
+
+// InNewNetNS runs f on a thread that is inside a network namespace of its own, which goes with it.
+func InNewNetNS(f func() error) error { return inNew(unix.CLONE_NEWNET, "a network namespace", f) }
+
+// InNetNS runs f on a thread that is inside the network namespace pinned at path. Sockets that f opens stay in that namespace.
+// f must not start goroutines that rely on it.
+func InNetNS(path string, f func() error) error {
+	ns, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot open network namespace: %w", err)
+	}
+	defer ns.Close()
+	runtime.LockOSThread()
+	home, err := OwnNetNS()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("cannot enter network namespace %s: %w", path, err)
+	}
+	// A thread that cannot go home stays locked, so that the runtime ends it with this goroutine.
+	defer func() {
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	return f()
+}
+
+// OwnNetNS opens the network namespace of the calling thread.
+func OwnNetNS() (*os.File, error) { return os.Open("/proc/thread-self/ns/net") }
+
+// NetNS tells one namespace from another that was pinned later at the same path.
+type NetNS struct {
+	Dev uint64 `json:"dev"`
+	Ino uint64 `json:"ino"`
+}
+
+// NetNSAt identifies the network namespace pinned at path.
+func NetNSAt(path string) (NetNS, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return NetNS{}, fmt.Errorf("cannot find network namespace %s: %w", path, err)
+	}
+	return NetNS{uint64(st.Dev), st.Ino}, nil
 }

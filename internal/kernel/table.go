@@ -1,5 +1,5 @@
 // Package kernel asks the kernel, and knows nothing of pods: which processes there are and what they are (table.go), processes named beyond
-// doubt (process.go), what happens in folders, pinned namespaces, login uids. Each question is asked in one place.
+// doubt (process.go), what happens in folders, namespaces, settings, sockets, login uids. Each question is asked in one place.
 package kernel
 
 import (

@@ -6,13 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // childMark names, in the environment of the child, the test that it is to run.
@@ -59,20 +60,7 @@ func OnHost(t *testing.T, args ...string) bool {
 func Pin(t *testing.T, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, "ns-"+name)
-	err := os.WriteFile(path, nil, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if err := kernel.PinNamespaces(func(string) string { return path }, []string{"net"}, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
@@ -84,19 +72,5 @@ func In(path string, f func() error) error {
 	if path == "" {
 		return f()
 	}
-	ns, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	return <-done
+	return kernel.InNetNS(path, f)
 }
