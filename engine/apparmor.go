@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -52,7 +53,7 @@ func profileLoaded(name string) (bool, error) {
 }
 
 // profileOf is the profile of a container; "" where there is no AppArmor.
-func (h host) profileOf(spec ContainerSpec, o securityOptions) string {
+func (h host) profileOf(spec api.ContainerSpec, o securityOptions) string {
 	switch {
 	case o.apparmor != "":
 		return o.apparmor

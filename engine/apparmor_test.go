@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/api"
 )
 
 // Where the machine has AppArmor every container is confined, unless it asks for something else; a profile that is not loaded is
@@ -31,7 +33,7 @@ func TestTheProfileOfAContainer(t *testing.T) {
 		{"off, unconfined", off, []string{"apparmor=unconfined"}, false, "", unconfined, ""},
 		{"off, named", off, []string{"apparmor=mine"}, false, "mine", "mine", "AppArmor is not on"},
 	} {
-		c := container{Host: tt.host, Image: ImageConfig{Cmd: []string{"/x"}}}
+		c := container{Host: tt.host, Image: api.ImageConfig{Cmd: []string{"/x"}}}
 		c.Spec.SecurityOpt, c.Spec.Privileged = tt.opts, tt.privileged
 		o, err := parseSecurityOpt(tt.opts)
 		if err != nil {

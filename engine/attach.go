@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -37,7 +38,7 @@ func (e *Engine) Attach(_ context.Context, name string) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.state.Status != StatusRunning {
+	if p.state.Status != api.StatusRunning {
 		return nil, podError("attach to", name, fault.New(errdefs.ErrFailedPrecondition, "it is %s, not running", p.state.Status))
 	}
 	s, err := e.dialStream(name)

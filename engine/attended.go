@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -13,7 +14,7 @@ import (
 
 // retire settles the pod and removes one that is left over. It needs the pod's lock.
 func (p *pod) retire(ctx context.Context) error {
-	cutShort := p.Spec.AutoRemove && p.state.Status == StatusCreated && !p.state.Settled // its start was
+	cutShort := p.Spec.AutoRemove && p.state.Status == api.StatusCreated && !p.state.Settled // its start was
 	if err := p.settle(ctx); err != nil || !p.outlived() && !cutShort {
 		return err
 	}
@@ -25,40 +26,40 @@ func (p *pod) retire(ctx context.Context) error {
 		return err
 	}
 	defer attended.Unlock()
-	return p.remove(ctx, RemoveOptions{Volumes: true})
+	return p.remove(ctx, api.RemoveOptions{Volumes: true})
 }
 
 // outlived reports whether the pod is one that goes with its run, and the run is over.
 func (p *pod) outlived() bool {
-	return p.Spec.AutoRemove && p.state.Settled && p.state.Status == StatusExited
+	return p.Spec.AutoRemove && p.state.Settled && p.state.Status == api.StatusExited
 }
 
 // Await returns the pod as it is when its run has ended. It does not settle the pod: that is done by a removal, by Refresh, or by
 // the monitor. Of one that somebody else removed by then, the journal tells how it ended.
-func (e *Engine) Await(ctx context.Context, name string) (Pod, error) {
+func (e *Engine) Await(ctx context.Context, name string) (api.Pod, error) {
 	p, err := e.read(name)
 	if err != nil {
-		return Pod{}, err
+		return api.Pod{}, err
 	}
-	if p.state.Status == StatusRunning {
+	if p.state.Status == api.StatusRunning {
 		if err := p.state.Init.Wait(ctx); err != nil {
-			return Pod{}, err
+			return api.Pod{}, err
 		}
 		if err := e.awaitNoted(ctx, name, p.state.Conmon); err != nil {
-			return Pod{}, err
+			return api.Pod{}, err
 		}
 	}
 	v, err := e.Pod(name)
-	if isMissing(err) && p.state.Status == StatusRunning {
+	if isMissing(err) && p.state.Status == api.StatusRunning {
 		return e.endInJournal(p.view())
 	}
 	return v, err
 }
 
 // endInJournal is a pod that is gone, with the end of its last run.
-func (e *Engine) endInJournal(v Pod) (Pod, error) {
-	v.Status, v.ExitKnown = StatusExited, false
-	err := e.Events(context.Background(), EventOptions{Group: v.Spec.Group, Since: v.Started}, func(ev Event) error {
+func (e *Engine) endInJournal(v api.Pod) (api.Pod, error) {
+	v.Status, v.ExitKnown = api.StatusExited, false
+	err := e.Events(context.Background(), api.EventOptions{Group: v.Spec.Group, Since: v.Started}, func(ev api.Event) error {
 		if ev.ID == v.ID && ev.Action == "die" {
 			code, err := strconv.Atoi(ev.Attributes["exitCode"])
 			v.ExitCode, v.ExitKnown = code, err == nil

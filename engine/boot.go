@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -16,7 +17,7 @@ import (
 // if its last run failed or was cut short and there are tries left. Beyond docker, `on-failure` respects a person's stop too,
 // and what a person stopped since the machine started stays stopped under every policy.
 func (p *pod) returns() bool {
-	if p.last.Started.IsZero() || p.state.Status != StatusExited || p.stoppedByUser() {
+	if p.last.Started.IsZero() || p.state.Status != api.StatusExited || p.stoppedByUser() {
 		return false
 	}
 	switch p.Spec.Container.Restart.Name {
@@ -66,7 +67,7 @@ func (e *Engine) Heal(ctx context.Context) error {
 // noteStop notes that the pod is asked to end. If a person asks, that is on record in DATA, before the effect: its policy must not
 // bring it back should the machine go down meanwhile.
 func (p *pod) noteStop(how stopRequest) error {
-	live := p.state.Status == StatusRunning || p.state.Status == StatusRestarting
+	live := p.state.Status == api.StatusRunning || p.state.Status == api.StatusRestarting
 	switch {
 	case !how.shutdown:
 		p.state.Stopping, p.state.Shutdown = true, false
@@ -82,7 +83,7 @@ func (p *pod) noteStop(how stopRequest) error {
 		return nil // nobody asks
 	}
 	switch {
-	case p.state.Status == StatusRunning:
+	case p.state.Status == api.StatusRunning:
 		end := lastRun{Started: p.state.Started, ExitCode: 255, ByUser: true}
 		return p.writeLast(end, disk.Durable)
 	case p.last.Started.IsZero() || p.last.ByUser:
@@ -101,7 +102,7 @@ func (e *Engine) RestoreFiles(ctx context.Context, name string, contents map[str
 		if len(p.Spec.Container.Files) == 0 || hasFiles(dir) {
 			return nil
 		}
-		files := append([]File(nil), p.Spec.Container.Files...)
+		files := append([]api.File(nil), p.Spec.Container.Files...)
 		var missing []string
 		for i, f := range files {
 			content, known := contents[f.Target]

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
@@ -15,8 +17,8 @@ func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
 	cut := lastRun{Started: ran, ExitCode: 255} // as noteStart leaves it when the power goes
 	byUser, gaveUp, well := failed, failed, failed
 	byUser.ByUser, gaveUp.GaveUp, well.ExitCode = true, true, 0
-	here := state{Status: StatusExited, Started: ran} // it ran since the machine was started
-	stopped := state{Status: StatusExited, Stopping: true}
+	here := state{Status: api.StatusExited, Started: ran} // it ran since the machine was started
+	stopped := state{Status: api.StatusExited, Stopping: true}
 	for _, tt := range []struct {
 		name   string
 		policy string
@@ -24,25 +26,25 @@ func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
 		state  state
 		want   bool
 	}{
-		{"always, cut short", "always", cut, state{Status: StatusExited}, true},
-		{"always, although stopped by hand", "always", byUser, state{Status: StatusExited}, true},
-		{"always, although it ended well", "always", well, state{Status: StatusExited}, true},
+		{"always, cut short", "always", cut, state{Status: api.StatusExited}, true},
+		{"always, although stopped by hand", "always", byUser, state{Status: api.StatusExited}, true},
+		{"always, although it ended well", "always", well, state{Status: api.StatusExited}, true},
 		{"always, but stopped since", "always", cut, stopped, false},
-		{"always, ended with the machine, which stayed", "always", failed, state{Status: StatusExited, Started: ran, Stopping: true, Shutdown: true}, true},
-		{"on-failure, ended with the machine, which stayed", "on-failure", failed, state{Status: StatusExited, Started: ran, Stopping: true, Shutdown: true}, true},
-		{"always, but never started", "always", lastRun{}, state{Status: StatusCreated}, false},
-		{"always, and running", "always", lastRun{}, state{Status: StatusRunning, Started: ran}, false},
-		{"always, and about to restart", "always", failed, state{Status: StatusRestarting}, false},
-		{"unless-stopped, cut short", "unless-stopped", cut, state{Status: StatusExited}, true},
-		{"unless-stopped, stopped by hand", "unless-stopped", byUser, state{Status: StatusExited}, false},
-		{"on-failure, cut short", "on-failure", cut, state{Status: StatusExited}, true},
-		{"on-failure, failed", "on-failure", failed, state{Status: StatusExited}, true},
-		{"on-failure, ended well", "on-failure", well, state{Status: StatusExited}, false},
-		{"on-failure, out of tries", "on-failure", gaveUp, state{Status: StatusExited}, false},
-		{"on-failure, stopped by hand", "on-failure", byUser, state{Status: StatusExited}, false},
+		{"always, ended with the machine, which stayed", "always", failed, state{Status: api.StatusExited, Started: ran, Stopping: true, Shutdown: true}, true},
+		{"on-failure, ended with the machine, which stayed", "on-failure", failed, state{Status: api.StatusExited, Started: ran, Stopping: true, Shutdown: true}, true},
+		{"always, but never started", "always", lastRun{}, state{Status: api.StatusCreated}, false},
+		{"always, and running", "always", lastRun{}, state{Status: api.StatusRunning, Started: ran}, false},
+		{"always, and about to restart", "always", failed, state{Status: api.StatusRestarting}, false},
+		{"unless-stopped, cut short", "unless-stopped", cut, state{Status: api.StatusExited}, true},
+		{"unless-stopped, stopped by hand", "unless-stopped", byUser, state{Status: api.StatusExited}, false},
+		{"on-failure, cut short", "on-failure", cut, state{Status: api.StatusExited}, true},
+		{"on-failure, failed", "on-failure", failed, state{Status: api.StatusExited}, true},
+		{"on-failure, ended well", "on-failure", well, state{Status: api.StatusExited}, false},
+		{"on-failure, out of tries", "on-failure", gaveUp, state{Status: api.StatusExited}, false},
+		{"on-failure, stopped by hand", "on-failure", byUser, state{Status: api.StatusExited}, false},
 		{"on-failure, failed since", "on-failure", failed, here, false},
-		{"no", "no", cut, state{Status: StatusExited}, false},
-		{"none", "", cut, state{Status: StatusExited}, false},
+		{"no", "no", cut, state{Status: api.StatusExited}, false},
+		{"none", "", cut, state{Status: api.StatusExited}, false},
 	} {
 		p := &pod{last: tt.last, state: tt.state}
 		p.Spec.Container.Restart.Name = tt.policy
@@ -80,13 +82,13 @@ func TestWhatTheStartOfTheMachineGoesByIsSynced(t *testing.T) {
 // After a power cut a file may be there and empty.
 func TestAPodWhoseLastRunIsLostReturnsWithTheMachine(t *testing.T) {
 	e := plainEngine(t)
-	p := put(t, e, "p", StatusExited)
+	p := put(t, e, "p", api.StatusExited)
 	p.Created, p.Spec.Container.Restart.Name = time.Now(), "always"
 	err := errors.Join(p.saveRecord(), os.WriteFile(e.paths.last("p"), nil, 0o600), os.RemoveAll(e.paths.runPod("p")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := e.Pod("p"); err != nil || got.Status != StatusExited || !got.Returns {
+	if got, err := e.Pod("p"); err != nil || got.Status != api.StatusExited || !got.Returns {
 		t.Errorf("it is %s, returns: %v, %v", got.Status, got.Returns, err)
 	}
 }

@@ -12,16 +12,17 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
 
 // lenders are the pods without which the pod cannot run: those whose namespaces it shares.
-func lenders(s PodSpec) []string {
+func lenders(s api.PodSpec) []string {
 	var names []string
 	for _, b := range s.Borrowed() {
-		if b.What != BorrowVolumes && !slices.Contains(names, b.Of) {
+		if b.What != api.BorrowVolumes && !slices.Contains(names, b.Of) {
 			names = append(names, b.Of)
 		}
 	}
@@ -29,11 +30,11 @@ func lenders(s PodSpec) []string {
 }
 
 // checkBorrowed refuses to borrow from a pod that is neither here nor among those to be made, or that does not lend.
-func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
+func (e *Engine) checkBorrowed(p api.PodSpec, made []api.PodSpec) error {
 	var errs []error
 	for _, b := range p.Borrowed() {
-		var of PodSpec
-		if i := slices.IndexFunc(made, func(m PodSpec) bool { return m.Name == b.Of }); i >= 0 {
+		var of api.PodSpec
+		if i := slices.IndexFunc(made, func(m api.PodSpec) bool { return m.Name == b.Of }); i >= 0 {
 			of = made[i]
 		} else if have, err := e.read(e.nameOf(b.Of)); err != nil {
 			errs = append(errs, fmt.Errorf("it uses the %s of pod %q: %w", b.What, b.Of, err))
@@ -41,7 +42,7 @@ func (e *Engine) checkBorrowed(p PodSpec, made []PodSpec) error {
 		} else {
 			of = have.Spec
 		}
-		if b.What == BorrowIPC && of.IPC.Mode != NamespaceShareable {
+		if b.What == api.BorrowIPC && of.IPC.Mode != api.NamespaceShareable {
 			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "it uses the %s of pod %q, which does not lend it (ipc: shareable would)", b.What, b.Of))
 		}
 	}
@@ -59,12 +60,14 @@ func (e *Engine) nameOf(nameOrID string) string {
 // sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes. Each has
 // left its name with that pod before it started; a name alone says little.
 func (e *Engine) sharers(name string) ([]string, error) {
-	lends := func(b Borrowed) bool { return b.Of == name && b.What != BorrowVolumes && b.What != BorrowPID }
+	lends := func(b api.Borrowed) bool {
+		return b.Of == name && b.What != api.BorrowVolumes && b.What != api.BorrowPID
+	}
 	var list []string
 	names, err := listDir(e.paths.sharers(name))
 	for _, sharer := range names {
 		p, err := e.read(sharer)
-		if err == nil && p.state.Status == StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
+		if err == nil && p.state.Status == api.StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
 			list = append(list, sharer)
 		}
 	}
@@ -85,15 +88,15 @@ func (p *pod) namespaceOwners() map[string]string {
 	s := p.Spec
 	owners := map[string]string{}
 	switch s.Network.Mode {
-	case NetworkPrivate:
+	case api.NetworkPrivate:
 		owners["net"] = s.Name
-	case NetworkPod:
+	case api.NetworkPod:
 		owners["net"] = s.Network.Pod
 	}
-	for kind, n := range map[string]Namespace{"ipc": s.IPC, "uts": s.UTS} {
+	for kind, n := range map[string]api.Namespace{"ipc": s.IPC, "uts": s.UTS} {
 		switch n.Mode {
-		case NamespaceHost:
-		case NamespacePod:
+		case api.NamespaceHost:
+		case api.NamespacePod:
 			owners[kind] = n.Pod
 		default:
 			owners[kind] = s.Name
@@ -112,12 +115,12 @@ func (p *pod) namespacePaths() (map[string]string, error) {
 			return nil, notLent(kind+" namespace", owner)
 		}
 	}
-	if p.Spec.PID.Mode == NamespacePod {
+	if p.Spec.PID.Mode == api.NamespacePod {
 		of, err := p.e.read(p.Spec.PID.Pod)
 		if err != nil {
 			return nil, err
 		}
-		if of.state.Status != StatusRunning {
+		if of.state.Status != api.StatusRunning {
 			return nil, notLent("pid namespace", p.Spec.PID.Pod)
 		}
 		paths["pid"] = fmt.Sprintf("/proc/%d/ns/pid", of.state.Init.Pid)
@@ -133,13 +136,13 @@ func notLent(what, owner string) error {
 // one, "none" none at all.
 func (p *pod) mountShm() (string, error) {
 	switch ipc := p.Spec.IPC; ipc.Mode {
-	case NamespaceNone:
+	case api.NamespaceNone:
 		return "none", nil
-	case NamespaceHost:
+	case api.NamespaceHost:
 		return "/dev/shm", nil
-	case NamespacePod:
+	case api.NamespacePod:
 		return p.e.paths.shm(ipc.Pod), nil
-	case NamespaceShareable:
+	case api.NamespaceShareable:
 		dir := p.e.paths.shm(p.Spec.Name)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err

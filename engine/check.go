@@ -12,43 +12,44 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
 // Check lists every broken invariant of this pair of roots: whatever carries the root's id, or lies in its folders, and
 // belongs to nothing that lives. It changes nothing. What another process is making at this moment is not broken.
-func (e *Engine) Check(ctx context.Context) ([]Problem, error) {
+func (e *Engine) Check(ctx context.Context) ([]api.Problem, error) {
 	findings, err := e.findings(true)
-	var problems []Problem
+	var problems []api.Problem
 	for _, f := range findings {
 		problems = append(problems, f.Problem)
 	}
 	ofNet, netErr := e.net.Check(ctx, e.aliveID())
 	for _, p := range ofNet {
-		problems = append(problems, Problem(p))
+		problems = append(problems, api.Problem(p))
 	}
 	return problems, errors.Join(err, netErr)
 }
 
 // Repair mends what Check lists and returns what it mended. It is safe beside running commands: what belongs to a pod is
 // looked at again under that pod's lock. Idempotent.
-func (e *Engine) Repair(ctx context.Context) ([]Problem, error) {
+func (e *Engine) Repair(ctx context.Context) ([]api.Problem, error) {
 	ofNet, err := e.net.Check(ctx, e.aliveID())
 	mended, repairErr := e.repair(ctx, true)
 	left, leftErr := e.net.Check(ctx, e.aliveID())
 	for _, p := range ofNet {
 		if !slices.Contains(left, p) {
-			mended = append(mended, Problem(p))
+			mended = append(mended, api.Problem(p))
 		}
 	}
 	return mended, errors.Join(err, repairErr, leftErr)
 }
 
 // repair mends what was left over and, if all is asked for, also what may be worth a look before.
-func (e *Engine) repair(ctx context.Context, all bool) ([]Problem, error) {
+func (e *Engine) repair(ctx context.Context, all bool) ([]api.Problem, error) {
 	findings, err := e.findings(all)
 	errs := []error{err}
-	var mended []Problem
+	var mended []api.Problem
 	for _, f := range findings {
 		if f.mend == nil || f.drastic && !all {
 			continue
@@ -108,7 +109,7 @@ func (e *Engine) Tidy(ctx context.Context, group string) error {
 
 // finding is a Problem and the way to mend it; nil if that is for people to decide.
 type finding struct {
-	Problem
+	api.Problem
 	mend    func(context.Context) error
 	drastic bool // not done unasked
 }
@@ -140,7 +141,7 @@ func (e *Engine) findings(all bool) ([]finding, error) {
 		found = append(found, e.strayParents()...)
 	}
 	for _, t := range inv.trash {
-		found = append(found, finding{Problem: Problem{Kind: "file", Object: t, Detail: "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: t, Detail: "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
 	}
 	kept, keptErr := e.keptForNobody(names)
 	found = append(found, kept...)
@@ -148,13 +149,13 @@ func (e *Engine) findings(all bool) ([]finding, error) {
 	err = errors.Join(err, keptErr)
 	for v, leftOver := range strays {
 		if !leftOver {
-			found = append(found, finding{Problem: Problem{Kind: "volume", Object: v, Detail: "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
+			found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
 			continue
 		}
-		found = append(found, finding{Problem: Problem{Kind: "volume", Object: v, Detail: "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
+		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
 	}
 	for v, damage := range e.volumes.Damaged() {
-		found = append(found, finding{Problem: Problem{Kind: "volume", Object: v, Detail: fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, e.volumes.Path(v), v)}})
+		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, e.volumes.Path(v), v)}})
 	}
 	return found, err
 }
@@ -168,7 +169,7 @@ func (e *Engine) keptForNobody(names map[string]bool) ([]finding, error) {
 			if !disk.IsName(owner) || names[owner] || disk.Held(e.paths.podLock(owner)) {
 				continue // a group's, or of a pod that is being made or goes
 			}
-			found = append(found, finding{Problem: Problem{Kind: "address", Object: fmt.Sprint(n.Kept[owner]), Detail: fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
+			found = append(found, finding{Problem: api.Problem{Kind: "address", Object: fmt.Sprint(n.Kept[owner]), Detail: fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
 				mend: e.withoutPod(owner, func() error { return e.net.KeepAddresses(context.Background(), n.Name, owner, nil) })})
 		}
 	}
@@ -212,7 +213,7 @@ func atRest(p *pod) bool { return p.state.Settled }
 
 // halfMade is a pod that a process died over, if its lock is free.
 func halfMade(p *pod) bool {
-	return p.state.Status == StatusCreating || p.state.Status == StatusRemoving
+	return p.state.Status == api.StatusCreating || p.state.Status == api.StatusRemoving
 }
 
 // brokenPods are those that a dead process left half made, half started, half removed, or to be removed.
@@ -230,13 +231,13 @@ func (e *Engine) brokenPods(pods []*pod) []finding {
 		switch {
 		case err != nil || now.ID != p.ID:
 		case halfMade(p) && halfMade(now):
-			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
-				return p.remove(ctx, RemoveOptions{})
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
+				return p.remove(ctx, api.RemoveOptions{})
 			})})
 		case e.leftOver(p) && e.leftOver(now):
-			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: "was to go with its end"}, mend: e.refreshed(name)})
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "was to go with its end"}, mend: e.refreshed(name)})
 		case unsettled(p) && unsettled(now) && shareErr == nil && len(sharers) == 0:
-			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: "ended, but not cleared away"}, mend: e.refreshed(name)})
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "ended, but not cleared away"}, mend: e.refreshed(name)})
 		}
 	}
 	return found
@@ -258,20 +259,20 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 	var found []finding
 	add := func(p *pod, detail string, mend func(context.Context) error, drastic bool) {
 		if !disk.Held(e.paths.podLock(p.Spec.Name)) {
-			found = append(found, finding{Problem{Kind: "pod", Object: p.Spec.Name, Detail: detail}, mend, drastic})
+			found = append(found, finding{api.Problem{Kind: "pod", Object: p.Spec.Name, Detail: detail}, mend, drastic})
 		}
 	}
 	for _, p := range pods {
 		name := p.Spec.Name
-		dead := func(p *pod) bool { return p.state.Status == StatusDead }
+		dead := func(p *pod) bool { return p.state.Status == api.StatusDead }
 		switch {
 		case dead(p):
 			add(p, p.state.Error+"; it can only be removed", e.under(name, dead, func(ctx context.Context, p *pod) error {
-				return p.remove(ctx, RemoveOptions{})
+				return p.remove(ctx, api.RemoveOptions{})
 			}), true)
 		case errors.Is(p.lost, disk.ErrDamaged):
 			add(p, p.lost.Error(), e.refreshed(name), false)
-		case p.state.Status == StatusRunning && p.state.RunLost:
+		case p.state.Status == api.StatusRunning && p.state.RunLost:
 			add(p, "it runs, but podc's files of its run were deleted: restart it, or run up, which does so", nil, false)
 		}
 	}
@@ -281,7 +282,7 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 // unsettled is a pod of which something may be left, though it neither runs nor has an exit handler to come.
 func unsettled(p *pod) bool {
 	s := p.state
-	return s.Status != StatusRunning && s.Status != StatusRestarting && s.Status != StatusDead && !s.Settled && !s.Conmon.Alive()
+	return s.Status != api.StatusRunning && s.Status != api.StatusRestarting && s.Status != api.StatusDead && !s.Settled && !s.Conmon.Alive()
 }
 
 // strayDirs finds folders of pods that do not exist.
@@ -292,10 +293,10 @@ func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
 			return
 		}
 		if mend == nil {
-			found = append(found, finding{Problem: Problem{Kind: "file", Object: dir, Detail: detail}})
+			found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}})
 			return
 		}
-		found = append(found, finding{Problem: Problem{Kind: "file", Object: dir, Detail: detail}, mend: e.withoutPod(name, mend)})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}, mend: e.withoutPod(name, mend)})
 	}
 	for _, name := range inv.dirs {
 		dir := e.paths.pod(name)
@@ -341,7 +342,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 				return p.clearRuntime()
 			})
 		}
-		found = append(found, finding{Problem: Problem{Kind: kind, Object: path, Detail: detail}, mend: mend})
+		found = append(found, finding{Problem: api.Problem{Kind: kind, Object: path, Detail: detail}, mend: mend})
 	}
 	for id, dirs := range inv.cgroups {
 		if id != "helpers" {
@@ -361,7 +362,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 			add(id, "file", e.paths.exit(id), cleared)
 		case byID[id] == nil:
 			path := e.paths.exit(name)
-			found = append(found, finding{Problem: Problem{Kind: "file", Object: path, Detail: cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
+			found = append(found, finding{Problem: api.Problem{Kind: "file", Object: path, Detail: cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
 		}
 	}
 	return found
@@ -379,7 +380,7 @@ func (e *Engine) strayParents() []finding {
 			return nil
 		}
 		l.Unlock()
-		return []finding{{Problem: Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: e.removeIdleCgroups}}
+		return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: e.removeIdleCgroups}}
 	}
 	return nil
 }
@@ -400,7 +401,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 	now, _ := e.paths.mounts() // read a moment ago
 	stray := func(m string) func(*pod) bool {
 		return func(p *pod) bool {
-			return atRest(p) && p.state.Status != StatusCreated && p.state.Status != StatusCreating && m != e.paths.files(p.Spec.Name)
+			return atRest(p) && p.state.Status != api.StatusCreated && p.state.Status != api.StatusCreating && m != e.paths.files(p.Spec.Name)
 		}
 	}
 	var found []finding
@@ -413,7 +414,7 @@ func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
 		if p != nil {
 			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
 		}
-		found = append(found, finding{Problem: Problem{Kind: "mount", Object: m, Detail: "of no running pod"}, mend: mend})
+		found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: m, Detail: "of no running pod"}, mend: mend})
 	}
 	return found
 }
@@ -435,7 +436,7 @@ func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 		if h.name != "conmon" {
 			mend = func(ctx context.Context) error { return e.endMonitor(ctx, h) }
 		}
-		found = append(found, finding{Problem: Problem{Kind: "process", Object: strconv.Itoa(h.Pid), Detail: h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
+		found = append(found, finding{Problem: api.Problem{Kind: "process", Object: strconv.Itoa(h.Pid), Detail: h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
 	}
 	return found
 }
@@ -447,7 +448,7 @@ func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding 
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem: Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without pods"}, mend: func(context.Context) error { return e.forgetMonitor(g) }})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without pods"}, mend: func(context.Context) error { return e.forgetMonitor(g) }})
 	}
 	return found
 }

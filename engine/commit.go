@@ -56,7 +56,7 @@ type CommitReply struct {
 
 // CommitConfigOf is how a pod's container is run, as an image would say it: the image's own config with what the pod changes.
 // Labels that say what a container is part of are left out: they would make every container of the image a part of it.
-func CommitConfigOf(p Pod, own func(label string) bool) CommitConfig {
+func CommitConfigOf(p api.Pod, own func(label string) bool) CommitConfig {
 	img := p.Image.Config
 	is := api.Effective(p.Spec.Container, img)
 	c := CommitConfig{
@@ -80,7 +80,7 @@ func CommitConfigOf(p Pod, own func(label string) bool) CommitConfig {
 	return c
 }
 
-func commitHealth(h *HealthCheck) *CommitHealth {
+func commitHealth(h *api.HealthCheck) *CommitHealth {
 	if h == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func commitHealth(h *HealthCheck) *CommitHealth {
 }
 
 // MountPoints are the places in a container where something is, or was, mounted, as its last start had them.
-func (e *Engine) MountPoints(p Pod) []string {
+func (e *Engine) MountPoints(p api.Pod) []string {
 	var last specs.Spec
 	disk.ReadJSON(e.paths.config(p.Spec.Name), &last) // of one that was never started there is none
 	var mounts []string

@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/netstack"
 )
 
@@ -37,14 +38,14 @@ func TestChangesOfACommit(t *testing.T) {
 }
 
 func TestTheConfigOfACommitIsThatOfTheContainer(t *testing.T) {
-	p := Pod{Image: Image{Config: ImageConfig{
+	p := api.Pod{Image: api.Image{Config: api.ImageConfig{
 		Env: []string{"A=image", "B=image"}, Entrypoint: []string{"entry"}, Cmd: []string{"cmd"}, User: "app", Volumes: []string{"/data"}, ExposedPorts: []string{"80/tcp"},
-		Labels: map[string]string{"from": "image"}, Health: &HealthCheck{Test: []string{"CMD", "probe"}},
+		Labels: map[string]string{"from": "image"}, Health: &api.HealthCheck{Test: []string{"CMD", "probe"}},
 	}}}
 	p.Spec.Labels = map[string]string{"own": "x", "team": "shop"}
 	p.Spec.Container.Env = []string{"B=spec"}
 	p.Spec.Container.Command = []string{"other"}
-	p.Spec.Container.Health = &HealthCheck{Interval: time.Second}
+	p.Spec.Container.Health = &api.HealthCheck{Interval: time.Second}
 	p.Spec.Network.Ports = []netstack.Port{{Container: 53, Protocol: "udp"}}
 	got, _ := json.Marshal(CommitConfigOf(p, func(label string) bool { return label == "own" }))
 	want := `{"User":"app","ExposedPorts":{"53/udp":{},"80/tcp":{}},"Env":["A=image","B=spec"],"Entrypoint":["entry"],"Cmd":["other"],"Volumes":{"/data":{}},` +

@@ -19,6 +19,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
@@ -33,7 +34,7 @@ type run struct {
 	stdin    bool
 	// stdinOnce ends the standard input with the first stream that is attached to it.
 	stdinOnce bool
-	log       LogConfig
+	log       api.LogConfig
 	ports     []netstack.Port // published; conmon keeps the host's programs off them
 	mounts    []specs.Mount   // as the runtime is told, see checkPlaces
 }
@@ -148,11 +149,11 @@ func (e *Engine) conmonArgs(r run) []string {
 // logArgs say where output goes. What the journal gets is kept in files as well: they are what `logs` reads.
 func (e *Engine) logArgs(r run) []string {
 	switch file := "k8s-file:" + e.paths.log(r.name); {
-	case r.log.Driver == LogNone:
+	case r.log.Driver == api.LogNone:
 		return []string{"-l", "none"}
-	case r.log.Driver == LogJournald && r.log.Tag != "":
+	case r.log.Driver == api.LogJournald && r.log.Tag != "":
 		return []string{"-l", file, "-l", "journald", "--log-tag", r.log.Tag}
-	case r.log.Driver == LogJournald:
+	case r.log.Driver == api.LogJournald:
 		return []string{"-l", file, "-l", "journald"}
 	default:
 		return []string{"-l", file}

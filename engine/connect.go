@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -111,11 +112,11 @@ func (e *Engine) disconnect(ctx context.Context, name, network string, forGood b
 // canConnect refuses pods that have no network of their own, and those that are half made.
 func (p *pod) canConnect() error {
 	switch {
-	case p.Spec.Network.Mode == NetworkHost:
+	case p.Spec.Network.Mode == api.NetworkHost:
 		return fault.New(errdefs.ErrInvalidArgument, "it uses the network of the host")
-	case p.Spec.Network.Mode == NetworkPod:
+	case p.Spec.Network.Mode == api.NetworkPod:
 		return fault.New(errdefs.ErrInvalidArgument, "it shares the network of %q: connect that one", p.Spec.Network.Pod)
-	case p.state.Status == StatusCreating || p.state.Status == StatusRemoving || p.state.Status == StatusDead:
+	case p.state.Status == api.StatusCreating || p.state.Status == api.StatusRemoving || p.state.Status == api.StatusDead:
 		return fault.New(errdefs.ErrFailedPrecondition, "it is half made, or damaged")
 	}
 	return nil
@@ -123,7 +124,7 @@ func (p *pod) canConnect() error {
 
 // attached reports whether the pod has its network now.
 func (p *pod) attached() bool {
-	return !p.state.Settled && p.state.Status != StatusExited && p.state.Status != StatusCreated && kernel.IsNamespace(p.e.paths.ns(p.Spec.Name, "net"))
+	return !p.state.Settled && p.state.Status != api.StatusExited && p.state.Status != api.StatusCreated && kernel.IsNamespace(p.e.paths.ns(p.Spec.Name, "net"))
 }
 
 // saveEndpoints changes the pod's wish: the only part of a spec that ever changes.

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -25,7 +26,7 @@ import (
 // CreatePod makes a pod of spec over img, without starting it: its record, volumes, root filesystem and files. A pod of that
 // name is an error (errdefs.IsAlreadyExists). Should this process die on the way, the pod is seen as StatusCreating and
 // RemovePod clears it away.
-func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
+func (e *Engine) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image) error {
 	if err := checkSpec(spec, img); err != nil {
 		return podError("create", spec.Name, err)
 	}
@@ -41,7 +42,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	if _, err := os.Stat(e.paths.spec(spec.Name)); err == nil {
 		return podError("create", spec.Name, fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use", spec.Name))
 	}
-	spec.MapBorrowed(func(b Borrowed) string { return e.nameOf(b.Of) })
+	spec.MapBorrowed(func(b api.Borrowed) string { return e.nameOf(b.Of) })
 	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: spec, Image: img}}
 	if p.From, err = e.mountsFrom(spec); err != nil {
 		return podError("create", spec.Name, err)
@@ -49,7 +50,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 	if err := p.nameVolumes(); err != nil {
 		return podError("create", spec.Name, err)
 	}
-	p.state.Status, p.state.Settled = StatusCreating, true
+	p.state.Status, p.state.Settled = api.StatusCreating, true
 	// The intent, with every name that will be made, comes before the first effect, and the state before the record: one
 	// without a state would count as made.
 	if err = p.save(); err == nil {
@@ -59,11 +60,11 @@ func (e *Engine) CreatePod(ctx context.Context, spec PodSpec, img Image) error {
 		err = p.make(ctx, files)
 	}
 	if err == nil {
-		p.state.Status = StatusCreated
+		p.state.Status = api.StatusCreated
 		err = p.save()
 	}
 	if err != nil {
-		return podError("create", spec.Name, errors.Join(err, p.remove(ctx, RemoveOptions{})))
+		return podError("create", spec.Name, errors.Join(err, p.remove(ctx, api.RemoveOptions{})))
 	}
 	p.note("create", nil)
 	return nil
@@ -77,7 +78,7 @@ func podError(verb, name string, err error) error {
 }
 
 // checkSpec refuses what can be known to be wrong before anything is made.
-func checkSpec(s PodSpec, img Image) error {
+func checkSpec(s api.PodSpec, img api.Image) error {
 	if !disk.IsName(s.Name) {
 		return fault.New(errdefs.ErrInvalidArgument, "the name is not valid")
 	}
@@ -112,7 +113,7 @@ func (p *pod) nameVolumes() error {
 	covered := map[string]bool{}
 	for _, m := range p.mounts() {
 		covered[path.Clean(m.Target)] = true
-		if m.Type == MountVolume {
+		if m.Type == api.MountVolume {
 			p.Volumes[m.Target] = cmp.Or(m.Source, NewID())
 		}
 	}
@@ -129,7 +130,7 @@ func (p *pod) nameVolumes() error {
 }
 
 // make makes what the record promises.
-func (p *pod) make(ctx context.Context, files []File) error {
+func (p *pod) make(ctx context.Context, files []api.File) error {
 	if err := os.MkdirAll(p.e.paths.bundle(p.Spec.Name), 0o700); err != nil {
 		return err
 	}
@@ -158,18 +159,18 @@ func (p *pod) mount() error {
 }
 
 // volumeMounts are the volume mounts of the pod followed by those the image declares.
-func (p *pod) volumeMounts() []Mount {
-	list := slices.DeleteFunc(p.mounts(), func(m Mount) bool { return m.Type != MountVolume })
+func (p *pod) volumeMounts() []api.Mount {
+	list := slices.DeleteFunc(p.mounts(), func(m api.Mount) bool { return m.Type != api.MountVolume })
 	return append(list, p.imageVolumes()...)
 }
 
 // imageVolumes are the mounts of volumes that only the image declares.
-func (p *pod) imageVolumes() []Mount {
-	var list []Mount
+func (p *pod) imageVolumes() []api.Mount {
+	var list []api.Mount
 	for _, target := range p.Image.Config.Volumes {
-		named := func(m Mount) bool { return m.Type == MountVolume && m.Target == target }
+		named := func(m api.Mount) bool { return m.Type == api.MountVolume && m.Target == target }
 		if p.Volumes[target] != "" && !slices.ContainsFunc(p.mounts(), named) {
-			list = append(list, Mount{Type: MountVolume, Target: target})
+			list = append(list, api.Mount{Type: api.MountVolume, Target: target})
 		}
 	}
 	return list
@@ -208,7 +209,7 @@ func (p *pod) makeVolumes(ctx context.Context, again bool) error {
 
 // RemovePod removes a pod that is not running, and everything made for it. Idempotent: a pod that does not exist is fine.
 // A running one is an error (errdefs.IsFailedPrecondition) unless forced.
-func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) error {
+func (e *Engine) RemovePod(ctx context.Context, name string, opt api.RemoveOptions) error {
 	if opt.Force {
 		if err := e.stopPod(ctx, name, stopRequest{timeout: ptr(time.Duration(0))}); err != nil && !isMissing(err) {
 			return err
@@ -218,7 +219,7 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 		switch {
 		case p.paused():
 			return fault.New(errdefs.ErrFailedPrecondition, "it is paused; unpause and stop it first")
-		case p.state.Status == StatusRunning:
+		case p.state.Status == api.StatusRunning:
 			return fault.New(errdefs.ErrFailedPrecondition, "it is running; stop it first")
 		}
 		return p.remove(ctx, opt)
@@ -231,15 +232,15 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt RemoveOptions) 
 
 // remove needs the pod's lock. It tries everything, and the record goes last but one, so that a remove cut short is seen
 // and can be repeated.
-func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
+func (p *pod) remove(ctx context.Context, opt api.RemoveOptions) error {
 	pp, name := p.e.paths, p.Spec.Name
-	unborn := p.state.Status == StatusCreating
+	unborn := p.state.Status == api.StatusCreating
 	if p.unrecorded { // it was halted to be removed: nobody asks any more how it ended
 		p.noteEnd()
 		p.note("stop", nil)
 	}
-	if p.state.Status != StatusRemoving {
-		p.state.Status = StatusRemoving
+	if p.state.Status != api.StatusRemoving {
+		p.state.Status = api.StatusRemoving
 		// Without volumes that go too, there is nothing of which a removal cut short could leave one half.
 		if opt.Volumes && len(p.Volumes) > 0 {
 			if err := p.save(); err != nil {
@@ -250,7 +251,7 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 	if err := errors.Join(p.settle(ctx), p.keepAddresses(ctx, false), p.unmountOwn(), disk.Unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
 		return err
 	}
-	if err := p.removeVolumes(ctx, func(m Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {
+	if err := p.removeVolumes(ctx, func(m api.Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {
 		return err
 	}
 	if err := pp.discard(pp.pod(name), p.ID); err != nil {
@@ -266,7 +267,7 @@ func (p *pod) remove(ctx context.Context, opt RemoveOptions) error {
 }
 
 // removeVolumes removes those of the pod's anonymous volumes that go says go.
-func (p *pod) removeVolumes(ctx context.Context, goes func(Mount) bool) error {
+func (p *pod) removeVolumes(ctx context.Context, goes func(api.Mount) bool) error {
 	for _, m := range p.volumeMounts() {
 		v, err := p.e.volumes.Get(p.Volumes[m.Target])
 		if err != nil || !v.Anonymous || !goes(m) {

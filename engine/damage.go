@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -36,7 +37,7 @@ func (e *Engine) loadDead(name string, damage error) *pod {
 	if p.state.Boot != kernel.BootID() {
 		p.state = state{Boot: kernel.BootID()}
 	}
-	p.state.Status, p.state.Error = StatusDead, damage.Error()
+	p.state.Status, p.state.Error = api.StatusDead, damage.Error()
 	return p
 }
 
@@ -67,16 +68,16 @@ func (p *pod) findRun() {
 		s.Init, s.Conmon = kernel.Process{}, kernel.Process{}
 		return
 	}
-	s.Status, s.Paused = StatusRunning, freezerOf(p.cgroup()).asked()
+	s.Status, s.Paused = api.StatusRunning, freezerOf(p.cgroup()).asked()
 	if p.healthCheck() != nil {
-		s.Health = HealthStarting
+		s.Health = api.HealthStarting
 	}
 	_, err := os.Stat(filepath.Join(pp.runtime(), p.ID))
 	s.RunLost = err != nil
 	switch a, err := p.e.net.Attachment(p.ID); {
 	case err == nil:
 		s.Interfaces, s.Ports = a.Interfaces, a.Ports
-	case p.Spec.Network.Mode == NetworkPrivate && errors.Is(err, fs.ErrNotExist):
+	case p.Spec.Network.Mode == api.NetworkPrivate && errors.Is(err, fs.ErrNotExist):
 		s.RunLost = true
 		s.Ports = slices.DeleteFunc(slices.Clone(p.Spec.Network.Ports), func(p netstack.Port) bool { return p.HostPort == 0 || p.HostEnd != 0 })
 	}
@@ -118,12 +119,12 @@ func notedProcess(path string) kernel.Process {
 func (e *Engine) damagedFiles(pods []*pod) []finding {
 	found := e.damagedJournal()
 	for _, p := range pods {
-		name, running := p.Spec.Name, p.state.Status == StatusRunning
-		if p.state.Status == StatusDead || p.state.RunLost || disk.Held(e.paths.podLock(name)) {
+		name, running := p.Spec.Name, p.state.Status == api.StatusRunning
+		if p.state.Status == api.StatusDead || p.state.RunLost || disk.Held(e.paths.podLock(name)) {
 			continue
 		}
 		add := func(detail string, mend func(context.Context) error) {
-			found = append(found, finding{Problem: Problem{Kind: "pod", Object: name, Detail: detail}, mend: mend})
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: detail}, mend: mend})
 		}
 		if err := p.lastDamage(); err != nil {
 			add(err.Error(), e.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
@@ -154,7 +155,7 @@ func (p *pod) lastDamage() error {
 
 // renewLast replaces a record of the last run that cannot be read: how it ended is not known.
 func (p *pod) renewLast() error {
-	if p.state.Status == StatusRunning {
+	if p.state.Status == api.StatusRunning {
 		return p.noteStart()
 	}
 	if p.last = (lastRun{ExitCode: 255}); !p.state.Started.IsZero() {
@@ -165,7 +166,7 @@ func (p *pod) renewLast() error {
 
 // attachmentLost reports whether a running pod's record of its networks is missing or damaged.
 func (p *pod) attachmentLost() bool {
-	if p.state.Status != StatusRunning || p.state.RunLost || p.Spec.Network.Mode != NetworkPrivate {
+	if p.state.Status != api.StatusRunning || p.state.RunLost || p.Spec.Network.Mode != api.NetworkPrivate {
 		return false
 	}
 	_, err := p.e.net.Attachment(p.ID)
@@ -206,13 +207,13 @@ func (e *Engine) damagedJournal() []finding {
 		if _, err := os.Lstat(path); err != nil {
 			return nil
 		}
-		return []finding{{Problem: Problem{Kind: "file", Object: path, Detail: "the journal of events is no regular file"}, mend: func(context.Context) error { return os.RemoveAll(path) }}}
+		return []finding{{Problem: api.Problem{Kind: "file", Object: path, Detail: "the journal of events is no regular file"}, mend: func(context.Context) error { return os.RemoveAll(path) }}}
 	}
 	defer f.Close()
 	bad := false
 	good := errors.New("a line that can be read")
 	err = f.lines(func(line []byte) error {
-		var ev Event
+		var ev api.Event
 		if json.Unmarshal(line, &ev) == nil && !ev.Time.IsZero() {
 			return good
 		}
@@ -222,5 +223,5 @@ func (e *Engine) damagedJournal() []finding {
 	if errors.Is(err, good) || !bad && len(f.rest) == 0 {
 		return nil
 	}
-	return []finding{{Problem: Problem{Kind: "file", Object: path, Detail: "nothing in the journal of events can be read"}, mend: func(context.Context) error { return os.Remove(path) }}}
+	return []finding{{Problem: api.Problem{Kind: "file", Object: path, Detail: "nothing in the journal of events can be read"}, mend: func(context.Context) error { return os.Remove(path) }}}
 }

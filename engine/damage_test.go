@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/api"
 )
 
 func TestADamagedRecordHarmsOnePod(t *testing.T) {
@@ -15,7 +17,7 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := plainEngine(t)
-			bad, good := put(t, e, "bad", StatusExited), put(t, e, "good", StatusExited)
+			bad, good := put(t, e, "bad", api.StatusExited), put(t, e, "good", api.StatusExited)
 			bad.Volumes = map[string]string{"/data": "precious"}
 			if err := bad.save(); err != nil {
 				t.Fatal(err)
@@ -24,7 +26,7 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 				t.Fatal(err)
 			}
 			pods, err := e.Pods("t")
-			if err != nil || len(pods) != 2 || pods[0].Status != StatusDead || pods[0].ID != bad.ID || pods[1].ID != good.ID {
+			if err != nil || len(pods) != 2 || pods[0].Status != api.StatusDead || pods[0].ID != bad.ID || pods[1].ID != good.ID {
 				t.Fatalf("pods: %+v, %v", pods, err)
 			}
 			if err := e.StartPod(t.Context(), "bad"); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -50,8 +52,8 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 // With both files gone nothing is known of a pod but its name, and nothing that is anybody else's may be taken for its own.
 func TestAPodOfWhichNothingIsKnownCanBeRemoved(t *testing.T) {
 	e := plainEngine(t)
-	put(t, e, "bad", StatusExited)
-	other := put(t, e, "good", StatusExited)
+	put(t, e, "bad", api.StatusExited)
+	other := put(t, e, "good", api.StatusExited)
 	for _, path := range []string{e.paths.spec("bad"), e.paths.state("bad")} {
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
@@ -60,7 +62,7 @@ func TestAPodOfWhichNothingIsKnownCanBeRemoved(t *testing.T) {
 	if err := os.MkdirAll(e.paths.runtime()+"/"+other.ID, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.RemovePod(t.Context(), "bad", RemoveOptions{Force: true}); err != nil {
+	if err := e.RemovePod(t.Context(), "bad", api.RemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(e.paths.runtime() + "/" + other.ID); err != nil {
@@ -87,7 +89,7 @@ func TestALostStateIsFoundAgain(t *testing.T) {
 		if err := damage(e.paths.state("a")); err != nil {
 			t.Fatal(err)
 		}
-		if now, err := e.Pod("a"); err != nil || now.Status != StatusRunning || now.Pid != before.Pid {
+		if now, err := e.Pod("a"); err != nil || now.Status != api.StatusRunning || now.Pid != before.Pid {
 			t.Errorf("pod: %+v, %v", now, err)
 		}
 		if err := e.StartPod(t.Context(), "a"); err != nil {

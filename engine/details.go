@@ -2,6 +2,8 @@ package engine
 
 import "path/filepath"
 
+import "podc.example/podc/api"
+
 // PodDetails is what there is to know of a pod beside Pod, for those who look closely: where its files lie on the host, and what
 // is kept from its container. Paths are given whether or not something is there at the moment.
 type PodDetails struct {
@@ -14,9 +16,9 @@ type PodDetails struct {
 }
 
 // Details tells the details of pod. It reads nothing of the pod.
-func (e *Engine) Details(pod Pod) PodDetails {
+func (e *Engine) Details(pod api.Pod) PodDetails {
 	name, shared := pod.Spec.Name, pod.Spec.Name
-	if pod.Spec.Network.Mode == NetworkPod {
+	if pod.Spec.Network.Mode == api.NetworkPod {
 		shared = pod.Spec.Network.Pod
 	}
 	etc := func(owner, file string) string { return filepath.Join(e.paths.etc(owner), file) }
@@ -26,7 +28,7 @@ func (e *Engine) Details(pod Pod) PodDetails {
 		Merged: e.paths.merged(name), Upper: e.paths.diff(name), Work: e.paths.work(name),
 		NetNS: e.paths.ns(shared, "net"),
 	}
-	if pod.Spec.Network.Mode == NetworkHost {
+	if pod.Spec.Network.Mode == api.NetworkHost {
 		d.NetNS = ""
 	}
 	opt, _ := parseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made

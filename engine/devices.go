@@ -14,24 +14,25 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
 // devices lists the devices that a pod may use. Privileged pods get all of /dev.
-func (p *pod) devices() ([]Device, []specs.LinuxDevice, error) {
+func (p *pod) devices() ([]api.Device, []specs.LinuxDevice, error) {
 	list := p.Spec.Container.Devices
 	if p.Spec.Container.Privileged {
-		list = append(slices.Clone(list), devicesIn("/dev", Device{Container: "/dev"})...)
+		list = append(slices.Clone(list), devicesIn("/dev", api.Device{Container: "/dev"})...)
 	}
 	return deviceNodes(list)
 }
 
 // deviceNodes resolves devices to nodes, one each. A folder stands for the nodes in it, as docker has it: so the first answer
 // may be longer than list.
-func deviceNodes(list []Device) (full []Device, nodes []specs.LinuxDevice, err error) {
+func deviceNodes(list []api.Device) (full []api.Device, nodes []specs.LinuxDevice, err error) {
 	for _, d := range list {
 		d.Container = cmp.Or(d.Container, d.Host)
-		found := []Device{d}
+		found := []api.Device{d}
 		if fi, err := os.Stat(d.Host); err == nil && fi.IsDir() {
 			if found = devicesIn(d.Host, d); len(found) == 0 {
 				return nil, nil, fault.New(errdefs.ErrInvalidArgument, "cannot use %s as a device: it is a folder with no device in it", d.Host)
@@ -100,7 +101,7 @@ func (p *pod) checkDevices(pid int) error {
 	}
 	root := "/proc/" + strconv.Itoa(pid) + "/root"
 	for i, d := range nodes {
-		if slices.ContainsFunc(p.Spec.Container.Mounts, func(m Mount) bool { return path.Clean(m.Target) == path.Clean(d.Path) }) {
+		if slices.ContainsFunc(p.Spec.Container.Mounts, func(m api.Mount) bool { return path.Clean(m.Target) == path.Clean(d.Path) }) {
 			continue
 		}
 		switch there, err := isDevice(root, d); {
@@ -127,8 +128,8 @@ func isDevice(root string, d specs.LinuxDevice) (bool, error) {
 }
 
 // devicesIn lists the nodes below a folder of the host, placed below the folder that as names, with its permissions.
-func devicesIn(folder string, as Device) []Device {
-	var list []Device
+func devicesIn(folder string, as api.Device) []api.Device {
+	var list []api.Device
 	filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
 		switch {
 		case err != nil, path == folder:
@@ -136,7 +137,7 @@ func devicesIn(folder string, as Device) []Device {
 		case d.IsDir() && slices.Contains([]string{"pts", "shm", "mqueue", "fd"}, d.Name()):
 			return filepath.SkipDir
 		case d.Type()&os.ModeDevice != 0 && path != "/dev/console":
-			list = append(list, Device{Host: path, Container: as.Container + strings.TrimPrefix(path, folder), Permissions: as.Permissions})
+			list = append(list, api.Device{Host: path, Container: as.Container + strings.TrimPrefix(path, folder), Permissions: as.Permissions})
 		}
 		return nil
 	})

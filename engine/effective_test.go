@@ -13,7 +13,7 @@ import (
 // Docker's rule: an entrypoint that is given drops the image's command, unless it is given to be empty; a command alone keeps
 // the image's entrypoint. What is run is what a commit writes.
 func TestTheCommandThatIsRun(t *testing.T) {
-	img := ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"image"}}
+	img := api.ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"image"}}
 	for _, tt := range []struct {
 		entrypoint, command []string
 		want                string
@@ -26,8 +26,8 @@ func TestTheCommandThatIsRun(t *testing.T) {
 		{[]string{}, nil, "image"},
 		{[]string{}, []string{"too"}, "too"},
 	} {
-		spec := ContainerSpec{Entrypoint: tt.entrypoint, Command: tt.command}
-		c := CommitConfigOf(Pod{Spec: PodSpec{Container: spec}, Image: Image{Config: img}}, func(string) bool { return false })
+		spec := api.ContainerSpec{Entrypoint: tt.entrypoint, Command: tt.command}
+		c := CommitConfigOf(api.Pod{Spec: api.PodSpec{Container: spec}, Image: api.Image{Config: img}}, func(string) bool { return false })
 		for by, args := range map[string][]string{"run": slices.Concat(api.EffectiveCommand(spec, img)), "commit": slices.Concat(c.Entrypoint, c.Cmd)} {
 			if got := strings.Join(args, " "); got != tt.want {
 				t.Errorf("%s: entrypoint %q and command %q are %q, want %q", by, tt.entrypoint, tt.command, got, tt.want)
@@ -38,28 +38,28 @@ func TestTheCommandThatIsRun(t *testing.T) {
 
 // Docker's rule: each field that the service sets wins, the others are the image's.
 func TestHealthChecksMergeFieldByField(t *testing.T) {
-	image := &HealthCheck{Test: []string{"CMD", "image"}, Interval: 1 * time.Second, Timeout: 2 * time.Second, Retries: 3, StartPeriod: 4 * time.Second, StartInterval: 5 * time.Second}
-	with := func(change func(*HealthCheck)) *HealthCheck {
+	image := &api.HealthCheck{Test: []string{"CMD", "image"}, Interval: 1 * time.Second, Timeout: 2 * time.Second, Retries: 3, StartPeriod: 4 * time.Second, StartInterval: 5 * time.Second}
+	with := func(change func(*api.HealthCheck)) *api.HealthCheck {
 		h := *image
 		change(&h)
 		return &h
 	}
-	for name, tt := range map[string]struct{ own, image, want *HealthCheck }{
+	for name, tt := range map[string]struct{ own, image, want *api.HealthCheck }{
 		"neither":        {nil, nil, nil},
 		"the image's":    {nil, image, image},
 		"the service's":  {image, nil, image},
-		"a test":         {&HealthCheck{Test: []string{"CMD", "own"}}, image, with(func(h *HealthCheck) { h.Test = []string{"CMD", "own"} })},
-		"an interval":    {&HealthCheck{Interval: time.Minute}, image, with(func(h *HealthCheck) { h.Interval = time.Minute })},
-		"a timeout":      {&HealthCheck{Timeout: time.Minute}, image, with(func(h *HealthCheck) { h.Timeout = time.Minute })},
-		"retries":        {&HealthCheck{Retries: 9}, image, with(func(h *HealthCheck) { h.Retries = 9 })},
-		"a start period": {&HealthCheck{StartPeriod: time.Minute}, image, with(func(h *HealthCheck) { h.StartPeriod = time.Minute })},
-		"at the start":   {&HealthCheck{StartInterval: time.Minute}, image, with(func(h *HealthCheck) { h.StartInterval = time.Minute })},
-		"off":            {&HealthCheck{Test: []string{"NONE"}}, image, with(func(h *HealthCheck) { h.Test = []string{"NONE"} })},
+		"a test":         {&api.HealthCheck{Test: []string{"CMD", "own"}}, image, with(func(h *api.HealthCheck) { h.Test = []string{"CMD", "own"} })},
+		"an interval":    {&api.HealthCheck{Interval: time.Minute}, image, with(func(h *api.HealthCheck) { h.Interval = time.Minute })},
+		"a timeout":      {&api.HealthCheck{Timeout: time.Minute}, image, with(func(h *api.HealthCheck) { h.Timeout = time.Minute })},
+		"retries":        {&api.HealthCheck{Retries: 9}, image, with(func(h *api.HealthCheck) { h.Retries = 9 })},
+		"a start period": {&api.HealthCheck{StartPeriod: time.Minute}, image, with(func(h *api.HealthCheck) { h.StartPeriod = time.Minute })},
+		"at the start":   {&api.HealthCheck{StartInterval: time.Minute}, image, with(func(h *api.HealthCheck) { h.StartInterval = time.Minute })},
+		"off":            {&api.HealthCheck{Test: []string{"NONE"}}, image, with(func(h *api.HealthCheck) { h.Test = []string{"NONE"} })},
 	} {
 		if got := api.EffectiveHealth(tt.own, tt.image); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
-		p := &pod{record: record{Spec: PodSpec{Container: ContainerSpec{Health: tt.own}}, Image: Image{Config: ImageConfig{Health: tt.image}}}}
+		p := &pod{record: record{Spec: api.PodSpec{Container: api.ContainerSpec{Health: tt.own}}, Image: api.Image{Config: api.ImageConfig{Health: tt.image}}}}
 		got, want := p.healthCheck(), tt.want
 		if !want.Probes() {
 			want = nil
@@ -76,7 +76,7 @@ func TestHealthChecksMergeFieldByField(t *testing.T) {
 
 // What the service exposes shows beside what its image does: in what is read of the pod, and in a commit.
 func TestExposedPortsAreThoseOfImageAndService(t *testing.T) {
-	p := &pod{record: record{Spec: PodSpec{Container: ContainerSpec{Expose: []string{"9000/udp", "80/tcp"}}}, Image: Image{Config: ImageConfig{ExposedPorts: []string{"80/tcp"}}}}}
+	p := &pod{record: record{Spec: api.PodSpec{Container: api.ContainerSpec{Expose: []string{"9000/udp", "80/tcp"}}}, Image: api.Image{Config: api.ImageConfig{ExposedPorts: []string{"80/tcp"}}}}}
 	if got := p.view().Exposed; !slices.Equal(got, []string{"80/tcp", "9000/udp"}) {
 		t.Errorf("shown: %q", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
@@ -27,7 +28,7 @@ func (p *pod) writeEtc(hostname string) ([]specs.Mount, error) {
 		return nil, err
 	}
 	files := map[string][]byte{filepath.Join(dir, "hostname"): []byte(hostname + "\n")}
-	if p.Spec.Network.Mode == NetworkPod {
+	if p.Spec.Network.Mode == api.NetworkPod {
 		shared := p.e.paths.etc(p.Spec.Network.Pod)
 		hosts, resolv = filepath.Join(shared, "hosts"), filepath.Join(shared, "resolv.conf")
 	} else {
@@ -53,7 +54,7 @@ func (p *pod) writeEtc(hostname string) ([]specs.Mount, error) {
 
 func (p *pod) hosts(hostname string) ([]byte, error) {
 	var b bytes.Buffer
-	if p.Spec.Network.Mode == NetworkHost {
+	if p.Spec.Network.Mode == api.NetworkHost {
 		own, err := os.ReadFile("/etc/hosts")
 		if err != nil && !os.IsNotExist(err) {
 			return nil, err
@@ -90,7 +91,7 @@ func (p *pod) hosts(hostname string) ([]byte, error) {
 func (p *pod) resolvConf() []byte {
 	n := p.Spec.Network
 	var b bytes.Buffer
-	if n.Mode == NetworkHost || len(n.Endpoints) == 0 {
+	if n.Mode == api.NetworkHost || len(n.Endpoints) == 0 {
 		if len(n.DNS) == 0 {
 			own, _ := os.ReadFile("/etc/resolv.conf")
 			return own

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -27,22 +28,22 @@ const journalLimit = 4 << 20
 
 // NoteEvent notes what befell a pod outside of the engine, such as an exec or an attach, with attributes beside those that
 // every event has. Like all of the journal it is a courtesy: nothing fails because of it.
-func (e *Engine) NoteEvent(p Pod, action string, attributes map[string]string) {
+func (e *Engine) NoteEvent(p api.Pod, action string, attributes map[string]string) {
 	all := maps.Clone(p.Spec.Labels)
 	if all == nil {
 		all = map[string]string{}
 	}
 	all["image"], all["name"] = p.Spec.Container.Image, p.Spec.Name
 	maps.Copy(all, attributes)
-	e.journal(Event{Time: time.Now(), Type: "container", Action: action, Pod: p.Spec.Name, ID: p.ID, Group: p.Spec.Group, Attributes: all})
+	e.journal(api.Event{Time: time.Now(), Type: "container", Action: action, Pod: p.Spec.Name, ID: p.ID, Group: p.Spec.Group, Attributes: all})
 }
 
 func (p *pod) note(action string, attributes map[string]string) {
-	p.e.NoteEvent(Pod{Spec: p.Spec, ID: p.ID}, action, attributes)
+	p.e.NoteEvent(api.Pod{Spec: p.Spec, ID: p.ID}, action, attributes)
 }
 
 // journal appends an event. A full disk, or a root that is gone, is no reason to fail.
-func (e *Engine) journal(ev Event) {
+func (e *Engine) journal(ev api.Event) {
 	line, err := json.Marshal(ev)
 	if err != nil {
 		return
@@ -104,7 +105,7 @@ func renewJournal(f *os.File, path string) {
 
 // Events passes events to out, the oldest first, until there are no more, or, if it follows, until opt.Until or the end of ctx,
 // whose cause is returned. An error of out ends it too and is returned.
-func (e *Engine) Events(ctx context.Context, opt EventOptions, out func(Event) error) error {
+func (e *Engine) Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error {
 	r := &journalReader{path: e.paths.journal(), opt: opt, out: out}
 	defer r.close()
 	if !opt.Follow {
@@ -130,8 +131,8 @@ func (e *Engine) Events(ctx context.Context, opt EventOptions, out func(Event) e
 // journalReader reads the journal for one caller.
 type journalReader struct {
 	path  string
-	opt   EventOptions
-	out   func(Event) error
+	opt   api.EventOptions
+	out   func(api.Event) error
 	files []*journalFile // oldest first; while it follows, the last one
 }
 
@@ -290,7 +291,7 @@ func (f *journalFile) lines(visit func([]byte) error) error {
 
 // pass decodes and filters. A torn line is read past.
 func (r *journalReader) pass(line []byte) error {
-	var ev Event
+	var ev api.Event
 	if json.Unmarshal(line, &ev) != nil || ev.Time.Before(r.opt.Since) || r.opt.Group != "" && ev.Group != r.opt.Group {
 		return nil
 	}

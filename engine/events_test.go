@@ -11,13 +11,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 // eventsOf lists what the journal has of a pod, as "action[ key=value]".
 func eventsOf(t *testing.T, e *Engine, name string) []string {
 	t.Helper()
 	var list []string
-	err := e.Events(t.Context(), EventOptions{Since: time.Unix(1, 0)}, func(ev Event) error {
+	err := e.Events(t.Context(), api.EventOptions{Since: time.Unix(1, 0)}, func(ev api.Event) error {
 		if ev.Pod != name {
 			return nil
 		}
@@ -43,7 +45,7 @@ func TestTheJournalTellsTheLifeOfAPod(t *testing.T) {
 	mustRun(t, e, spec, img)
 	awaitOutput(t, e, "p", "up")
 	for _, err := range []error{e.PausePod(t.Context(), "p"), e.UnpausePod(t.Context(), "p"), e.KillPod(t.Context(), "p", "USR2"), e.StopPod(t.Context(), "p", nil),
-		e.StopPod(t.Context(), "p", nil), e.RemovePod(t.Context(), "p", RemoveOptions{})} {
+		e.StopPod(t.Context(), "p", nil), e.RemovePod(t.Context(), "p", api.RemoveOptions{})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +60,7 @@ func TestTheJournalTellsTheLifeOfAPod(t *testing.T) {
 func TestEachEndOfARestartingPodIsToldOnce(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	spec := shell("p", `exit 4`)
-	spec.Container.Restart = RestartPolicy{Name: "on-failure", MaxRetries: 2}
+	spec.Container.Restart = api.RestartPolicy{Name: "on-failure", MaxRetries: 2}
 	mustRun(t, e, spec, img)
 	outcome(t, e, "p")
 	if _, err := e.Refresh(t.Context(), "p"); err != nil { // an end shows before it is on record
@@ -91,7 +93,7 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 	unread := make(chan struct{}, 1000) // a reader is not overtaken by a whole journal
 	result := make(chan error, 1)
 	go func() {
-		result <- e.Events(t.Context(), EventOptions{Follow: true, Group: "g"}, func(ev Event) error {
+		result <- e.Events(t.Context(), api.EventOptions{Follow: true, Group: "g"}, func(ev api.Event) error {
 			if ev.Action == "begin" {
 				beginning()
 				return nil
@@ -106,7 +108,7 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 	}()
 	// The follower is there once it has made the folder and has seen a first event.
 	for {
-		e.journal(Event{Time: time.Now(), Action: "begin", Group: "g"})
+		e.journal(api.Event{Time: time.Now(), Action: "begin", Group: "g"})
 		select {
 		case <-began:
 		case <-time.After(10 * time.Millisecond):
@@ -119,8 +121,8 @@ func TestAFollowerMissesNoEventWhileTheJournalIsRenewed(t *testing.T) {
 		writing.Go(func() {
 			for i := range each {
 				unread <- struct{}{}
-				e.journal(Event{Time: time.Now(), Action: fmt.Sprintf("%d-%d", w, i), Group: "g", Attributes: map[string]string{"pad": pad}})
-				e.journal(Event{Time: time.Now(), Action: "other", Group: "h"})
+				e.journal(api.Event{Time: time.Now(), Action: fmt.Sprintf("%d-%d", w, i), Group: "g", Attributes: map[string]string{"pad": pad}})
+				e.journal(api.Event{Time: time.Now(), Action: "other", Group: "h"})
 			}
 		})
 	}
@@ -153,7 +155,7 @@ func TestEventsAreChosenByTime(t *testing.T) {
 	e := journalEngine(t)
 	base := time.Now().Add(-time.Hour)
 	for i := range 5 {
-		e.journal(Event{Time: base.Add(time.Duration(i) * time.Minute), Action: fmt.Sprint(i)})
+		e.journal(api.Event{Time: base.Add(time.Duration(i) * time.Minute), Action: fmt.Sprint(i)})
 	}
 	f, err := appendTo(e.paths.journal())
 	if err != nil {
@@ -162,8 +164,8 @@ func TestEventsAreChosenByTime(t *testing.T) {
 	f.WriteString("{torn\n")
 	f.Close()
 	var got []string
-	collect := func(ev Event) error { got = append(got, ev.Action); return nil }
-	if err := e.Events(t.Context(), EventOptions{Since: base.Add(time.Minute), Until: base.Add(3 * time.Minute)}, collect); err != nil {
+	collect := func(ev api.Event) error { got = append(got, ev.Action); return nil }
+	if err := e.Events(t.Context(), api.EventOptions{Since: base.Add(time.Minute), Until: base.Add(3 * time.Minute)}, collect); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got, []string{"1", "2", "3"}) {
@@ -172,7 +174,7 @@ func TestEventsAreChosenByTime(t *testing.T) {
 	// A future end stops a follower without an event.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := e.Events(ctx, EventOptions{Until: time.Now().Add(50 * time.Millisecond), Follow: true}, collect); err != nil {
+	if err := e.Events(ctx, api.EventOptions{Until: time.Now().Add(50 * time.Millisecond), Follow: true}, collect); err != nil {
 		t.Error(err)
 	}
 }
@@ -182,7 +184,7 @@ func BenchmarkJournal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := Pod{ID: NewID(), Created: time.Now()}
+	p := api.Pod{ID: NewID(), Created: time.Now()}
 	p.Spec.Name, p.Spec.Group = "shop-web-1", "shop"
 	p.Spec.Labels = map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.config-hash": NewID(), "io.podc.facets": NewID() + NewID()}
 	for b.Loop() {

@@ -75,7 +75,7 @@ func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) 
 
 func (p *pod) exec(ctx context.Context, opt ExecOptions) (*Exec, error) {
 	switch {
-	case p.state.Status != StatusRunning:
+	case p.state.Status != api.StatusRunning:
 		return nil, notRunning(p)
 	case p.paused():
 		return nil, errPaused

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -21,7 +22,7 @@ import (
 // monitor, a stop, or the next command. A pod that is gone, or is another one by now, is fine.
 func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
 	err := e.update(ctx, name, func(p *pod) error {
-		if p.ID != id || p.state.Status == StatusRunning || p.state.Status == StatusCreating {
+		if p.ID != id || p.state.Status == api.StatusRunning || p.state.Status == api.StatusCreating {
 			return nil
 		}
 		return p.retire(ctx)
@@ -35,17 +36,17 @@ func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
 // settle brings the pod to rest after a run: the end is on record, and nothing of the run is left but, while the pod waits
 // to be restarted, its namespaces, network and mounts. It needs the pod's lock, is idempotent and tries everything.
 func (p *pod) settle(ctx context.Context) error {
-	if p.state.Settled || p.state.Status == StatusRunning {
+	if p.state.Settled || p.state.Status == api.StatusRunning {
 		return nil
 	}
-	if p.state.Status == StatusExited && !p.last.Finished.IsZero() {
+	if p.state.Status == api.StatusExited && !p.last.Finished.IsZero() {
 		// Before the exit file goes: a reader must find the end here or there.
 		if err := p.recordEnd(); err != nil {
 			return err
 		}
 	}
 	p.killStray()
-	if p.state.Status == StatusRestarting {
+	if p.state.Status == api.StatusRestarting {
 		return p.clearRuntime()
 	}
 	if p.restartsNext() && !p.e.shutdownNoted() {
@@ -71,7 +72,7 @@ func (p *pod) settle(ctx context.Context) error {
 
 // restartsNext reports whether a run has ended, and the pod is to be started again as soon as somebody settles it.
 func (p *pod) restartsNext() bool {
-	return p.state.Status == StatusExited && !p.state.Settled && p.endedAlone() && p.wantsRestart()
+	return p.state.Status == api.StatusExited && !p.state.Settled && p.endedAlone() && p.wantsRestart()
 }
 
 // endedAlone tells the end of a run that took place from a start that failed half-way.
@@ -142,7 +143,7 @@ func (p *pod) killStray() {
 		if p.state.Conmon.Pid != os.Getppid() {
 			p.state.Conmon.Signal(unix.SIGSTOP)
 		}
-		if p.Spec.PID.Mode == NamespacePrivate {
+		if p.Spec.PID.Mode == api.NamespacePrivate {
 			return
 		}
 		startersOf = func(string) []kernel.Process { return nil }
@@ -236,7 +237,7 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 		return true, err
 	}
 	var errs []error
-	if p.Spec.Network.Mode == NetworkPrivate {
+	if p.Spec.Network.Mode == api.NetworkPrivate {
 		e.releaseNames(ctx, p.Spec.Group, p.ID) // sockets pin a namespace: the resolver's go first
 		errs = append(errs, e.net.Detach(ctx, p.ID))
 		if p.state.RunLost {
@@ -244,7 +245,7 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 		}
 	}
 	errs = append(errs, removeFiles(e.paths.shm(name)), kernel.UnpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
-	if p.state.Status != StatusCreated {
+	if p.state.Status != api.StatusCreated {
 		errs = append(errs, disk.Unmount(e.paths.merged(name)), p.unmountOwn(), p.releaseVolumes(ctx))
 	}
 	return false, errors.Join(append(errs, os.RemoveAll(e.paths.etc(name)))...)
@@ -253,7 +254,7 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 // settleProvider finishes the clean-up of a pod that ended while its namespaces were still in use.
 func (e *Engine) settleProvider(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
-		if p.state.Status == StatusRunning || p.state.Status == StatusRestarting {
+		if p.state.Status == api.StatusRunning || p.state.Status == api.StatusRestarting {
 			return nil
 		}
 		return p.retire(ctx)
@@ -293,12 +294,12 @@ func (p *pod) scheduleRestart() {
 	default:
 		p.state.Backoff = min(2*p.state.Backoff, MaxBackoff)
 	}
-	p.state.Status = StatusRestarting
+	p.state.Status = api.StatusRestarting
 	p.state.NextStart = time.Now().Add(p.state.Backoff)
 }
 
 // explainExit says how a run ended, for messages.
-func explainExit(p Pod) string {
+func explainExit(p api.Pod) string {
 	if !p.ExitKnown {
 		return "ended unseen, its exit code is not known"
 	}

@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -24,8 +25,8 @@ import (
 const maxFile = 1000 << 10
 
 // loadFiles reads the files that come from the host, so that a missing or oversized one is refused before any effect.
-func loadFiles(files []File) ([]File, error) {
-	loaded := make([]File, len(files))
+func loadFiles(files []api.File) ([]api.File, error) {
+	loaded := make([]api.File, len(files))
 	for i, f := range files {
 		if f.Source != "" {
 			b, err := disk.ReadRegular(f.Source, maxFile)
@@ -44,7 +45,7 @@ func loadFiles(files []File) ([]File, error) {
 
 // writeFiles puts the contents on a fresh tmpfs at dir, numbered in the order of files. Owners follow when the image's
 // accounts can be read (ownFiles).
-func writeFiles(dir string, files []File) error {
+func writeFiles(dir string, files []api.File) error {
 	if len(files) == 0 {
 		return nil
 	}
@@ -80,7 +81,7 @@ func writeFiles(dir string, files []File) error {
 }
 
 // ownFiles gives each file the owner asked for, by number or by a name of the image, and returns the mounts.
-func ownFiles(dir, root string, files []File) ([]specs.Mount, error) {
+func ownFiles(dir, root string, files []api.File) ([]specs.Mount, error) {
 	var mounts []specs.Mount
 	for i, f := range files {
 		path := filepath.Join(dir, strconv.Itoa(i))

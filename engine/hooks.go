@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -20,7 +21,7 @@ const HookDeadline = time.Hour
 // again, though it runs, runs them again. A run that ends meanwhile needs none.
 func (e *Engine) postStart(ctx context.Context, name string) error {
 	p, err := e.read(name)
-	if err != nil || !p.state.HooksDue || p.state.Status != StatusRunning {
+	if err != nil || !p.state.HooksDue || p.state.Status != api.StatusRunning {
 		return err
 	}
 	run := p.state.Started
@@ -42,20 +43,20 @@ func (e *Engine) preStop(ctx context.Context, name string) error {
 	if isMissing(err) {
 		return nil
 	}
-	if err != nil || len(p.Spec.Container.PreStop) == 0 || p.state.Status != StatusRunning || p.paused() {
+	if err != nil || len(p.Spec.Container.PreStop) == 0 || p.state.Status != api.StatusRunning || p.paused() {
 		return err
 	}
 	return e.runHooks(ctx, p, "pre_stop", p.Spec.Container.PreStop)
 }
 
 // runHooks runs one after another; the first that fails is the last. That the container has ended is no failure of theirs.
-func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []Hook) error {
+func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []api.Hook) error {
 	for i, h := range hooks {
 		err := e.runHook(ctx, p.Spec.Name, h)
 		if err == nil {
 			continue
 		}
-		if now, lookErr := e.read(p.Spec.Name); lookErr != nil || now.state.Status != StatusRunning || now.ID != p.ID {
+		if now, lookErr := e.read(p.Spec.Name); lookErr != nil || now.state.Status != api.StatusRunning || now.ID != p.ID {
 			return nil
 		}
 		return fmt.Errorf("%s hook %d (%s) %w", kind, i+1, strings.Join(h.Command, " "), err)
@@ -63,7 +64,7 @@ func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []Hook
 	return nil
 }
 
-func (e *Engine) runHook(ctx context.Context, name string, h Hook) error {
+func (e *Engine) runHook(ctx context.Context, name string, h api.Hook) error {
 	mark := "PODC_HOOK=" + NewID()
 	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -62,7 +63,7 @@ type ImageSummary struct {
 
 // ImageDetails is one image as `inspect` shows it.
 type ImageDetails struct {
-	Image
+	api.Image
 	DiffIDs []string       `json:"diff_ids"` // digests of the uncompressed layers, bottom first
 	History []ImageHistory `json:"history,omitempty"`
 	Author  string         `json:"author,omitempty"`
@@ -116,7 +117,7 @@ type TagReply struct {
 
 // ResolveReply says what each reference means, keyed as it was asked for.
 type ResolveReply struct {
-	Images map[string]Image `json:"images"`
+	Images map[string]api.Image `json:"images"`
 	// Missing are the references that mean nothing here, or only an image for another platform, in the order asked for.
 	Missing []string `json:"missing,omitempty"`
 	// Why says of a missing reference what is wrong with the image that is there: "is for linux/arm64, ...".
@@ -132,8 +133,8 @@ type UnpinReply struct {
 
 // CheckReply lists what is wrong with the image store, after repair if that was asked for.
 type CheckReply struct {
-	Problems []Problem `json:"problems,omitempty"`
-	Repaired []string  `json:"repaired,omitempty"`
+	Problems []api.Problem `json:"problems,omitempty"`
+	Repaired []string      `json:"repaired,omitempty"`
 }
 
 // FileStamp identifies the content of a file by what changes when it is replaced or written. The zero stamp beside a path

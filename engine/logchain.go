@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -117,7 +118,7 @@ func (p *pod) renewLog() error {
 	for _, path := range paths {
 		errs = append(errs, disk.RemoveTree(path))
 	}
-	if len(paths) > 0 && p.state.Status == StatusRunning {
+	if len(paths) > 0 && p.state.Status == api.StatusRunning {
 		errs = append(errs, p.e.ReopenLog(p.Spec.Name))
 	}
 	return errors.Join(errs...)

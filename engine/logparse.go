@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 // conmon writes a container's output as records, one a line: "TIME STREAM TAG TEXT". The tag is F where TEXT ends a line of
@@ -61,7 +63,7 @@ func parseRecord(b []byte) logRecord {
 type lineJoiner struct {
 	open [2]openLine
 	last time.Time // stands in for the time that junk lacks
-	out  func(LogLine) error
+	out  func(api.LogLine) error
 }
 
 type openLine struct {
@@ -82,14 +84,14 @@ func (j *lineJoiner) add(r logRecord) error {
 		o = &j.open[1]
 	}
 	if len(o.text) == 0 && r.full {
-		return j.out(LogLine{Time: r.time, Stream: r.stream, Text: r.text})
+		return j.out(api.LogLine{Time: r.time, Stream: r.stream, Text: r.text})
 	}
 	o.time = r.time
 	o.text = append(o.text, r.text...)
 	if !r.full && len(o.text) < maxLogLine {
 		return nil
 	}
-	line := LogLine{Time: r.time, Stream: r.stream, Text: o.text, Partial: !r.full}
+	line := api.LogLine{Time: r.time, Stream: r.stream, Text: o.text, Partial: !r.full}
 	o.text = o.text[:0]
 	if cap(o.text) > 64<<10 && r.full {
 		o.text = nil
@@ -104,7 +106,7 @@ func (j *lineJoiner) flush() error {
 		if len(o.text) == 0 {
 			continue
 		}
-		if err := j.out(LogLine{Time: o.time, Stream: stream, Text: o.text, Partial: true}); err != nil {
+		if err := j.out(api.LogLine{Time: o.time, Stream: stream, Text: o.text, Partial: true}); err != nil {
 			return err
 		}
 		o.text = o.text[:0]

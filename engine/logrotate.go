@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/api"
 )
 
 // Rotation loses no line: ctr.log is given a second name, ctr.log.1, by a link, and conmon is told to begin a new file, which
@@ -20,9 +22,9 @@ type logLimits struct {
 	files int   // ctr.log included
 }
 
-func limitsOf(c LogConfig) logLimits {
+func limitsOf(c api.LogConfig) logLimits {
 	l := logLimits{size: 10 << 20, files: 3}
-	if c.Driver == LogLocal {
+	if c.Driver == api.LogLocal {
 		l = logLimits{size: 20 << 20, files: 5}
 	}
 	if c.MaxSize > 0 {
@@ -44,7 +46,7 @@ type LogState struct {
 }
 
 // LogState looks at the log of a pod. The zero LogState, without a path, means that there is none (yet).
-func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
+func (e *Engine) LogState(name string, c api.LogConfig) (LogState, error) {
 	path := e.paths.log(name)
 	if err := strangeLog(path); err != nil {
 		return LogState{}, err
@@ -65,7 +67,7 @@ func (e *Engine) LogState(name string, c LogConfig) (LogState, error) {
 
 // RotateLog begins a rotation: older files move up by one, the oldest goes, and conmon is told to begin a new file, which it
 // does a moment later. Only the group's monitor may call it: two at once would tell conmon twice.
-func (e *Engine) RotateLog(name string, c LogConfig) error {
+func (e *Engine) RotateLog(name string, c api.LogConfig) error {
 	path := e.paths.log(name)
 	last := 1 // the end of the chain, or the first gap in it
 	for ; last < limitsOf(c).files-1; last++ {
@@ -106,7 +108,7 @@ func (e *Engine) ReopenLog(name string) error {
 }
 
 // TrimLog removes files beyond those that are kept, once a rotation is done: with a single file, the one it left.
-func (e *Engine) TrimLog(name string, c LogConfig) {
+func (e *Engine) TrimLog(name string, c api.LogConfig) {
 	if limitsOf(c).files == 1 {
 		os.Remove(chainPath(e.paths.log(name), 1))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -36,7 +37,7 @@ type LogOptions struct {
 // Logs passes the output of a pod to out, line by line and in order, over all files that rotation has kept. It ends at the
 // end of the log, or, if it follows, when the pod has ended; an error of out ends it too and is returned, as is ctx's cause.
 // errdefs.IsFailedPrecondition if the pod keeps no log.
-func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func(LogLine) error) error {
+func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func(api.LogLine) error) error {
 	// The record is enough: what the pod does at the moment is of interest only to those who follow.
 	var p record
 	err := disk.ReadJSON(e.paths.spec(name), &p)
@@ -47,7 +48,7 @@ func (e *Engine) Logs(ctx context.Context, name string, opt LogOptions, out func
 		return err
 	}
 	if !p.Spec.Container.Log.Kept() {
-		return fault.New(errdefs.ErrFailedPrecondition, "%q keeps no log: its logging driver is %q", name, LogNone)
+		return fault.New(errdefs.ErrFailedPrecondition, "%q keeps no log: its logging driver is %q", name, api.LogNone)
 	}
 	r := &logReader{e: e, name: p.Spec.Name, id: p.ID, path: e.paths.log(p.Spec.Name), kept: limitsOf(p.Spec.Container.Log).files, opt: opt, out: out}
 	r.lines.out = r.pass
@@ -71,7 +72,7 @@ type logReader struct {
 	opt      LogOptions
 	files    []*logFile // still to be read, oldest first
 	lines    lineJoiner
-	out      func(LogLine) error
+	out      func(api.LogLine) error
 }
 
 func (r *logReader) run(ctx context.Context) error {
@@ -149,7 +150,7 @@ func (r *logReader) nextFile() error {
 }
 
 // pass filters by time.
-func (r *logReader) pass(l LogLine) error {
+func (r *logReader) pass(l api.LogLine) error {
 	if l.Time.Before(r.opt.Since) {
 		return nil
 	}
@@ -305,7 +306,7 @@ func (r *logReader) ended() bool {
 	if err != nil || p.ID != r.id {
 		return true
 	}
-	if r.opt.Stay || p.state.Status == StatusRunning || p.state.Status == StatusRestarting {
+	if r.opt.Stay || p.state.Status == api.StatusRunning || p.state.Status == api.StatusRestarting {
 		return false
 	}
 	return !p.restartsNext()
@@ -317,7 +318,7 @@ const maxWaitLine = 500
 // lastLines returns the last n lines of a pod's output, as far as they can be had.
 func (e *Engine) lastLines(name string, n int) []string {
 	var lines []string
-	e.Logs(context.Background(), name, LogOptions{Tail: n}, func(l LogLine) error {
+	e.Logs(context.Background(), name, LogOptions{Tail: n}, func(l api.LogLine) error {
 		lines = append(lines, string(l.Text[:min(len(l.Text), maxWaitLine)]))
 		return nil
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -29,16 +30,16 @@ type logPod struct {
 	at   time.Time
 }
 
-func newLogPod(t *testing.T, log LogConfig) *logPod {
+func newLogPod(t *testing.T, log api.LogConfig) *logPod {
 	t.Helper()
 	dir := t.TempDir()
 	e, err := Open(Config{Root: dir + "/data", RunRoot: dir + "/run"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := PodSpec{Name: "web", Group: "g", Container: ContainerSpec{Log: log}}
+	spec := api.PodSpec{Name: "web", Group: "g", Container: api.ContainerSpec{Log: log}}
 	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: spec}}
-	p.state = state{Status: StatusRunning, Started: time.Now(), Init: kernel.Find(os.Getpid())}
+	p.state = state{Status: api.StatusRunning, Started: time.Now(), Init: kernel.Find(os.Getpid())}
 	l := &logPod{t: t, e: e, p: p, at: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
 	if err := errors.Join(os.MkdirAll(e.paths.bundle("web"), 0o700), os.MkdirAll(e.paths.runPod("web"), 0o700), p.saveRecord(), p.save()); err != nil {
 		t.Fatal(err)
@@ -101,7 +102,7 @@ func (l *logPod) rotate() {
 func (l *logPod) end() {
 	l.t.Helper()
 	err := l.e.update(context.Background(), "web", func(p *pod) error {
-		p.state.Status, p.state.Settled = StatusExited, true
+		p.state.Status, p.state.Settled = api.StatusExited, true
 		return nil
 	})
 	if err != nil {
@@ -112,7 +113,7 @@ func (l *logPod) end() {
 func (l *logPod) read(opt LogOptions) []string {
 	l.t.Helper()
 	var got []string
-	if err := l.e.Logs(l.t.Context(), "web", opt, func(line LogLine) error {
+	if err := l.e.Logs(l.t.Context(), "web", opt, func(line api.LogLine) error {
 		s := string(line.Text)
 		if line.Partial {
 			s += "…"
@@ -129,7 +130,7 @@ func (l *logPod) read(opt LogOptions) []string {
 }
 
 func TestLogsJoinPartialLines(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	l.write(stdout, "F", "one")
 	l.write(stdout, "P", "two ")
 	l.write(stderr, "P", "a ")
@@ -148,12 +149,12 @@ func TestLogsJoinPartialLines(t *testing.T) {
 
 // Lines of several containers are put in order by their times, which takes that those of each are in order.
 func TestALineIsAsOldAsItsEnd(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	l.write(stdout, "P", "begun ")
 	l.write(stderr, "F", "between")
 	l.write(stdout, "F", "ended")
 	var last time.Time
-	if err := l.e.Logs(t.Context(), "web", LogOptions{Tail: -1}, func(line LogLine) error {
+	if err := l.e.Logs(t.Context(), "web", LogOptions{Tail: -1}, func(line api.LogLine) error {
 		if line.Time.Before(last) {
 			t.Errorf("%q of %s comes after %s", line.Text, line.Time, last)
 		}
@@ -168,7 +169,7 @@ func TestALineIsAsOldAsItsEnd(t *testing.T) {
 }
 
 func TestLogsReadAllKeptFiles(t *testing.T) {
-	l := newLogPod(t, LogConfig{MaxFile: 3})
+	l := newLogPod(t, api.LogConfig{MaxFile: 3})
 	for i := range 40 {
 		l.write(stdout, "F", fmt.Sprint(i))
 		if i%10 == 9 {
@@ -197,7 +198,7 @@ func TestLogsReadAllKeptFiles(t *testing.T) {
 }
 
 func TestASingleLogFileIsReplaced(t *testing.T) {
-	l := newLogPod(t, LogConfig{MaxFile: 1})
+	l := newLogPod(t, api.LogConfig{MaxFile: 1})
 	l.write(stdout, "F", "old")
 	l.rotate()
 	l.write(stdout, "F", "new")
@@ -210,7 +211,7 @@ func TestASingleLogFileIsReplaced(t *testing.T) {
 }
 
 func TestTailOverBlockBorders(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	var all []string
 	for i := range 3000 {
 		s := strings.Repeat("x", i*7919%200) + fmt.Sprint(i)
@@ -227,7 +228,7 @@ func TestTailOverBlockBorders(t *testing.T) {
 // However fast a container writes, what is read is what was there when it was asked for.
 func TestLogsOfAContainerThatGoesOn(t *testing.T) {
 	for _, tail := range []int{3, 1500, -1} {
-		l := newLogPod(t, LogConfig{})
+		l := newLogPod(t, api.LogConfig{})
 		var all []string
 		for i := range 2000 {
 			all = append(all, fmt.Sprintf("%0100d", i))
@@ -238,7 +239,7 @@ func TestLogsOfAContainerThatGoesOn(t *testing.T) {
 			want = all[len(all)-tail:]
 		}
 		var got []string
-		if err := l.e.Logs(t.Context(), "web", LogOptions{Tail: tail}, func(line LogLine) error {
+		if err := l.e.Logs(t.Context(), "web", LogOptions{Tail: tail}, func(line api.LogLine) error {
 			got = append(got, string(line.Text))
 			l.write(stdout, "F", "written since")
 			return nil
@@ -252,7 +253,7 @@ func TestLogsOfAContainerThatGoesOn(t *testing.T) {
 }
 
 func TestTailCountsLinesWhoseEndIsToCome(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	l.write(stdout, "F", "one")
 	l.write(stdout, "P", "open")
 	l.write(stderr, "F", "two")
@@ -269,7 +270,7 @@ func TestTailCountsLinesWhoseEndIsToCome(t *testing.T) {
 }
 
 func TestLogsFollowOverRotations(t *testing.T) {
-	l := newLogPod(t, LogConfig{MaxFile: 1000})
+	l := newLogPod(t, api.LogConfig{MaxFile: 1000})
 	const lines = 5000
 	go func() {
 		for i := range lines {
@@ -286,7 +287,7 @@ func TestLogsFollowOverRotations(t *testing.T) {
 		l.end()
 	}()
 	next := 0
-	err := l.e.Logs(t.Context(), "web", LogOptions{Follow: true, Tail: -1}, func(line LogLine) error {
+	err := l.e.Logs(t.Context(), "web", LogOptions{Follow: true, Tail: -1}, func(line api.LogLine) error {
 		if want := fmt.Sprint("line ", next); string(line.Text) != want {
 			return fmt.Errorf("got %q instead of %q", line.Text, want)
 		}
@@ -299,7 +300,7 @@ func TestLogsFollowOverRotations(t *testing.T) {
 }
 
 func TestFollowEndsWithThePodOrTheTime(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	l.write(stdout, "F", "a")
 	opt := LogOptions{Follow: true, Tail: -1, Until: time.Now().Add(50 * time.Millisecond)}
 	if got := l.read(opt); !slices.Equal(got, []string{"a"}) {
@@ -311,14 +312,14 @@ func TestFollowEndsWithThePodOrTheTime(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("enough"))
 	defer cancel()
-	err := l.e.Logs(ctx, "web", LogOptions{Follow: true, Stay: true, Tail: -1}, func(LogLine) error { return nil })
+	err := l.e.Logs(ctx, "web", LogOptions{Follow: true, Stay: true, Tail: -1}, func(api.LogLine) error { return nil })
 	if err == nil || err.Error() != "enough" {
 		t.Errorf("following a stopped pod that may start again ended with %v", err)
 	}
 }
 
 func TestRotationCutShortIsSeen(t *testing.T) {
-	l := newLogPod(t, LogConfig{MaxSize: 10})
+	l := newLogPod(t, api.LogConfig{MaxSize: 10})
 	l.write(stdout, "F", "before")
 	state := func() LogState {
 		s, err := l.e.LogState("web", l.p.Spec.Container.Log)
@@ -352,8 +353,8 @@ func TestRotationCutShortIsSeen(t *testing.T) {
 }
 
 func TestNoLogIsAnError(t *testing.T) {
-	l := newLogPod(t, LogConfig{Driver: "none"})
-	err := l.e.Logs(t.Context(), "web", LogOptions{}, func(LogLine) error { return nil })
+	l := newLogPod(t, api.LogConfig{Driver: "none"})
+	err := l.e.Logs(t.Context(), "web", LogOptions{}, func(api.LogLine) error { return nil })
 	if !errdefs.IsFailedPrecondition(err) {
 		t.Errorf("got %v", err)
 	}
@@ -363,14 +364,14 @@ func TestNoLogIsAnError(t *testing.T) {
 }
 
 func TestHugeLinesComeInPieces(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	for range 200 {
 		l.write(stdout, "P", strings.Repeat("y", 8192))
 	}
 	l.write(stdout, "F", "end")
 	l.write(stdout, "F", "next")
 	total, largest := 0, 0
-	err := l.e.Logs(t.Context(), "web", LogOptions{Tail: -1}, func(line LogLine) error {
+	err := l.e.Logs(t.Context(), "web", LogOptions{Tail: -1}, func(line api.LogLine) error {
 		total += len(line.Text)
 		largest = max(largest, len(line.Text))
 		return nil
@@ -386,7 +387,7 @@ func FuzzLog(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("z"), recordBuffer+100), 2)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		var text int
-		j := lineJoiner{out: func(l LogLine) error {
+		j := lineJoiner{out: func(l api.LogLine) error {
 			if l.Stream != stdout && l.Stream != stderr || len(l.Text) > maxLogLine+recordBuffer {
 				t.Errorf("stream %q, %d bytes", l.Stream, len(l.Text))
 			}
@@ -432,7 +433,7 @@ func FuzzLog(f *testing.F) {
 }
 
 func TestDamagedStateDoesNotHideTheLog(t *testing.T) {
-	l := newLogPod(t, LogConfig{})
+	l := newLogPod(t, api.LogConfig{})
 	l.write(stdout, "F", "kept")
 	if err := disk.WriteFile(l.e.paths.state("web"), []byte("{"), 0o600, disk.Volatile); err != nil {
 		t.Fatal(err)

@@ -12,32 +12,33 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
 // mounts are those of the spec and those that it has from other pods.
-func (p *pod) mounts() []Mount { return slices.Concat(p.Spec.Container.Mounts, p.From) }
+func (p *pod) mounts() []api.Mount { return slices.Concat(p.Spec.Container.Mounts, p.From) }
 
 // mountsFrom lists what a pod mounts because others do: their volumes, anonymous ones too, and binds, as they are now. As in
 // docker the pod's own mounts go first, and of several pods the last.
-func (e *Engine) mountsFrom(s PodSpec) ([]Mount, error) {
+func (e *Engine) mountsFrom(s api.PodSpec) ([]api.Mount, error) {
 	taken := map[string]bool{}
 	for _, m := range s.Container.Mounts {
 		taken[path.Clean(m.Target)] = true
 	}
-	var list []Mount
+	var list []api.Mount
 	for _, v := range slices.Backward(s.Container.VolumesFrom) {
 		of, err := e.read(v.Pod)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use the volumes of %q: %w", v.Pod, err)
 		}
 		for _, m := range append(of.mounts(), of.imageVolumes()...) {
-			if m.Type != MountBind && m.Type != MountVolume || taken[path.Clean(m.Target)] {
+			if m.Type != api.MountBind && m.Type != api.MountVolume || taken[path.Clean(m.Target)] {
 				continue
 			}
 			taken[path.Clean(m.Target)] = true
 			m.ReadOnly = m.ReadOnly || v.ReadOnly
-			if m.Type == MountVolume {
+			if m.Type == api.MountVolume {
 				m.Source, m.NoCopy = of.Volumes[m.Target], true
 			}
 			list = append(list, m)
@@ -47,7 +48,7 @@ func (e *Engine) mountsFrom(s PodSpec) ([]Mount, error) {
 }
 
 // bindSource makes the source of a bind that is missing, where that is asked for.
-func bindSource(m Mount) error {
+func bindSource(m api.Mount) error {
 	if err := checkSource(m); err != nil || !m.CreateSource {
 		return err
 	}
@@ -59,7 +60,7 @@ func bindSource(m Mount) error {
 
 // checkSource refuses the source of a bind that is missing and cannot be made or is not to be, and a /dev that is none: the runtime
 // opens /dev/null.
-func checkSource(m Mount) error {
+func checkSource(m api.Mount) error {
 	if _, err := os.Stat(path.Join(m.Source, "null")); err != nil && path.Clean(m.Target) == "/dev" {
 		return fault.New(errdefs.ErrInvalidArgument, "cannot bind %s to /dev of a container: it has no null, without which nothing starts", m.Source)
 	}
@@ -104,7 +105,7 @@ func noFolder(source string) string {
 }
 
 // checkPropagation refuses what the kernel would do without saying so: a mount is propagated only where its source is.
-func checkPropagation(m Mount) error {
+func checkPropagation(m api.Mount) error {
 	want := map[string][]string{
 		"shared": {"shared:"}, "rshared": {"shared:"}, "slave": {"shared:", "master:"}, "rslave": {"shared:", "master:"},
 	}[m.Propagation]

@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -15,7 +16,7 @@ import (
 func (e *Engine) PausePod(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		switch {
-		case p.state.Status != StatusRunning:
+		case p.state.Status != api.StatusRunning:
 			return notRunning(p)
 		case p.paused():
 			return fault.New(errdefs.ErrConflict, "it is already paused")
@@ -39,7 +40,7 @@ func (e *Engine) PausePod(ctx context.Context, name string) error {
 func (e *Engine) UnpausePod(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		switch {
-		case p.state.Status != StatusRunning:
+		case p.state.Status != api.StatusRunning:
 			return notRunning(p)
 		case !p.state.Paused:
 			return fault.New(errdefs.ErrConflict, "it is not paused")
@@ -62,7 +63,7 @@ var errPaused = fault.New(errdefs.ErrConflict, "it is paused; unpause it first")
 
 // paused reports whether the pod was paused and the kernel agrees: a pause that was cut short before it took effect is none.
 func (p *pod) paused() bool {
-	return p.state.Status == StatusRunning && p.state.Paused && freezerOf(p.cgroup()).asked()
+	return p.state.Status == api.StatusRunning && p.state.Paused && freezerOf(p.cgroup()).asked()
 }
 
 // thaw lets a pod go on that may be paused. Effect before record: one that counts as paused and is not comes to no harm.

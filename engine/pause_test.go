@@ -11,11 +11,12 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
 // ticking counts in a file of the container, so that a look at the file shows whether it runs.
-func ticking(name string) PodSpec {
+func ticking(name string) api.PodSpec {
 	return shell(name, `trap 'exit 3' TERM; echo x > /tmp/ticks; echo up; while sleep 0.01; do echo x >> /tmp/ticks; done`)
 }
 
@@ -31,7 +32,7 @@ func ticks(t *testing.T, e *Engine, name string) int64 {
 func TestAPausedPodDoesNothingUntilItIsUnpaused(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	spec := ticking("p")
-	spec.Container.Health = &HealthCheck{Test: []string{"CMD", "true"}, Interval: 50 * time.Millisecond}
+	spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", "true"}, Interval: 50 * time.Millisecond}
 	mustRun(t, e, spec, img)
 	awaitOutput(t, e, "p", "up")
 	if err := e.UnpausePod(t.Context(), "p"); !errdefs.IsConflict(err) {
@@ -41,7 +42,7 @@ func TestAPausedPodDoesNothingUntilItIsUnpaused(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := e.Pod("p")
-	if err != nil || p.Status != StatusPaused || p.Pid == 0 {
+	if err != nil || p.Status != api.StatusPaused || p.Pid == 0 {
 		t.Fatalf("paused, it is %+v, %v", p, err)
 	}
 	before, probes := ticks(t, e, "p"), len(p.Probes)
@@ -49,11 +50,11 @@ func TestAPausedPodDoesNothingUntilItIsUnpaused(t *testing.T) {
 	if after := ticks(t, e, "p"); after != before {
 		t.Errorf("while paused it went from %d to %d", before, after)
 	}
-	if p, _ = e.Pod("p"); p.Health != HealthStarting && p.Health != HealthHealthy || len(p.Probes) > probes+1 {
+	if p, _ = e.Pod("p"); p.Health != api.HealthStarting && p.Health != api.HealthHealthy || len(p.Probes) > probes+1 {
 		t.Errorf("while paused its health is %s after %d probes, %d before", p.Health, len(p.Probes), probes)
 	}
 	for what, err := range map[string]error{
-		"pause": e.PausePod(t.Context(), "p"), "start": e.StartPod(t.Context(), "p"), "remove": e.RemovePod(t.Context(), "p", RemoveOptions{}), "exec": func() error {
+		"pause": e.PausePod(t.Context(), "p"), "start": e.StartPod(t.Context(), "p"), "remove": e.RemovePod(t.Context(), "p", api.RemoveOptions{}), "exec": func() error {
 			_, err := e.ExecCommand(t.Context(), "p", ExecOptions{Args: []string{"true"}})
 			return err
 		}(),
@@ -67,7 +68,7 @@ func TestAPausedPodDoesNothingUntilItIsUnpaused(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := e.WaitPod(ctx, "p", Healthy); err != nil {
+	if err := e.WaitPod(ctx, "p", api.Healthy); err != nil {
 		t.Error(err)
 	}
 	if ticks(t, e, "p") == before {
@@ -102,7 +103,7 @@ func TestAPausedPodEndsWhenItIsToldTo(t *testing.T) {
 	if err := e.PausePod(t.Context(), "forced"); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.RemovePod(t.Context(), "forced", RemoveOptions{Force: true}); err != nil {
+	if err := e.RemovePod(t.Context(), "forced", api.RemoveOptions{Force: true}); err != nil {
 		t.Error(err)
 	}
 }
@@ -117,7 +118,7 @@ func TestASignalReachesAPausedPodOnceItGoesOn(t *testing.T) {
 	if err := e.KillPod(t.Context(), "p", "USR1"); err != nil {
 		t.Fatal(err)
 	}
-	if p, _ := e.Pod("p"); p.Status != StatusPaused {
+	if p, _ := e.Pod("p"); p.Status != api.StatusPaused {
 		t.Fatalf("it is %s", p.Status)
 	}
 	if err := e.UnpausePod(t.Context(), "p"); err != nil {
@@ -137,7 +138,7 @@ func TestAPodThatWasPausedIsKnownAsSuchWithoutItsState(t *testing.T) {
 	if err := os.Remove(e.paths.state("p")); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := e.Pod("p"); err != nil || p.Status != StatusPaused {
+	if p, err := e.Pod("p"); err != nil || p.Status != api.StatusPaused {
 		t.Errorf("it is %s, %v", p.Status, err)
 	}
 	if err := e.UnpausePod(t.Context(), "p"); err != nil {
@@ -152,7 +153,7 @@ func TestAPauseCutShortIsNone(t *testing.T) {
 	if err := e.update(t.Context(), "p", func(p *pod) error { p.state.Paused = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := e.Pod("p"); err != nil || p.Status != StatusRunning {
+	if p, err := e.Pod("p"); err != nil || p.Status != api.StatusRunning {
 		t.Errorf("it is %s, %v", p.Status, err)
 	}
 	if err := e.PausePod(t.Context(), "p"); err != nil {

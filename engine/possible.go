@@ -26,7 +26,7 @@ import (
 // CheckPods fails with every value of the specs that is wrong, and with everything that this host cannot give: names that other
 // groups have taken, sources of binds, devices, capabilities, limits, seccomp profiles, settings of the kernel. It is for before
 // anything is made; a creation or a start finds the same again.
-func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
+func (e *Engine) CheckPods(_ context.Context, pods []api.PodSpec) error {
 	var errs []error
 	for _, p := range pods {
 		errs = append(errs, podError("create", p.Name, errors.Join(e.checkName(p), e.checkCgroupParent(p), checkPossible(p), e.checkBorrowed(p, pods))))
@@ -35,7 +35,7 @@ func (e *Engine) CheckPods(_ context.Context, pods []PodSpec) error {
 }
 
 // checkName refuses the name of a pod of another group.
-func (e *Engine) checkName(p PodSpec) error {
+func (e *Engine) checkName(p api.PodSpec) error {
 	if _, err := os.Stat(e.paths.spec(p.Name)); err != nil {
 		return nil
 	}
@@ -46,13 +46,13 @@ func (e *Engine) checkName(p PodSpec) error {
 	return fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use by container %.12s of project %q", p.Name, have.ID, have.Spec.Group)
 }
 
-func checkPossible(p PodSpec) error {
+func checkPossible(p api.PodSpec) error {
 	errs := []error{checkValues(p), checkSysctls(p)}
 	for _, m := range p.Container.Mounts {
 		switch m.Type {
-		case MountBind:
+		case api.MountBind:
 			errs = append(errs, checkSource(m))
-		case MountTmpfs:
+		case api.MountTmpfs:
 			errs = append(errs, checkTmpfs(m))
 		}
 		if m.AllReadOnly && !thisHost().RecursiveReadOnly {
@@ -71,7 +71,7 @@ func checkPossible(p PodSpec) error {
 	_, err = c.resources()
 	errs = append(errs, err)
 	_, err = c.rlimits()
-	errs = append(errs, err, checkArguments(slices.Concat(api.EffectiveCommand(c.Spec, ImageConfig{})), c.Spec.Env, c.stack()))
+	errs = append(errs, err, checkArguments(slices.Concat(api.EffectiveCommand(c.Spec, api.ImageConfig{})), c.Spec.Env, c.stack()))
 	return errors.Join(errs...)
 }
 
@@ -101,9 +101,9 @@ func checkCpuset(list string) error {
 const journalSocket = "/run/systemd/journal/socket"
 
 // checkLog refuses the journal where there is none.
-func checkLog(l LogConfig) error {
-	if _, err := os.Stat(journalSocket); l.Driver == LogJournald && err != nil {
-		return fault.New(errdefs.ErrFailedPrecondition, "the logging driver %q needs systemd's journal, which does not run on this host", LogJournald)
+func checkLog(l api.LogConfig) error {
+	if _, err := os.Stat(journalSocket); l.Driver == api.LogJournald && err != nil {
+		return fault.New(errdefs.ErrFailedPrecondition, "the logging driver %q needs systemd's journal, which does not run on this host", api.LogJournald)
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func checkActions(s *specs.LinuxSeccomp) error {
 }
 
 // checkTmpfs asks the kernel for the options that are its file system's; of the others it takes none with a value.
-func checkTmpfs(m Mount) error {
+func checkTmpfs(m api.Mount) error {
 	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return nil // the mount will tell
@@ -178,7 +178,7 @@ func (c container) checkPaths() error {
 	}
 	for _, m := range c.Spec.Mounts {
 		fi, err := os.Stat(m.Source)
-		targets, files[path.Clean(m.Target)] = append(targets, m.Target), m.Type == MountBind && m.Subpath == "" && err == nil && !fi.IsDir()
+		targets, files[path.Clean(m.Target)] = append(targets, m.Target), m.Type == api.MountBind && m.Subpath == "" && err == nil && !fi.IsDir()
 	}
 	var errs []error
 	for _, target := range targets {
@@ -214,7 +214,7 @@ func kernelLacks(p string) bool {
 var rootCgroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|/)podc-([0-9a-f]{8})(/|$)`) })
 
 // checkCgroupParent refuses the cgroups of another root, which takes all that is in them for its own.
-func (e *Engine) checkCgroupParent(p PodSpec) error {
+func (e *Engine) checkCgroupParent(p api.PodSpec) error {
 	if m := rootCgroup().FindStringSubmatch(p.Container.CgroupParent); m != nil && m[2] != e.paths.id {
 		return fault.New(errdefs.ErrInvalidArgument, "cgroup_parent %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
 	}
@@ -225,15 +225,15 @@ func (e *Engine) checkCgroupParent(p PodSpec) error {
 var ipcSysctls = []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"}
 
 // checkSysctls refuses settings that would be the host's, or that its kernel does not have.
-func checkSysctls(p PodSpec) error {
+func checkSysctls(p api.PodSpec) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(p.Container.Sysctls)) {
 		network := strings.HasPrefix(name, "net.")
 		ipc := !network && (strings.HasPrefix(name, "fs.mqueue.") || slices.Contains(ipcSysctls, name))
 		switch {
-		case ipc && p.IPC.Mode == NamespaceHost:
+		case ipc && p.IPC.Mode == api.NamespaceHost:
 			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the host's ipc", name))
-		case network && p.Network.Mode == NetworkHost:
+		case network && p.Network.Mode == api.NetworkHost:
 			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the host's network", name))
 		case !network && !ipc:
 			errs = append(errs, fault.New(errdefs.ErrInvalidArgument, "sysctl %s would be set for the whole host: a container has its own only of net.*, fs.mqueue.* and the limits of System V IPC", name))

@@ -13,7 +13,7 @@ import (
 const keptProbes = 5
 
 // HealthCheckOf is the probe that applies to a pod, with every default filled in; nil if there is none.
-func (e *Engine) HealthCheckOf(name string) (*HealthCheck, error) {
+func (e *Engine) HealthCheckOf(name string) (*api.HealthCheck, error) {
 	p, err := e.read(name)
 	if err != nil {
 		return nil, err
@@ -24,11 +24,11 @@ func (e *Engine) HealthCheckOf(name string) (*HealthCheck, error) {
 // RecordProbe notes the outcome of a probe of the run that began at started, and returns the health that follows. Failures
 // within the start period, counted from started, do not count, until a first success ends it. A probe of a run that is over
 // is dropped (errdefs.IsFailedPrecondition), and so is one that a pause got in the way of (errdefs.IsConflict).
-func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time, probe Probe) (Health, error) {
-	var health Health
+func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time, probe api.Probe) (api.Health, error) {
+	var health api.Health
 	err := e.update(ctx, name, func(p *pod) error {
 		h := p.healthCheck()
-		if h == nil || p.state.Status != StatusRunning || !p.state.Started.Equal(started) {
+		if h == nil || p.state.Status != api.StatusRunning || !p.state.Started.Equal(started) {
 			return errdefs.ErrFailedPrecondition
 		}
 		if p.state.Paused || probe.Start.Before(p.state.Resumed) {
@@ -38,15 +38,15 @@ func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time
 		if n := len(p.state.Probes); n > keptProbes {
 			p.state.Probes = p.state.Probes[n-keptProbes:]
 		}
-		inStart := p.state.Health == HealthStarting && probe.Start.Sub(started) < h.StartPeriod
+		inStart := p.state.Health == api.HealthStarting && probe.Start.Sub(started) < h.StartPeriod
 		was := p.state.Health
 		switch {
 		case probe.ExitCode == 0:
-			p.state.Failing, p.state.Health = 0, HealthHealthy
+			p.state.Failing, p.state.Health = 0, api.HealthHealthy
 		case !inStart:
 			p.state.Failing++
 			if p.state.Failing >= h.Retries {
-				p.state.Health = HealthUnhealthy
+				p.state.Health = api.HealthUnhealthy
 			}
 		}
 		health = p.state.Health
@@ -60,8 +60,8 @@ func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time
 
 // Refresh brings one pod in line with the kernel and does what is due: an end that nobody noted is noted, and its restart
 // policy applied. It returns the pod as it is then. The monitor calls it when something happened to the pod.
-func (e *Engine) Refresh(ctx context.Context, name string) (Pod, error) {
-	var v Pod
+func (e *Engine) Refresh(ctx context.Context, name string) (api.Pod, error) {
+	var v api.Pod
 	err := e.update(ctx, name, func(p *pod) error {
 		err := p.retire(ctx)
 		v = p.view()
@@ -76,14 +76,14 @@ func (e *Engine) NextStart(name string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if p.state.Status != StatusRestarting {
+	if p.state.Status != api.StatusRestarting {
 		return time.Time{}, errors.New("not restarting")
 	}
 	return p.state.NextStart, nil
 }
 
 // healthCheck is the probe that applies, with docker's defaults for what nobody says; nil if there is none.
-func (p *pod) healthCheck() *HealthCheck {
+func (p *pod) healthCheck() *api.HealthCheck {
 	h := api.EffectiveHealth(p.Spec.Container.Health, p.Image.Config.Health)
 	if !h.Probes() {
 		return nil

@@ -8,24 +8,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
 // Processes lists the processes of a running pod's container, the first one first. errdefs.IsFailedPrecondition if the pod
 // does not run.
-func (e *Engine) Processes(name string) ([]ProcessInfo, error) {
+func (e *Engine) Processes(name string) ([]api.ProcessInfo, error) {
 	p, err := e.read(name)
 	if err != nil {
 		return nil, err
 	}
-	if p.state.Status != StatusRunning {
+	if p.state.Status != api.StatusRunning {
 		return nil, podError("list the processes of", name, notRunning(p))
 	}
 	boot, err := kernel.BootTime()
 	if err != nil {
 		return nil, err
 	}
-	var list []ProcessInfo
+	var list []api.ProcessInfo
 	for _, pid := range p.pids() {
 		if info, ok := readProcess(pid, boot); ok { // else it has just ended
 			list = append(list, info)
@@ -34,15 +35,15 @@ func (e *Engine) Processes(name string) ([]ProcessInfo, error) {
 	return list, nil
 }
 
-func readProcess(pid int, boot time.Time) (ProcessInfo, bool) {
+func readProcess(pid int, boot time.Time) (api.ProcessInfo, bool) {
 	s, ok := kernel.StatOf(pid)
-	info := ProcessInfo{
+	info := api.ProcessInfo{
 		Pid: pid, Parent: s.Parent, State: string(s.State), Threads: s.Threads, TTY: ttyName(s.Terminal), CPU: s.Work,
 		Started: boot.Add(time.Duration(s.Start) * kernel.Tick), Virtual: s.Virtual, Resident: s.Resident, Name: s.Name, Args: kernel.Args(pid),
 	}
 	var st unix.Stat_t
 	if !ok || unix.Stat(filepath.Join("/proc", strconv.Itoa(pid)), &st) != nil {
-		return ProcessInfo{}, false
+		return api.ProcessInfo{}, false
 	}
 	info.UID = int(st.Uid)
 	return info, true

@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/netstack"
 )
 
@@ -72,7 +73,7 @@ func realEngine(t *testing.T) *Engine {
 		groups := map[string]bool{"t": true}
 		for _, p := range pods {
 			groups[p.Spec.Group] = true
-			if err := e.RemovePod(ctx, p.Spec.Name, RemoveOptions{Force: true, Volumes: true}); err != nil {
+			if err := e.RemovePod(ctx, p.Spec.Name, api.RemoveOptions{Force: true, Volumes: true}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -93,7 +94,7 @@ func realEngine(t *testing.T) *Engine {
 }
 
 // busybox is an image of one layer with Debian's static busybox.
-func busybox(t *testing.T) Image {
+func busybox(t *testing.T) api.Image {
 	t.Helper()
 	src, err := os.ReadFile("/bin/busybox")
 	if err != nil {
@@ -119,14 +120,14 @@ func busybox(t *testing.T) Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Image{ID: strings.Repeat("ab", 32), Names: []string{"busybox"}, Layers: []string{layer}, Config: ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}}
+	return api.Image{ID: strings.Repeat("ab", 32), Names: []string{"busybox"}, Layers: []string{layer}, Config: api.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}}
 }
 
-func shell(name, script string) PodSpec {
-	return PodSpec{Name: name, Group: "t", Container: ContainerSpec{Image: "busybox", Command: []string{"sh", "-c", script}}}
+func shell(name, script string) api.PodSpec {
+	return api.PodSpec{Name: name, Group: "t", Container: api.ContainerSpec{Image: "busybox", Command: []string{"sh", "-c", script}}}
 }
 
-func mustRun(t *testing.T, e *Engine, spec PodSpec, img Image) {
+func mustRun(t *testing.T, e *Engine, spec api.PodSpec, img api.Image) {
 	t.Helper()
 	if err := e.CreatePod(t.Context(), spec, img); err != nil {
 		t.Fatal(err)
@@ -137,11 +138,11 @@ func mustRun(t *testing.T, e *Engine, spec PodSpec, img Image) {
 }
 
 // outcome waits for the end of a pod and returns it with its output.
-func outcome(t *testing.T, e *Engine, name string) (Pod, string) {
+func outcome(t *testing.T, e *Engine, name string) (api.Pod, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := e.WaitPod(ctx, name, Stopped); err != nil {
+	if err := e.WaitPod(ctx, name, api.Stopped); err != nil {
 		t.Fatal(err)
 	}
 	p, err := e.Pod(name)
@@ -158,7 +159,7 @@ func TestAPodRunsToItsEnd(t *testing.T) {
 	spec.Container.User, spec.Container.Env = "app", []string{"A=b"}
 	mustRun(t, e, spec, img)
 	p, out := outcome(t, e, "job")
-	if p.ExitCode != 7 || !p.ExitKnown || p.Status != StatusExited {
+	if p.ExitCode != 7 || !p.ExitKnown || p.Status != api.StatusExited {
 		t.Errorf("ended as %+v", p)
 	}
 	if out != "box\n1000\nb" {
@@ -171,7 +172,7 @@ func TestStopGivesGraceThenKills(t *testing.T) {
 	polite := shell("polite", `trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done`)
 	deaf := shell("deaf", `trap '' TERM; echo up; while :; do sleep 0.1; done`)
 	deaf.Container.StopGrace = ptr(300 * time.Millisecond)
-	for _, s := range []PodSpec{polite, deaf} {
+	for _, s := range []api.PodSpec{polite, deaf} {
 		mustRun(t, e, s, img)
 		awaitOutput(t, e, s.Name, "up")
 		if err := e.StopPod(t.Context(), s.Name, nil); err != nil {
@@ -179,7 +180,7 @@ func TestStopGivesGraceThenKills(t *testing.T) {
 		}
 	}
 	for name, code := range map[string]int{"polite": 3, "deaf": 137} {
-		if p, _ := e.Pod(name); p.ExitCode != code || p.Status != StatusExited {
+		if p, _ := e.Pod(name); p.ExitCode != code || p.Status != api.StatusExited {
 			t.Errorf("%s ended as %s with %d, want %d", name, p.Status, p.ExitCode, code)
 		}
 	}
@@ -191,7 +192,7 @@ func awaitOutput(t *testing.T, e *Engine, name, line string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	found := errors.New("found")
-	err := e.Logs(ctx, name, LogOptions{Follow: true, Tail: -1}, func(l LogLine) error {
+	err := e.Logs(ctx, name, LogOptions{Follow: true, Tail: -1}, func(l api.LogLine) error {
 		if string(l.Text) == line {
 			return found
 		}
@@ -205,7 +206,7 @@ func awaitOutput(t *testing.T, e *Engine, name, line string) {
 func TestAnEmptyVolumeIsFilledFromTheImage(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	spec := shell("vol", `stat -c '%u %a %n' /data /data/seed; cat /data/seed; echo more >> /data/seed`)
-	spec.Container.Mounts = []Mount{{Type: MountVolume, Source: "v", Target: "/data"}}
+	spec.Container.Mounts = []api.Mount{{Type: api.MountVolume, Source: "v", Target: "/data"}}
 	mustRun(t, e, spec, img)
 	if _, out := outcome(t, e, "vol"); out != "1000 755 /data\n1000 640 /data/seed\nfrom the image" {
 		t.Errorf("printed %q", out)
@@ -221,7 +222,7 @@ func TestAnEmptyVolumeIsFilledFromTheImage(t *testing.T) {
 		t.Errorf("a volume in use was removed: %v", err)
 	}
 	for _, name := range []string{"vol", "again"} {
-		if err := e.RemovePod(t.Context(), name, RemoveOptions{}); err != nil {
+		if err := e.RemovePod(t.Context(), name, api.RemoveOptions{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -233,7 +234,7 @@ func TestAnEmptyVolumeIsFilledFromTheImage(t *testing.T) {
 func TestSecretsNeverTouchTheDisk(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	spec := shell("secret", `stat -c '%u %g %a' /run/secrets/key; cat /run/secrets/key`)
-	spec.Container.Files = []File{{Target: "/run/secrets/key", UID: "app", GID: "5", Mode: ptr(uint32(0o400)), Content: []byte("canary-4711")}}
+	spec.Container.Files = []api.File{{Target: "/run/secrets/key", UID: "app", GID: "5", Mode: ptr(uint32(0o400)), Content: []byte("canary-4711")}}
 	mustRun(t, e, spec, img)
 	if _, out := outcome(t, e, "secret"); out != "1000 5 400\ncanary-4711" {
 		t.Errorf("printed %q", out)
@@ -294,7 +295,7 @@ func TestAHalfMadePodIsSeenAndCleared(t *testing.T) {
 		t.Fatal(err)
 	}
 	// As a process that dies inside CreatePod leaves it.
-	if err := e.update(t.Context(), "half", func(p *pod) error { p.state.Status = StatusCreating; return nil }); err != nil {
+	if err := e.update(t.Context(), "half", func(p *pod) error { p.state.Status = api.StatusCreating; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := e.Check(t.Context()); len(left) != 1 || left[0].Kind != "pod" {
@@ -313,7 +314,7 @@ func TestPodsShareANetworkNamespace(t *testing.T) {
 	mustRun(t, e, shell("owner", `nc -l -p 8000 -e echo hello & echo up; sleep 60`), img)
 	awaitOutput(t, e, "owner", "up")
 	guest := shell("guest", `until nc 127.0.0.1 8000; do sleep 0.1; done`)
-	guest.Network = PodNetwork{Mode: NetworkPod, Pod: "owner"}
+	guest.Network = api.PodNetwork{Mode: api.NetworkPod, Pod: "owner"}
 	mustRun(t, e, guest, img)
 	if _, out := outcome(t, e, "guest"); !strings.HasSuffix(out, "hello") {
 		t.Errorf("printed %q", out)
@@ -336,7 +337,7 @@ func TestAStartIsIdempotentAndAPodCanRunAgain(t *testing.T) {
 	if err := e.StartPod(t.Context(), "again"); err != nil {
 		t.Fatal(err)
 	}
-	if p, _ := e.Pod("again"); p.Status != StatusRunning || p.Pid == first.Pid {
+	if p, _ := e.Pod("again"); p.Status != api.StatusRunning || p.Pid == first.Pid {
 		t.Errorf("after a second start: %+v", p)
 	}
 }
@@ -349,18 +350,18 @@ func TestARealNetworkReachesANeighbourByName(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, name := range []string{"server", "client"} {
-			e.RemovePod(context.Background(), name, RemoveOptions{Force: true})
+			e.RemovePod(context.Background(), name, api.RemoveOptions{Force: true})
 		}
 		if err := e.RemoveNetwork(context.Background(), "tnet"); err != nil {
 			t.Error(err)
 		}
 	})
 	server := shell("server", `echo up; while :; do nc -l -p 8000 -e echo hello; done`)
-	server.Network = PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet", Aliases: []string{"web"}}}}
+	server.Network = api.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet", Aliases: []string{"web"}}}}
 	mustRun(t, e, server, img)
 	awaitOutput(t, e, "server", "up")
 	client := shell("client", `for n in web server; do until nc $n 8000 2>/dev/null; do sleep 0.1; done; done`)
-	client.Network = PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet"}}}
+	client.Network = api.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet"}}}
 	mustRun(t, e, client, img)
 	if p, out := outcome(t, e, "client"); p.ExitCode != 0 || out != "hello\nhello" {
 		t.Errorf("exit %d, printed %q", p.ExitCode, out)
@@ -375,13 +376,13 @@ func TestAPublishedPortIsReserved(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		e.RemovePod(context.Background(), "pub", RemoveOptions{Force: true})
+		e.RemovePod(context.Background(), "pub", api.RemoveOptions{Force: true})
 		if err := e.RemoveNetwork(context.Background(), "ports"); err != nil {
 			t.Error(err)
 		}
 	})
 	spec := shell("pub", `ls /proc/1/fd; echo up; sleep 60`)
-	spec.Network = PodNetwork{Endpoints: []netstack.Endpoint{{Network: "ports"}}, Ports: []netstack.Port{{Container: 80, Protocol: "tcp"}}}
+	spec.Network = api.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "ports"}}, Ports: []netstack.Port{{Container: 80, Protocol: "tcp"}}}
 	mustRun(t, e, spec, img)
 	awaitOutput(t, e, "pub", "up")
 	if got := strings.Join(e.lastLines("pub", 10), " "); got != "0 1 2 up" {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/api"
 )
 
 // Only what bears the mark of podc's own is cleared away.
@@ -45,7 +47,7 @@ func TestRepairLeavesFilesOfOthers(t *testing.T) {
 func TestRemovalLeavesWhatOthersMounted(t *testing.T) {
 	e := realEngine(t)
 	s := shell("p1", "true")
-	s.Container.Mounts = []Mount{{Type: MountVolume, Target: "/v"}}
+	s.Container.Mounts = []api.Mount{{Type: api.MountVolume, Target: "/v"}}
 	if err := e.CreatePod(t.Context(), s, busybox(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +66,13 @@ func TestRemovalLeavesWhatOthersMounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := e.RemovePod(t.Context(), "p1", RemoveOptions{Volumes: true}); err != nil {
+	if err := e.RemovePod(t.Context(), "p1", api.RemoveOptions{Volumes: true}); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(canary); err != nil {
 		t.Error(err)
 	}
-	if err := e.RemovePod(t.Context(), "p1", RemoveOptions{}); err != nil {
+	if err := e.RemovePod(t.Context(), "p1", api.RemoveOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -88,7 +90,7 @@ func TestAnUnfinishedExitGoesWithItsPod(t *testing.T) {
 	if err := os.WriteFile(unfinished, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.RemovePod(t.Context(), "p1", RemoveOptions{Force: true, Volumes: true}); err != nil {
+	if err := e.RemovePod(t.Context(), "p1", api.RemoveOptions{Force: true, Volumes: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(unfinished); !os.IsNotExist(err) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -26,9 +27,9 @@ func plainEngine(t *testing.T) *Engine {
 	return e
 }
 
-func put(t *testing.T, e *Engine, name string, s Status) *pod {
+func put(t *testing.T, e *Engine, name string, s api.Status) *pod {
 	t.Helper()
-	p := &pod{e: e, record: record{ID: NewID(), Spec: PodSpec{Name: name, Group: "t"}}}
+	p := &pod{e: e, record: record{ID: NewID(), Spec: api.PodSpec{Name: name, Group: "t"}}}
 	p.state.Status, p.state.Settled = s, true
 	if err := errors.Join(os.MkdirAll(e.paths.runPod(name), 0o700), p.save(), p.saveRecord()); err != nil {
 		t.Fatal(err)
@@ -43,12 +44,12 @@ func TestPodsRemovedAtOnceAreAllGone(t *testing.T) {
 	for i := range 40 {
 		name := "p" + string(rune('a'+i%26)) + string(rune('a'+i/26))
 		names = append(names, name)
-		put(t, e, name, StatusExited)
+		put(t, e, name, api.StatusExited)
 	}
 	var wg sync.WaitGroup
 	for _, name := range names {
 		wg.Go(func() {
-			if err := e.RemovePod(t.Context(), name, RemoveOptions{}); err != nil {
+			if err := e.RemovePod(t.Context(), name, api.RemoveOptions{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -76,7 +77,7 @@ func TestAFolderIsNotRemovedFromUnderWhoHasTheLock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &pod{e: e, record: record{ID: NewID(), Spec: PodSpec{Name: "p", Group: "t"}}}
+		p := &pod{e: e, record: record{ID: NewID(), Spec: api.PodSpec{Name: "p", Group: "t"}}}
 		for range 5 {
 			if err := p.save(); err != nil {
 				t.Error(err)
@@ -96,7 +97,7 @@ func TestAFolderIsNotRemovedFromUnderWhoHasTheLock(t *testing.T) {
 // conmon writes how a container ended beside the file, and then gives it its name: whoever tidied up then took that for a remnant.
 func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
 	e := plainEngine(t)
-	p := put(t, e, "p", StatusExited)
+	p := put(t, e, "p", api.StatusExited)
 	half, left := e.paths.exit(p.ID+".X1Y2Z3"), e.paths.exit(NewID()+".X1Y2Z3")
 	err := errors.Join(os.MkdirAll(e.paths.exits(), 0o700), os.WriteFile(half, []byte("0"), 0o600), os.WriteFile(left, []byte("0"), 0o600))
 	if err != nil {
@@ -116,7 +117,7 @@ func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
 // Between the look and the remedy another command may have finished what was half made, or made it anew.
 func TestARepairLooksAgain(t *testing.T) {
 	e := plainEngine(t)
-	half := put(t, e, "half", StatusCreating)
+	half := put(t, e, "half", api.StatusCreating)
 	if err := os.MkdirAll(e.paths.pod("norecord"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -127,19 +128,19 @@ func TestARepairLooksAgain(t *testing.T) {
 	if err != nil || len(found) != 3 {
 		t.Fatalf("found %+v, %v", found, err)
 	}
-	half.state.Status = StatusCreated
+	half.state.Status = api.StatusCreated
 	if err := half.save(); err != nil {
 		t.Fatal(err)
 	}
-	put(t, e, "norecord", StatusCreated)
-	put(t, e, "norun", StatusCreated)
+	put(t, e, "norecord", api.StatusCreated)
+	put(t, e, "norun", api.StatusCreated)
 	for _, f := range found {
 		if err := f.mend(t.Context()); err != nil {
 			t.Errorf("%s %s: %v", f.Kind, f.Object, err)
 		}
 	}
 	for _, name := range []string{"half", "norecord", "norun"} {
-		if p, err := e.Pod(name); err != nil || p.Status != StatusCreated {
+		if p, err := e.Pod(name); err != nil || p.Status != api.StatusCreated {
 			t.Errorf("%s: %s, %v", name, p.Status, err)
 		}
 	}
@@ -147,8 +148,8 @@ func TestARepairLooksAgain(t *testing.T) {
 
 func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 	e := plainEngine(t)
-	put(t, e, "half", StatusCreating)
-	put(t, e, "going", StatusRemoving)
+	put(t, e, "half", api.StatusCreating)
+	put(t, e, "going", api.StatusRemoving)
 	if err := os.MkdirAll(filepath.Join(e.paths.pod("norecord"), "main"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 // What a living process works on, it has locked: that is not broken.
 func TestWhatIsBeingMadeIsNotBroken(t *testing.T) {
 	e := plainEngine(t)
-	put(t, e, "half", StatusCreating)
+	put(t, e, "half", api.StatusCreating)
 	l, err := e.lockPod(t.Context(), "half")
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +196,7 @@ func TestNamesDoNotLeaveTheRoots(t *testing.T) {
 		if _, err := e.lockPod(t.Context(), name); err == nil {
 			t.Errorf("%q is a pod's name", name)
 		}
-		if err := e.RemovePod(t.Context(), name, RemoveOptions{Force: true}); err == nil {
+		if err := e.RemovePod(t.Context(), name, api.RemoveOptions{Force: true}); err == nil {
 			t.Errorf("%q was removed", name)
 		}
 	}
@@ -205,7 +206,7 @@ func TestNamesDoNotLeaveTheRoots(t *testing.T) {
 func TestAStopIsNotedBeforeItsSignal(t *testing.T) {
 	e := plainEngine(t)
 	_, proc := running(t)
-	p := put(t, e, "a", StatusRunning)
+	p := put(t, e, "a", api.StatusRunning)
 	p.state.Settled, p.state.Init = false, proc
 	if err := p.save(); err != nil {
 		t.Fatal(err)
@@ -227,7 +228,7 @@ func TestAStopIsNotedBeforeItsSignal(t *testing.T) {
 		}
 	}()
 	e.StopPod(ctx, "a", nil)
-	if v, err := e.Pod("a"); err != nil || !v.Halting || v.Status != StatusRunning {
+	if v, err := e.Pod("a"); err != nil || !v.Halting || v.Status != api.StatusRunning {
 		t.Errorf("pod: %+v, %v", v, err)
 	}
 }
@@ -244,13 +245,13 @@ func TestAClockThatWasSetDecidesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := plainEngine(t)
 			cmd, proc := running(t)
-			p := put(t, e, "a", StatusRunning)
-			p.Spec.Container.Restart = RestartPolicy{Name: "always"}
+			p := put(t, e, "a", api.StatusRunning)
+			p.Spec.Container.Restart = api.RestartPolicy{Name: "always"}
 			p.state.Settled, p.state.Init, p.state.Started = false, proc, time.Now().Add(off)
 			if err := errors.Join(p.save(), p.saveRecord()); err != nil {
 				t.Fatal(err)
 			}
-			if v, err := e.Pod("a"); err != nil || v.Status != StatusRunning {
+			if v, err := e.Pod("a"); err != nil || v.Status != api.StatusRunning {
 				t.Fatalf("while it lives: %s, %v", v.Status, err)
 			}
 			cmd.Process.Kill()
@@ -259,7 +260,7 @@ func TestAClockThatWasSetDecidesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			now, err := e.read("a")
-			if err != nil || now.state.Status != StatusExited || now.last.ExitCode != 3 {
+			if err != nil || now.state.Status != api.StatusExited || now.last.ExitCode != 3 {
 				t.Fatalf("after its end: %+v, %v", now.state, err)
 			}
 			if !now.endedAlone() || !now.wantsRestart() {

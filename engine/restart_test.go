@@ -3,6 +3,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 func TestRestartPolicies(t *testing.T) {
@@ -27,9 +29,9 @@ func TestRestartPolicies(t *testing.T) {
 		{policy: "on-failure", error: "the network is gone", want: true},
 	} {
 		p := &pod{}
-		p.Spec.Container.Restart = RestartPolicy{Name: c.policy, MaxRetries: c.max}
+		p.Spec.Container.Restart = api.RestartPolicy{Name: c.policy, MaxRetries: c.max}
 		p.last.ExitCode = c.exit
-		p.state = state{Status: StatusExited, Restarts: c.restarts, Error: c.error, Stopping: c.stopping}
+		p.state = state{Status: api.StatusExited, Restarts: c.restarts, Error: c.error, Stopping: c.stopping}
 		if got := p.wantsRestart(); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
@@ -39,16 +41,16 @@ func TestRestartPolicies(t *testing.T) {
 func TestAnEndThatARestartFollowsIsNoEnd(t *testing.T) {
 	p := &pod{}
 	p.Spec.Container.Restart.Name = "on-failure"
-	p.state = state{Status: StatusRunning, Started: time.Now()}
+	p.state = state{Status: api.StatusRunning, Started: time.Now()}
 	p.ended(lastRun{Started: p.state.Started, Finished: time.Now(), ExitCode: 1, ExitKnown: true})
-	if s := p.view().Status; s != StatusRestarting {
+	if s := p.view().Status; s != api.StatusRestarting {
 		t.Errorf("before it is settled, it is %s", s)
 	}
-	if s := p.duty().Pod.Status; s != StatusExited {
+	if s := p.duty().Pod.Status; s != api.StatusExited {
 		t.Errorf("to the monitor, which settles it, it is %s", s)
 	}
 	p.state.Settled = true // a stop, say, made it so
-	if s := p.view().Status; s != StatusExited {
+	if s := p.view().Status; s != api.StatusExited {
 		t.Errorf("settled, it is %s", s)
 	}
 }
@@ -58,9 +60,9 @@ func TestBackoffDoublesUpToAMinuteAndForgets(t *testing.T) {
 	run := func(d time.Duration) time.Duration {
 		p.last.Started = time.Now()
 		p.last.Finished = p.last.Started.Add(d)
-		p.state.Status = StatusExited
+		p.state.Status = api.StatusExited
 		p.scheduleRestart()
-		if wait := time.Until(p.state.NextStart); p.state.Status != StatusRestarting || wait > p.state.Backoff {
+		if wait := time.Until(p.state.NextStart); p.state.Status != api.StatusRestarting || wait > p.state.Backoff {
 			t.Errorf("state %+v", p.state)
 		}
 		return p.state.Backoff

@@ -14,6 +14,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -37,7 +38,7 @@ func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn fu
 	if err != nil {
 		return err
 	}
-	if p.state.Status == StatusRunning {
+	if p.state.Status == api.StatusRunning {
 		root, err := p.liveRoot(view)
 		if err == nil {
 			defer root.Close()
@@ -49,14 +50,14 @@ func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn fu
 	}
 	return e.update(ctx, name, func(p *pod) error {
 		switch {
-		case p.state.Status == StatusRunning: // it was started meanwhile, or is about to be seen as ended
+		case p.state.Status == api.StatusRunning: // it was started meanwhile, or is about to be seen as ended
 			root, err := p.liveRoot(view)
 			if err != nil {
 				return podError("open the files of", name, err)
 			}
 			defer root.Close()
 			return fn(root)
-		case halfMade(p), p.state.Status == StatusDead:
+		case halfMade(p), p.state.Status == api.StatusDead:
 			return podError("open the files of", name, notRunning(p))
 		}
 		return p.idleRoot(ctx, view, fn)

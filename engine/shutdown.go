@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -132,7 +133,7 @@ func (e *Engine) ShutDownPod(ctx context.Context, name string) error {
 }
 
 // ShutDownPatience is how long ShutDownPod may take: whoever takes longer hangs.
-func ShutDownPatience(s PodSpec) time.Duration {
+func ShutDownPatience(s api.PodSpec) time.Duration {
 	d := shutdownWork
 	if len(s.Container.PreStop) > 0 {
 		d += shutdownHooks
@@ -154,7 +155,7 @@ func (e *Engine) ShutDownAll(ctx context.Context, group string) error {
 	errs[len(pods)] = err
 	var wg sync.WaitGroup
 	for i, p := range pods {
-		if p.Status.Live() || p.Status == StatusRestarting {
+		if p.Status.Live() || p.Status == api.StatusRestarting {
 			wg.Go(func() { errs[i] = e.ShutDownPod(ctx, p.Spec.Name) })
 		}
 	}

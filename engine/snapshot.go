@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
@@ -43,7 +44,7 @@ func (e *Engine) Snapshot(ctx context.Context, group string) (Snapshot, error) {
 }
 
 // Pods reads the pods of group, or of every group if it is empty, by name.
-func (e *Engine) Pods(group string) ([]Pod, error) {
+func (e *Engine) Pods(group string) ([]api.Pod, error) {
 	all, err := e.readAll()
 	if err != nil {
 		return nil, err
@@ -51,8 +52,8 @@ func (e *Engine) Pods(group string) ([]Pod, error) {
 	return views(all, group), nil
 }
 
-func views(all []*pod, group string) []Pod {
-	pods := make([]Pod, 0, len(all)) // growing would copy each several times
+func views(all []*pod, group string) []api.Pod {
+	pods := make([]api.Pod, 0, len(all)) // growing would copy each several times
 	for _, p := range all {
 		if group == "" || p.Spec.Group == group {
 			pods = append(pods, p.view())
@@ -62,17 +63,17 @@ func views(all []*pod, group string) []Pod {
 }
 
 // Pod reads one pod, by its name or by the beginning of its id; errdefs.IsNotFound if there is none such.
-func (e *Engine) Pod(name string) (Pod, error) {
+func (e *Engine) Pod(name string) (api.Pod, error) {
 	p, err := e.read(name)
 	if err == nil {
 		return p.view(), nil
 	}
 	if !isMissing(err) || len(name) < 2 || strings.Trim(name, "0123456789abcdef") != "" {
-		return Pod{}, err
+		return api.Pod{}, err
 	}
 	all, listErr := e.readAll()
 	if listErr != nil {
-		return Pod{}, listErr
+		return api.Pod{}, listErr
 	}
 	var found []*pod
 	for _, p := range all {
@@ -82,11 +83,11 @@ func (e *Engine) Pod(name string) (Pod, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Pod{}, err
+		return api.Pod{}, err
 	case 1:
 		return found[0].view(), nil
 	}
-	return Pod{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d pods have it", name, len(found))
+	return api.Pod{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d pods have it", name, len(found))
 }
 
 // read loads and refreshes one pod for looking at, without its lock.
@@ -135,7 +136,7 @@ func (e *Engine) readAll() ([]*pod, error) {
 
 // Snapshot is what exists at one instant, as far as planning needs it.
 type Snapshot struct {
-	Pods     []Pod // of the group asked for, by name
+	Pods     []api.Pod // of the group asked for, by name
 	Networks map[string]netstack.Network
 	Volumes  map[string]volumes.Volume
 	// Unread says why networks made by hand may be missing from Networks; nil if none are.

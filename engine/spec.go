@@ -22,8 +22,8 @@ const ociVersion = "1.1.0"
 type container struct {
 	ID         string
 	Hostname   string
-	Spec       ContainerSpec
-	Image      ImageConfig
+	Spec       api.ContainerSpec
+	Image      api.ImageConfig
 	Rootfs     string
 	Namespaces map[string]string // kind -> path; a kind that is absent is the host's, or for pid, unless HostPID, a new one
 	HostPID    bool
@@ -109,7 +109,7 @@ func (c container) args() ([]string, error) {
 }
 
 // CheckCommand fails with errdefs.ErrInvalidArgument if neither a pod nor its image says what to run. A start finds the same again.
-func CheckCommand(p PodSpec, img ImageConfig) error {
+func CheckCommand(p api.PodSpec, img api.ImageConfig) error {
 	return podError("create", p.Name, checkCommand(slices.Concat(api.EffectiveCommand(p.Container, img)), p.Container.Image))
 }
 

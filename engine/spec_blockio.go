@@ -7,11 +7,12 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
 // blockIO resolves the limits of traffic with block devices; nil if there are none.
-func blockIO(b *BlockIO, h host) (*specs.LinuxBlockIO, error) {
+func blockIO(b *api.BlockIO, h host) (*specs.LinuxBlockIO, error) {
 	if b == nil {
 		return nil, nil
 	}
@@ -34,7 +35,7 @@ func blockIO(b *BlockIO, h host) (*specs.LinuxBlockIO, error) {
 		io.WeightDevice = append(io.WeightDevice, w)
 	}
 	for _, list := range []struct {
-		from []DeviceRate
+		from []api.DeviceRate
 		to   *[]specs.LinuxThrottleDevice
 	}{
 		{b.ReadBps, &io.ThrottleReadBpsDevice}, {b.WriteBps, &io.ThrottleWriteBpsDevice},
@@ -47,7 +48,7 @@ func blockIO(b *BlockIO, h host) (*specs.LinuxBlockIO, error) {
 	return io, nil
 }
 
-func throttles(rates []DeviceRate) ([]specs.LinuxThrottleDevice, error) {
+func throttles(rates []api.DeviceRate) ([]specs.LinuxThrottleDevice, error) {
 	var list []specs.LinuxThrottleDevice
 	for _, r := range rates {
 		major, minor, err := blockDevice(r.Path)

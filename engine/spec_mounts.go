@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"podc.example/podc/api"
 )
 
 // initTarget is where the reaper of `init: true` appears in the container: not in a /dev that is the host's.
@@ -67,7 +69,7 @@ func (c container) shm() specs.Mount {
 }
 
 // shmSize is in bytes.
-func shmSize(s ContainerSpec) int64 {
+func shmSize(s api.ContainerSpec) int64 {
 	if s.ShmSize == 0 {
 		return 64 << 20
 	}
@@ -76,8 +78,8 @@ func shmSize(s ContainerSpec) int64 {
 
 // userMount translates a mount whose source is a host path by now ("" for a tmpfs). Only of a folder all can be read-only: crun
 // 1.8.1 takes every other target of that for one.
-func userMount(m Mount, source string, folder bool) specs.Mount {
-	if m.Type == MountTmpfs {
+func userMount(m api.Mount, source string, folder bool) specs.Mount {
+	if m.Type == api.MountTmpfs {
 		return tmpfsMount(m)
 	}
 	options := []string{"rbind", cmp.Or(m.Propagation, "rprivate")}
@@ -85,7 +87,7 @@ func userMount(m Mount, source string, folder bool) specs.Mount {
 		// crun takes the r of the propagation for one of the bind; with nothing mounted below, it means nothing.
 		options = []string{"bind", strings.TrimPrefix(options[1], "r")}
 	}
-	if m.ReadOnly || m.Type == MountImage {
+	if m.ReadOnly || m.Type == api.MountImage {
 		options = append(options, "ro")
 		if folder && !m.OnlyTopReadOnly && !m.NonRecursive {
 			options = append(options, "rro")
@@ -108,7 +110,7 @@ func (c container) propagation() string {
 	return way
 }
 
-func tmpfsMount(m Mount) specs.Mount {
+func tmpfsMount(m api.Mount) specs.Mount {
 	options := []string{"nosuid", "nodev"}
 	if !slices.Contains(m.TmpfsOptions, "exec") {
 		options = append(options, "noexec")

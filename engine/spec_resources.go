@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -84,7 +85,7 @@ func (c container) memoryLimit() (*specs.LinuxMemory, error) {
 	return &m, nil
 }
 
-func cpuLimit(r Resources) *specs.LinuxCPU {
+func cpuLimit(r api.Resources) *specs.LinuxCPU {
 	c := specs.LinuxCPU{Cpus: r.Cpuset}
 	if r.CPUShares > 0 {
 		c.Shares = ptr(uint64(r.CPUShares))

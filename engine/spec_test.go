@@ -70,7 +70,7 @@ func renderSpec(t *testing.T, c container) string {
 
 func TestSpecRefuses(t *testing.T) {
 	valid := func() container {
-		return container{Image: ImageConfig{Cmd: []string{"/bin/true"}}, Host: host{Caps: []string{"CAP_CHOWN"}, Rlimits: map[string]uint64{"RLIMIT_NOFILE": 20000}}}
+		return container{Image: api.ImageConfig{Cmd: []string{"/bin/true"}}, Host: host{Caps: []string{"CAP_CHOWN"}, Rlimits: map[string]uint64{"RLIMIT_NOFILE": 20000}}}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -79,8 +79,8 @@ func TestSpecRefuses(t *testing.T) {
 	}{
 		{"no command", func(c *container) { c.Image.Cmd = nil }, "no command to run"},
 		{"unknown capability", func(c *container) { c.Spec.CapAdd = []string{"FLY"} }, `cannot add capability "FLY"`},
-		{"limit above podc's own", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"nofile": {Soft: 1, Hard: 30000}} }, "the limit of podc itself is 20000"},
-		{"unknown limit", func(c *container) { c.Spec.Ulimits = map[string]Ulimit{"wishes": {Soft: 3, Hard: 3}} }, `ulimit "wishes" is not known`},
+		{"limit above podc's own", func(c *container) { c.Spec.Ulimits = map[string]api.Ulimit{"nofile": {Soft: 1, Hard: 30000}} }, "the limit of podc itself is 20000"},
+		{"unknown limit", func(c *container) { c.Spec.Ulimits = map[string]api.Ulimit{"wishes": {Soft: 3, Hard: 3}} }, `ulimit "wishes" is not known`},
 		{"unknown security option", func(c *container) { c.Spec.SecurityOpt = []string{"seccmp=unconfined"} }, `security option "seccmp=unconfined"`},
 		{"swappiness on v2", func(c *container) {
 			c.Host.CgroupV2, c.Host.Lacks, c.Spec.Resources.Swappiness = true, []string{limitSwappiness}, ptr(int64(1))

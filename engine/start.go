@@ -31,14 +31,14 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 			p.refresh()
 		}
 		switch p.state.Status {
-		case StatusRunning:
+		case api.StatusRunning:
 			if p.paused() {
 				return errPaused
 			}
 			return nil
-		case StatusCreating, StatusRemoving:
+		case api.StatusCreating, api.StatusRemoving:
 			return fault.New(errdefs.ErrFailedPrecondition, "it is half made; remove it and create it anew")
-		case StatusDead:
+		case api.StatusDead:
 			return fault.New(errdefs.ErrFailedPrecondition, "it can only be removed and created anew: %s", p.state.Error)
 		}
 		if err := e.allowStart(); err != nil {
@@ -61,7 +61,7 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 // RestartPod starts a pod again by its restart policy, if it still waits for that. The monitor calls it.
 func (e *Engine) RestartPod(ctx context.Context, name string) error {
 	err := e.update(ctx, name, func(p *pod) error {
-		if p.state.Status != StatusRestarting {
+		if p.state.Status != api.StatusRestarting {
 			return nil
 		}
 		if e.Ending() {
@@ -84,8 +84,8 @@ func (e *Engine) RestartPod(ctx context.Context, name string) error {
 
 // giveUp clears away what a failed start has left, even if the caller has gone.
 func (p *pod) giveUp(ctx context.Context) error {
-	if p.state.Status == StatusRestarting {
-		p.state.Status = StatusExited
+	if p.state.Status == api.StatusRestarting {
+		p.state.Status = api.StatusExited
 	}
 	return p.settle(context.WithoutCancel(ctx))
 }
@@ -104,7 +104,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 	defer active.Unlock()
 	p.state.Settled, p.state.Stopping, p.state.Shutdown, p.state.Halting, p.state.Error = false, false, false, false, ""
 	p.state.HooksDue, p.state.RunLost = false, false
-	p.state.Health, p.state.Failing, p.state.Probes = HealthNone, 0, nil
+	p.state.Health, p.state.Failing, p.state.Probes = api.HealthNone, 0, nil
 	p.state.Started = time.Time{}    // of the run before; a start that fails has no run to judge
 	if err := p.save(); err != nil { // intent before effect
 		return err
@@ -186,9 +186,9 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := p.noteStart(); err != nil {
 		return err
 	}
-	p.state.Status = StatusRunning
+	p.state.Status = api.StatusRunning
 	if p.healthCheck() != nil {
-		p.state.Health = HealthStarting
+		p.state.Health = api.HealthStarting
 	}
 	return nil
 }
@@ -203,15 +203,15 @@ func (p *pod) noteStart() error {
 // program that looks itself up finds it.
 func (p *pod) hostname() (string, error) {
 	switch {
-	case p.Spec.UTS.Mode == NamespaceHost:
+	case p.Spec.UTS.Mode == api.NamespaceHost:
 		return os.Hostname()
-	case p.Spec.UTS.Mode == NamespacePod:
+	case p.Spec.UTS.Mode == api.NamespacePod:
 		return p.e.hostnameOf(p.Spec.UTS.Pod)
 	case p.Spec.Hostname != "":
 		return p.Spec.Hostname, nil
-	case p.Spec.Network.Mode == NetworkHost:
+	case p.Spec.Network.Mode == api.NetworkHost:
 		return os.Hostname()
-	case p.Spec.Network.Mode == NetworkPod:
+	case p.Spec.Network.Mode == api.NetworkPod:
 		return p.e.hostnameOf(p.Spec.Network.Pod)
 	}
 	return p.ID[:12], nil
@@ -246,7 +246,7 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 	if err := kernel.PinNamespaces(path, kinds, hostname, p.Spec.Domainname); err != nil {
 		return err
 	}
-	if p.Spec.Network.Mode != NetworkPrivate {
+	if p.Spec.Network.Mode != api.NetworkPrivate {
 		return nil
 	}
 	a, err := e.net.Attach(ctx, p.attachment())
@@ -278,7 +278,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	if c.Namespaces, err = p.namespacePaths(); err != nil {
 		return run{}, err
 	}
-	c.HostPID = p.Spec.PID.Mode == NamespaceHost
+	c.HostPID = p.Spec.PID.Mode == api.NamespaceHost
 	if c.Shm, err = p.mountShm(); err != nil {
 		return run{}, err
 	}

@@ -25,10 +25,10 @@ import (
 type record struct {
 	ID      string            `json:"id"`
 	Created time.Time         `json:"created"`
-	Spec    PodSpec           `json:"spec"`
-	Image   Image             `json:"image"`
+	Spec    api.PodSpec       `json:"spec"`
+	Image   api.Image         `json:"image"`
 	Volumes map[string]string `json:"volumes,omitempty"` // target -> volume
-	From    []Mount           `json:"from,omitempty"`    // what Spec.VolumesFrom came to
+	From    []api.Mount       `json:"from,omitempty"`    // what Spec.VolumesFrom came to
 }
 
 // state is what a pod does. It lies in RUN; only update writes it, under the pod's lock.
@@ -39,7 +39,7 @@ type state struct {
 	ID      string            `json:"id"`
 	Group   string            `json:"group"`
 	Volumes map[string]string `json:"volumes,omitempty"`
-	Status  Status            `json:"status"`
+	Status  api.Status        `json:"status"`
 	Login   kernel.Login      `json:"login,omitempty"` // of who asked for the start; restarts keep it
 	// Stopping says that somebody asked for the end that is under way: no restart policy applies to it.
 	Stopping bool `json:"stopping,omitempty"`
@@ -63,9 +63,9 @@ type state struct {
 	Restarts   int                  `json:"restarts,omitempty"`
 	Backoff    time.Duration        `json:"backoff,omitempty"` // before the last restart
 	Error      string               `json:"error,omitempty"`
-	Health     Health               `json:"health,omitempty"`
+	Health     api.Health           `json:"health,omitempty"`
 	Failing    int                  `json:"failing,omitempty"` // probes failed in a row
-	Probes     []Probe              `json:"probes,omitempty"`
+	Probes     []api.Probe          `json:"probes,omitempty"`
 	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
 	Ports      []netstack.Port      `json:"ports,omitempty"`
 }
@@ -136,7 +136,7 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 }
 
 // statusGone marks a pod that fn has removed.
-const statusGone Status = "gone"
+const statusGone api.Status = "gone"
 
 func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
@@ -173,7 +173,7 @@ func (e *Engine) load(name string) (*pod, error) {
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
 	}
 	err = disk.ReadJSON(e.paths.state(name), &p.state)
-	if err == nil && p.state.Boot == kernel.BootID() && (p.state.Status == StatusRunning || p.state.Status == StatusCreated && p.state.Error == "") {
+	if err == nil && p.state.Boot == kernel.BootID() && (p.state.Status == api.StatusRunning || p.state.Status == api.StatusCreated && p.state.Error == "") {
 		return p, nil // how the run before ended is of no interest, or there was none
 	}
 	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
@@ -188,20 +188,20 @@ func (e *Engine) load(name string) (*pod, error) {
 		p.findRun()
 	case p.state.Boot != kernel.BootID():
 		p.state = e.stateAfterBoot(p)
-		if p.findRun(); p.state.Status == StatusRunning { // in this boot, whatever its state says
+		if p.findRun(); p.state.Status == api.StatusRunning { // in this boot, whatever its state says
 			p.lost = fmt.Errorf("%w %s: it says that it is of another boot", disk.ErrDamaged, e.paths.state(name))
 		}
-	case p.state.Status == StatusDead: // until somebody put its record right
-		p.state.Status = StatusExited
+	case p.state.Status == api.StatusDead: // until somebody put its record right
+		p.state.Status = api.StatusExited
 	}
 	return p, nil
 }
 
 // stateAfterBoot is the state of a pod of which this boot knows nothing.
 func (e *Engine) stateAfterBoot(p *pod) state {
-	s := state{Boot: kernel.BootID(), Status: StatusCreated}
+	s := state{Boot: kernel.BootID(), Status: api.StatusCreated}
 	if !p.last.Started.IsZero() {
-		s.Status = StatusExited
+		s.Status = api.StatusExited
 	}
 	return s
 }
@@ -230,7 +230,7 @@ func (s state) equal(o state) bool {
 // refresh brings the state in line with the kernel: a run whose exit file exists, or whose processes are gone, has ended.
 // It has no side effect but on p, so it serves readers without the lock as well.
 func (p *pod) refresh() {
-	if p.state.Status != StatusRunning || p.noted() || p.state.Init.Life() == kernel.Living {
+	if p.state.Status != api.StatusRunning || p.noted() || p.state.Init.Life() == kernel.Living {
 		return
 	}
 	if p.ending = p.state.Conmon.Alive(); p.ending {
@@ -259,10 +259,10 @@ func (p *pod) noted() bool {
 func (p *pod) ended(end lastRun) {
 	end.ByUser = p.stoppedByUser()
 	p.last, p.unrecorded = end, true
-	p.state.Status, p.state.Halting, p.state.Paused = StatusExited, false, false
+	p.state.Status, p.state.Halting, p.state.Paused = api.StatusExited, false, false
 	p.state.Init = kernel.Process{}
-	if p.state.Health != HealthNone {
-		p.state.Health = HealthUnhealthy
+	if p.state.Health != api.HealthNone {
+		p.state.Health = api.HealthUnhealthy
 	}
 }
 
@@ -291,9 +291,9 @@ func (e *Engine) readExit(id string, started time.Time) (lastRun, bool) {
 }
 
 // view is the pod as the outside sees it.
-func (p *pod) view() Pod {
+func (p *pod) view() api.Pod {
 	s, l := p.state, p.last
-	v := Pod{
+	v := api.Pod{
 		Spec: p.Spec, ID: p.ID, Created: p.Created,
 		Status: s.Status, Started: s.Started, Error: s.Error, Restarts: s.Restarts,
 		Finished: l.Finished, ExitCode: l.ExitCode, ExitKnown: l.ExitKnown, OOMKilled: l.OOMKilled,
@@ -304,20 +304,20 @@ func (p *pod) view() Pod {
 		v.Started = l.Started
 	}
 	if p.restartsNext() {
-		v.Status = StatusRestarting
+		v.Status = api.StatusRestarting
 	}
-	if s.Status == StatusRunning {
+	if s.Status == api.StatusRunning {
 		v.Pid, v.Health, v.Failing, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Failing, s.Probes, s.Halting
 		v.HooksDue, v.RunLost = s.HooksDue, s.RunLost
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
 		if p.paused() {
-			v.Status = StatusPaused
+			v.Status = api.StatusPaused
 		}
 	} else {
 		v.Probes = s.Probes
 		v.Returns = p.returns()
 	}
-	if s.Status != StatusRunning || s.RunLost {
+	if s.Status != api.StatusRunning || s.RunLost {
 		v.FilesLost = len(p.Spec.Container.Files) > 0 && !hasFiles(p.e.paths.files(p.Spec.Name))
 	}
 	return v

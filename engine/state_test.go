@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
 
 func TestAPodSaysWhatItRuns(t *testing.T) {
-	p := &pod{record: record{Image: Image{Config: ImageConfig{Entrypoint: []string{"/app"}, Cmd: []string{"serve"}, ExposedPorts: []string{"80/tcp"}}}}}
+	p := &pod{record: record{Image: api.Image{Config: api.ImageConfig{Entrypoint: []string{"/app"}, Cmd: []string{"serve"}, ExposedPorts: []string{"80/tcp"}}}}}
 	if v := p.view(); !slices.Equal(v.Args, []string{"/app", "serve"}) || !slices.Equal(v.Exposed, []string{"80/tcp"}) {
 		t.Errorf("runs %q, exposes %q", v.Args, v.Exposed)
 	}
@@ -40,7 +41,7 @@ func TestAnEndIsSeenWithItsCodeAtEveryMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	expect := func(when string, status Status, code int, known bool) {
+	expect := func(when string, status api.Status, code int, known bool) {
 		t.Helper()
 		p, err := e.Pod("a")
 		if err != nil || p.Status != status || p.ExitCode != code || p.ExitKnown != known {
@@ -48,29 +49,29 @@ func TestAnEndIsSeenWithItsCodeAtEveryMoment(t *testing.T) {
 		}
 	}
 	started := time.Now().Add(-time.Minute)
-	running := state{Boot: kernel.BootID(), ID: id, Status: StatusRunning, Started: started, Init: kernel.Find(os.Getpid()), Conmon: kernel.Find(os.Getpid())}
-	write(e.paths.spec("a"), record{ID: id, Spec: PodSpec{Name: "a"}})
+	running := state{Boot: kernel.BootID(), ID: id, Status: api.StatusRunning, Started: started, Init: kernel.Find(os.Getpid()), Conmon: kernel.Find(os.Getpid())}
+	write(e.paths.spec("a"), record{ID: id, Spec: api.PodSpec{Name: "a"}})
 	write(e.paths.state("a"), running)
-	expect("while it runs", StatusRunning, 0, false)
+	expect("while it runs", api.StatusRunning, 0, false)
 
 	ended := running
 	ended.Init = kernel.Process{Pid: os.Getpid(), Start: 1} // the pid is another process by now
 	write(e.paths.state("a"), ended)
-	expect("until conmon has noted its end", StatusRunning, 0, false)
+	expect("until conmon has noted its end", api.StatusRunning, 0, false)
 
 	write(e.paths.exit(id), 7)
-	expect("once conmon has noted its end", StatusExited, 7, true)
+	expect("once conmon has noted its end", api.StatusExited, 7, true)
 
 	write(e.paths.last("a"), lastRun{Started: started, Finished: time.Now(), ExitCode: 7, ExitKnown: true})
-	expect("while its end is put on record", StatusExited, 7, true)
+	expect("while its end is put on record", api.StatusExited, 7, true)
 	settled := ended
-	settled.Status, settled.Settled = StatusExited, true
+	settled.Status, settled.Settled = api.StatusExited, true
 	write(e.paths.state("a"), settled)
-	expect("when its end is on record", StatusExited, 7, true)
+	expect("when its end is on record", api.StatusExited, 7, true)
 	os.Remove(e.paths.exit(id))
-	expect("when it is settled", StatusExited, 7, true)
+	expect("when it is settled", api.StatusExited, 7, true)
 
 	ended.Conmon = kernel.Process{}
 	write(e.paths.state("a"), ended)
-	expect("when conmon died before it noted anything", StatusExited, 255, false)
+	expect("when conmon died before it noted anything", api.StatusExited, 255, false)
 }

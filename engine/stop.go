@@ -81,10 +81,10 @@ func (e *Engine) halt(ctx context.Context, name string, how stopRequest) (ran bo
 		if err := p.noteStop(how); err != nil {
 			return err
 		}
-		if p.state.Status == StatusRestarting {
-			p.state.Status = StatusExited
+		if p.state.Status == api.StatusRestarting {
+			p.state.Status = api.StatusExited
 		}
-		if p.state.Status != StatusRunning {
+		if p.state.Status != api.StatusRunning {
 			return nil
 		}
 		init, conmon = p.state.Init, p.state.Conmon
@@ -130,7 +130,7 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 	if grace == 0 {
 		return unix.SIGKILL, 0, nil
 	}
-	sig, err := StopSignal(Pod{Spec: p.Spec, Image: p.Image})
+	sig, err := StopSignal(api.Pod{Spec: p.Spec, Image: p.Image})
 	if how.signal != "" {
 		sig, err = ParseSignal(how.signal)
 	}
@@ -138,7 +138,7 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 }
 
 // StopSignal is the signal that asks the pod to end: its own, else its image's, else SIGTERM; 0 with the error if it is none.
-func StopSignal(p Pod) (unix.Signal, error) {
+func StopSignal(p api.Pod) (unix.Signal, error) {
 	return ParseSignal(cmp.Or(api.Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
 }
 
@@ -215,7 +215,7 @@ func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan st
 	defer w.Close()
 	for {
 		p, err := e.read(name)
-		if err != nil || p.state.Status != StatusRunning {
+		if err != nil || p.state.Status != api.StatusRunning {
 			return nil
 		}
 		select {
@@ -237,7 +237,7 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 		return podError("kill", name, err)
 	}
 	err = e.update(ctx, name, func(p *pod) error {
-		if p.state.Status != StatusRunning {
+		if p.state.Status != api.StatusRunning {
 			return fault.New(errdefs.ErrFailedPrecondition, "it is not running")
 		}
 		stop, _, err := p.stopWay(stopRequest{})

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -17,9 +18,9 @@ import (
 
 // Duty is what one pod asks of the monitor.
 type Duty struct {
-	Pod       Pod
-	NextStart time.Time    // when a restarting pod is due
-	Health    *HealthCheck // every default filled in; nil: no probe
+	Pod       api.Pod
+	NextStart time.Time        // when a restarting pod is due
+	Health    *api.HealthCheck // every default filled in; nil: no probe
 	// Names says that names are to be answered inside the pod's namespace, as long as it has one.
 	Names bool
 	// Settled says that nothing of the last run is left to clear away, and no start is under way.
@@ -34,7 +35,7 @@ type Duty struct {
 
 // Idle reports whether the pod needs nobody: it neither runs, nor will restart, nor is being started or cleared away.
 func (d Duty) Idle() bool {
-	return d.Settled && d.Pod.Status != StatusRunning && d.Pod.Status != StatusRestarting
+	return d.Settled && d.Pod.Status != api.StatusRunning && d.Pod.Status != api.StatusRestarting
 }
 
 // Duty reads what one pod asks of its monitor; errdefs.IsNotFound if there is no such pod (yet).
@@ -68,10 +69,10 @@ func (p *pod) duty() Duty {
 		d.Health = nil // there is no way into the container
 	}
 	d.Due = p.unrecorded && !p.state.Stopping
-	if p.state.Status == StatusRestarting {
+	if p.state.Status == api.StatusRestarting {
 		d.NextStart = p.state.NextStart
 	}
-	d.Names = p.Spec.Network.Mode == NetworkPrivate && len(p.Spec.Network.Endpoints) > 0
+	d.Names = p.Spec.Network.Mode == api.NetworkPrivate && len(p.Spec.Network.Endpoints) > 0
 	return d
 }
 
@@ -86,7 +87,7 @@ func (e *Engine) Supervise(ctx context.Context, group string) error {
 		return err
 	}
 	for _, p := range pods {
-		if p.Status.Live() || p.Status == StatusRestarting {
+		if p.Status.Live() || p.Status == api.StatusRestarting {
 			return e.renewMonitor(ctx, group)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -44,7 +45,7 @@ func inKernelFolder(path string) bool {
 
 // CheckTarget refuses (errdefs.IsInvalidArgument) a mount whose target no container can have it on, whatever is in its image. As
 // in docker, what a file names itself may lie in /sys and /dev, and the host's own /proc, /sys and /dev may be bound there.
-func CheckTarget(m Mount) error {
+func CheckTarget(m api.Mount) error {
 	if err := valid.Path(m.Target); err != nil {
 		return fault.New(errdefs.ErrInvalidArgument, "mount target: %w", err)
 	}
@@ -54,9 +55,9 @@ func CheckTarget(m Mount) error {
 		return fault.New(errdefs.ErrInvalidArgument, "mount target %q is not an absolute path", m.Target)
 	case target == "/":
 		return fault.New(errdefs.ErrInvalidArgument, "nothing may be mounted on / of a container")
-	case target == "/proc" && (m.Type != MountBind || path.Clean(m.Source) != "/proc"):
+	case target == "/proc" && (m.Type != api.MountBind || path.Clean(m.Source) != "/proc"):
 		return fault.New(errdefs.ErrInvalidArgument, "nothing but the host's /proc may be mounted on /proc of a container")
-	case slices.Contains(kernelFolders, target) && m.Type != MountBind:
+	case slices.Contains(kernelFolders, target) && m.Type != api.MountBind:
 		return fault.New(errdefs.ErrInvalidArgument, "nothing but a bind mount may be mounted on %s of a container", target)
 	case target != "/proc" && isBelow(target, "/proc") && !slices.Contains(procFiles, target):
 		return fault.New(errdefs.ErrInvalidArgument, "%s lies in /proc of a container, where nothing may be mounted", target)

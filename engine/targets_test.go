@@ -11,6 +11,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"podc.example/podc/api"
 	"podc.example/podc/volumes"
 )
 
@@ -29,7 +30,7 @@ func TestNoLinkLeadsAMountToTheKernelsFiles(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(linked.Layers[0], 0o755), os.Symlink("/proc/sys", filepath.Join(linked.Layers[0], "etc"))); err != nil {
 		t.Fatal(err)
 	}
-	declares := func(volume string) Image {
+	declares := func(volume string) api.Image {
 		i := img
 		i.Config.Volumes = []string{volume}
 		return i
@@ -44,23 +45,23 @@ func TestNoLinkLeadsAMountToTheKernelsFiles(t *testing.T) {
 	if err := os.Symlink("../proc", filepath.Join(e.volumes.Path("v"), "l")); err != nil {
 		t.Fatal(err)
 	}
-	bind := func(target string) Mount { return Mount{Type: MountBind, Source: host, Target: target} }
+	bind := func(target string) api.Mount { return api.Mount{Type: api.MountBind, Source: host, Target: target} }
 	for _, tt := range []struct {
 		name   string
-		img    Image
-		mounts []Mount
-		files  []File
+		img    api.Image
+		mounts []api.Mount
+		files  []api.File
 	}{
 		{"a volume of the image", declares("/p"), nil, nil},
 		{"a volume of the image, by name", declares("/proc"), nil, nil},
 		{"a volume of the image, below", declares("/sys/fs/x/"), nil, nil},
-		{"a bind", img, []Mount{bind("/p")}, nil},
-		{"a bind below", img, []Mount{bind("/q/sys/kernel")}, nil},
-		{"a tmpfs", img, []Mount{{Type: MountTmpfs, Target: "/s"}}, nil},
-		{"a secret", img, nil, []File{{Target: "/secrets/token", Content: []byte("x")}}},
-		{"by the content of a bind", img, []Mount{bind("/b"), {Type: MountTmpfs, Target: "/b/l/fs"}}, nil},
-		{"by the content of a volume", img, []Mount{{Type: MountVolume, Source: "v", Target: "/b"}, {Type: MountTmpfs, Target: "/b/l"}}, nil},
-		{"by the content of a part", img, []Mount{{Type: MountVolume, Source: "v", Target: "/b"}, bind("/c"), {Type: MountTmpfs, Target: "/c/folder/../l/x"}}, nil},
+		{"a bind", img, []api.Mount{bind("/p")}, nil},
+		{"a bind below", img, []api.Mount{bind("/q/sys/kernel")}, nil},
+		{"a tmpfs", img, []api.Mount{{Type: api.MountTmpfs, Target: "/s"}}, nil},
+		{"a secret", img, nil, []api.File{{Target: "/secrets/token", Content: []byte("x")}}},
+		{"by the content of a bind", img, []api.Mount{bind("/b"), {Type: api.MountTmpfs, Target: "/b/l/fs"}}, nil},
+		{"by the content of a volume", img, []api.Mount{{Type: api.MountVolume, Source: "v", Target: "/b"}, {Type: api.MountTmpfs, Target: "/b/l"}}, nil},
+		{"by the content of a part", img, []api.Mount{{Type: api.MountVolume, Source: "v", Target: "/b"}, bind("/c"), {Type: api.MountTmpfs, Target: "/c/folder/../l/x"}}, nil},
 		{"podc's own files", linked, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestNoLinkLeadsAMountToTheKernelsFiles(t *testing.T) {
 			if err == nil || !errdefs.IsInvalidArgument(err) {
 				t.Errorf("got %v, want a refusal", err)
 			}
-			if err := e.RemovePod(t.Context(), s.Name, RemoveOptions{Force: true, Volumes: true}); err != nil {
+			if err := e.RemovePod(t.Context(), s.Name, api.RemoveOptions{Force: true, Volumes: true}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -84,8 +85,8 @@ func TestNoLinkLeadsAMountToTheKernelsFiles(t *testing.T) {
 
 	// Links that lead elsewhere are followed, within the container; what is named itself may be mounted on.
 	s := shell("p1", "test -d /away/host/folder && test -d /dev/shm/b/folder && test -e /tmp/away/token && ls /sys/folder && test -c /dev/null")
-	s.Container.Mounts = []Mount{bind("/away/host"), bind("/dev/shm/b"), bind("/sys")}
-	s.Container.Files = []File{{Target: "/away/token", Content: []byte("x")}}
+	s.Container.Mounts = []api.Mount{bind("/away/host"), bind("/dev/shm/b"), bind("/sys")}
+	s.Container.Files = []api.File{{Target: "/away/token", Content: []byte("x")}}
 	mustRun(t, e, s, img)
 	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 {
 		t.Errorf("exit code %d: %s", p.ExitCode, out)
@@ -108,8 +109,8 @@ func TestHostDevAndSysMayBeBound(t *testing.T) {
 	before := listing()
 	s := shell("p1", "echo x >/dev/null && ls /sys/kernel && ls /dev")
 	s.Container.Init = true
-	s.Container.Mounts = []Mount{{Type: MountBind, Source: "/dev", Target: "/dev"}, {Type: MountBind, Source: "/sys", Target: "/sys", ReadOnly: true},
-		{Type: MountBind, Source: t.TempDir(), Target: "/etc"}} // which hides podc's own
+	s.Container.Mounts = []api.Mount{{Type: api.MountBind, Source: "/dev", Target: "/dev"}, {Type: api.MountBind, Source: "/sys", Target: "/sys", ReadOnly: true},
+		{Type: api.MountBind, Source: t.TempDir(), Target: "/etc"}} // which hides podc's own
 	mustRun(t, e, s, busybox(t))
 	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 || !strings.Contains(out, "null\n") {
 		t.Errorf("exit code %d: %s", p.ExitCode, out)
@@ -129,7 +130,7 @@ func TestADeviceIsInItsPlaceOrRefused(t *testing.T) {
 	}
 	for _, at := range []string{"/bin/busybox", "/bin", "/etc/hosts", "/tty", "/dev/init"} {
 		s := shell("refused", "true")
-		s.Container.Init, s.Container.Devices = true, []Device{{Host: "/dev/null", Container: at}}
+		s.Container.Init, s.Container.Devices = true, []api.Device{{Host: "/dev/null", Container: at}}
 		err := e.CreatePod(t.Context(), s, img)
 		if err == nil {
 			err = e.StartPod(t.Context(), s.Name)
@@ -137,22 +138,22 @@ func TestADeviceIsInItsPlaceOrRefused(t *testing.T) {
 		if err == nil || !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "/dev/null") || !strings.Contains(err.Error(), at) {
 			t.Errorf("%s: %v", at, err)
 		}
-		if err := e.RemovePod(t.Context(), s.Name, RemoveOptions{Force: true, Volumes: true}); err != nil {
+		if err := e.RemovePod(t.Context(), s.Name, api.RemoveOptions{Force: true, Volumes: true}); err != nil {
 			t.Error(err)
 		}
 	}
 
 	s := shell("p1", "for at in /n /tmp/n /new/n /dev/null /null /dev/shm/n /dev/zero /devices/zero; do test -c $at || exit 1; done; test -f /devices/null")
 	for _, at := range []string{"/n", "/away/n", "/new/n", "/dev/null", "/null", "/dev/shm/n", "/dev/zero"} {
-		s.Container.Devices = append(s.Container.Devices, Device{Host: "/dev/null", Container: at})
+		s.Container.Devices = append(s.Container.Devices, api.Device{Host: "/dev/null", Container: at})
 	}
 	// What the service itself mounts in place of one device of a folder is meant.
-	s.Container.Devices = append(s.Container.Devices, Device{Host: "/dev", Container: "/devices"})
+	s.Container.Devices = append(s.Container.Devices, api.Device{Host: "/dev", Container: "/devices"})
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Container.Mounts = []Mount{{Type: MountBind, Source: file, Target: "/devices/null"}}
+	s.Container.Mounts = []api.Mount{{Type: api.MountBind, Source: file, Target: "/devices/null"}}
 	mustRun(t, e, s, img)
 	if p, out := outcome(t, e, "p1"); p.ExitCode != 0 {
 		t.Errorf("exit code %d: %s", p.ExitCode, out)
@@ -161,21 +162,21 @@ func TestADeviceIsInItsPlaceOrRefused(t *testing.T) {
 
 func TestCheckTarget(t *testing.T) {
 	for _, tt := range []struct {
-		m  Mount
+		m  api.Mount
 		ok bool
 	}{
-		{Mount{Type: MountBind, Source: "/dev/", Target: "/dev"}, true},
-		{Mount{Type: MountBind, Source: "/sys", Target: "/sys/"}, true},
-		{Mount{Type: MountBind, Source: "/proc", Target: "/proc"}, true},
-		{Mount{Type: MountBind, Source: "/x", Target: "/proc/./cpuinfo"}, true},
-		{Mount{Type: MountTmpfs, Target: "/dev/shm"}, true},
-		{Mount{Type: MountBind, Source: "/x", Target: "/processes"}, true},
-		{Mount{Type: MountBind, Source: "/x", Target: "/a/../proc"}, false},
-		{Mount{Type: MountBind, Source: "/proc", Target: "/proc/sys"}, false},
-		{Mount{Type: MountVolume, Target: "/sys"}, false},
-		{Mount{Type: MountTmpfs, Target: "/dev/."}, false},
-		{Mount{Type: MountTmpfs, Target: "//"}, false},
-		{Mount{Type: MountTmpfs, Target: "tmp"}, false},
+		{api.Mount{Type: api.MountBind, Source: "/dev/", Target: "/dev"}, true},
+		{api.Mount{Type: api.MountBind, Source: "/sys", Target: "/sys/"}, true},
+		{api.Mount{Type: api.MountBind, Source: "/proc", Target: "/proc"}, true},
+		{api.Mount{Type: api.MountBind, Source: "/x", Target: "/proc/./cpuinfo"}, true},
+		{api.Mount{Type: api.MountTmpfs, Target: "/dev/shm"}, true},
+		{api.Mount{Type: api.MountBind, Source: "/x", Target: "/processes"}, true},
+		{api.Mount{Type: api.MountBind, Source: "/x", Target: "/a/../proc"}, false},
+		{api.Mount{Type: api.MountBind, Source: "/proc", Target: "/proc/sys"}, false},
+		{api.Mount{Type: api.MountVolume, Target: "/sys"}, false},
+		{api.Mount{Type: api.MountTmpfs, Target: "/dev/."}, false},
+		{api.Mount{Type: api.MountTmpfs, Target: "//"}, false},
+		{api.Mount{Type: api.MountTmpfs, Target: "tmp"}, false},
 	} {
 		if err := CheckTarget(tt.m); (err == nil) != tt.ok || err != nil && !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%s %s: %v", tt.m.Type, tt.m.Target, err)

@@ -9,6 +9,7 @@ import (
 
 	"podc.example/podc/netstack"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -49,7 +50,7 @@ func (e *Engine) TryPorts(ctx context.Context) error {
 	var claims []netstack.PortClaim
 	for _, p := range pods {
 		for _, port := range p.Spec.Network.Ports {
-			if p.Status != StatusRunning && p.Status != StatusRestarting && port.HostPort != 0 && port.HostEnd == 0 {
+			if p.Status != api.StatusRunning && p.Status != api.StatusRestarting && port.HostPort != 0 && port.HostEnd == 0 {
 				claims = append(claims, netstack.PortClaim{Owner: p.Spec.Name, Port: port})
 			}
 		}

@@ -8,19 +8,20 @@ import (
 	"strings"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
 // Usage reads what a running pod uses. errdefs.IsFailedPrecondition if it does not run.
-func (e *Engine) Usage(name string) (Usage, error) {
+func (e *Engine) Usage(name string) (api.Usage, error) {
 	p, err := e.read(name)
 	if err != nil {
-		return Usage{}, err
+		return api.Usage{}, err
 	}
-	if p.state.Status != StatusRunning {
-		return Usage{}, podError("read the usage of", name, notRunning(p))
+	if p.state.Status != api.StatusRunning {
+		return api.Usage{}, podError("read the usage of", name, notRunning(p))
 	}
-	u := Usage{Read: time.Now()}
+	u := api.Usage{Read: time.Now()}
 	g := accounts{mounts: cgroupMountsByController(), group: p.cgroup()}
 	g.cpu(&u)
 	g.memory(&u)
@@ -29,7 +30,7 @@ func (e *Engine) Usage(name string) (Usage, error) {
 	if u.Host, u.CPUs, err = hostCPU(); err != nil {
 		return u, err
 	}
-	if p.Spec.Network.Mode != NetworkHost {
+	if p.Spec.Network.Mode != api.NetworkHost {
 		u.Networks = networkUsage(p.state.Init.Pid)
 	}
 	return u, nil
@@ -62,7 +63,7 @@ func parseNumber(s string) int64 {
 	return n
 }
 
-func (g accounts) cpu(u *Usage) {
+func (g accounts) cpu(u *api.Usage) {
 	if s, unified := g.read("cpuacct", "cpuacct.usage", "cpu.stat"); unified {
 		stat := pairs(s)
 		u.CPU = time.Duration(stat["usage_usec"]) * time.Microsecond
@@ -75,7 +76,7 @@ func (g accounts) cpu(u *Usage) {
 	}
 }
 
-func (g accounts) memory(u *Usage) {
+func (g accounts) memory(u *api.Usage) {
 	s, _ := g.read("memory", "memory.usage_in_bytes", "memory.current")
 	u.Memory = parseNumber(s)
 	s, unified := g.read("memory", "memory.stat", "memory.stat")
@@ -91,7 +92,7 @@ func (g accounts) memory(u *Usage) {
 	}
 }
 
-func (g accounts) blocks(u *Usage) {
+func (g accounts) blocks(u *api.Usage) {
 	s, unified := g.read("blkio", "blkio.throttle.io_service_bytes_recursive", "")
 	if unified {
 		s, _ = g.read("io", "", "io.stat")
@@ -161,9 +162,9 @@ func hostCPU() (total time.Duration, cpus int, err error) {
 }
 
 // networkUsage reads the interfaces that a process sees, but for loopback.
-func networkUsage(pid int) map[string]NetworkUsage {
+func networkUsage(pid int) map[string]api.NetworkUsage {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", pid))
-	list := map[string]NetworkUsage{}
+	list := map[string]api.NetworkUsage{}
 	for line := range strings.Lines(string(b)) {
 		name, rest, ok := strings.Cut(line, ":")
 		f := strings.Fields(rest)
@@ -171,7 +172,7 @@ func networkUsage(pid int) map[string]NetworkUsage {
 			continue
 		}
 		n := func(i int) int64 { return parseNumber(f[i]) }
-		list[name] = NetworkUsage{RxBytes: n(0), RxPackets: n(1), RxErrors: n(2), RxDropped: n(3), TxBytes: n(8), TxPackets: n(9), TxErrors: n(10), TxDropped: n(11)}
+		list[name] = api.NetworkUsage{RxBytes: n(0), RxPackets: n(1), RxErrors: n(2), RxDropped: n(3), TxBytes: n(8), TxPackets: n(9), TxErrors: n(10), TxDropped: n(11)}
 	}
 	return list
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/api"
 )
 
 func TestUsageAndProcessesOfARunningPod(t *testing.T) {
@@ -58,12 +60,12 @@ func TestUsageIsReadFromTheUnifiedHierarchyToo(t *testing.T) {
 		}
 	}
 	g := accounts{mounts: map[string]string{"": dir}, group: "/"}
-	var u Usage
+	var u api.Usage
 	g.cpu(&u)
 	g.memory(&u)
 	g.blocks(&u)
 	u.Pids, u.PidsLimit = g.number("pids", "pids.current"), g.number("pids", "pids.max")
-	want := Usage{CPU: 3 * time.Second, User: 2 * time.Second, System: time.Second, Memory: 5000, Cache: 2000, MemoryLimit: 9000, BlockRead: 11, BlockWrite: 22, Pids: 4}
+	want := api.Usage{CPU: 3 * time.Second, User: 2 * time.Second, System: time.Second, Memory: 5000, Cache: 2000, MemoryLimit: 9000, BlockRead: 11, BlockWrite: 22, Pids: 4}
 	if u.CPU != want.CPU || u.User != want.User || u.System != want.System || u.Memory != want.Memory || u.Cache != want.Cache ||
 		u.MemoryLimit != want.MemoryLimit || u.BlockRead != want.BlockRead || u.BlockWrite != want.BlockWrite || u.Pids != want.Pids || u.PidsLimit != 0 {
 		t.Errorf("got %+v\nwant %+v", u, want)

@@ -11,13 +11,14 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
 
 // checkValues refuses (errdefs.IsInvalidArgument) every single value of s that the kernel or the runtime would not take, or take for
 // another. The rules are package valid's, as for compose files; here they are for specs, which come from programs.
-func checkValues(s PodSpec) error {
+func checkValues(s api.PodSpec) error {
 	var v values
 	v.text("hostname", s.Hostname, valid.HostName)
 	v.text("domain name", s.Domainname, valid.HostName)
@@ -49,7 +50,7 @@ func (v *values) each(what string, list []string, rule func(string) error) {
 	}
 }
 
-func (v *values) network(n PodNetwork) {
+func (v *values) network(n api.PodNetwork) {
 	v.each("name", n.Names, valid.Name)
 	v.each("alias", slices.Collect(maps.Keys(n.Links)), valid.Name)
 	v.each("search domain", n.DNSSearch, valid.SearchDomain)
@@ -74,7 +75,7 @@ func address(s string) error {
 	return nil
 }
 
-func (v *values) container(c ContainerSpec) {
+func (v *values) container(c api.ContainerSpec) {
 	v.obey("command", valid.Arguments(slices.Concat(c.Entrypoint, c.Command), c.Env))
 	v.process(c.WorkingDir, c.User)
 	v.obey("working directory", valid.WorkingDir(c.WorkingDir))
@@ -103,7 +104,7 @@ func (v *values) container(c ContainerSpec) {
 		v.text("device", d.Container, checkDevicePlace)
 	}
 	for _, f := range c.Files {
-		v.obey("file", CheckTarget(Mount{Target: f.Target}))
+		v.obey("file", CheckTarget(api.Mount{Target: f.Target}))
 		v.text("owner of a file", f.UID, valid.ID)
 		v.text("group of a file", f.GID, valid.ID)
 	}
@@ -132,7 +133,7 @@ func (v *values) process(dir, user string) {
 	v.text("user", user, valid.User)
 }
 
-func (v *values) limits(c ContainerSpec) {
+func (v *values) limits(c api.ContainerSpec) {
 	r := c.Resources
 	v.obey("shm size", valid.FileSystemSize(c.ShmSize))
 	v.obey("memory", valid.Memory(r.Memory))

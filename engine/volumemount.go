@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/volumes"
 )
@@ -50,7 +51,7 @@ func (e *Engine) strayVolumes() []finding {
 	for _, v := range e.volumes.Mounted() {
 		busy := func() bool { return e.volumeBusy(v, "") }
 		if !busy() {
-			found = append(found, finding{Problem: Problem{Kind: "mount", Object: e.volumes.Path(v), Detail: "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
+			found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: e.volumes.Path(v), Detail: "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
 				return e.volumes.Release(ctx, v, busy)
 			}})
 		}
@@ -74,7 +75,7 @@ func (p *pod) ownMounts() []string {
 		if m.Subpath != "" {
 			parts = append(parts, p.subMount(i))
 		}
-		if m.Type == MountImage {
+		if m.Type == api.MountImage {
 			images = append(images, p.imageMount(i))
 		}
 	}
@@ -105,7 +106,7 @@ func (p *pod) userMounts() ([]specs.Mount, error) {
 		}
 		fi, _ := os.Stat(source)
 		om := userMount(m, source, fi != nil && fi.IsDir() && thisHost().RecursiveReadOnly)
-		if m.Type == MountVolume {
+		if m.Type == api.MountVolume {
 			v, err := p.e.volumes.Get(p.Volumes[m.Target])
 			if err != nil {
 				return nil, err
@@ -117,14 +118,14 @@ func (p *pod) userMounts() ([]specs.Mount, error) {
 	return mounts, nil
 }
 
-func (p *pod) mountSource(i int, m Mount) (string, error) {
+func (p *pod) mountSource(i int, m api.Mount) (string, error) {
 	switch m.Type {
-	case MountVolume:
+	case api.MountVolume:
 		return p.e.volumes.Path(p.Volumes[m.Target]), nil
-	case MountImage:
+	case api.MountImage:
 		dir := p.imageMount(i)
 		return dir, mountImage(m.Layers, filepath.Join(filepath.Dir(dir), "empty"), dir)
-	case MountBind:
+	case api.MountBind:
 		return m.Source, bindSource(m)
 	}
 	return "", nil

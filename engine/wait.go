@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 // WaitError says why a wait for a pod failed, with what helps to understand it.
 type WaitError struct {
-	Pod    Pod
-	Until  Condition
+	Pod    api.Pod
+	Until  api.Condition
 	Reason string
 	Log    []string // the last lines of its output
 }
@@ -23,7 +25,7 @@ func (w *WaitError) Error() string {
 // Evidence is what the pod and its health check said last, in lines below the reason; "" if nothing.
 func (w *WaitError) Evidence() string {
 	var b strings.Builder
-	if n := len(w.Pod.Probes); n > 0 && (w.Until == Healthy || w.Until == Ready) {
+	if n := len(w.Pod.Probes); n > 0 && (w.Until == api.Healthy || w.Until == api.Ready) {
 		last := w.Pod.Probes[n-1]
 		fmt.Fprintf(&b, "\n  last probe: %s", probeResult(last))
 		for line := range strings.Lines(strings.TrimSpace(last.Output)) {
@@ -39,7 +41,7 @@ func (w *WaitError) Evidence() string {
 	return b.String()
 }
 
-func probeResult(p Probe) string {
+func probeResult(p api.Probe) string {
 	if p.ExitCode < 0 {
 		return fmt.Sprintf("killed after %s", p.End.Sub(p.Start).Round(time.Millisecond))
 	}
@@ -52,13 +54,13 @@ const waitLogLines = 10
 // WaitPod returns when the pod meets until, or, as a *WaitError, when it no longer can: it exited, it is unhealthy, it has
 // no probe to become healthy by. It follows the pod's state file, so it costs nothing while nothing happens. When ctx ends,
 // the error says what the pod was doing.
-func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) error {
+func (e *Engine) WaitPod(ctx context.Context, name string, until api.Condition) error {
 	if _, err := e.read(name); err != nil {
 		return err
 	}
 	err := e.watch.Until(ctx, e.paths.runPod(name), func() (bool, time.Duration, error) {
 		p, err := e.read(name)
-		if isMissing(err) && until == Stopped {
+		if isMissing(err) && until == api.Stopped {
 			return true, 0, nil
 		}
 		if err != nil {
@@ -68,7 +70,7 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) erro
 		if reason != "" {
 			return false, 0, e.waitError(p, until, reason)
 		}
-		if met && until == Ready {
+		if met && until == api.Ready {
 			left := p.unproven()
 			return left <= 0, left, nil
 		}
@@ -82,12 +84,12 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until Condition) erro
 	return err
 }
 
-func (e *Engine) waitError(p *pod, until Condition, reason string) *WaitError {
+func (e *Engine) waitError(p *pod, until api.Condition, reason string) *WaitError {
 	return &WaitError{Pod: p.view(), Until: until, Reason: reason, Log: e.lastLines(p.Spec.Name, waitLogLines)}
 }
 
-func describe(p Pod) string {
-	if p.Status == StatusRunning && p.Health != HealthNone {
+func describe(p api.Pod) string {
+	if p.Status == api.StatusRunning && p.Health != api.HealthNone {
 		return string(p.Status) + " (" + string(p.Health) + ")"
 	}
 	return string(p.Status)
@@ -99,47 +101,47 @@ const provenAfter = 500 * time.Millisecond
 
 // unproven is what a running container without a health check has left to run until it counts as ready.
 func (p *pod) unproven() time.Duration {
-	if p.state.Status != StatusRunning || p.healthCheck() != nil {
+	if p.state.Status != api.StatusRunning || p.healthCheck() != nil {
 		return 0
 	}
 	return provenAfter - time.Since(p.state.Started)
 }
 
 // meets decides one condition: met, not yet, or, with a reason, never.
-func (p *pod) meets(until Condition) (met bool, never string) {
+func (p *pod) meets(until api.Condition) (met bool, never string) {
 	v := p.view()
-	exited := v.Status == StatusExited || v.Status == StatusCreated && p.state.Error != ""
+	exited := v.Status == api.StatusExited || v.Status == api.StatusCreated && p.state.Error != ""
 	switch until {
-	case Running:
+	case api.Running:
 		return v.Status.Live(), ""
-	case Stopped:
-		return v.Status == StatusExited || v.Status == StatusCreated, ""
-	case Completed:
+	case api.Stopped:
+		return v.Status == api.StatusExited || v.Status == api.StatusCreated, ""
+	case api.Completed:
 		if exited && v.ExitCode == 0 && v.ExitKnown {
 			return true, ""
 		}
-	case Started:
+	case api.Started:
 		if v.Status.Live() || exited && v.ExitKnown && v.ExitCode == 0 {
 			return true, ""
 		}
-	case Healthy, Ready:
-		if until == Healthy && p.healthCheck() == nil {
+	case api.Healthy, api.Ready:
+		if until == api.Healthy && p.healthCheck() == nil {
 			return false, "has no health check to become healthy by"
 		}
-		if until == Ready && exited && v.ExitKnown && v.ExitCode == 0 {
+		if until == api.Ready && exited && v.ExitKnown && v.ExitCode == 0 {
 			return true, ""
 		}
-		if until == Ready && v.Status == StatusRestarting && p.healthCheck() == nil {
+		if until == api.Ready && v.Status == api.StatusRestarting && p.healthCheck() == nil {
 			return false, explainExit(v) + " and is restarted by its policy"
 		}
 		if v.Status.Live() {
-			if v.Health == HealthUnhealthy {
+			if v.Health == api.HealthUnhealthy {
 				return false, "is unhealthy"
 			}
-			if v.Health == HealthStarting && v.Status == StatusPaused {
+			if v.Health == api.HealthStarting && v.Status == api.StatusPaused {
 				return false, "is paused and will not become healthy"
 			}
-			return v.Health == HealthHealthy || until == Ready && v.Health == HealthNone, ""
+			return v.Health == api.HealthHealthy || until == api.Ready && v.Health == api.HealthNone, ""
 		}
 	}
 	if exited {
