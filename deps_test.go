@@ -48,6 +48,8 @@ var imports = []struct {
 		"the engine knows no compose words, and images reach it resolved: the helpers that restart pods stay small"},
 	{"engine/archive", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"tar streams come from strangers, whoever asks for them: they meet nothing but files"},
+	{"engine/oci", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes", module + "internal/kernel", module + "internal/child"},
+		"a configuration follows from values: what has to be looked up is looked up by who asks for it"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

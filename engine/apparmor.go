@@ -11,18 +11,11 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
-)
-
-const (
-	// defaultProfile confines every container that asks for no other, where the kernel has AppArmor and the machine its parser.
-	defaultProfile = "podc-default"
-	// unconfined is the name of no profile.
-	unconfined = "unconfined"
 )
 
 //go:embed apparmor.profile
@@ -52,20 +45,9 @@ func profileLoaded(name string) (bool, error) {
 	return false, err
 }
 
-// profileOf is the profile of a container; "" where there is no AppArmor.
-func (h host) profileOf(spec api.ContainerSpec, o securityOptions) string {
-	switch {
-	case o.apparmor != "":
-		return o.apparmor
-	case h.Profile != "" && spec.Privileged:
-		return unconfined
-	}
-	return h.Profile
-}
-
 // checkProfile refuses a profile that the kernel does not have. The default one is loaded when it is needed.
-func (h host) checkProfile(name string) error {
-	if name == "" || name == unconfined || name == h.Profile {
+func checkProfile(h oci.Host, name string) error {
+	if name == "" || name == oci.Unconfined || name == h.Profile {
 		return nil
 	}
 	if !h.AppArmor {
@@ -86,7 +68,7 @@ func (e *Engine) loadProfile(ctx context.Context) error {
 	stamp := filepath.Join(e.paths.run, "apparmor")
 	want := fmt.Sprintf("%s %x\n", kernel.BootID(), sha256.Sum256(defaultPolicy))
 	if have, err := disk.ReadFile(stamp); err == nil && string(have) == want {
-		if loaded, err := profileLoaded(defaultProfile); loaded || err != nil {
+		if loaded, err := profileLoaded(oci.DefaultProfile); loaded || err != nil {
 			return err
 		}
 	}
@@ -99,7 +81,7 @@ func (e *Engine) loadProfile(ctx context.Context) error {
 	cmd := child.Command(ctx, parser, "--replace", "--skip-cache")
 	cmd.Env, cmd.Stdin = e.helperEnv(), bytes.NewReader(defaultPolicy)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot load the AppArmor profile %s: %w: %s", defaultProfile, err, bytes.TrimSpace(out))
+		return fmt.Errorf("cannot load the AppArmor profile %s: %w: %s", oci.DefaultProfile, err, bytes.TrimSpace(out))
 	}
 	return disk.WriteFile(stamp, []byte(want), 0o600, disk.Volatile)
 }

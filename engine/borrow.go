@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -150,7 +151,7 @@ func (p *pod) mountShm() (string, error) {
 		if disk.IsMountPoint(dir) {
 			return dir, nil
 		}
-		options := "mode=1777,size=" + strconv.FormatInt(shmSize(p.Spec.Container), 10)
+		options := "mode=1777,size=" + strconv.FormatInt(oci.ShmSize(p.Spec.Container), 10)
 		if err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
 			return "", fmt.Errorf("cannot mount /dev/shm: %w", err)
 		}

@@ -102,7 +102,7 @@ func TestALostStateIsFoundAgain(t *testing.T) {
 			t.Errorf("problems: %+v, %v", problems, err)
 		}
 	}
-	if err := e.StopPod(t.Context(), "a", ptr(time.Duration(0))); err != nil {
+	if err := e.StopPod(t.Context(), "a", new(time.Duration(0))); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,8 +1,11 @@
 package engine
 
-import "path/filepath"
+import (
+	"path/filepath"
 
-import "podc.example/podc/api"
+	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
+)
 
 // PodDetails is what there is to know of a pod beside Pod, for those who look closely: where its files lie on the host, and what
 // is kept from its container. Paths are given whether or not something is there at the moment.
@@ -31,10 +34,10 @@ func (e *Engine) Details(pod api.Pod) PodDetails {
 	if pod.Spec.Network.Mode == api.NetworkHost {
 		d.NetNS = ""
 	}
-	opt, _ := parseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made
-	d.AppArmor = thisHost().profileOf(pod.Spec.Container, opt)
-	if !pod.Spec.Container.Privileged && !opt.unmasked {
-		d.Masked, d.ReadOnly = maskedPaths, readonlyPaths
+	opt, _ := oci.ParseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made
+	d.AppArmor = thisHost().ProfileOf(pod.Spec.Container, opt)
+	if !pod.Spec.Container.Privileged && !opt.Unmasked {
+		d.Masked, d.ReadOnly = oci.MaskedPaths, oci.ReadonlyPaths
 	}
 	return d
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
 
@@ -59,7 +60,7 @@ func deviceNode(host, target string) (specs.LinuxDevice, error) {
 	}
 	d := specs.LinuxDevice{
 		Path: target, Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
-		FileMode: ptr(os.FileMode(st.Mode & 0o777)), UID: &st.Uid, GID: &st.Gid,
+		FileMode: new(os.FileMode(st.Mode & 0o777)), UID: &st.Uid, GID: &st.Gid,
 	}
 	if d.Type = deviceType(st); d.Type == "" {
 		return d, fault.New(errdefs.ErrInvalidArgument, "cannot use %s as a device: it is not a device node", host)
@@ -85,7 +86,7 @@ func checkNodePlace(s string) error {
 		return fault.New(errdefs.ErrInvalidArgument, "cannot put a device at %s: %s is a folder in every container", s, place)
 	}
 	for _, folder := range []string{"/dev/pts", "/dev/mqueue"} {
-		if isBelow(place, folder) {
+		if disk.IsBelow(place, folder) {
 			return fault.New(errdefs.ErrInvalidArgument, "cannot put a device at %s: it lies in %s of a container, where only the kernel makes files", s, folder)
 		}
 	}

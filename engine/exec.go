@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -275,10 +276,10 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 		all := thisHost().Caps
 		proc.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 		if proc.ApparmorProfile != "" {
-			proc.ApparmorProfile = unconfined
+			proc.ApparmorProfile = oci.Unconfined
 		}
 	}
-	return proc, checkArguments(proc.Args, proc.Env, container{Spec: p.Spec.Container, Host: host{Stack: stackLimit()}}.stack())
+	return proc, oci.CheckArguments(proc.Args, proc.Env, oci.Container{Spec: p.Spec.Container, Host: oci.Host{Stack: stackLimit()}}.Stack())
 }
 
 // workingDir is where dir leads in the container, as a path without links. The runtime would follow one to a descriptor of its

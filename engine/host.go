@@ -8,29 +8,13 @@ import (
 
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/engine/oci"
 )
 
-// host is what spec generation must know of the machine. It is data, so that specs can be golden-tested anywhere.
-type host struct {
-	CgroupV2 bool
-	// Caps are the capabilities that podc itself may pass on.
-	Caps []string
-	// Rlimits are the hard limits of podc, by OCI name: defaults are clamped to them.
-	Rlimits map[string]uint64
-	// Stack is the limit of podc's stack, which containers get unless they ask for another, in bytes.
-	Stack   uint64
-	Thermal []string // further paths to mask: per-CPU thermal throttling counters
-	Lacks   []string // limits that this kernel does not offer, of optionalLimits
-	// AppArmor says that it is on; Profile is the one of containers that ask for none.
-	AppArmor bool
-	Profile  string
-	// RecursiveReadOnly says that a mount can be made read-only with all that is mounted below it.
-	RecursiveReadOnly bool
-}
-
 // thisHost describes the machine; it is asked once per process.
-var thisHost = sync.OnceValue(func() host {
-	h := host{CgroupV2: cgroupV2(), Caps: boundingCaps(), Rlimits: map[string]uint64{}}
+var thisHost = sync.OnceValue(func() oci.Host {
+	h := oci.Host{CgroupV2: cgroupV2(), Caps: boundingCaps(), Rlimits: map[string]uint64{}}
 	for name, resource := range rlimitResources {
 		var l unix.Rlimit
 		if unix.Getrlimit(resource, &l) == nil {
@@ -38,10 +22,10 @@ var thisHost = sync.OnceValue(func() host {
 		}
 	}
 	h.Stack = stackLimit()
-	h.Lacks = lackedLimits("/sys/fs/cgroup", h.CgroupV2)
+	h.Lacks = oci.LackedLimits("/sys/fs/cgroup", h.CgroupV2)
 	if h.AppArmor = hasAppArmor(); h.AppArmor {
 		if _, err := lookupBinary("apparmor_parser"); err == nil {
-			h.Profile = defaultProfile
+			h.Profile = oci.DefaultProfile
 		}
 	}
 	h.RecursiveReadOnly = unix.MountSetattr(-1, "", 0, &unix.MountAttr{}) != unix.ENOSYS

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -60,18 +62,18 @@ func checkPossible(p api.PodSpec) error {
 		}
 		errs = append(errs, checkPropagation(m))
 	}
-	c := container{Spec: p.Container, Host: thisHost()}
+	c := oci.Container{Spec: p.Container, Host: thisHost()}
 	var err error
 	c.Spec.Devices, c.Devices, err = deviceNodes(p.Container.Devices)
 	errs = append(errs, err)
 	c.BlockIO, err = blockIO(p.Container.Resources.BlockIO, c.Host)
 	errs = append(errs, err, checkLog(p.Container.Log))
-	errs = append(errs, c.checkSecurity(), c.checkPaths())
+	errs = append(errs, checkSecurity(c), checkPaths(p.Container))
 	errs = append(errs, checkCpuset(p.Container.Resources.Cpuset))
-	_, err = c.resources()
+	_, err = c.Resources()
 	errs = append(errs, err)
-	_, err = c.rlimits()
-	errs = append(errs, err, checkArguments(slices.Concat(api.EffectiveCommand(c.Spec, api.ImageConfig{})), c.Spec.Env, c.stack()))
+	_, err = c.Rlimits()
+	errs = append(errs, err, oci.CheckArguments(slices.Concat(api.EffectiveCommand(c.Spec, api.ImageConfig{})), c.Spec.Env, c.Stack()))
 	return errors.Join(errs...)
 }
 
@@ -110,16 +112,16 @@ func checkLog(l api.LogConfig) error {
 
 // checkSecurity refuses capabilities that there are not, what only a security module could do that is not on or does not know of
 // it, and a seccomp profile that is none.
-func (c container) checkSecurity() error {
-	caps, err := c.caps()
+func checkSecurity(c oci.Container) error {
+	caps, err := c.Caps()
 	if err != nil {
 		return err
 	}
-	o, err := parseSecurityOpt(c.Spec.SecurityOpt)
+	o, err := oci.ParseSecurityOpt(c.Spec.SecurityOpt)
 	if err != nil {
 		return err
 	}
-	if err := c.Host.checkProfile(o.apparmor); err != nil {
+	if err := checkProfile(c.Host, o.AppArmor); err != nil {
 		return err
 	}
 	profile, err := seccompProfile(c.Spec.SecurityOpt)
@@ -132,7 +134,7 @@ func (c container) checkSecurity() error {
 		err = checkActions(s)
 	}
 	if err != nil {
-		return fault.New(errdefs.ErrInvalidArgument, "%.200s is no seccomp profile: %w", o.seccomp, err)
+		return fault.New(errdefs.ErrInvalidArgument, "%.200s is no seccomp profile: %w", o.Seccomp, err)
 	}
 	return nil
 }
@@ -170,13 +172,13 @@ func checkTmpfs(m api.Mount) error {
 }
 
 // checkPaths refuses targets that lie in a file, and with the working directory what lies where only the kernel makes anything.
-func (c container) checkPaths() error {
+func checkPaths(spec api.ContainerSpec) error {
 	var targets, places []string
 	files := map[string]bool{}
-	for _, f := range c.Spec.Files {
+	for _, f := range spec.Files {
 		targets, files[path.Clean(f.Target)] = append(targets, f.Target), true
 	}
-	for _, m := range c.Spec.Mounts {
+	for _, m := range spec.Mounts {
 		fi, err := os.Stat(m.Source)
 		targets, files[path.Clean(m.Target)] = append(targets, m.Target), m.Type == api.MountBind && m.Subpath == "" && err == nil && !fi.IsDir()
 	}
@@ -189,8 +191,8 @@ func (c container) checkPaths() error {
 			}
 		}
 	}
-	if places = targets; c.Spec.WorkingDir != "" {
-		places = append(places, c.Spec.WorkingDir)
+	if places = targets; spec.WorkingDir != "" {
+		places = append(places, spec.WorkingDir)
 	}
 	for _, p := range places {
 		if kernelLacks(path.Clean(p)) {
@@ -203,7 +205,7 @@ func (c container) checkPaths() error {
 // kernelLacks reports whether a path, which is clean, is one below /proc or /sys that this kernel has not. A container has cgroups
 // and network interfaces of its own.
 func kernelLacks(p string) bool {
-	if !isBelow(p, "/proc") && !isBelow(p, "/sys") || isBelow(p, "/sys/fs/cgroup") || strings.Contains(p, "/net/") {
+	if !disk.IsBelow(p, "/proc") && !disk.IsBelow(p, "/sys") || disk.IsBelow(p, "/sys/fs/cgroup") || strings.Contains(p, "/net/") {
 		return false
 	}
 	_, err := os.Stat(p)
@@ -279,4 +281,9 @@ func numbers(s string) bool {
 		}
 	}
 	return len(fields) > 0
+}
+
+// CheckCommand fails with errdefs.ErrInvalidArgument if neither a pod nor its image says what to run. A start finds the same again.
+func CheckCommand(p api.PodSpec, img api.ImageConfig) error {
+	return podError("create", p.Name, oci.CheckCommand(slices.Concat(api.EffectiveCommand(p.Container, img)), p.Container.Image))
 }

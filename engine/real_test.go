@@ -171,7 +171,7 @@ func TestStopGivesGraceThenKills(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	polite := shell("polite", `trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done`)
 	deaf := shell("deaf", `trap '' TERM; echo up; while :; do sleep 0.1; done`)
-	deaf.Container.StopGrace = ptr(300 * time.Millisecond)
+	deaf.Container.StopGrace = new(300 * time.Millisecond)
 	for _, s := range []api.PodSpec{polite, deaf} {
 		mustRun(t, e, s, img)
 		awaitOutput(t, e, s.Name, "up")
@@ -234,7 +234,7 @@ func TestAnEmptyVolumeIsFilledFromTheImage(t *testing.T) {
 func TestSecretsNeverTouchTheDisk(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	spec := shell("secret", `stat -c '%u %g %a' /run/secrets/key; cat /run/secrets/key`)
-	spec.Container.Files = []api.File{{Target: "/run/secrets/key", UID: "app", GID: "5", Mode: ptr(uint32(0o400)), Content: []byte("canary-4711")}}
+	spec.Container.Files = []api.File{{Target: "/run/secrets/key", UID: "app", GID: "5", Mode: new(uint32(0o400)), Content: []byte("canary-4711")}}
 	mustRun(t, e, spec, img)
 	if _, out := outcome(t, e, "secret"); out != "1000 5 400\ncanary-4711" {
 		t.Errorf("printed %q", out)
@@ -331,7 +331,7 @@ func TestAStartIsIdempotentAndAPodCanRunAgain(t *testing.T) {
 	if second, _ := e.Pod("again"); second.Pid != first.Pid {
 		t.Error("a running pod was started again")
 	}
-	if err := e.StopPod(t.Context(), "again", ptr(time.Duration(0))); err != nil {
+	if err := e.StopPod(t.Context(), "again", new(time.Duration(0))); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.StartPod(t.Context(), "again"); err != nil {
@@ -397,7 +397,7 @@ func TestAPublishedPortIsReserved(t *testing.T) {
 		l.Close()
 		t.Errorf("a program could take %s", addr)
 	}
-	if err := e.StopPod(ctx, "pub", ptr(time.Duration(0))); err != nil {
+	if err := e.StopPod(ctx, "pub", new(time.Duration(0))); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp4", addr)

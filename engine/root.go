@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -127,7 +128,7 @@ func (p *pod) mountIdle(ctx context.Context, merged string) error {
 	if err != nil {
 		return err
 	}
-	parentsFirst(mounts)
+	oci.ParentsFirst(mounts)
 	if err := resolveTargets(merged, mounts); err != nil {
 		return err
 	}

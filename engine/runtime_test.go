@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 func TestWhatARuntimeLogsOfItsFailures(t *testing.T) {
@@ -29,5 +33,31 @@ func TestLastWordsAreWholeLines(t *testing.T) {
 	w.Write([]byte(strings.Repeat("x", 2*lastWords)))
 	if len(w.words()) != lastWords {
 		t.Errorf("of a line without end %d bytes are left", len(w.words()))
+	}
+}
+
+// What a runtime says has a class from there on.
+func TestClassesOfWhatRuntimesSay(t *testing.T) {
+	for said, want := range map[string]error{
+		"executable file `nope` not found in $PATH: No such file or directory": errdefs.ErrNotFound,
+		`exec: "/etc/passwd": permission denied`:                               errdefs.ErrPermissionDenied,
+		"open executable: Permission denied":                                   errdefs.ErrPermissionDenied,
+		`exec: "/etc": is a directory`:                                         errdefs.ErrPermissionDenied,
+		"Failed to write /run/x: No space left on device":                      unix.ENOSPC,
+	} {
+		if err := runtimeFailed("/usr/bin/crun", said, nil); !errors.Is(err, want) {
+			t.Errorf("%q is no %v", said, want)
+		}
+	}
+}
+
+func TestReasonsAreSaidOnce(t *testing.T) {
+	err := runtimeFailed("/usr/bin/crun", "executable file `nope` not found in $PATH: No such file or directory", nil)
+	if want := `crun: exec: "nope": executable file not found in $PATH`; err.Error() != want || !errdefs.IsNotFound(err) {
+		t.Errorf("%q, want %q", err, want)
+	}
+	root := t.TempDir()
+	if _, err := lookupUser(root, "nobody2", nil); err == nil || err.Error() != `cannot find user "nobody2" in the image: no matching entries in passwd file` {
+		t.Error(err)
 	}
 }

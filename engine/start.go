@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -264,7 +265,7 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	root := e.paths.merged(name)
-	c := container{
+	c := oci.Container{
 		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: thisHost(),
 		CgroupPath: p.cgroup(), InitBinary: e.helper("podc-monitor"),
 	}
@@ -300,7 +301,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	if c.Seccomp, err = seccompProfile(spec.SecurityOpt); err != nil {
 		return run{}, err
 	}
-	s, err := c.spec()
+	s, err := c.Generate()
 	if err != nil {
 		return run{}, err
 	}
@@ -310,7 +311,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 	if s.Process.Cwd, err = resolveWorkingDir(root, s.Mounts, s.Process.Cwd); err != nil {
 		return run{}, err
 	}
-	if s.Process.ApparmorProfile == defaultProfile {
+	if s.Process.ApparmorProfile == oci.DefaultProfile {
 		if err := e.loadProfile(ctx); err != nil {
 			return run{}, err
 		}
@@ -321,16 +322,16 @@ func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
 
 // seccompProfile reads the profile that security_opt names, if it names one.
 func seccompProfile(opts []string) (string, error) {
-	o, err := parseSecurityOpt(opts)
-	if err != nil || o.seccomp == "" || o.seccomp == "unconfined" || o.seccomp == "builtin" {
+	o, err := oci.ParseSecurityOpt(opts)
+	if err != nil || o.Seccomp == "" || o.Seccomp == "unconfined" || o.Seccomp == "builtin" {
 		return "", err
 	}
-	if strings.HasPrefix(strings.TrimSpace(o.seccomp), "{") {
-		return o.seccomp, nil
+	if strings.HasPrefix(strings.TrimSpace(o.Seccomp), "{") {
+		return o.Seccomp, nil
 	}
-	b, err := disk.ReadRegular(o.seccomp, maxFile)
+	b, err := disk.ReadRegular(o.Seccomp, maxFile)
 	if err != nil {
-		return "", fmt.Errorf("cannot read the seccomp profile %s: %w", o.seccomp, err)
+		return "", fmt.Errorf("cannot read the seccomp profile %s: %w", o.Seccomp, err)
 	}
 	return string(b), nil
 }

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -33,14 +35,9 @@ var procFiles = []string{
 	"/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
 }
 
-// isBelow reports whether path, which is clean, is folder or lies in it.
-func isBelow(path, folder string) bool {
-	return path == folder || folder == "/" || strings.HasPrefix(path, folder+"/")
-}
-
 // inKernelFolder reports whether path, which is clean, is one of kernelFolders or lies in one.
 func inKernelFolder(path string) bool {
-	return slices.ContainsFunc(kernelFolders, func(f string) bool { return isBelow(path, f) })
+	return slices.ContainsFunc(kernelFolders, func(f string) bool { return disk.IsBelow(path, f) })
 }
 
 // CheckTarget refuses (errdefs.IsInvalidArgument) a mount whose target no container can have it on, whatever is in its image. As
@@ -59,7 +56,7 @@ func CheckTarget(m api.Mount) error {
 		return fault.New(errdefs.ErrInvalidArgument, "nothing but the host's /proc may be mounted on /proc of a container")
 	case slices.Contains(kernelFolders, target) && m.Type != api.MountBind:
 		return fault.New(errdefs.ErrInvalidArgument, "nothing but a bind mount may be mounted on %s of a container", target)
-	case target != "/proc" && isBelow(target, "/proc") && !slices.Contains(procFiles, target):
+	case target != "/proc" && disk.IsBelow(target, "/proc") && !slices.Contains(procFiles, target):
 		return fault.New(errdefs.ErrInvalidArgument, "%s lies in /proc of a container, where nothing may be mounted", target)
 	}
 	return nil
@@ -69,7 +66,7 @@ func CheckTarget(m api.Mount) error {
 func checkDevicePlace(s string) error {
 	place := path.Clean(s)
 	for _, folder := range []string{"/proc", "/sys"} {
-		if isBelow(place, folder) {
+		if disk.IsBelow(place, folder) {
 			return fmt.Errorf("%s lies in %s of a container, where no device can be", place, folder)
 		}
 	}
@@ -155,7 +152,7 @@ func parts(p string) []string {
 func (v view) readlink(at string) (string, error) {
 	source, below := v.root, at
 	for _, m := range slices.Backward(v.mounts) {
-		if isBelow(at, m.at) {
+		if disk.IsBelow(at, m.at) {
 			source, below = m.source, strings.TrimPrefix(at, m.at)
 			break
 		}
@@ -181,12 +178,6 @@ func (v view) readlink(at string) (string, error) {
 		err = unix.EINVAL
 	}
 	return string(buf[:max(n, 0)]), err
-}
-
-// parentsFirst sorts mounts so that none hides one that is mounted in it.
-func parentsFirst(mounts []specs.Mount) {
-	depth := func(m specs.Mount) int { return strings.Count(path.Clean(m.Destination), "/") }
-	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return depth(a) - depth(b) })
 }
 
 // resolveTargets gives each of mounts, in this order, the target that it will have in the container whose root is given. Those
@@ -221,7 +212,7 @@ func resolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, e
 		v.add(m)
 	}
 	at, err := v.follow(dir)
-	if err == nil && at != "/proc" && isBelow(at, "/proc") {
+	if err == nil && at != "/proc" && disk.IsBelow(at, "/proc") {
 		err = fault.New(errdefs.ErrInvalidArgument, "it leads to %s, where no container may work", at)
 	}
 	if err != nil {
@@ -239,7 +230,7 @@ func (p *pod) checkTargets() error {
 	for _, f := range p.Spec.Container.Files {
 		mounts = append(mounts, specs.Mount{Destination: f.Target})
 	}
-	parentsFirst(mounts)
+	oci.ParentsFirst(mounts)
 	return resolveTargets(p.e.paths.merged(p.Spec.Name), mounts)
 }
 

@@ -36,7 +36,7 @@ func TestUsageAndProcessesOfARunningPod(t *testing.T) {
 	if p := procs[0]; p.Pid != pod.Pid || p.UID != 1000 || strings.Join(p.Args, " ") != "sh -c "+script || p.Started.Before(before) || p.TTY != "" || p.Resident <= 0 {
 		t.Errorf("process is %+v, of pod %d", p, pod.Pid)
 	}
-	if err := e.StopPod(t.Context(), "p", ptr(time.Duration(0))); err != nil {
+	if err := e.StopPod(t.Context(), "p", new(time.Duration(0))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := e.Usage("p"); !errdefs.IsFailedPrecondition(err) {

@@ -12,42 +12,36 @@ import (
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/fault"
 )
-
-// identity is who a process in a container is.
-type identity struct {
-	UID, GID int
-	Groups   []int // supplementary; the primary one is among them, lest a program drop it and with it what denies it (CVE-2022-36109)
-	Home     string
-}
 
 // maxAccountFile bounds what is read of an image's passwd and group files.
 const maxAccountFile = 4 << 20
 
 // lookupUser resolves "name|uid[:group|gid]" and further groups against the account files inside root. Nothing in root is
 // trusted: links stay within it, and only regular files are read (a FIFO in their place would block, CVE-2024-9676).
-func lookupUser(root, spec string, groups []string) (identity, error) {
+func lookupUser(root, spec string, groups []string) (oci.Identity, error) {
 	passwd, err := readAccounts(root, "/etc/passwd")
 	if err != nil {
-		return identity{}, err
+		return oci.Identity{}, err
 	}
 	group, err := readAccounts(root, "/etc/group")
 	if err != nil {
-		return identity{}, err
+		return oci.Identity{}, err
 	}
 	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/"}, strings.NewReader(passwd), strings.NewReader(group))
 	if err != nil {
 		if errors.Is(err, user.ErrNoPasswdEntries) {
 			err = user.ErrNoPasswdEntries // the rest says the same again
 		}
-		return identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find user %q in the image: %w", spec, err)
+		return oci.Identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find user %q in the image: %w", spec, err)
 	}
-	id := identity{UID: u.Uid, GID: u.Gid, Groups: append([]int{u.Gid}, u.Sgids...), Home: u.Home}
+	id := oci.Identity{UID: u.Uid, GID: u.Gid, Groups: append([]int{u.Gid}, u.Sgids...), Home: u.Home}
 	if len(groups) > 0 {
 		more, err := user.GetAdditionalGroups(groups, strings.NewReader(group))
 		if err != nil {
-			return identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find groups %q in the image: %w", groups, err)
+			return oci.Identity{}, fault.New(errdefs.ErrInvalidArgument, "cannot find groups %q in the image: %w", groups, err)
 		}
 		id.Groups = append(id.Groups, more...)
 	}

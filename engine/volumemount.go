@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/volumes"
 )
@@ -105,7 +106,7 @@ func (p *pod) userMounts() ([]specs.Mount, error) {
 			return nil, err
 		}
 		fi, _ := os.Stat(source)
-		om := userMount(m, source, fi != nil && fi.IsDir() && thisHost().RecursiveReadOnly)
+		om := oci.UserMount(m, source, fi != nil && fi.IsDir() && thisHost().RecursiveReadOnly)
 		if m.Type == api.MountVolume {
 			v, err := p.e.volumes.Get(p.Volumes[m.Target])
 			if err != nil {

@@ -1,5 +1,7 @@
 package disk
 
+import "strings"
+
 // maxName is below what file systems take (255 bytes), so that a suffix fits.
 const maxName = 240
 
@@ -18,4 +20,9 @@ func IsName(s string) bool {
 		}
 	}
 	return true
+}
+
+// IsBelow reports whether path, which is clean, is folder or lies in it.
+func IsBelow(path, folder string) bool {
+	return path == folder || folder == "/" || strings.HasPrefix(path, folder+"/")
 }

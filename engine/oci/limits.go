@@ -1,4 +1,4 @@
-package engine
+package oci
 
 import (
 	"os"
@@ -16,9 +16,9 @@ const (
 	limitSwap         = "memswap_limit"
 	limitSwappiness   = "mem_swappiness"
 	limitOOM          = "oom_kill_disable"
-	limitWeight       = "blkio_config.weight"
-	limitWeightDevice = "blkio_config.weight_device"
-	limitRate         = "blkio_config.device_*"
+	LimitWeight       = "blkio_config.weight"
+	LimitWeightDevice = "blkio_config.weight_device"
+	LimitRate         = "blkio_config.device_*"
 )
 
 // optionalLimits says by which file of a controller the kernel offers a limit; "" on cgroups v2 is one that they do not have.
@@ -26,13 +26,13 @@ var optionalLimits = []struct{ name, v1, controller, v2 string }{
 	{limitSwap, "memory/memory.memsw.limit_in_bytes", "memory", "memory.swap.max"},
 	{limitSwappiness, "memory/memory.swappiness", "memory", ""},
 	{limitOOM, "memory/memory.oom_control", "memory", ""},
-	{limitWeight, "blkio/blkio*.weight", "io", "io*.weight"},
-	{limitWeightDevice, "blkio/blkio*.weight_device", "io", "io*.weight"},
-	{limitRate, "blkio/blkio.throttle.read_bps_device", "io", "io.max"},
+	{LimitWeight, "blkio/blkio*.weight", "io", "io*.weight"},
+	{LimitWeightDevice, "blkio/blkio*.weight_device", "io", "io*.weight"},
+	{LimitRate, "blkio/blkio.throttle.read_bps_device", "io", "io.max"},
 }
 
-// lackedLimits lists the optionalLimits that the hierarchies mounted below dir do not offer.
-func lackedLimits(dir string, v2 bool) []string {
+// LackedLimits lists the optionalLimits that the hierarchies mounted below dir do not offer.
+func LackedLimits(dir string, v2 bool) []string {
 	found := func(pattern string) bool {
 		files, _ := filepath.Glob(filepath.Join(dir, pattern))
 		return len(files) > 0
@@ -59,8 +59,8 @@ func controllersIn(dir, name string) []string {
 	return strings.Fields(string(b))
 }
 
-// offers refuses those of the wanted limits that the host lacks.
-func (h host) offers(wanted map[string]bool) error {
+// Offers refuses those of the wanted limits that the host lacks.
+func (h Host) Offers(wanted map[string]bool) error {
 	for _, l := range optionalLimits {
 		switch {
 		case !wanted[l.name] || !slices.Contains(h.Lacks, l.name):

@@ -1,4 +1,4 @@
-package engine
+package oci
 
 import (
 	"errors"
@@ -22,10 +22,10 @@ func TestLimitsThatAreLacked(t *testing.T) {
 		{"all is enabled", true, map[string]string{"cgroup.controllers": "io memory", "cgroup.subtree_control": "io memory",
 			"a/memory.swap.max": "", "a/io.weight": "", "a/io.max": ""}, none},
 		{"no weights are enabled, and no swap is counted", true, map[string]string{"cgroup.controllers": "io memory", "cgroup.subtree_control": "io memory", "a/io.max": ""},
-			[]string{limitSwap, limitSwappiness, limitOOM, limitWeight, limitWeightDevice}},
-		{"no io controller", true, map[string]string{"cgroup.controllers": "memory"}, []string{limitSwappiness, limitOOM, limitWeight, limitWeightDevice, limitRate}},
+			[]string{limitSwap, limitSwappiness, limitOOM, LimitWeight, LimitWeightDevice}},
+		{"no io controller", true, map[string]string{"cgroup.controllers": "memory"}, []string{limitSwappiness, limitOOM, LimitWeight, LimitWeightDevice, LimitRate}},
 		{"v1", false, map[string]string{"memory/memory.swappiness": "", "memory/memory.oom_control": "", "blkio/blkio.bfq.weight": "", "blkio/blkio.throttle.read_bps_device": ""},
-			[]string{limitSwap, limitWeightDevice}},
+			[]string{limitSwap, LimitWeightDevice}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			dir := t.TempDir()
@@ -35,7 +35,7 @@ func TestLimitsThatAreLacked(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := lackedLimits(dir, tt.v2); !slices.Equal(got, tt.want) {
+			if got := LackedLimits(dir, tt.v2); !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

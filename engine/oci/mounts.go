@@ -1,4 +1,4 @@
-package engine
+package oci
 
 import (
 	"cmp"
@@ -10,10 +10,11 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/api"
+	"podc.example/podc/internal/disk"
 )
 
 // initTarget is where the reaper of `init: true` appears in the container: not in a /dev that is the host's.
-func (c container) initTarget() string {
+func (c Container) initTarget() string {
 	if slices.ContainsFunc(c.Mounts, func(m specs.Mount) bool { return path.Clean(m.Destination) == "/dev" }) {
 		return "/sbin/podc-init"
 	}
@@ -22,24 +23,24 @@ func (c container) initTarget() string {
 
 // mounts lists the system's mounts, then the pod's own files, then the user's, parents before children. A mount of the user
 // replaces one of podc's at the same place.
-func (c container) mounts() []specs.Mount {
+func (c Container) mounts() []specs.Mount {
 	own := append(c.systemMounts(), c.Etc...)
 	if c.Spec.Init {
 		own = append(own, specs.Mount{Destination: c.initTarget(), Type: "bind", Source: c.InitBinary, Options: []string{"bind", "ro"}})
 	}
 	users := append(slices.Clone(c.Mounts), c.Files...)
-	parentsFirst(users)
+	ParentsFirst(users)
 	taken := map[string]bool{}
 	for _, m := range users {
 		taken[path.Clean(m.Destination)] = true
 	}
 	own = slices.DeleteFunc(own, func(m specs.Mount) bool {
-		return taken[m.Destination] || taken["/dev"] && isBelow(m.Destination, "/dev") // a /dev of the user's has all of its own
+		return taken[m.Destination] || taken["/dev"] && disk.IsBelow(m.Destination, "/dev") // a /dev of the user's has all of its own
 	})
 	return append(own, users...)
 }
 
-func (c container) systemMounts() []specs.Mount {
+func (c Container) systemMounts() []specs.Mount {
 	ro := "ro"
 	if c.Spec.Privileged {
 		ro = "rw"
@@ -60,25 +61,25 @@ func (c container) systemMounts() []specs.Mount {
 }
 
 // shm is the mount of /dev/shm, which goes with the ipc namespace.
-func (c container) shm() specs.Mount {
+func (c Container) shm() specs.Mount {
 	if c.Shm != "" {
 		return specs.Mount{Destination: "/dev/shm", Type: "bind", Source: c.Shm, Options: []string{"bind", "rprivate", "nosuid", "noexec", "nodev"}}
 	}
-	size := "size=" + strconv.FormatInt(shmSize(c.Spec), 10)
+	size := "size=" + strconv.FormatInt(ShmSize(c.Spec), 10)
 	return specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", size}}
 }
 
-// shmSize is in bytes.
-func shmSize(s api.ContainerSpec) int64 {
+// ShmSize is in bytes.
+func ShmSize(s api.ContainerSpec) int64 {
 	if s.ShmSize == 0 {
 		return 64 << 20
 	}
 	return s.ShmSize
 }
 
-// userMount translates a mount whose source is a host path by now ("" for a tmpfs). Only of a folder all can be read-only: crun
+// UserMount translates a mount whose source is a host path by now ("" for a tmpfs). Only of a folder all can be read-only: crun
 // 1.8.1 takes every other target of that for one.
-func userMount(m api.Mount, source string, folder bool) specs.Mount {
+func UserMount(m api.Mount, source string, folder bool) specs.Mount {
 	if m.Type == api.MountTmpfs {
 		return tmpfsMount(m)
 	}
@@ -97,7 +98,7 @@ func userMount(m api.Mount, source string, folder bool) specs.Mount {
 }
 
 // propagation is that of the root, which those of the mounts in it may not exceed.
-func (c container) propagation() string {
+func (c Container) propagation() string {
 	way := ""
 	for _, m := range c.Spec.Mounts {
 		switch m.Propagation {
@@ -125,4 +126,10 @@ func tmpfsMount(m api.Mount) specs.Mount {
 		options = append(options, "mode="+strconv.FormatUint(uint64(m.TmpfsMode), 8))
 	}
 	return specs.Mount{Destination: m.Target, Type: "tmpfs", Source: "tmpfs", Options: append(options, m.TmpfsOptions...)}
+}
+
+// ParentsFirst sorts mounts so that none hides one that is mounted in it.
+func ParentsFirst(mounts []specs.Mount) {
+	depth := func(m specs.Mount) int { return strings.Count(path.Clean(m.Destination), "/") }
+	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return depth(a) - depth(b) })
 }

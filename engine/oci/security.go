@@ -1,4 +1,4 @@
-package engine
+package oci
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/moby/sys/capability"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -21,24 +22,24 @@ var defaultCaps = []string{
 	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
 
-// maskedPaths and readonlyPaths are the union of docker's and podman's.
+// MaskedPaths and readonlyPaths are the union of docker's and podman's.
 var (
-	maskedPaths = []string{
+	MaskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
 		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
 	}
-	readonlyPaths = []string{"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+	ReadonlyPaths = []string{"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
-// securityOptions are the entries of security_opt, understood.
-type securityOptions struct {
-	noNewPrivileges bool
-	seccomp         string // "", "unconfined", "builtin", or the path or JSON of a profile
-	apparmor        string
-	unmasked        bool // systempaths=unconfined
+// SecurityOptions are the entries of security_opt, understood.
+type SecurityOptions struct {
+	NoNewPrivileges bool
+	Seccomp         string // "", "unconfined", "builtin", or the path or JSON of a profile
+	AppArmor        string
+	Unmasked        bool // systempaths=unconfined
 }
 
-func parseSecurityOpt(list []string) (o securityOptions, err error) {
+func ParseSecurityOpt(list []string) (o SecurityOptions, err error) {
 	for _, opt := range list {
 		key, value, _ := strings.Cut(opt, "=")
 		if value == "" {
@@ -46,21 +47,21 @@ func parseSecurityOpt(list []string) (o securityOptions, err error) {
 		}
 		switch {
 		case key == "no-new-privileges" && (value == "" || value == "true"):
-			o.noNewPrivileges = true
+			o.NoNewPrivileges = true
 		case key == "no-new-privileges" && value == "false":
-			o.noNewPrivileges = false
+			o.NoNewPrivileges = false
 		case key == "seccomp" && value == "unconfined":
-			o.seccomp = "unconfined"
+			o.Seccomp = "unconfined"
 		case key == "seccomp" && (value == "builtin" || value == "default"):
-			o.seccomp = "builtin"
+			o.Seccomp = "builtin"
 		case key == "seccomp" && value != "":
-			o.seccomp = value
+			o.Seccomp = value
 		case key == "apparmor" && value != "":
-			o.apparmor = value
+			o.AppArmor = value
 		case key == "label" && value != "":
 			// As in docker, labels mean nothing where SELinux does not label containers, and podc leaves that to the host's policy.
 		case key == "systempaths" && value == "unconfined":
-			o.unmasked = true
+			o.Unmasked = true
 		default:
 			return o, fault.New(errdefs.ErrInvalidArgument, "security option %q is not known", opt)
 		}
@@ -69,12 +70,12 @@ func parseSecurityOpt(list []string) (o securityOptions, err error) {
 }
 
 // secure fills in capabilities, seccomp, masked paths and what security_opt asks for.
-func (c container) secure(s *specs.Spec) error {
-	opt, err := parseSecurityOpt(c.Spec.SecurityOpt)
+func (c Container) secure(s *specs.Spec) error {
+	opt, err := ParseSecurityOpt(c.Spec.SecurityOpt)
 	if err != nil {
 		return err
 	}
-	caps, err := c.caps()
+	caps, err := c.Caps()
 	if err != nil {
 		return err
 	}
@@ -84,15 +85,15 @@ func (c container) secure(s *specs.Spec) error {
 	if c.User.UID == 0 {
 		s.Process.Capabilities.Effective, s.Process.Capabilities.Permitted = caps, caps
 	}
-	s.Process.NoNewPrivileges = opt.noNewPrivileges
-	if profile := c.Host.profileOf(c.Spec, opt); profile != unconfined {
+	s.Process.NoNewPrivileges = opt.NoNewPrivileges
+	if profile := c.Host.ProfileOf(c.Spec, opt); profile != Unconfined {
 		s.Process.ApparmorProfile = profile
 	}
-	if !c.Spec.Privileged && !opt.unmasked {
-		s.Linux.MaskedPaths = slices.Concat(maskedPaths, c.Host.Thermal)
-		s.Linux.ReadonlyPaths = readonlyPaths
+	if !c.Spec.Privileged && !opt.Unmasked {
+		s.Linux.MaskedPaths = slices.Concat(MaskedPaths, c.Host.Thermal)
+		s.Linux.ReadonlyPaths = ReadonlyPaths
 	}
-	if c.Spec.Privileged && opt.seccomp == "" || opt.seccomp == "unconfined" {
+	if c.Spec.Privileged && opt.Seccomp == "" || opt.Seccomp == "unconfined" {
 		return nil
 	}
 	if c.Seccomp != "" {
@@ -106,8 +107,8 @@ func (c container) secure(s *specs.Spec) error {
 	return nil
 }
 
-// caps is the bounding set: the defaults, changed by cap_add and cap_drop, within what podc itself may give.
-func (c container) caps() ([]string, error) {
+// Caps is the bounding set: the defaults, changed by cap_add and cap_drop, within what podc itself may give.
+func (c Container) Caps() ([]string, error) {
 	known := map[string]bool{}
 	for _, cap := range c.Host.Caps {
 		known[cap] = true
@@ -154,4 +155,22 @@ func capName(s string) string {
 		s = "CAP_" + s
 	}
 	return s
+}
+
+const (
+	// DefaultProfile confines every container that asks for no other, where the kernel has AppArmor and the machine its parser.
+	DefaultProfile = "podc-default"
+	// Unconfined is the name of no profile.
+	Unconfined = "unconfined"
+)
+
+// ProfileOf is the profile of a container; "" where there is no AppArmor.
+func (h Host) ProfileOf(spec api.ContainerSpec, o SecurityOptions) string {
+	switch {
+	case o.AppArmor != "":
+		return o.AppArmor
+	case h.Profile != "" && spec.Privileged:
+		return Unconfined
+	}
+	return h.Profile
 }

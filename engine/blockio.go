@@ -8,16 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/fault"
 )
 
 // blockIO resolves the limits of traffic with block devices; nil if there are none.
-func blockIO(b *api.BlockIO, h host) (*specs.LinuxBlockIO, error) {
+func blockIO(b *api.BlockIO, h oci.Host) (*specs.LinuxBlockIO, error) {
 	if b == nil {
 		return nil, nil
 	}
 	rates := len(b.ReadBps) + len(b.WriteBps) + len(b.ReadIOps) + len(b.WriteIOps)
-	err := h.offers(map[string]bool{limitWeight: b.Weight != 0, limitWeightDevice: len(b.WeightDevices) > 0, limitRate: rates > 0})
+	err := h.Offers(map[string]bool{oci.LimitWeight: b.Weight != 0, oci.LimitWeightDevice: len(b.WeightDevices) > 0, oci.LimitRate: rates > 0})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,6 @@
-package engine
+// Package oci says what a container is to the runtime: the configuration of the Open Container Initiative as a function of plain values,
+// which are what the pod asks for, what its image says and what the host has. It is pure, so that golden files tell it.
+package oci
 
 import (
 	"cmp"
@@ -17,9 +19,9 @@ import (
 // ociVersion is what crun 1.8.1 still accepts; it refuses 1.2.0 and newer.
 const ociVersion = "1.1.0"
 
-// container is all that the OCI configuration of a pod's main container follows from. Collecting it needs the mounted root
-// filesystem and the host; turning it into a spec does not: spec is pure.
-type container struct {
+// Container is all that the OCI configuration of a pod's main container follows from. Collecting it needs the mounted root
+// filesystem and the host; turning it into a configuration does not.
+type Container struct {
 	ID         string
 	Hostname   string
 	Spec       api.ContainerSpec
@@ -29,7 +31,7 @@ type container struct {
 	HostPID    bool
 	Shm        string // folder of the host for /dev/shm; "": a new tmpfs, "none": none
 	CgroupPath string
-	User       identity
+	User       Identity
 	Mounts     []specs.Mount // of the user, resolved to host paths
 	Etc        []specs.Mount // /etc/hosts and the like
 	Files      []specs.Mount // configs and secrets
@@ -37,11 +39,11 @@ type container struct {
 	BlockIO    *specs.LinuxBlockIO
 	InitBinary string // on the host; used if Spec.Init
 	Seccomp    string // JSON of a profile given by the user
-	Host       host
+	Host       Host
 }
 
-// spec generates the OCI configuration. Topics have files of their own: spec_mounts.go, spec_security.go, spec_resources.go.
-func (c container) spec() (*specs.Spec, error) {
+// Generate gives the configuration. Topics have files of their own: mounts.go, security.go, resources.go.
+func (c Container) Generate() (*specs.Spec, error) {
 	process, err := c.process()
 	if err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func (c container) spec() (*specs.Spec, error) {
 			RootfsPropagation: c.propagation(),
 		},
 	}
-	if s.Linux.Resources, err = c.resources(); err != nil {
+	if s.Linux.Resources, err = c.Resources(); err != nil {
 		return nil, err
 	}
 	if err := c.secure(s); err != nil {
@@ -70,16 +72,16 @@ func (c container) spec() (*specs.Spec, error) {
 	return s, nil
 }
 
-func (c container) process() (*specs.Process, error) {
+func (c Container) process() (*specs.Process, error) {
 	args, err := c.args()
 	if err != nil {
 		return nil, err
 	}
-	rlimits, err := c.rlimits()
+	rlimits, err := c.Rlimits()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkArguments(args, c.env(), c.stack()); err != nil {
+	if err := CheckArguments(args, c.env(), c.Stack()); err != nil {
 		return nil, err
 	}
 	p := &specs.Process{
@@ -97,9 +99,9 @@ func (c container) process() (*specs.Process, error) {
 	return p, nil
 }
 
-func (c container) args() ([]string, error) {
+func (c Container) args() ([]string, error) {
 	args := slices.Concat(api.EffectiveCommand(c.Spec, c.Image))
-	if err := checkCommand(args, c.Spec.Image); err != nil {
+	if err := CheckCommand(args, c.Spec.Image); err != nil {
 		return nil, err
 	}
 	if c.Spec.Init {
@@ -108,28 +110,24 @@ func (c container) args() ([]string, error) {
 	return args, nil
 }
 
-// CheckCommand fails with errdefs.ErrInvalidArgument if neither a pod nor its image says what to run. A start finds the same again.
-func CheckCommand(p api.PodSpec, img api.ImageConfig) error {
-	return podError("create", p.Name, checkCommand(slices.Concat(api.EffectiveCommand(p.Container, img)), p.Container.Image))
-}
-
-func checkCommand(args []string, image string) error {
+// CheckCommand refuses a command line without a program (errdefs.IsInvalidArgument).
+func CheckCommand(args []string, image string) error {
 	if len(args) == 0 || args[0] == "" {
 		return fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", image)
 	}
 	return nil
 }
 
-// stack is the limit of the stack of the container's processes, in bytes.
-func (c container) stack() uint64 {
+// Stack is the limit of the stack of the container's processes, in bytes.
+func (c Container) Stack() uint64 {
 	if l, ok := c.Spec.Ulimits["stack"]; ok {
 		return uint64(l.Soft) // -1 becomes RLIM_INFINITY
 	}
 	return c.Host.Stack
 }
 
-// checkArguments refuses what the kernel gives no program: a string of 32 pages, or more in all than a quarter of the stack's limit.
-func checkArguments(args, env []string, stack uint64) error {
+// CheckArguments refuses what the kernel gives no program: a string of 32 pages, or more in all than a quarter of the stack's limit.
+func CheckArguments(args, env []string, stack uint64) error {
 	longest, total := 32*os.Getpagesize(), uint64(0)
 	for _, s := range slices.Concat(args, env) {
 		total += uint64(len(s)) + 9 // its end, and the pointer to it
@@ -153,7 +151,7 @@ func checkArguments(args, env []string, stack uint64) error {
 
 // env is the image's environment overridden by the spec's, with the defaults that programs expect. Nothing comes from the
 // environment of podc itself.
-func (c container) env() []string {
+func (c Container) env() []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + c.Hostname}
 	if c.Spec.TTY {
 		env = append(env, "TERM=xterm")
@@ -162,7 +160,7 @@ func (c container) env() []string {
 	return api.MergeEnv(env, api.Effective(c.Spec, c.Image).Env)
 }
 
-func (c container) namespaces() []specs.LinuxNamespace {
+func (c Container) namespaces() []specs.LinuxNamespace {
 	ns := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
 	if !c.HostPID && c.Namespaces["pid"] == "" {
 		ns = slices.Insert(ns, 0, specs.LinuxNamespace{Type: specs.PIDNamespace})
@@ -178,7 +176,7 @@ func (c container) namespaces() []specs.LinuxNamespace {
 }
 
 // sysctls lets ping and low ports work without capabilities, as docker does, in network namespaces that are the pod's own.
-func (c container) sysctls() map[string]string {
+func (c Container) sysctls() map[string]string {
 	s := map[string]string{}
 	if c.Namespaces["net"] != "" {
 		s["net.ipv4.ping_group_range"] = "0 2147483647"
@@ -186,4 +184,11 @@ func (c container) sysctls() map[string]string {
 	}
 	maps.Copy(s, c.Spec.Sysctls)
 	return s
+}
+
+// Identity is who a process in a container is.
+type Identity struct {
+	UID, GID int
+	Groups   []int // supplementary; the primary one is among them, lest a program drop it and with it what denies it (CVE-2022-36109)
+	Home     string
 }

@@ -1,4 +1,4 @@
-package engine
+package oci
 
 import (
 	"cmp"
@@ -20,7 +20,7 @@ const (
 	cpuPeriod     = 100_000 // microseconds
 )
 
-func (c container) resources() (*specs.LinuxResources, error) {
+func (c Container) Resources() (*specs.LinuxResources, error) {
 	r := c.Spec.Resources
 	res := &specs.LinuxResources{Pids: pidsLimit(r.Pids), BlockIO: c.BlockIO, CPU: cpuLimit(r)}
 	var err error
@@ -58,7 +58,7 @@ func pidsLimit(n int64) *specs.LinuxPids {
 	return &specs.LinuxPids{Limit: &n}
 }
 
-func (c container) memoryLimit() (*specs.LinuxMemory, error) {
+func (c Container) memoryLimit() (*specs.LinuxMemory, error) {
 	r, m := c.Spec.Resources, specs.LinuxMemory{}
 	if r.Memory > 0 {
 		m.Limit = &r.Memory
@@ -70,15 +70,15 @@ func (c container) memoryLimit() (*specs.LinuxMemory, error) {
 	case r.MemorySwap != 0:
 		m.Swap = &r.MemorySwap
 	case r.Memory > 0 && !slices.Contains(c.Host.Lacks, limitSwap):
-		m.Swap = ptr(2 * r.Memory) // as docker has it
+		m.Swap = new(2 * r.Memory) // as docker has it
 	}
 	if r.Swappiness != nil {
-		m.Swappiness = ptr(uint64(*r.Swappiness))
+		m.Swappiness = new(uint64(*r.Swappiness))
 	}
 	if r.OOMKillDisable {
-		m.DisableOOMKiller = ptr(true)
+		m.DisableOOMKiller = new(true)
 	}
-	err := c.Host.offers(map[string]bool{limitSwap: r.MemorySwap != 0, limitSwappiness: r.Swappiness != nil, limitOOM: r.OOMKillDisable})
+	err := c.Host.Offers(map[string]bool{limitSwap: r.MemorySwap != 0, limitSwappiness: r.Swappiness != nil, limitOOM: r.OOMKillDisable})
 	if m == (specs.LinuxMemory{}) || err != nil {
 		return nil, err
 	}
@@ -88,16 +88,16 @@ func (c container) memoryLimit() (*specs.LinuxMemory, error) {
 func cpuLimit(r api.Resources) *specs.LinuxCPU {
 	c := specs.LinuxCPU{Cpus: r.Cpuset}
 	if r.CPUShares > 0 {
-		c.Shares = ptr(uint64(r.CPUShares))
+		c.Shares = new(uint64(r.CPUShares))
 	}
 	if r.CPUPeriod > 0 {
-		c.Period = ptr(uint64(r.CPUPeriod))
+		c.Period = new(uint64(r.CPUPeriod))
 	}
 	if r.CPUQuota > 0 {
 		c.Quota = &r.CPUQuota
 	}
 	if r.CPUs > 0 {
-		c.Period, c.Quota = ptr(uint64(cpuPeriod)), ptr(int64(r.CPUs*cpuPeriod))
+		c.Period, c.Quota = new(uint64(cpuPeriod)), new(int64(r.CPUs*cpuPeriod))
 	}
 	if c == (specs.LinuxCPU{}) {
 		return nil
@@ -133,8 +133,8 @@ func parseDeviceRule(rule string) (specs.LinuxDeviceCgroup, error) {
 	return d, nil
 }
 
-// rlimits are the defaults, clamped to what podc may set, and what the user asked for, which must be possible.
-func (c container) rlimits() ([]specs.POSIXRlimit, error) {
+// Rlimits are the defaults, clamped to what podc may set, and what the user asked for, which must be possible.
+func (c Container) Rlimits() ([]specs.POSIXRlimit, error) {
 	nofile := min(defaultNofile, c.Host.Rlimits["RLIMIT_NOFILE"])
 	limits := map[string]specs.POSIXRlimit{"RLIMIT_NOFILE": {Type: "RLIMIT_NOFILE", Soft: nofile, Hard: nofile}}
 	mayRaise := slices.Contains(c.Host.Caps, "CAP_SYS_RESOURCE")
@@ -156,5 +156,3 @@ func (c container) rlimits() ([]specs.POSIXRlimit, error) {
 	}
 	return list, nil
 }
-
-func ptr[T any](v T) *T { return &v }
