@@ -50,6 +50,8 @@ var imports = []struct {
 		"tar streams come from strangers, whoever asks for them: they meet nothing but files"},
 	{"engine/oci", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes", module + "internal/kernel", module + "internal/child"},
 		"a configuration follows from values: what has to be looked up is looked up by who asks for it"},
+	{"engine/cgroups", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"cgroups have names and processes, no pods"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

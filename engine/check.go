@@ -345,9 +345,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 		found = append(found, finding{Problem: api.Problem{Kind: kind, Object: path, Detail: detail}, mend: mend})
 	}
 	for id, dirs := range inv.cgroups {
-		if id != "helpers" {
-			add(id, "cgroup", dirs[0], fmt.Sprintf("of no running container (in %d hierarchies)", len(dirs)))
-		}
+		add(id, "cgroup", dirs[0], fmt.Sprintf("of no running container (in %d hierarchies)", len(dirs)))
 	}
 	for _, id := range inv.runtimes {
 		if !strings.HasPrefix(id, ".") {
@@ -370,19 +368,17 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 
 // strayParents finds the root's own cgroups, where there is no pod, nobody in them, and nobody about to be.
 func (e *Engine) strayParents() []finding {
-	for _, m := range cgroupMounts() {
-		parent := filepath.Join(m, e.paths.cgroup())
-		if _, err := os.Stat(parent); err != nil || len(cgroupPids(e.paths.cgroup())) > 0 {
-			continue
-		}
-		l, err := disk.TryLock(e.paths.activeLock())
-		if err != nil {
-			return nil
-		}
-		l.Unlock()
-		return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: e.removeIdleCgroups}}
+	parent := e.paths.cgroups().Stray()
+	if parent == "" {
+		return nil
 	}
-	return nil
+	return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: e.removeIdleCgroups}}
+}
+
+// removeIdleCgroups removes the root's own cgroups, if nobody is in them and nobody about to be.
+func (e *Engine) removeIdleCgroups(ctx context.Context) error {
+	pods, err := listDir(e.paths.pods())
+	return e.paths.cgroups().RemoveIdle(ctx, err == nil && len(pods) == 0)
 }
 
 // strayMounts finds mounts of pods that are gone or at rest. The root filesystem and the files of one that was created but

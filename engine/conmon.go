@@ -87,7 +87,7 @@ func (e *Engine) createContainer(ctx context.Context, r run) (init, conmon kerne
 		return init, conmon, fmt.Errorf("cannot run conmon: %w", err)
 	}
 	// conmon waits for a byte before it does anything, so that its cgroup is settled by then.
-	escaped := e.paths.escapeCgroup(cmd.Process.Pid)
+	escaped := e.paths.cgroups().Escape(cmd.Process.Pid)
 	if escaped != nil {
 		cmd.Process.Kill()
 		cmd.Wait()

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -68,7 +69,7 @@ func (p *pod) findRun() {
 		s.Init, s.Conmon = kernel.Process{}, kernel.Process{}
 		return
 	}
-	s.Status, s.Paused = api.StatusRunning, freezerOf(p.cgroup()).asked()
+	s.Status, s.Paused = api.StatusRunning, cgroups.FreezerOf(p.cgroup()).Asked()
 	if p.healthCheck() != nil {
 		s.Health = api.HealthStarting
 	}

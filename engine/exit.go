@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -126,7 +127,10 @@ func (p *pod) clearRuntime() error {
 // clearNamed removes what bears the container's id; it needs to know no more of the pod.
 func (p *pod) clearNamed() error {
 	pp := p.e.paths
-	errs := []error{removeCgroup(p.cgroup()), p.removeCgroupParent()}
+	errs := []error{cgroups.Remove(p.cgroup())}
+	if p.Spec.Container.CgroupParent != "" {
+		errs = append(errs, pp.cgroups().RemoveParents(p.cgroup()))
+	}
 	unfinished, _ := filepath.Glob(filepath.Join(pp.exits(), p.ID+".*")) // as conmon writes it, before it gets its name
 	for _, f := range append(unfinished, pp.exit(p.ID)) {
 		errs = append(errs, os.RemoveAll(f))
@@ -159,7 +163,7 @@ func (p *pod) killStray() {
 		for _, s := range strays {
 			s.Signal(unix.SIGKILL)
 		}
-		freezerOf(p.cgroup()).thaw() // a frozen process does not end
+		cgroups.FreezerOf(p.cgroup()).Thaw() // a frozen process does not end
 		for _, s := range strays {
 			s.Wait(ctx)
 		}

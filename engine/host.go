@@ -9,12 +9,13 @@ import (
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/oci"
 )
 
 // thisHost describes the machine; it is asked once per process.
 var thisHost = sync.OnceValue(func() oci.Host {
-	h := oci.Host{CgroupV2: cgroupV2(), Caps: boundingCaps(), Rlimits: map[string]uint64{}}
+	h := oci.Host{CgroupV2: cgroups.V2(), Caps: boundingCaps(), Rlimits: map[string]uint64{}}
 	for name, resource := range rlimitResources {
 		var l unix.Rlimit
 		if unix.Getrlimit(resource, &l) == nil {
@@ -46,11 +47,6 @@ var rlimitResources = map[string]int{
 	"RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE,
 	"RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_RSS": unix.RLIMIT_RSS, "RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO,
 	"RLIMIT_RTTIME": unix.RLIMIT_RTTIME, "RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
-}
-
-func cgroupV2() bool {
-	var st unix.Statfs_t
-	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
 func boundingCaps() []string {

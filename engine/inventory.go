@@ -30,7 +30,7 @@ type helperProcess struct {
 
 func (e *Engine) takeInventory() (inventory, error) {
 	pp := e.paths
-	inv := inventory{cgroups: map[string][]string{}}
+	inv := inventory{cgroups: pp.cgroups().Containers()}
 	var errs []error
 	list := func(dir string) []string {
 		names, err := listDir(dir)
@@ -41,15 +41,6 @@ func (e *Engine) takeInventory() (inventory, error) {
 	inv.monitors = list(pp.monitors())
 	trash, err := pp.trashed()
 	inv.trash, errs = trash, append(errs, err)
-	for _, m := range cgroupMounts() {
-		parent := filepath.Join(m, pp.cgroup())
-		ids, _ := listDir(parent) // of a cgroup that is going the kernel lists nothing
-		for _, id := range ids {
-			if fi, err := os.Stat(filepath.Join(parent, id)); err == nil && fi.IsDir() {
-				inv.cgroups[id] = append(inv.cgroups[id], filepath.Join(parent, id))
-			}
-		}
-	}
 	mounts, err := pp.mounts()
 	inv.mounts, errs = mounts, append(errs, err)
 	inv.processes = e.helperProcesses()

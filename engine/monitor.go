@@ -132,12 +132,12 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 // LeaveCgroup moves this process out of its caller's cgroups, so that it outlives them. A monitor does so before it says that
 // it is ready.
 func (e *Engine) LeaveCgroup() error {
-	active, err := e.lockActive(context.Background())
+	active, err := e.paths.cgroups().Use(context.Background())
 	if err != nil {
 		return err
 	}
 	defer active.Unlock()
-	return e.paths.escapeCgroup(os.Getpid())
+	return e.paths.cgroups().Escape(os.Getpid())
 }
 
 // serveNames has the monitor answer names for a freshly attached pod. The sockets are open when it returns, so that not one

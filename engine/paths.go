@@ -2,6 +2,8 @@ package engine
 
 import (
 	"path/filepath"
+
+	"podc.example/podc/engine/cgroups"
 )
 
 // paths is the one place that knows where things lie. DATA survives a reboot:
@@ -69,8 +71,9 @@ func (p paths) exit(id string) string        { return filepath.Join(p.run, "exit
 func (p paths) runtime() string              { return filepath.Join(p.run, "runtime") }
 func (p paths) monitors() string             { return filepath.Join(p.run, "monitors") }
 func (p paths) monitor(group string) string  { return filepath.Join(p.run, "monitors", group) }
-func (p paths) activeLock() string           { return filepath.Join(p.run, "active.lock") }
 func (p paths) shutdown() string             { return filepath.Join(p.run, "shutdown") }
 
-// cgroup is the parent of every cgroup of this root, below each hierarchy's mount.
-func (p paths) cgroup() string { return filepath.Join(cgroupTop(), "podc-"+p.id) }
+// cgroups are those of this root.
+func (p paths) cgroups() cgroups.Root {
+	return cgroups.Root{ID: p.id, Active: filepath.Join(p.run, "active.lock")}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/internal/fault"
 )
 
@@ -25,7 +26,7 @@ func (e *Engine) PausePod(ctx context.Context, name string) error {
 		if err := p.save(); err != nil { // intent before effect
 			return err
 		}
-		if err := freezerOf(p.cgroup()).freeze(ctx, &e.watch); err != nil {
+		if err := cgroups.FreezerOf(p.cgroup()).Freeze(ctx, &e.watch); err != nil {
 			p.state.Paused = false
 			return err
 		}
@@ -63,7 +64,7 @@ var errPaused = fault.New(errdefs.ErrConflict, "it is paused; unpause it first")
 
 // paused reports whether the pod was paused and the kernel agrees: a pause that was cut short before it took effect is none.
 func (p *pod) paused() bool {
-	return p.state.Status == api.StatusRunning && p.state.Paused && freezerOf(p.cgroup()).asked()
+	return p.state.Status == api.StatusRunning && p.state.Paused && cgroups.FreezerOf(p.cgroup()).Asked()
 }
 
 // thaw lets a pod go on that may be paused. Effect before record: one that counts as paused and is not comes to no harm.
@@ -71,7 +72,7 @@ func (p *pod) thaw() error {
 	if !p.state.Paused {
 		return nil
 	}
-	if err := freezerOf(p.cgroup()).thaw(); err != nil {
+	if err := cgroups.FreezerOf(p.cgroup()).Thaw(); err != nil {
 		return errors.Join(errors.New("cannot let its processes go on"), err)
 	}
 	p.state.Paused, p.state.Resumed = false, time.Now()

@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
-	"podc.example/podc/internal/kernel"
 )
 
 // ticking counts in a file of the container, so that a look at the file shows whether it runs.
@@ -158,30 +156,5 @@ func TestAPauseCutShortIsNone(t *testing.T) {
 	}
 	if err := e.PausePod(t.Context(), "p"); err != nil {
 		t.Error(err)
-	}
-}
-
-// The v2 freezer, wherever the kernel has one mounted, be it beside v1.
-func TestTheUnifiedFreezerFreezesAndThaws(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	mount := cgroupMountsByController()[""]
-	if mount == "" {
-		t.Skip("no cgroup v2 is mounted")
-	}
-	f := freezer{dir: filepath.Join(mount, "podc-test-"+NewID()[:8]), unified: true}
-	if err := os.Mkdir(f.dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Rmdir(f.dir)
-	var w kernel.Watcher
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := f.freeze(ctx, &w); err != nil || !f.frozen() || !f.asked() {
-		t.Errorf("frozen %v, asked %v, %v", f.frozen(), f.asked(), err)
-	}
-	if err := f.thaw(); err != nil || f.asked() {
-		t.Errorf("after thawing: asked %v, %v", f.asked(), err)
 	}
 }

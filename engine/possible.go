@@ -7,11 +7,9 @@ import (
 	"maps"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/profiles/seccomp"
@@ -212,12 +210,9 @@ func kernelLacks(p string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// rootCgroup is the name of the cgroup of a root: see paths.cgroup.
-var rootCgroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|/)podc-([0-9a-f]{8})(/|$)`) })
-
 // checkCgroupParent refuses the cgroups of another root, which takes all that is in them for its own.
 func (e *Engine) checkCgroupParent(p api.PodSpec) error {
-	if m := rootCgroup().FindStringSubmatch(p.Container.CgroupParent); m != nil && m[2] != e.paths.id {
+	if e.paths.cgroups().Foreign(p.Container.CgroupParent) {
 		return fault.New(errdefs.ErrInvalidArgument, "cgroup_parent %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
 	}
 	return nil

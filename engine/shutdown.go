@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -106,7 +107,7 @@ const systemctlPatience = 5 * time.Second
 
 // MachineStops reports whether systemd is about to stop the machine; false where there is no systemd.
 func MachineStops() bool {
-	if !systemdRuns() {
+	if !cgroups.SystemdRuns() {
 		return false
 	}
 	// Last of all, systemd gives way to a program that ends what is left, and that answers no question.

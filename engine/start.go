@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
@@ -98,7 +99,7 @@ func (p *pod) start(ctx context.Context, created func() error) error {
 	if err := p.settle(ctx); err != nil {
 		return err
 	}
-	active, err := p.e.lockActive(ctx)
+	active, err := p.e.paths.cgroups().Use(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,8 +133,8 @@ func (p paths) blameFullDisk(err error) error {
 }
 
 func (p *pod) launch(ctx context.Context, created func() error) error {
-	e := p.e
-	startSlice(ctx)
+	e, spec := p.e, p.Spec.Container
+	cgroups.StartSlice(ctx)
 	if err := e.EnsureMonitor(ctx, p.Spec.Group); err != nil {
 		return err
 	}
@@ -157,8 +158,10 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err != nil {
 		return err
 	}
-	if err := p.makeCgroupParent(); err != nil {
-		return err
+	if spec.CgroupParent != "" {
+		if err := e.paths.cgroups().MakeParents(p.cgroup()); err != nil {
+			return err
+		}
 	}
 	if err := p.renewLog(); err != nil { // conmon would wait for the reader of a FIFO
 		return err

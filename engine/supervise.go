@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -171,8 +172,11 @@ func parentOf(pid int) int {
 
 // pids lists the processes of the container.
 func (p *pod) pids() []int {
-	return cgroupPids(p.cgroup())
+	return cgroups.PIDs(p.cgroup())
 }
+
+// cgroup is that of the pod's container, below each hierarchy's mount.
+func (p *pod) cgroup() string { return p.e.paths.cgroups().Of(p.ID, p.Spec.Container.CgroupParent) }
 
 // Ping returns nil if the group's monitor answers, and an error after two seconds if not.
 func (e *Engine) Ping(ctx context.Context, group string) error {

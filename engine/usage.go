@@ -1,14 +1,8 @@
 package engine
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
-
 	"podc.example/podc/api"
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -21,158 +15,12 @@ func (e *Engine) Usage(name string) (api.Usage, error) {
 	if p.state.Status != api.StatusRunning {
 		return api.Usage{}, podError("read the usage of", name, notRunning(p))
 	}
-	u := api.Usage{Read: time.Now()}
-	g := accounts{mounts: cgroupMountsByController(), group: p.cgroup()}
-	g.cpu(&u)
-	g.memory(&u)
-	g.blocks(&u)
-	u.Pids, u.PidsLimit = g.number("pids", "pids.current"), g.number("pids", "pids.max")
-	if u.Host, u.CPUs, err = hostCPU(); err != nil {
+	u := cgroups.Usage(p.cgroup())
+	if u.Host, u.CPUs, err = kernel.CPUs(); err != nil {
 		return u, err
 	}
 	if p.Spec.Network.Mode != api.NetworkHost {
-		u.Networks = networkUsage(p.state.Init.Pid)
+		u.Networks = kernel.NetworkUsage(p.state.Init.Pid)
 	}
 	return u, nil
-}
-
-// accounts reads the accounting files of one cgroup. What is not accounted for is 0.
-type accounts struct {
-	mounts map[string]string
-	group  string
-}
-
-func (g accounts) read(controller, v1, v2 string) (content string, unified bool) {
-	dir, unified := cgroupDirIn(g.mounts, controller, g.group)
-	name := v1
-	if unified {
-		name = v2
-	}
-	b, _ := os.ReadFile(filepath.Join(dir, name))
-	return strings.TrimSpace(string(b)), unified
-}
-
-func (g accounts) number(controller, file string) int64 {
-	s, _ := g.read(controller, file, file)
-	return parseNumber(s)
-}
-
-// parseNumber reads a count; "max" and nothing are 0.
-func parseNumber(s string) int64 {
-	n, _ := strconv.ParseInt(strings.TrimSpace(s), 10, 64) // beyond the range it is the largest there is
-	return n
-}
-
-func (g accounts) cpu(u *api.Usage) {
-	if s, unified := g.read("cpuacct", "cpuacct.usage", "cpu.stat"); unified {
-		stat := pairs(s)
-		u.CPU = time.Duration(stat["usage_usec"]) * time.Microsecond
-		u.User, u.System = time.Duration(stat["user_usec"])*time.Microsecond, time.Duration(stat["system_usec"])*time.Microsecond
-	} else {
-		u.CPU = time.Duration(parseNumber(s))
-		s, _ = g.read("cpuacct", "cpuacct.stat", "")
-		stat := pairs(s)
-		u.User, u.System = time.Duration(stat["user"])*kernel.Tick, time.Duration(stat["system"])*kernel.Tick
-	}
-}
-
-func (g accounts) memory(u *api.Usage) {
-	s, _ := g.read("memory", "memory.usage_in_bytes", "memory.current")
-	u.Memory = parseNumber(s)
-	s, unified := g.read("memory", "memory.stat", "memory.stat")
-	key := "total_inactive_file"
-	if unified {
-		key = "inactive_file"
-	}
-	u.Cache = min(pairs(s)[key], u.Memory)
-	s, _ = g.read("memory", "memory.limit_in_bytes", "memory.max")
-	u.MemoryLimit = parseNumber(s)
-	if host := hostMemory(); host > 0 && (u.MemoryLimit <= 0 || u.MemoryLimit > host) {
-		u.MemoryLimit = host
-	}
-}
-
-func (g accounts) blocks(u *api.Usage) {
-	s, unified := g.read("blkio", "blkio.throttle.io_service_bytes_recursive", "")
-	if unified {
-		s, _ = g.read("io", "", "io.stat")
-	}
-	for line := range strings.Lines(s) {
-		f := strings.Fields(line)
-		switch {
-		case unified: // "8:0 rbytes=1 wbytes=2 ..."
-			for _, kv := range f {
-				k, v, _ := strings.Cut(kv, "=")
-				switch k {
-				case "rbytes":
-					u.BlockRead += parseNumber(v)
-				case "wbytes":
-					u.BlockWrite += parseNumber(v)
-				}
-			}
-		case len(f) == 3 && f[1] == "Read": // "8:0 Read 1"
-			u.BlockRead += parseNumber(f[2])
-		case len(f) == 3 && f[1] == "Write":
-			u.BlockWrite += parseNumber(f[2])
-		}
-	}
-}
-
-// pairs reads lines of a word and a number.
-func pairs(s string) map[string]int64 {
-	m := map[string]int64{}
-	for line := range strings.Lines(s) {
-		if k, v, ok := strings.Cut(line, " "); ok {
-			m[k] = parseNumber(v)
-		}
-	}
-	return m
-}
-
-// hostMemory is the memory of the host in bytes.
-func hostMemory() int64 {
-	b, _ := os.ReadFile("/proc/meminfo")
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemTotal:" {
-			return parseNumber(f[1]) << 10
-		}
-	}
-	return 0
-}
-
-// hostCPU is what all CPUs have done since boot, idling included, and how many they are.
-func hostCPU() (total time.Duration, cpus int, err error) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, 0, fmt.Errorf("cannot read what the host's CPUs have done: %w", err)
-	}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		switch {
-		case len(f) < 9 || !strings.HasPrefix(f[0], "cpu"):
-		case f[0] == "cpu":
-			for _, ticks := range f[1:9] { // guests are counted in user already
-				total += time.Duration(parseNumber(ticks)) * kernel.Tick
-			}
-		default:
-			cpus++
-		}
-	}
-	return total, cpus, nil
-}
-
-// networkUsage reads the interfaces that a process sees, but for loopback.
-func networkUsage(pid int) map[string]api.NetworkUsage {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", pid))
-	list := map[string]api.NetworkUsage{}
-	for line := range strings.Lines(string(b)) {
-		name, rest, ok := strings.Cut(line, ":")
-		f := strings.Fields(rest)
-		if name = strings.TrimSpace(name); !ok || name == "lo" || len(f) < 12 {
-			continue
-		}
-		n := func(i int) int64 { return parseNumber(f[i]) }
-		list[name] = api.NetworkUsage{RxBytes: n(0), RxPackets: n(1), RxErrors: n(2), RxDropped: n(3), TxBytes: n(8), TxPackets: n(9), TxErrors: n(10), TxDropped: n(11)}
-	}
-	return list
 }

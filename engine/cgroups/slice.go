@@ -1,4 +1,4 @@
-package engine
+package cgroups
 
 import (
 	"context"
@@ -19,15 +19,16 @@ const (
 	sliceUnit = "podc-containers.service"
 )
 
-// cgroupTop is where the cgroups of roots lie, below each hierarchy's mount.
-var cgroupTop = sync.OnceValue(func() string {
-	if !systemdRuns() || !cgroupV2() {
+// top is where the cgroups of roots lie, below each hierarchy's mount.
+var top = sync.OnceValue(func() string {
+	if !SystemdRuns() || !V2() {
 		return "/"
 	}
 	return filepath.Join("/", slice, sliceUnit)
 })
 
-func systemdRuns() bool {
+// SystemdRuns reports whether systemd is this machine's init.
+func SystemdRuns() bool {
 	_, err := os.Lstat("/run/systemd/system")
 	return err == nil
 }
@@ -35,11 +36,11 @@ func systemdRuns() bool {
 // slicePatience bounds the wait for systemd, which may be busy with the start of the machine.
 const slicePatience = time.Minute
 
-// startSlice has systemd make the slice and the unit, with the first container after a start of the machine. Where it does not,
+// StartSlice has systemd make the slice and the unit, with the first container after a start of the machine. Where it does not,
 // as for a podc in a container that sees the host's systemd, containers run all the same, in cgroups that systemd knows nothing of.
 // Idempotent.
-func startSlice(ctx context.Context) {
-	if _, err := os.Lstat(filepath.Join("/sys/fs/cgroup", cgroupTop())); err == nil {
+func StartSlice(ctx context.Context) {
+	if _, err := os.Lstat(filepath.Join("/sys/fs/cgroup", top())); err == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, slicePatience)

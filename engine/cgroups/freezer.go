@@ -1,4 +1,4 @@
-package engine
+package cgroups
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,36 +15,18 @@ import (
 	"podc.example/podc/internal/kernel"
 )
 
-// cgroupDir is the folder of a cgroup in the hierarchy that has a controller: that of v1, if the controller is mounted so, else
-// that of v2, which is what unified says. Empty: there is neither.
-func cgroupDir(controller, group string) (dir string, unified bool) {
-	return cgroupDirIn(cgroupMountsByController(), controller, group)
-}
-
-func cgroupDirIn(mounts map[string]string, controller, group string) (dir string, unified bool) {
-	for names, mount := range mounts {
-		if slices.Contains(strings.Split(names, ","), controller) {
-			return filepath.Join(mount, group), false
-		}
-	}
-	if mount := mounts[""]; mount != "" {
-		return filepath.Join(mount, group), true
-	}
-	return "", false
-}
-
-// freezer stops and resumes all processes of a cgroup and of those below it, without their knowing.
-type freezer struct {
+// Freezer stops and resumes all processes of a cgroup and of those below it, without their knowing.
+type Freezer struct {
 	dir     string
 	unified bool
 }
 
-func freezerOf(group string) freezer {
-	dir, unified := cgroupDir("freezer", group)
-	return freezer{dir, unified}
+func FreezerOf(group string) Freezer {
+	dir, unified := dirOf("freezer", group)
+	return Freezer{dir, unified}
 }
 
-func (f freezer) write(v1, v2 string) error {
+func (f Freezer) write(v1, v2 string) error {
 	name, value := "freezer.state", v1
 	if f.unified {
 		name, value = "cgroup.freeze", v2
@@ -53,8 +34,8 @@ func (f freezer) write(v1, v2 string) error {
 	return os.WriteFile(filepath.Join(f.dir, name), []byte(value), 0)
 }
 
-// asked reports whether the cgroup is frozen, or on its way to it.
-func (f freezer) asked() bool {
+// Asked reports whether the cgroup is frozen, or on its way to it.
+func (f Freezer) Asked() bool {
 	if f.unified {
 		b, _ := os.ReadFile(filepath.Join(f.dir, "cgroup.freeze"))
 		return strings.TrimSpace(string(b)) == "1"
@@ -64,7 +45,7 @@ func (f freezer) asked() bool {
 }
 
 // frozen reports whether nothing in the cgroup runs any more.
-func (f freezer) frozen() bool {
+func (f Freezer) frozen() bool {
 	if f.unified {
 		b, _ := os.ReadFile(filepath.Join(f.dir, "cgroup.events"))
 		return strings.Contains("\n"+string(b), "\nfrozen 1\n")
@@ -76,8 +57,8 @@ func (f freezer) frozen() bool {
 // freezeDeadline bounds a freeze: a process that hangs in the kernel cannot be stopped.
 const freezeDeadline = 10 * time.Second
 
-// freeze returns once nothing in the cgroup runs; if that cannot be had it goes on as before.
-func (f freezer) freeze(ctx context.Context, w *kernel.Watcher) error {
+// Freeze returns once nothing in the cgroup runs; if that cannot be had it goes on as before.
+func (f Freezer) Freeze(ctx context.Context, w *kernel.Watcher) error {
 	if f.dir == "" {
 		return errors.New("the kernel offers no freezer")
 	}
@@ -90,13 +71,13 @@ func (f freezer) freeze(ctx context.Context, w *kernel.Watcher) error {
 		err = f.freezeV1(ctx)
 	}
 	if err != nil {
-		f.thaw()
+		f.Thaw()
 	}
 	return err
 }
 
 // freezeV2 follows the kernel's word.
-func (f freezer) freezeV2(ctx context.Context, w *kernel.Watcher) error {
+func (f Freezer) freezeV2(ctx context.Context, w *kernel.Watcher) error {
 	s, err := w.Add(f.dir, unix.IN_MODIFY)
 	if err != nil {
 		return err
@@ -116,7 +97,7 @@ func (f freezer) freezeV2(ctx context.Context, w *kernel.Watcher) error {
 }
 
 // freezeV1 asks again and again: v1 tells nobody when it is done, and a process that was forking is missed by the first try.
-func (f freezer) freezeV1(ctx context.Context) error {
+func (f Freezer) freezeV1(ctx context.Context) error {
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
 		if err := f.write("FROZEN", ""); err != nil {
 			return err
@@ -132,8 +113,8 @@ func (f freezer) freezeV1(ctx context.Context) error {
 	}
 }
 
-// thaw is idempotent; a cgroup that is gone is fine.
-func (f freezer) thaw() error {
+// Thaw is idempotent; a cgroup that is gone is fine.
+func (f Freezer) Thaw() error {
 	if f.dir == "" {
 		return nil
 	}

@@ -1,6 +1,7 @@
-package engine
+package cgroups
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +15,15 @@ func TestCgroupsGoAfterALateHelper(t *testing.T) {
 		t.Skip("needs root")
 	}
 	t.Parallel()
-	e := plainEngine(t)
+	r := Root{ID: fmt.Sprintf("%08x", os.Getpid()), Active: filepath.Join(t.TempDir(), "active.lock")}
 	late := exec.Command("sleep", "3")
 	if err := late.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go late.Wait()
 	var dirs []string
-	for _, m := range cgroupMounts() {
-		dir := filepath.Join(m, e.paths.cgroup())
+	for _, m := range mounts() {
+		dir := filepath.Join(m, r.Parent())
 		if err := os.MkdirAll(filepath.Join(dir, "helpers"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -32,13 +33,13 @@ func TestCgroupsGoAfterALateHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := e.Tidy(t.Context(), "t"); err != nil {
+	if err := r.RemoveIdle(t.Context(), true); err != nil {
 		t.Error(err)
 	}
 	for _, dir := range dirs {
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%s is left", dir)
-			removeCgroupTree(dir, true)
+			removeTree(dir, true)
 		}
 	}
 }
