@@ -52,6 +52,8 @@ var imports = []struct {
 		"a configuration follows from values: what has to be looked up is looked up by who asks for it"},
 	{"engine/cgroups", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"cgroups have names and processes, no pods"},
+	{"engine/journal", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"whoever has the folder can write and read the journal, without an engine"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
@@ -51,21 +50,8 @@ func (e *Engine) Await(ctx context.Context, name string) (api.Pod, error) {
 	}
 	v, err := e.Pod(name)
 	if isMissing(err) && p.state.Status == api.StatusRunning {
-		return e.endInJournal(p.view())
+		return e.EndOf(p.view())
 	}
-	return v, err
-}
-
-// endInJournal is a pod that is gone, with the end of its last run.
-func (e *Engine) endInJournal(v api.Pod) (api.Pod, error) {
-	v.Status, v.ExitKnown = api.StatusExited, false
-	err := e.Events(context.Background(), api.EventOptions{Group: v.Spec.Group, Since: v.Started}, func(ev api.Event) error {
-		if ev.ID == v.ID && ev.Action == "die" {
-			code, err := strconv.Atoi(ev.Attributes["exitCode"])
-			v.ExitCode, v.ExitKnown = code, err == nil
-		}
-		return nil
-	})
 	return v, err
 }
 

@@ -118,7 +118,10 @@ func notedProcess(path string) kernel.Process {
 
 // damagedFiles are those of pods, and the journal, that cannot be read although the pod can.
 func (e *Engine) damagedFiles(pods []*pod) []finding {
-	found := e.damagedJournal()
+	var found []finding
+	if damage := e.Damage(); damage != "" {
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: e.paths.journal(), Detail: damage}, mend: func(context.Context) error { return e.Discard() }})
+	}
 	for _, p := range pods {
 		name, running := p.Spec.Name, p.state.Status == api.StatusRunning
 		if p.state.Status == api.StatusDead || p.state.RunLost || disk.Held(e.paths.podLock(name)) {
@@ -197,32 +200,4 @@ func (p *pod) reattach(ctx context.Context) error {
 		return nil
 	}
 	return p.e.serveNames(ctx, p.Spec.Group, p.ID)
-}
-
-// damagedJournal finds a journal that is none. Lines that cannot be read are passed over; where all are such, something has
-// written over them.
-func (e *Engine) damagedJournal() []finding {
-	path := e.paths.journal()
-	f, err := openJournal(path)
-	if err != nil {
-		if _, err := os.Lstat(path); err != nil {
-			return nil
-		}
-		return []finding{{Problem: api.Problem{Kind: "file", Object: path, Detail: "the journal of events is no regular file"}, mend: func(context.Context) error { return os.RemoveAll(path) }}}
-	}
-	defer f.Close()
-	bad := false
-	good := errors.New("a line that can be read")
-	err = f.lines(func(line []byte) error {
-		var ev api.Event
-		if json.Unmarshal(line, &ev) == nil && !ev.Time.IsZero() {
-			return good
-		}
-		bad = bad || len(line) > 0
-		return nil
-	})
-	if errors.Is(err, good) || !bad && len(f.rest) == 0 {
-		return nil
-	}
-	return []finding{{Problem: api.Problem{Kind: "file", Object: path, Detail: "nothing in the journal of events can be read"}, mend: func(context.Context) error { return os.Remove(path) }}}
 }

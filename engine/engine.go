@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"podc.example/podc/engine/journal"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -72,11 +73,13 @@ func folders(list string) []string {
 // caches: any number of engines, in any number of processes, may work on the same roots at once. Its methods are safe for
 // concurrent use.
 type Engine struct {
+	*journal.Journal
+
 	paths   paths
 	cfg     Config
 	net     *netstack.Stack
 	volumes *volumes.Store
-	watch   kernel.Watcher
+	watch   *kernel.Watcher
 	opened  time.Duration // since the start of the machine
 	profile sync.Mutex    // held to load the default AppArmor profile
 }
@@ -100,7 +103,9 @@ func Open(cfg Config) (*Engine, error) {
 	}
 	go warmDecoder()
 	p := newPaths(cfg.Root, cfg.RunRoot)
+	watch := new(kernel.Watcher)
 	return &Engine{
+		Journal: journal.Open(p.journal(), watch), watch: watch,
 		paths: p,
 		cfg:   cfg,
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,

@@ -26,7 +26,7 @@ func (e *Engine) PausePod(ctx context.Context, name string) error {
 		if err := p.save(); err != nil { // intent before effect
 			return err
 		}
-		if err := cgroups.FreezerOf(p.cgroup()).Freeze(ctx, &e.watch); err != nil {
+		if err := cgroups.FreezerOf(p.cgroup()).Freeze(ctx, e.watch); err != nil {
 			p.state.Paused = false
 			return err
 		}

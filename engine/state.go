@@ -322,3 +322,7 @@ func (p *pod) view() api.Pod {
 	}
 	return v
 }
+
+func (p *pod) note(action string, attributes map[string]string) {
+	p.e.NoteEvent(api.Pod{Spec: p.Spec, ID: p.ID}, action, attributes)
+}
