@@ -9,6 +9,7 @@ package control
 import (
 	"context"
 	"io"
+	"os"
 	"time"
 
 	"podc.example/podc/api"
@@ -78,6 +79,9 @@ type Streams interface {
 	Logs(ctx context.Context, sel Selection, opt LogOptions, out LogOutput) error
 	// Events passes on what befell containers, in order.
 	Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error
+	// Exec runs a command in a running container, and returns its exit code once it has ended, or runs if it is to be left alone. The
+	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code.
+	Exec(ctx context.Context, ref string, opt ExecOptions, with ExecStreams) (code int, err error)
 	// Attach connects with the standard streams of a running container.
 	Attach(ctx context.Context, ref string) (Stream, error)
 }
@@ -103,6 +107,33 @@ type LogOutput struct {
 	Met   func(pods []api.Pod)
 	Lines func(lines []Line)
 	Warn  func(text string)
+}
+
+// ExecOptions are a command that is run in a container.
+type ExecOptions struct {
+	Args       []string `json:"args"`
+	Env        []string `json:"env,omitempty"`         // K=V, beside the container's own
+	User       string   `json:"user,omitempty"`        // empty: the container's
+	WorkingDir string   `json:"working_dir,omitempty"` // empty: the container's
+	Privileged bool     `json:"privileged,omitempty"`
+	Detach     bool     `json:"detach,omitempty"` // leave it alone
+	TTY        bool     `json:"tty,omitempty"`    // with a terminal; so far for Become only
+	Width      int      `json:"width,omitempty"`  // of the terminal at first; 0: unknown
+	Height     int      `json:"height,omitempty"`
+}
+
+// ExecStreams are the command's, as far as it is not left alone.
+type ExecStreams struct {
+	In       io.Reader // nil: none
+	Out, Err io.Writer
+	Signals  <-chan os.Signal // passed on to the command
+	Begun    func()           // called, if not nil, once it is about to run
+}
+
+// Becomer is what only podc on this machine has: it becomes the program that a command in a container is run by, so that none of its
+// own is left between two terminals. It returns only if that fails.
+type Becomer interface {
+	Become(ctx context.Context, ref string, opt ExecOptions) error
 }
 
 // Stream is a connection with the standard streams of a container.

@@ -13,13 +13,10 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// Exit codes that are not those of a container. Those of a command that could not be run are as shells and docker have them.
+// Exit codes that are not those of a container.
 const (
-	exitFailure       = 1
-	exitUnable        = 125
-	exitNotExecutable = 126
-	exitNotFound      = 127
-	exitInterrupted   = 130
+	exitFailure     = 1
+	exitInterrupted = 130
 )
 
 // errInterrupted is the cause of a context that SIGINT or SIGTERM ended.

@@ -2,19 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
+	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
-	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 	"podc.example/podc/project"
@@ -88,7 +87,7 @@ func (s *session) exec(ctx context.Context, opt execOptions) error {
 }
 
 // execIn is exec in a container that is known already.
-func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) error {
+func (s *session) execIn(ctx context.Context, pod api.Pod, opt execOptions) error {
 	width, height := s.con.terminalSize()
 	life := ctx
 	if !opt.detach {
@@ -98,68 +97,58 @@ func (s *session) execIn(ctx context.Context, pod engine.Pod, opt execOptions) e
 	if err != nil {
 		return err
 	}
-	x, err := s.engine.ExecCommand(life, pod.Spec.Name, engine.ExecOptions{
-		Args: opt.command, Env: env, User: opt.user, WorkingDir: opt.workdir,
-		TTY: !opt.noTTY && !opt.detach, Detach: opt.detach, Privileged: opt.privileged, Width: width, Height: height,
-	})
-	if err != nil {
-		return err
+	x := control.ExecOptions{
+		Args: opt.command, Env: env, User: opt.user, WorkingDir: opt.workdir, TTY: !opt.noTTY && !opt.detach, Detach: opt.detach,
+		Privileged: opt.privileged, Width: width, Height: height,
 	}
-	defer x.Close()
-	if err := checkProgram(pod.Pid, x.Spec); err != nil {
-		return err
+	if becomer, ok := s.podc.Streams.(control.Becomer); ok && x.TTY {
+		return becomer.Become(life, pod.Spec.Name, x)
 	}
-	what, id := strings.Join(opt.command, " "), map[string]string{"execID": rand.Text()}
-	started := func() {
-		s.engine.NoteEvent(pod, "exec_create: "+what, id)
-		s.engine.NoteEvent(pod, "exec_start: "+what, id)
+	signals := make(chan os.Signal, 32)
+	defer signal.Stop(signals)
+	with := control.ExecStreams{Out: s.con.out, Err: s.con.err, Signals: signals, Begun: func() { s.con.collect(ctx, signals) }}
+	if opt.interactive {
+		with.In = s.con.in
 	}
-	switch {
-	case opt.detach:
-		started()
-		if err := x.Run(); err != nil {
-			return fmt.Errorf("cannot exec in %q: %w", pod.Spec.Name, err)
-		}
-		return nil
-	case !opt.noTTY: // How it ends is not noted: nothing of podc will be there to see it.
-		started()
-		return child.Become(x.Cmd)
+	code, err := s.podc.Streams.Exec(life, pod.Spec.Name, x, with)
+	if err == nil && code != 0 {
+		err = fault.Silent(code)
 	}
-	err = endOfExec(s.con.pipe(ctx, x, opt.interactive, started))
-	s.engine.NoteEvent(pod, "exec_die", map[string]string{"execID": id["execID"], "exitCode": strconv.Itoa(fault.ExitOf(err))})
 	return err
 }
 
-// endOfExec is the end of podc for that of a command. The runtime has said already why it did not run it.
-func endOfExec(err error) error {
-	var failed *engine.RuntimeError
-	if errors.As(err, &failed) {
-		return fault.Exit(fmt.Errorf("%s could not run the command", failed.Program), exitUnable)
+// collect has signals that would end podc collected in the channel: they are a command's, as is one that has ended ctx.
+func (c *console) collect(ctx context.Context, signals chan<- os.Signal) {
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	if c.secondSignal != nil {
+		c.secondSignal()
 	}
-	return endOfProcess(err)
+	if ctx.Err() != nil { // one came before
+		signals <- syscall.SIGTERM
+	}
 }
 
 // replica is the running container of a service with a number, or with the lowest. As a rule its name follows from the two, and
 // no other needs to be read.
-func (s *session) replica(projectName, service string, index int) (engine.Pod, error) {
+func (s *session) replica(projectName, service string, index int) (api.Pod, error) {
 	n := max(index, 1)
 	name := strings.Join([]string{projectName, service, strconv.Itoa(n)}, "-")
-	if p, err := s.engine.Pod(name); err == nil && p.Spec.Name == name && p.Spec.Group == projectName && !control.IsOneOff(p) && control.NumberOf(p) == n {
-		if p, err := replicaOf([]engine.Pod{p}, service, index); err == nil {
+	if p, err := s.container(name); err == nil && p.Spec.Name == name && p.Spec.Group == projectName && !control.IsOneOff(p) && control.NumberOf(p) == n {
+		if p, err := replicaOf([]api.Pod{p}, service, index); err == nil {
 			return p, nil
 		}
 	}
-	pods, err := s.engine.Pods(projectName)
+	pods, err := s.podc.Containers.List(s.flags.Context, control.Selection{Group: projectName, OneOffs: true})
 	if err != nil {
-		return engine.Pod{}, err
+		return api.Pod{}, err
 	}
 	return replicaOf(pods, service, index)
 }
 
 // replicaOf finds the running container of a service with a number, or with the lowest. One-offs, which have none, come last.
-func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error) {
-	var found *engine.Pod
-	before := func(p, q engine.Pod) bool {
+func replicaOf(pods []api.Pod, service string, index int) (api.Pod, error) {
+	var found *api.Pod
+	before := func(p, q api.Pod) bool {
 		if control.IsOneOff(p) != control.IsOneOff(q) {
 			return control.IsOneOff(q)
 		}
@@ -177,9 +166,9 @@ func replicaOf(pods []engine.Pod, service string, index int) (engine.Pod, error)
 	case found != nil:
 		return *found, nil
 	case index > 0:
-		return engine.Pod{}, noReplica(service, index)
+		return api.Pod{}, noReplica(service, index)
 	}
-	return engine.Pod{}, fault.New(errdefs.ErrFailedPrecondition, "service %q is not running", service)
+	return api.Pod{}, fault.New(errdefs.ErrFailedPrecondition, "service %q is not running", service)
 }
 
 func noReplica(service string, index int) error {

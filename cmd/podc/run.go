@@ -269,7 +269,7 @@ func (e *attachingEngine) tidied() error {
 func endOf(p engine.Pod) error {
 	switch {
 	case !p.ExitKnown:
-		return fault.Exit(fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), exitUnable)
+		return fault.Exit(fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), fault.ExitUnable)
 	case p.ExitCode != 0:
 		return fault.Silent(p.ExitCode)
 	}
@@ -289,14 +289,14 @@ func (s *session) failedRun(ctx context.Context, pod *project.OneOff, err error)
 	if !errors.As(err, &step) || step.Step.Key.Name != pod.Pod || interrupted(ctx) {
 		return err
 	}
-	code := exitUnable
+	code := fault.ExitUnable
 	var runtime *engine.RuntimeError
 	switch {
 	case step.Step.Key.Verb != "start" || !errors.As(err, &runtime):
 	case errdefs.IsNotFound(runtime):
-		code = exitNotFound
+		code = fault.ExitNotFound
 	case errdefs.IsPermissionDenied(runtime):
-		code = exitNotExecutable
+		code = fault.ExitNotExecutable
 	}
 	return fault.Exit(err, code)
 }

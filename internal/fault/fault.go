@@ -21,6 +21,13 @@ type Fault struct {
 	Err   error  // the cause, whose text is part of Text
 }
 
+// Exit codes of a command in a container that could not be run, as shells and docker have them.
+const (
+	ExitUnable        = 125 // for whatever else keeps it from running
+	ExitNotExecutable = 126
+	ExitNotFound      = 127
+)
+
 // New is fmt.Errorf for an error of class: errors.Is and errdefs' own questions find the class, and the text is that of format
 // and args alone, which may wrap with %w.
 func New(class error, format string, args ...any) error {

@@ -1,38 +1,36 @@
-package main
+package local
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
-	"podc.example/podc/internal/fault"
 )
 
-// pipe runs a command in a container with pipes in the place of podc's own streams: the container is to get hold of nothing that
-// is the caller's, neither of a terminal nor of a file, a pipe or a socket. What is the command's of them goes through podc:
-// every byte, the end of either side, and signals. Once the runtime is at work, started is called. The exit code is podc's.
-func (c *console) pipe(ctx context.Context, x *engine.Exec, interactive bool, started func()) error {
+// pipe runs a command in a container with pipes in the place of the streams: the container is to get hold of nothing that is the
+// caller's, neither of a terminal nor of a file, a pipe or a socket. What is the command's of them goes through podc: every byte, the
+// end of either side, and signals.
+func pipe(x *engine.Exec, with control.ExecStreams) error {
 	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's signals come by way of podc, and once
-	flows, err := c.outflows(x)
+	flows, err := outflows(x, with.Out, with.Err)
 	if err != nil {
 		return err
 	}
-	if interactive {
+	if with.In != nil {
 		in, err := x.StdinPipe()
 		if err != nil {
 			return err
 		}
 		go func() {
-			io.Copy(in, c.in)
+			io.Copy(in, with.In)
 			in.Close()
 		}()
 	}
@@ -43,21 +41,14 @@ func (c *console) pipe(ctx context.Context, x *engine.Exec, interactive bool, st
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 32)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
-	if c.secondSignal != nil {
-		c.secondSignal()
+	if with.Begun != nil {
+		with.Begun()
 	}
-	if ctx.Err() != nil { // one came before
-		signals <- syscall.SIGTERM
-	}
-	started()
 	ended := make(chan error, 1)
 	go func() { ended <- x.Wait() }()
 	for {
 		select {
-		case sig := <-signals:
+		case sig := <-with.Signals:
 			x.Process.Signal(sig)
 		case err := <-ended:
 			for _, f := range flows {
@@ -72,7 +63,7 @@ func (c *console) pipe(ctx context.Context, x *engine.Exec, interactive bool, st
 // docker.
 const lingering = 2 * time.Second
 
-// outflow passes what a command writes on to a stream of podc's.
+// outflow passes what a command writes on to a stream of the caller's.
 type outflow struct {
 	to          io.Writer
 	read, write *os.File // the two ends of a pipe; the second is the command's
@@ -80,16 +71,16 @@ type outflow struct {
 }
 
 // outflows gives x its output streams. Two that lead to one file are one, so that what is written to them stays in order.
-func (c *console) outflows(x *engine.Exec) ([]*outflow, error) {
-	out, err := newOutflow(c.out)
+func outflows(x *engine.Exec, stdout, stderr io.Writer) ([]*outflow, error) {
+	out, err := newOutflow(stdout)
 	if err != nil {
 		return nil, err
 	}
 	x.Stdout, x.Stderr = out.write, out.write
-	if isSameFile(c.out, c.err) {
+	if isSameFile(stdout, stderr) {
 		return []*outflow{out}, nil
 	}
-	errs, err := newOutflow(c.err)
+	errs, err := newOutflow(stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -170,14 +161,14 @@ func (f *outflow) finish() error {
 	return nil
 }
 
-// endOfProcess is the exit code of podc for the end of a program that it ran.
-func endOfProcess(err error) error {
+// codeOf is the exit code of a program that ended with err; what else went wrong is the error.
+func codeOf(err error) (int, error) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
-		return err
+		return 0, err
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return fault.Silent(128 + int(status.Signal()))
+		return 128 + int(status.Signal()), nil
 	}
-	return fault.Silent(exit.ExitCode())
+	return exit.ExitCode(), nil
 }

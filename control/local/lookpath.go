@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"errors"
@@ -36,9 +36,9 @@ func checkProgram(pid int, proc *specs.Process) error {
 		if strings.Contains(proc.Args[0], "/") {
 			why = "no such file or directory"
 		}
-		return fault.Exit(fault.New(errdefs.ErrNotFound, "cannot run %q: %s", proc.Args[0], why), exitNotFound)
+		return fault.Exit(fault.New(errdefs.ErrNotFound, "cannot run %q: %s", proc.Args[0], why), fault.ExitNotFound)
 	}
-	return fault.Exit(fmt.Errorf("cannot run %q: %w", proc.Args[0], found), exitNotExecutable)
+	return fault.Exit(fmt.Errorf("cannot run %q: %w", proc.Args[0], found), fault.ExitNotExecutable)
 }
 
 // candidates are the paths that a program's name may mean.
