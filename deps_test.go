@@ -58,6 +58,7 @@ var imports = []struct {
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},
 		"netstack knows keys and namespaces, no pods"},
+	{"netstack/firewall", false, []string{module + "netstack", module + "api", module + "internal/disk"}, "the firewall knows bridges and ports, and no files"},
 	{"volumes", false, []string{module + "engine", module + "project", module + "compose", module + "netstack"},
 		"volumes know folders, no pods"},
 	{"secrets", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},

@@ -5,22 +5,17 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // checkTable compares podc's table with state; both change together under the net lock, which is held.
 func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
-	detail := ""
-	err := s.firewall.nft(func(c *nftables.Conn) error {
-		detail = s.firewall.tableFault(c, networks)
-		return nil
-	})
+	detail, err := s.firewall.Fault(bridgesOf(networks))
 	if err != nil || detail == "" {
 		return nil, err
 	}
-	return []finding{{Problem{Kind: "rule", Object: "nftables table " + s.firewall.table().Name, Detail: detail}, s.Rebuild, false}}, nil
+	return []finding{{Problem{Kind: "rule", Object: "nftables table " + s.firewall.Name(), Detail: detail}, s.Rebuild, false}}, nil
 }
 
 // Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
@@ -53,12 +48,13 @@ func (s *Stack) Heal(ctx context.Context) (fault string, err error) {
 	if fault, err = s.bridgeFault(networks); err != nil {
 		return "", err
 	}
-	err = s.firewall.nft(func(c *nftables.Conn) error {
-		if fault == "" {
-			fault = s.firewall.tableFault(c, networks)
-		}
-		return s.firewall.makeWayFor(c, networks)
-	})
+	bridges := bridgesOf(networks)
+	if fault == "" {
+		fault, err = s.firewall.Fault(bridges)
+	}
+	if err == nil {
+		err = s.firewall.MakeWay(bridges)
+	}
 	if err != nil || fault == "" {
 		return "", err
 	}
@@ -95,10 +91,7 @@ func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) err
 			errs = append(errs, s.links.ensureBridge(n))
 		}
 	}
-	err := s.firewall.nft(func(c *nftables.Conn) error {
-		return errors.Join(s.firewall.rebuildFor(c, networks), s.firewall.makeWayFor(c, networks))
-	})
-	return errors.Join(append(errs, err, s.replug(ctx, networks))...)
+	return errors.Join(append(errs, s.firewall.Rebuild(bridgesOf(networks)), s.replug(ctx, networks))...)
 }
 
 // replug puts the host's ends of the attachments back into bridges that were made anew.

@@ -97,7 +97,7 @@ func (l *lab) clean() {
 			l.t.Errorf("interface %s is left", i.Attrs().Name)
 		}
 	}
-	if out, _ := exec.Command("nft", "list", "tables").CombinedOutput(); strings.Contains(string(out), l.table().Name) {
+	if out, _ := exec.Command("nft", "list", "tables").CombinedOutput(); strings.Contains(string(out), l.firewall.Name()) {
 		l.t.Errorf("table is left: %s", out)
 	}
 	for _, dir := range []string{"attachments", "leases", "names", "cni"} {

@@ -16,6 +16,7 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
+	"podc.example/podc/netstack/firewall"
 )
 
 // networks makes and removes networks, each with its bridge and its part of the firewall.
@@ -24,7 +25,7 @@ type networks struct {
 	lists    *conflists
 	records  *records
 	links    *hostLinks
-	firewall *firewall
+	firewall *firewall.Firewall
 	pools    *pools
 	plugins  *plugins
 }
@@ -160,7 +161,7 @@ func (nw *networks) ensure(n Network) error {
 	if err := nw.links.ensureBridge(n); err != nil {
 		return err
 	}
-	return nw.firewall.ensureTable(n)
+	return nw.firewall.Hold(bridgeOf(n))
 }
 
 // ready is ensure for a network that was made long ago. While it had no bridge, as after a reboot or when its
@@ -168,7 +169,7 @@ func (nw *networks) ensure(n Network) error {
 // is attached. The net lock is held.
 func (nw *networks) ready(ctx context.Context, n Network) error {
 	if _, stands := nw.links.bridgeStands(n); stands {
-		return nw.firewall.ensureTable(n)
+		return nw.firewall.Hold(bridgeOf(n))
 	}
 	unlock, err := lockHostNet(ctx)
 	if err != nil {
@@ -200,7 +201,8 @@ func (nw *networks) move(n Network, conflict error) (Network, error) {
 	if err := nw.lists.save(n); err != nil {
 		return n, err
 	}
-	return n, errors.Join(nw.links.ensureBridge(n), nw.firewall.rebuild())
+	all[n.Name] = n
+	return n, errors.Join(nw.links.ensureBridge(n), nw.firewall.Rebuild(bridgesOf(all)))
 }
 
 // drop removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.
@@ -212,7 +214,7 @@ func (nw *networks) drop(n Network) error {
 	}
 	delete(all, n.Name)
 	if isBridge(n) {
-		errs = append(errs, nw.firewall.dropFromTable(n, all), nw.links.dropBridge(n))
+		errs = append(errs, nw.firewall.Drop(bridgeOf(n), bridgesOf(all)), nw.links.dropBridge(n))
 	}
 	errs = append(errs, os.RemoveAll(nw.leaseDir(n.Name)), os.RemoveAll(nw.namesDir(n.Name)))
 	if err := errors.Join(errs...); err != nil {

@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
+	"podc.example/podc/netstack/firewall"
 )
 
 // conflists are the files of networks: podc's own, and those made by hand.
@@ -24,6 +25,33 @@ type conflists struct {
 // save writes the file of n. The net lock is held.
 func (cl *conflists) save(n Network) error {
 	return disk.WriteJSON(cl.conflistPath(n.Name), cl.conflistOf(n), disk.Durable)
+}
+
+// bridges are those of podc's own networks.
+func (cl *conflists) bridges() ([]firewall.Bridge, error) {
+	all, err := cl.Networks()
+	return bridgesOf(all), err
+}
+
+func bridgesOf(networks map[string]Network) []firewall.Bridge {
+	var list []firewall.Bridge
+	for _, n := range networks {
+		if isBridge(n) {
+			list = append(list, bridgeOf(n))
+		}
+	}
+	return list
+}
+
+// bridgeOf is what the firewall must know of n.
+func bridgeOf(n Network) firewall.Bridge {
+	b := firewall.Bridge{Name: n.Bridge, Borrowed: n.Lent != nil, Internal: n.Internal, Isolated: isolated(n), IPv4: hasFamily(n, false), IPv6: hasFamily(n, true)}
+	for _, sub := range n.Subnets {
+		v6 := sub.CIDR.Addr().Is6()
+		b.Ranges = append(b.Ranges, firewall.Range{First: sub.CIDR.Masked().Addr(), Beyond: lastAddr(sub.CIDR).Next(),
+			Routed: routed(n, v6), Masquerades: masquerades(n, v6)})
+	}
+	return b
 }
 
 // damaged lists the networks whose files do not decode.

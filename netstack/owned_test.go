@@ -143,8 +143,8 @@ func TestLentBridge(t *testing.T) {
 	if sub, _ := subnetOf(f, false); sub.CIDR != prefix("10.66.0.0/24") || sub.Gateway != mustAddr("10.66.0.1") || f.MTU != 1400 {
 		t.Errorf("not the subnet of its bridge: %+v", f)
 	}
-	if names := l.firewalldNames(map[string]Network{"full": f}); len(names) > 0 {
-		t.Errorf("firewalld would trust %v", names)
+	if b := bridgeOf(f); !b.Borrowed {
+		t.Errorf("firewalld would trust %v", b)
 	}
 	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "full"}, {Network: "bare"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	if got := addrOf(pod, 0); got != "10.66.0.3" {

@@ -324,3 +324,11 @@ func Reserve(ports []Port) ([]*os.File, error) {
 	}
 	return files, nil
 }
+
+// addrPort formats the host's side of a published port for messages.
+func addrPort(ip netip.Addr, port uint16, proto string) string {
+	if !ip.IsValid() {
+		ip = netip.IPv4Unspecified()
+	}
+	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(ip, port), proto)
+}

@@ -2,13 +2,10 @@ package netstack
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
+	"podc.example/podc/netstack/firewall"
 )
 
 // reach says how the ports of a pod can be published: by which of its endpoints, in each family.
@@ -64,7 +61,7 @@ func (r reach) complete(p Port) (Port, bool) {
 
 // setPublished saves rec, and makes the table hold want of it instead of what it held: the elements go into the record first, so
 // that whoever rebuilds the table from state puts them there too.
-func (s *Stack) setPublished(ctx context.Context, rec *record, want []published) error {
+func (s *Stack) setPublished(ctx context.Context, rec *record, want []firewall.Port) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
@@ -79,23 +76,23 @@ func (s *Stack) setPublished(ctx context.Context, rec *record, want []published)
 		return err
 	}
 	if len(before) > 0 {
-		if err := s.firewall.changePorts(before, false); err != nil {
+		if err := s.firewall.Withdraw(before); err != nil {
 			return err
 		}
 	}
 	if len(want) == 0 {
 		return nil
 	}
-	return s.firewall.changePorts(want, true)
+	return s.firewall.Publish(want)
 }
 
 // elementsOf lists what the table holds of an attachment: nothing where the plugin portmap has published. An address ::1 is not
 // translated, see splice.go.
-func elementsOf(rec record, networks []Network) []published {
+func elementsOf(rec record, networks []Network) []firewall.Port {
 	if rec.Exec {
 		return nil
 	}
-	var list []published
+	var list []firewall.Port
 	reach := reachOf(rec.Endpoints, networks)
 	for _, v6 := range families {
 		by := reach.by(v6)
@@ -114,9 +111,9 @@ func elementsOf(rec record, networks []Network) []published {
 			switch {
 			case !ip.IsValid():
 			case routed(networks[by], v6):
-				list = append(list, published{Protocol: p.Protocol, IP: ip, Port: p.Container, Open: true})
+				list = append(list, firewall.Port{Protocol: p.Protocol, IP: ip, Port: p.Container, Open: true})
 			case here:
-				list = append(list, published{HostIP: p.HostIP, HostPort: p.HostPort, Protocol: p.Protocol, IP: ip, Port: p.Container})
+				list = append(list, firewall.Port{HostIP: p.HostIP, HostPort: p.HostPort, Protocol: p.Protocol, IP: ip, Port: p.Container})
 			}
 		}
 	}
@@ -135,37 +132,7 @@ func (s *Stack) beginDetach(ctx context.Context, rec *record) error {
 	if err := s.records.save(*rec); err != nil || len(rec.Published) == 0 {
 		return err
 	}
-	return s.firewall.changePorts(rec.Published, false)
-}
-
-// forgetFlows deletes what conntrack remembers about UDP flows to published ports. Such a flow never ends as long as its
-// client keeps sending, and would go on to where it went before the change.
-func forgetFlows(ports []published) error {
-	for _, v6 := range families {
-		f, family := flowFilter{}, netlink.InetFamily(unix.AF_INET)
-		if v6 {
-			family = unix.AF_INET6
-		}
-		for _, p := range ports {
-			if p.Protocol == "udp" && p.IP.Is6() == v6 && !p.Open {
-				f[p.HostPort] = true
-			}
-		}
-		if len(f) == 0 {
-			continue
-		}
-		if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, f); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("cannot flush conntrack: %w", err)
-		}
-	}
-	return nil
-}
-
-// flowFilter picks UDP flows by the port that their first packet was sent to.
-type flowFilter map[uint16]bool
-
-func (f flowFilter) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
-	return flow.Forward.Protocol == unix.IPPROTO_UDP && f[flow.Forward.DstPort]
+	return s.firewall.Withdraw(rec.Published)
 }
 
 // Overlap reports whether two addresses of the host can meet: none means all of them, an unspecified one all of its family.

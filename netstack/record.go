@@ -16,6 +16,7 @@ import (
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/internal/valid"
+	"podc.example/podc/netstack/firewall"
 )
 
 // record is the file of an attachment: what was asked for, what was chosen, and what has been or will be made on the host. It
@@ -27,8 +28,8 @@ type record struct {
 	// Going says that a Detach has begun: nothing of the attachment is sure to be there any more.
 	Going bool         `json:"going,omitempty"`
 	NS    kernel.NetNS `json:"ns"`
-	// Published lists the elements of this attachment in the table's sets and maps.
-	Published []published `json:"published,omitempty"`
+	// Published lists what the firewall holds of this attachment.
+	Published []firewall.Port `json:"published,omitempty"`
 	// Ways lists, for each interface, the gateways of the default routes that it offers.
 	Ways []way `json:"ways,omitempty"`
 	// Exec says that the plugins of podc's own networks were executed: they must undo what they did.
@@ -50,16 +51,6 @@ func (w way) of(v6 bool) netip.Addr {
 
 // ifName is the name of an interface inside the pod.
 func (r record) ifName(i int) string { return r.Endpoints[i].Interface }
-
-// published is one element of the maps of published ports.
-type published struct {
-	HostIP   netip.Addr `json:"host_ip,omitzero"`
-	HostPort uint16     `json:"host_port"`
-	Protocol string     `json:"protocol"`
-	IP       netip.Addr `json:"ip"` // of the pod
-	Port     uint16     `json:"port"`
-	Open     bool       `json:"open,omitempty"` // only let through to IP, on a routed network: the host's side does not count
-}
 
 // records are the files of attachments.
 type records struct{ *netLock }
@@ -118,6 +109,18 @@ func (rs *records) all() ([]record, error) {
 		recs = append(recs, r)
 	}
 	return recs, nil
+}
+
+// published are the ports of all attachments that the firewall must hold.
+func (rs *records) published() ([]firewall.Port, error) {
+	recs, err := rs.all()
+	var ports []firewall.Port
+	for _, r := range recs {
+		if !r.Going {
+			ports = append(ports, r.Published...)
+		}
+	}
+	return ports, err
 }
 
 // AttachmentIDs lists the ids of all attachments of this boot, damaged ones included.

@@ -1,8 +1,11 @@
 package netstack
 
 import (
+	"context"
 	"net/netip"
 	"path/filepath"
+
+	"podc.example/podc/netstack/firewall"
 )
 
 // Config says where a Stack keeps its files and what it may hand out. RootID, Data and Run are required.
@@ -46,10 +49,10 @@ type Stack struct {
 	*records
 	*conflists
 	*networks
-	*firewall
-	names   nameFiles
-	links   *hostLinks
-	plugins *plugins
+	names    nameFiles
+	links    *hostLinks
+	firewall *firewall.Firewall
+	plugins  *plugins
 }
 
 // Open returns the network of a root. It reads and makes nothing yet.
@@ -69,10 +72,13 @@ func Open(cfg Config) *Stack {
 	recs := &records{lock}
 	links := &hostLinks{root: cfg.RootID}
 	plugins := &plugins{files: files, lists: lists, links: links, leases: &leases{files, recs}, dirs: cfg.PluginDirs, exec: cfg.ForceExec}
-	firewall := &firewall{root: cfg.RootID, lists: lists, records: recs}
+	firewall := firewall.New(cfg.RootID, lists.bridges, recs.published)
 	return &Stack{
 		files: files, netLock: lock, records: recs, conflists: lists, firewall: firewall, names: nameFiles{files}, links: links, plugins: plugins,
 		networks: &networks{netLock: lock, lists: lists, records: recs, links: links, firewall: firewall, plugins: plugins,
 			pools: &pools{root: cfg.RootID, given: cfg.Pools}},
 	}
 }
+
+// Blockers names the firewalls of others that drop what podc lets through: see firewall.Firewall.
+func (s *Stack) Blockers(ctx context.Context) ([]string, error) { return s.firewall.Blockers(ctx) }

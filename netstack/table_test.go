@@ -23,7 +23,7 @@ var elementList = regexp.MustCompile(`elements = \{[^}]*\}`)
 // nft prints the table as nft does, but with the elements of sets in order: the kernel's is that of a hash.
 func (l *lab) nft() string {
 	l.t.Helper()
-	return elementList.ReplaceAllStringFunc(run(l.t, "nft", "list", "table", "inet", l.table().Name), func(list string) string {
+	return elementList.ReplaceAllStringFunc(run(l.t, "nft", "list", "table", "inet", l.firewall.Name()), func(list string) string {
 		elems := strings.Split(strings.Trim(strings.TrimPrefix(list, "elements = "), "{}"), ",")
 		for i := range elems {
 			elems[i] = strings.TrimSpace(elems[i])

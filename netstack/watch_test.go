@@ -28,8 +28,8 @@ func TestTakenAwayAndHealed(t *testing.T) {
 	l.serve(pod.NetNS, "tcp", ":80", "pod")
 	for _, cmd := range [][]string{
 		{"nft", "flush", "ruleset"},
-		{"nft", "delete", "table", "inet", l.table().Name},
-		{"nft", "flush", "chain", "inet", l.table().Name, "prerouting"},
+		{"nft", "delete", "table", "inet", l.firewall.Name()},
+		{"nft", "flush", "chain", "inet", l.firewall.Name(), "prerouting"},
 		{"ip", "link", "del", n.Bridge},
 		{"ip", "link", "set", n.Bridge, "down"},
 		{"ip", "addr", "flush", "dev", n.Bridge},

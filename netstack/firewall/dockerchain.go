@@ -1,4 +1,4 @@
-package netstack
+package firewall
 
 import (
 	"fmt"
@@ -21,37 +21,42 @@ func isV6(t *nftables.Table) bool { return t.Family == nftables.TableFamilyIPv6 
 
 const dockerUser = "DOCKER-USER"
 
-// makeWay has the firewalls of others let through what podc lets through of the networks that exist. The net lock is held.
-func (fw *firewall) makeWay(c *nftables.Conn) error {
+// MakeWay has the firewalls of others let through what podc lets through of bridges.
+func (fw *Firewall) MakeWay(bridges []Bridge) error {
+	return fw.nft(func(c *nftables.Conn) error { return fw.makeWayFor(c, bridges) })
+}
+
+// makeWay has the firewalls of others let through what podc lets through of the bridges on record.
+func (fw *Firewall) makeWay(c *nftables.Conn) error {
 	docker := slices.ContainsFunc(dockerFilters, func(t *nftables.Table) bool { return hasChain(c, t, dockerUser) })
 	if !docker && !hasChain(c, firewalldTable, firewalldChain) {
 		return nil
 	}
-	all, err := fw.lists.Networks()
+	all, err := fw.bridges()
 	if err != nil {
 		return err
 	}
 	return fw.makeWayFor(c, all)
 }
 
-// makeWayFor is makeWay for the networks named. What firewalld cannot be brought to do is no error: containers run without their
+// makeWayFor is makeWay for the bridges named. What firewalld cannot be brought to do is no error: containers run without their
 // way out, which Blockers tells.
-func (fw *firewall) makeWayFor(c *nftables.Conn, networks map[string]Network) error {
-	fw.syncFirewalld(c, networks)
-	return fw.syncDockerFor(c, networks)
+func (fw *Firewall) makeWayFor(c *nftables.Conn, bridges []Bridge) error {
+	fw.syncFirewalld(c, bridges)
+	return fw.syncDockerFor(c, bridges)
 }
 
-// syncDockerFor makes podc's rules in Docker's chain, if there is one, be those of networks. The net lock is held.
-func (fw *firewall) syncDockerFor(c *nftables.Conn, networks map[string]Network) error {
+// syncDockerFor makes podc's rules in Docker's chain, if there is one, be those of bridges.
+func (fw *Firewall) syncDockerFor(c *nftables.Conn, bridges []Bridge) error {
 	for _, filter := range dockerFilters {
-		if err := fw.syncDockerTable(c, filter, networks); err != nil {
+		if err := fw.syncDockerTable(c, filter, bridges); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (fw *firewall) syncDockerTable(c *nftables.Conn, filter *nftables.Table, networks map[string]Network) error {
+func (fw *Firewall) syncDockerTable(c *nftables.Conn, filter *nftables.Table, bridges []Bridge) error {
 	if !hasChain(c, filter, dockerUser) {
 		return nil
 	}
@@ -61,16 +66,16 @@ func (fw *firewall) syncDockerTable(c *nftables.Conn, filter *nftables.Table, ne
 		return fmt.Errorf("cannot read %s: %w", dockerUser, err)
 	}
 	missing := map[string]bool{} // tags, which say everything about a rule
-	for _, n := range networks {
-		if isBridge(n) && hasFamily(n, isV6(filter)) {
-			missing[fw.dockerTag("in", n.Bridge)] = true
-			missing[fw.dockerTag("out", n.Bridge)] = true
+	for _, b := range bridges {
+		if b.has(isV6(filter)) {
+			missing[fw.dockerTag("in", b.Name)] = true
+			missing[fw.dockerTag("out", b.Name)] = true
 		}
 	}
 	changed := false
 	for _, r := range rules {
 		tag, _ := userdata.GetString(r.UserData, userdata.Type(userdata.TypeComment))
-		if !strings.HasPrefix(tag, fw.table().Name+" ") {
+		if !strings.HasPrefix(tag, fw.Name()+" ") {
 			continue
 		}
 		if missing[tag] {
@@ -96,12 +101,12 @@ func (fw *firewall) syncDockerTable(c *nftables.Conn, filter *nftables.Table, ne
 	return nil
 }
 
-func (fw *firewall) dockerTag(direction, bridge string) string {
-	return fmt.Sprintf("%s %s %s", fw.table().Name, direction, bridge)
+func (fw *Firewall) dockerTag(direction, bridge string) string {
+	return fmt.Sprintf("%s %s %s", fw.Name(), direction, bridge)
 }
 
 // dockerRule is written with the expressions that iptables-nft would use, so that iptables can list it.
-func (fw *firewall) dockerRule(chain *nftables.Chain, tag string) *nftables.Rule {
+func (fw *Firewall) dockerRule(chain *nftables.Chain, tag string) *nftables.Rule {
 	f := strings.Fields(tag)
 	key := expr.MetaKeyIIFNAME
 	if f[1] == "out" {

@@ -1,4 +1,4 @@
-package netstack
+package firewall
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // Blockers names the forward chains of others that drop what podc lets through, so that published ports and the way out do
 // not work: those with a policy of drop or a last rule that drops or rejects everything. Docker's is none, since podc has its
 // accepts there.
-func (fw *firewall) Blockers(ctx context.Context) ([]string, error) {
+func (fw *Firewall) Blockers(ctx context.Context) ([]string, error) {
 	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (fw *firewall) Blockers(ctx context.Context) ([]string, error) {
 var forwarding = []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet}
 
 // blocks says why a chain stops forwarded packets of podc, or "".
-func (fw *firewall) blocks(c *nftables.Conn, ch *nftables.Chain) string {
+func (fw *Firewall) blocks(c *nftables.Conn, ch *nftables.Chain) string {
 	if !slices.Contains(forwarding, ch.Table.Family) || ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 		return ""
 	}

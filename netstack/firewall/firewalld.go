@@ -1,4 +1,4 @@
-package netstack
+package firewall
 
 import (
 	"bytes"
@@ -30,31 +30,31 @@ const (
 var firewalldTable = &nftables.Table{Name: "firewalld", Family: nftables.TableFamilyINet}
 
 // firewalldName is how firewalld is told of a bridge: those that podc named itself are all one name.
-func (fw *firewall) firewalldName(bridge string) string {
+func (fw *Firewall) firewalldName(bridge string) string {
 	if own := "b" + fw.root; strings.HasPrefix(bridge, own) {
 		return own + "+"
 	}
 	return bridge
 }
 
-func (fw *firewall) firewalldNames(networks map[string]Network) map[string]bool {
+func (fw *Firewall) firewalldNames(bridges []Bridge) map[string]bool {
 	names := map[string]bool{}
-	for _, n := range networks {
-		if isBridge(n) && n.Lent == nil { // the zone of somebody else's is theirs to choose
-			names[fw.firewalldName(n.Bridge)] = true
+	for _, b := range bridges {
+		if !b.Borrowed { // the zone of somebody else's is theirs to choose
+			names[fw.firewalldName(b.Name)] = true
 		}
 	}
 	return names
 }
 
 // passesFirewalld reports whether all bridges there are have been taken in.
-func (fw *firewall) passesFirewalld(c *nftables.Conn) bool {
+func (fw *Firewall) passesFirewalld(c *nftables.Conn) bool {
 	trusted, err := trustedByFirewalld(c)
-	networks, failed := fw.lists.Networks()
+	bridges, failed := fw.bridges()
 	if err != nil || failed != nil {
 		return false
 	}
-	for name := range fw.firewalldNames(networks) {
+	for name := range fw.firewalldNames(bridges) {
 		if !trusted[name] {
 			return false
 		}
@@ -62,8 +62,8 @@ func (fw *firewall) passesFirewalld(c *nftables.Conn) bool {
 	return true
 }
 
-// syncFirewalld makes the bridges of networks, and no other of this root, be trusted by firewalld, if that is on. The net lock is held.
-func (fw *firewall) syncFirewalld(c *nftables.Conn, networks map[string]Network) error {
+// syncFirewalld makes bridges, and no other of this root, be trusted by firewalld, if that is on.
+func (fw *Firewall) syncFirewalld(c *nftables.Conn, bridges []Bridge) error {
 	if !hasChain(c, firewalldTable, firewalldChain) {
 		return nil
 	}
@@ -71,7 +71,7 @@ func (fw *firewall) syncFirewalld(c *nftables.Conn, networks map[string]Network)
 	if err != nil {
 		return err
 	}
-	wanted := fw.firewalldNames(networks)
+	wanted := fw.firewalldNames(bridges)
 	args := []string{"--quiet", "--zone=" + firewalldZone}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if !trusted[name] {
