@@ -161,7 +161,7 @@ func lostContents(pods []engine.Pod) []engine.Pod {
 }
 
 func planBoot(d Desired, o Observed, contents map[string][]byte) (Plan, error) {
-	p := newVerb(d, o, UpOptions{})
+	p := newVerb(d, o, scheduling{})
 	for _, u := range p.units {
 		for i := range u.DependsOn {
 			u.DependsOn[i].Required = false
@@ -217,8 +217,7 @@ func ShutDown(ctx context.Context, deps Deps, group string) error {
 }
 
 func planShutDown(d Desired, o Observed) (Plan, error) {
-	p := newVerb(d, o, UpOptions{})
-	p.shutdown = true
+	p := newVerb(d, o, scheduling{shutdown: true})
 	for _, u := range p.units {
 		for _, s := range u.slots {
 			s.halt(because(MachineStops))

@@ -52,7 +52,7 @@ func (p *planner) checkHealth() {
 		}
 		for _, d := range u.DependsOn {
 			dep := p.byName[d.Service]
-			if d.Condition != engine.Healthy || dep == nil || dep.policy == leave || !p.unprobed(dep) {
+			if d.Condition != engine.Healthy || dep == nil || dep.policy == leave || !unprobed(dep, p.o.Images) {
 				continue
 			}
 			if d.Required {
@@ -65,8 +65,8 @@ func (p *planner) checkHealth() {
 }
 
 // unprobed reports whether replicas of u surely have no health check; of an image that is not here that is not known.
-func (p *planner) unprobed(u *unit) bool {
-	img, ok := p.o.Images[u.Pod.Container.Image]
+func unprobed(u *unit, images map[string]engine.Image) bool {
+	img, ok := images[u.Pod.Container.Image]
 	if !ok && (u.Pod.Container.Health == nil || len(u.Pod.Container.Health.Test) == 0) {
 		return false
 	}

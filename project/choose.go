@@ -1,7 +1,6 @@
 package project
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/engine"
-	"podc.example/podc/internal/fault"
 )
 
 // choose gives every unit its policy and number of replicas.
@@ -111,17 +109,6 @@ func (p *planner) chooseOrphans() {
 	}
 }
 
-// knows reports whether a service is in the model, switched on or not.
-func (p *planner) knows(service string) bool {
-	u := p.byName[service]
-	return u != nil && u.model || slices.Contains(p.d.Disabled, service)
-}
-
-// orphanOneOff reports whether a one-off is left over: it has ended, or its service is gone.
-func (p *planner) orphanOneOff(pod *engine.Pod) bool {
-	return !running(pod) || !p.knows(serviceOf(pod))
-}
-
 func (p *planner) chooseScale() {
 	for _, name := range slices.Sorted(maps.Keys(p.opt.Scale)) {
 		n, u := p.opt.Scale[name], p.byName[name]
@@ -139,17 +126,4 @@ func (p *planner) chooseScale() {
 			p.fail(errdefs.ErrInvalidArgument, "cannot run %d replicas of %s: container_name %q can be taken only once", u.Replicas, u.Name, u.Pod.Name)
 		}
 	}
-}
-
-// refuse is fail for what may be found more than once.
-func (p *planner) refuse(class error, format string, args ...any) {
-	err := fault.New(class, format, args...)
-	same := func(e error) bool { return e.Error() == err.Error() }
-	if !slices.ContainsFunc(p.errs, same) {
-		p.errs = append(p.errs, err)
-	}
-}
-
-func (p *planner) warn(format string, args ...any) {
-	p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf(format, args...))
 }

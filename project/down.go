@@ -153,8 +153,7 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 }
 
 func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
-	p := newPlanner(d, o, UpOptions{Timeout: opt.Timeout})
-	p.dropVolumes = opt.Volumes
+	p := newPlanner(d, o, UpOptions{}, scheduling{timeout: opt.Timeout, dropVolumes: opt.Volumes})
 	goes := p.pick(opt.Services)
 	if len(opt.Services) > 0 {
 		goes = p.withDependents(goes)
@@ -187,50 +186,37 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	return p.finish()
 }
 
-// withDependents adds the services that depend on units, directly or not: they cannot do without them.
-func (p *planner) withDependents(units []*unit) []*unit {
-	for i := 0; i < len(units); i++ {
-		for _, u := range p.units {
-			depends := func(d Dependency) bool { return d.Service == units[i].Name }
-			if u.Name != "" && p.chosen(nil, u.Name) && !slices.Contains(units, u) && slices.ContainsFunc(dependencies(u.Service), depends) {
-				units = append(units, u)
-			}
-		}
-	}
-	return units
-}
-
 // dropNetworks removes the networks that bear the project's label: all of them, or only those of pods that go. One that a
 // pod stays attached to is kept, with a warning.
-func (p *planner) dropNetworks(all bool) {
-	for _, name := range slices.Sorted(maps.Keys(p.o.Networks)) {
-		if _, keeps := p.o.Networks[name].Kept[engine.KeeperOf(p.d.Name)]; all && keeps && (p.o.Networks[name].Labels[LabelProject] != p.d.Name || p.isExternal(name)) {
-			p.keeps[name] = nil
+func (r *resources) dropNetworks(all bool) {
+	for _, name := range slices.Sorted(maps.Keys(r.o.Networks)) {
+		if _, keeps := r.o.Networks[name].Kept[engine.KeeperOf(r.d.Name)]; all && keeps && (r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name)) {
+			r.keeps[name] = nil
 		}
-		if p.o.Networks[name].Labels[LabelProject] != p.d.Name || p.isExternal(name) {
+		if r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name) {
 			continue
 		}
-		gone, stay := p.usersOf(func(pod *engine.Pod) bool {
+		gone, stay := r.usersOf(func(pod *engine.Pod) bool {
 			return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
 		})
 		switch {
 		case !all && len(gone) == 0:
 		case len(stay) > 0:
-			p.warn("network %s is kept: %s %s attached to it%s", name, strings.Join(stay, ", "), isAre(stay), p.stayHint(all, stay))
+			r.warn("network %s is kept: %s %s attached to it%s", name, strings.Join(stay, ", "), isAre(stay), r.stayHint(all, stay))
 		default:
-			p.networks[name] = &fate{remove: because(TakenDown)}
+			r.networks[name] = &fate{remove: because(TakenDown)}
 		}
 	}
 }
 
 // stayHint says how those that keep a network can be made to go as well.
-func (p *planner) stayHint(all bool, stay []string) string {
+func (r *roster) stayHint(all bool, stay []string) string {
 	var inactive, orphans string
-	for _, u := range p.units {
+	for _, u := range r.units {
 		stays := func(s *slot) bool { return slices.Contains(stay, s.old.Spec.Name) }
 		switch {
 		case !all || u.model || !slices.ContainsFunc(u.slots, stays):
-		case slices.Contains(p.d.Disabled, u.Name):
+		case slices.Contains(r.d.Disabled, u.Name):
 			inactive = "; --profile '*' takes inactive profiles down too"
 		default:
 			orphans = "; --remove-orphans removes pods that are not in the compose file"
@@ -246,54 +232,37 @@ func isAre(names []string) string {
 	return "are"
 }
 
-func (p *planner) isExternal(network string) bool {
-	return slices.ContainsFunc(p.d.Networks, func(n Network) bool { return n.External && n.Spec.Name == network })
-}
-
-// usersOf names the matching pods, apart by whether this plan removes them.
-func (p *planner) usersOf(match func(*engine.Pod) bool) (gone, stay []string) {
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			switch {
-			case s.old == nil || !match(s.old):
-			case s.remove.given():
-				gone = append(gone, s.old.Spec.Name)
-			default:
-				stay = append(stay, s.old.Spec.Name)
-			}
-		}
-	}
-	slices.Sort(stay)
-	return gone, stay
+func (r *resources) isExternal(network string) bool {
+	return slices.ContainsFunc(r.d.Networks, func(n Network) bool { return n.External && n.Spec.Name == network })
 }
 
 // dropNamedVolumes removes the volumes that podc has made for the project, unless a pod stays that uses them: those that active
 // services use or, without a model, all. Anonymous volumes go with their pods; here only those are found that no pod has any more.
-func (p *planner) dropNamedVolumes(all bool) {
-	for _, name := range slices.Sorted(maps.Keys(p.o.Volumes)) {
-		v := p.o.Volumes[name]
-		if !p.concernsVolume(v) {
+func (r *resources) dropNamedVolumes(all bool) {
+	for _, name := range slices.Sorted(maps.Keys(r.o.Volumes)) {
+		v := r.o.Volumes[name]
+		if !r.concernsVolume(v) {
 			continue
 		}
-		if !v.Anonymous && !p.own(v.Labels) {
-			p.warn("volume %s is kept: it was not made for this project", name)
+		if !v.Anonymous && !r.own(v.Labels) {
+			r.warn("volume %s is kept: it was not made for this project", name)
 			continue
 		}
-		gone, stay := p.usersOf(func(pod *engine.Pod) bool { return uses(pod, name) })
+		gone, stay := r.usersOf(func(pod *engine.Pod) bool { return uses(pod, name) })
 		switch {
 		case !all && len(gone) == 0, v.Anonymous && len(gone) > 0:
 		case len(stay) > 0:
-			p.warn("volume %s is kept: it is used by %s", name, strings.Join(stay, ", "))
+			r.warn("volume %s is kept: it is used by %s", name, strings.Join(stay, ", "))
 		default:
-			p.volumes[name] = &fate{remove: because(VolumesDropped)}
+			r.volumes[name] = &fate{remove: because(VolumesDropped)}
 		}
 	}
 }
 
 // concernsVolume reports whether a volume is one that the model says the project has or, without a model, its labels.
-func (p *planner) concernsVolume(v volumes.Volume) bool {
-	if !p.modelled() || v.Anonymous {
-		return v.Labels[LabelProject] == p.d.Name && !slices.Contains(p.d.Disabled, v.Labels[LabelService])
+func (r *resources) concernsVolume(v volumes.Volume) bool {
+	if !r.modelled() || v.Anonymous {
+		return v.Labels[LabelProject] == r.d.Name && !slices.Contains(r.d.Disabled, v.Labels[LabelService])
 	}
-	return slices.ContainsFunc(p.d.Volumes, func(w Volume) bool { return w.Spec.Name == v.Name && !w.External })
+	return slices.ContainsFunc(r.d.Volumes, func(w Volume) bool { return w.Spec.Name == v.Name && !w.External })
 }

@@ -21,17 +21,17 @@ func hookOf(p *engine.Pod) string {
 }
 
 // addHooks adds a unit for the hooks of each service that earlier starts have left.
-func (p *planner) addHooks() {
+func (r *roster) addHooks(pods []engine.Pod) {
 	left := map[string]*unit{}
-	for i := range p.o.Pods {
-		pod := &p.o.Pods[i]
+	for i := range pods {
+		pod := &pods[i]
 		name := hookOf(pod)
 		if name == "" || pod.Status == engine.StatusDead {
 			continue
 		}
 		if left[name] == nil {
 			left[name] = &unit{hooksOf: name}
-			p.units = append(p.units, left[name])
+			r.units = append(r.units, left[name])
 		}
 		left[name].slots = append(left[name].slots, &slot{old: pod, name: pod.Spec.Name})
 	}
@@ -83,20 +83,20 @@ func (p *planner) freeName(name string) string {
 }
 
 // scheduleHooks makes, runs and removes the hooks of a service one after another, and returns what its own starts come after.
-func (p *planner) scheduleHooks(u *unit) []Key {
+func (c *scheduler) scheduleHooks(u *unit) []Key {
 	var last []Key
 	for _, s := range u.hooks {
-		p.scheduleCreate(s)
-		wait := p.waitsFor(u)
-		start := p.add(s.start, StartPod{s.name, 0}).needs(createKey(s.name)).needs(last...)
+		c.scheduleCreate(s)
+		wait := c.waitsFor(u)
+		start := c.add(s.start, StartPod{s.name, 0}).needs(createKey(s.name)).needs(last...)
 		wait(start)
 		for _, b := range namespacesOf(s.spec) {
 			start.after(startKey(b.Of))
 		}
-		end := WaitPod{Name: s.name, Until: engine.Completed, Timeout: p.completionPatience()}
-		p.add(because(Needed, u.Name), end).needs(startKey(s.name))
+		end := WaitPod{Name: s.name, Until: engine.Completed, Timeout: c.completionPatience()}
+		c.add(because(Needed, u.Name), end).needs(startKey(s.name))
 		last = []Key{end.Key()}
-		p.add(because(Succeeded), RemovePod{s.name, true, false}).needs(last...)
+		c.add(because(Succeeded), RemovePod{s.name, true, false}).needs(last...)
 	}
 	return last
 }
@@ -124,9 +124,9 @@ func (p *planner) dropHooks(services []string, why Reason, all bool) {
 }
 
 // eachHook calls do for what hooks have left of the services named, or chosen where none is.
-func (p *planner) eachHook(services []string, do func(*slot)) {
-	for _, u := range p.units {
-		if u.hooksOf == "" || !p.chosen(services, u.hooksOf) {
+func (r *roster) eachHook(services []string, do func(*slot)) {
+	for _, u := range r.units {
+		if u.hooksOf == "" || !r.chosen(services, u.hooksOf) {
 			continue
 		}
 		for _, s := range u.slots {

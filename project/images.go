@@ -26,22 +26,31 @@ type Images interface {
 	Remove(ctx context.Context, ref string) error
 }
 
+// preparations decides which images are made ready.
+type preparations struct {
+	*roster
+	*findings
+	o        Observed
+	override PullPolicy // instead of that of every service, unless empty
+	plan     *Plan
+}
+
 // prepareAlways adds the images that have to be fetched whatever is planned for pods.
-func (p *planner) prepareAlways() {
-	for _, u := range p.units {
-		if u.model && u.policy != leave && u.Replicas > 0 && p.pullPolicy(u) == PullAlways {
+func (i *preparations) prepareAlways() {
+	for _, u := range i.units {
+		if u.model && u.policy != leave && u.Replicas > 0 && i.pullPolicy(u) == PullAlways {
 			for _, ref := range u.allImages() {
-				if !slices.Contains(p.o.Prepared, ref) {
-					p.prepare(u, ref, ByPull, because(PolicyPulls))
+				if !slices.Contains(i.o.Prepared, ref) {
+					i.prepare(u, ref, ByPull, because(PolicyPulls))
 				}
 			}
 		}
 	}
 }
 
-func (p *planner) pullPolicy(u *unit) PullPolicy {
-	if p.opt.Pull != "" {
-		return p.opt.Pull
+func (i *preparations) pullPolicy(u *unit) PullPolicy {
+	if i.override != "" {
+		return i.override
 	}
 	return u.Service.Pull
 }
@@ -67,14 +76,14 @@ func (s Service) allImages() []string {
 }
 
 // resolveMounts says in a spec what the images that it mounts mean.
-func (p *planner) resolveMounts(spec *engine.PodSpec) {
+func (i *preparations) resolveMounts(spec *engine.PodSpec) {
 	var digests []string
-	for i, m := range spec.Container.Mounts {
-		img, here := p.o.Images[m.Source]
+	for at, m := range spec.Container.Mounts {
+		img, here := i.o.Images[m.Source]
 		if m.Type != engine.MountImage || !here {
 			continue
 		}
-		spec.Container.Mounts[i].ImageID, spec.Container.Mounts[i].Layers = img.ID, img.Layers
+		spec.Container.Mounts[at].ImageID, spec.Container.Mounts[at].Layers = img.ID, img.Layers
 		digests = append(digests, m.Target+"=sha256:"+img.ID)
 	}
 	if len(digests) > 0 {
@@ -83,25 +92,25 @@ func (p *planner) resolveMounts(spec *engine.PodSpec) {
 }
 
 // needImage plans the preparation of an image that a pod is made from and that is not here, or refuses.
-func (p *planner) needImage(u *unit, ref string) {
-	if _, here := p.o.Images[ref]; here {
+func (i *preparations) needImage(u *unit, ref string) {
+	if _, here := i.o.Images[ref]; here {
 		return
 	}
-	switch policy := p.pullPolicy(u); {
-	case policy == PullBuild || p.localBuild(u, ref):
-		p.prepare(u, ref, ByBuild, because(Missing))
+	switch policy := i.pullPolicy(u); {
+	case policy == PullBuild || i.localBuild(u, ref):
+		i.prepare(u, ref, ByBuild, because(Missing))
 	case policy == PullNever:
-		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
-	case slices.Contains(p.o.Prepared, ref):
-		p.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
+		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
+	case slices.Contains(i.o.Prepared, ref):
+		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
 	default:
-		p.prepare(u, ref, ByPull, because(Missing))
+		i.prepare(u, ref, ByPull, because(Missing))
 	}
 }
 
 // localBuild reports whether ref is the result of u's own build, which no registry has.
-func (p *planner) localBuild(u *unit, ref string) bool {
-	return u.Build && localName(p.d.Name, u.Name, ref)
+func (i *preparations) localBuild(u *unit, ref string) bool {
+	return u.Build && localName(i.d.Name, u.Name, ref)
 }
 
 // localName reports whether ref is what the result of a build is called that has no name of its own.
@@ -110,26 +119,26 @@ func localName(project, service, ref string) bool {
 }
 
 // prepare adds an image to those that are made ready, once for all services that use it.
-func (p *planner) prepare(u *unit, ref string, how Preparation, why Reason) {
+func (i *preparations) prepare(u *unit, ref string, how Preparation, why Reason) {
 	if how == ByBuild {
-		p.refuseBuild(u, ref)
+		i.refuseBuild(u, ref)
 		return
 	}
-	i := slices.IndexFunc(p.plan.Prepare, func(i Prepare) bool { return i.Ref == ref })
-	if i < 0 {
-		p.plan.Prepare = append(p.plan.Prepare, Prepare{Ref: ref, How: how, Why: why, Services: []string{u.Name}})
-	} else if !slices.Contains(p.plan.Prepare[i].Services, u.Name) {
-		p.plan.Prepare[i].Services = append(p.plan.Prepare[i].Services, u.Name)
+	at := slices.IndexFunc(i.plan.Prepare, func(p Prepare) bool { return p.Ref == ref })
+	if at < 0 {
+		i.plan.Prepare = append(i.plan.Prepare, Prepare{Ref: ref, How: how, Why: why, Services: []string{u.Name}})
+	} else if !slices.Contains(i.plan.Prepare[at].Services, u.Name) {
+		i.plan.Prepare[at].Services = append(i.plan.Prepare[at].Services, u.Name)
 	}
 }
 
 // refuseBuild says that builds are not served.
-func (p *planner) refuseBuild(u *unit, ref string) {
+func (i *preparations) refuseBuild(u *unit, ref string) {
 	instead := ""
-	if !p.localBuild(u, ref) {
+	if !i.localBuild(u, ref) {
 		instead = "; what a registry has under that name is pulled with --pull missing only"
 	}
-	p.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE%s", ref, u.Name, instead)
+	i.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE%s", ref, u.Name, instead)
 }
 
 func refsOf(images []Prepare) []string {

@@ -49,8 +49,8 @@ func dependencies(s Service) []Dependency {
 }
 
 // lenderSlot is the slot of the pod that is borrowed from: the first replica of the service; nil if there is none.
-func (p *planner) lenderSlot(service string) *slot {
-	of := p.byName[service]
+func (r *roster) lenderSlot(service string) *slot {
+	of := r.byName[service]
 	if of == nil {
 		return nil
 	}
@@ -79,14 +79,14 @@ func (p *planner) nameLenders(u *unit, spec *engine.PodSpec) {
 
 // lenderReason compares the pods that old borrows from with those that it should. One that is only restarted asks for a
 // restart, not for a new pod (planRestarts).
-func (p *planner) lenderReason(u *unit, old *engine.Pod) Reason {
+func (c *comparison) lenderReason(u *unit, old *engine.Pod) Reason {
 	have := old.Spec.Borrowed()
 	for i, b := range u.Pod.Borrowed() {
 		service, ok := strings.CutPrefix(b.Of, LenderPrefix)
 		if !ok {
 			continue
 		}
-		switch s := p.lenderSlot(service); {
+		switch s := c.lenderSlot(service); {
 		case s == nil:
 			return because(LenderMissing, b.What, service) // make fails
 		case i >= len(have) || have[i].Of != s.name:

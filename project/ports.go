@@ -11,6 +11,14 @@ import (
 	"podc.example/podc/netstack"
 )
 
+// claims collects the ports and addresses that a plan needs, and refuses what two pods cannot both have.
+type claims struct {
+	*roster
+	*findings
+	networks map[string]*fate
+	plan     *Plan
+}
+
 // claim is a host port with the replica that holds or wants it.
 type claim struct {
 	port netstack.Port
@@ -54,39 +62,39 @@ func (s *slot) published() []netstack.Port {
 
 // checkPorts refuses a wish in which two replicas need the same host port, and lists the ports that must be free outside of
 // the project.
-func (p *planner) checkPorts() {
+func (c *claims) checkPorts() {
 	var seen []claim
-	for _, u := range p.units {
+	for _, u := range c.units {
 		for _, s := range u.slots {
 			for _, port := range s.wants() {
 				if !fixed(port) {
-					p.claim(s, port)
+					c.claim(s, port)
 					continue
 				}
-				c := claim{port, u, s}
-				p.refuseTwice(seen, c)
-				seen = append(seen, c)
-				p.claim(s, port)
+				one := claim{port, u, s}
+				c.refuseTwice(seen, one)
+				seen = append(seen, one)
+				c.claim(s, port)
 			}
 		}
 	}
 }
 
-func (p *planner) refuseTwice(seen []claim, c claim) {
-	i := slices.IndexFunc(seen, func(other claim) bool { return other.slot != c.slot && overlaps(other.port, c.port) })
-	if i < 0 || !c.slot.start.given() && !c.slot.create.given() && !seen[i].slot.start.given() && !seen[i].slot.create.given() {
+func (c *claims) refuseTwice(seen []claim, one claim) {
+	i := slices.IndexFunc(seen, func(other claim) bool { return other.slot != one.slot && overlaps(other.port, one.port) })
+	if i < 0 || !one.slot.start.given() && !one.slot.create.given() && !seen[i].slot.start.given() && !seen[i].slot.create.given() {
 		return
 	}
 	other := seen[i]
-	if other.unit != c.unit {
+	if other.unit != one.unit {
 		hint := ""
-		if !other.unit.model || !c.unit.model {
+		if !other.unit.model || !one.unit.model {
 			hint = "; --remove-orphans removes pods that are not in the compose file"
 		}
-		p.fail(errdefs.ErrConflict, "cannot publish port %s for both %s and %s%s", portName(c.port), other.slot.name, c.slot.name, hint)
+		c.fail(errdefs.ErrConflict, "cannot publish port %s for both %s and %s%s", portName(one.port), other.slot.name, one.slot.name, hint)
 		return
 	}
-	p.refuse(errdefs.ErrConflict, "cannot publish port %s for every replica of %s: only one can have it; publish a range of ports or leave the host's port out", portName(c.port), c.unit.Name)
+	c.refuse(errdefs.ErrConflict, "cannot publish port %s for every replica of %s: only one can have it; publish a range of ports or leave the host's port out", portName(one.port), one.unit.Name)
 }
 
 func portName(p netstack.Port) string {
@@ -100,17 +108,17 @@ func portName(p netstack.Port) string {
 }
 
 // claim notes a port that a pod needs at its start, unless a pod that this plan stops holds it now.
-func (p *planner) claim(s *slot, port netstack.Port) {
-	if !s.start.given() || port.HostPort == 0 || len(p.portHolders(port)) > 0 {
+func (c *claims) claim(s *slot, port netstack.Port) {
+	if !s.start.given() || port.HostPort == 0 || len(c.portHolders(port)) > 0 {
 		return
 	}
-	p.plan.Claims = append(p.plan.Claims, netstack.PortClaim{Owner: s.name, Port: port})
+	c.plan.Claims = append(c.plan.Claims, netstack.PortClaim{Owner: s.name, Port: port})
 }
 
 // portHolders finds the slots that hold the port now and give it up.
-func (p *planner) portHolders(port netstack.Port) []*slot {
+func (r *roster) portHolders(port netstack.Port) []*slot {
 	var holders []*slot
-	for _, u := range p.units {
+	for _, u := range r.units {
 		for _, s := range u.slots {
 			overlap := func(held netstack.Port) bool { return overlaps(held, port) }
 			if s.stop.given() && slices.ContainsFunc(s.published(), overlap) {
@@ -122,24 +130,24 @@ func (p *planner) portHolders(port netstack.Port) []*slot {
 }
 
 // claimAddresses lists the static addresses that pods which are made or started need.
-func (p *planner) claimAddresses() {
-	for _, u := range p.units {
+func (c *claims) claimAddresses() {
+	for _, u := range c.units {
 		for _, s := range u.slots {
 			if s.old != nil && s.stop.given() {
-				p.plan.Leaving = append(p.plan.Leaving, s.old.Spec.Name)
+				c.plan.Leaving = append(c.plan.Leaving, s.old.Spec.Name)
 			}
 			if s.old != nil && s.remove.given() {
-				p.plan.Gone = append(p.plan.Gone, s.old.Spec.Name)
+				c.plan.Gone = append(c.plan.Gone, s.old.Spec.Name)
 			}
 			if !s.create.given() && !s.start.given() {
 				continue
 			}
 			for _, e := range s.will().Network.Endpoints {
-				if f := p.networks[e.Network]; f != nil && f.create.given() {
+				if f := c.networks[e.Network]; f != nil && f.create.given() {
 					continue // it has what the model says
 				}
 				for _, a := range e.Static() {
-					p.plan.Addresses = append(p.plan.Addresses, netstack.AddressClaim{Owner: s.name, As: []string{engine.KeeperOf(p.d.Name)}, Network: e.Network, Addr: a})
+					c.plan.Addresses = append(c.plan.Addresses, netstack.AddressClaim{Owner: s.name, As: []string{engine.KeeperOf(c.d.Name)}, Network: e.Network, Addr: a})
 				}
 			}
 		}
@@ -147,9 +155,9 @@ func (p *planner) claimAddresses() {
 }
 
 // addressHolders finds the slots that hold a static address now and give it up.
-func (p *planner) addressHolders(e netstack.Endpoint) []*slot {
+func (r *roster) addressHolders(e netstack.Endpoint) []*slot {
 	var holders []*slot
-	for _, u := range p.units {
+	for _, u := range r.units {
 		for _, s := range u.slots {
 			holds := func(i netstack.Interface) bool {
 				return i.Network == e.Network && slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return a == e.IPv4 || a == e.IPv6 })

@@ -69,32 +69,32 @@ func addressesOn(pod *engine.Pod, network string) []netip.Addr {
 }
 
 // scheduleLeaves and scheduleJoins stand around the removal and creation of networks.
-func (p *planner) scheduleLeaves(s *slot) {
+func (c *scheduler) scheduleLeaves(s *slot) {
 	for _, r := range s.rejoins {
 		if r.leave {
-			p.add(r.why, DisconnectPod{s.old.Spec.Name, r.endpoint.Network})
+			c.add(r.why, DisconnectPod{s.old.Spec.Name, r.endpoint.Network})
 		}
 	}
 }
 
-func (p *planner) scheduleJoins(s *slot) {
+func (c *scheduler) scheduleJoins(s *slot) {
 	for _, r := range s.rejoins {
 		name, network := s.old.Spec.Name, r.endpoint.Network
 		prefer := slices.DeleteFunc(slices.Clone(r.prefer), func(a netip.Addr) bool { return !a.IsValid() })
-		n := p.add(r.why, ConnectPod{name, r.endpoint, prefer})
+		n := c.add(r.why, ConnectPod{name, r.endpoint, prefer})
 		if r.leave {
 			n.needs(disconnectKey(name, network))
 		}
-		if f := p.networks[network]; f != nil && f.create.given() {
+		if f := c.networks[network]; f != nil && f.create.given() {
 			n.needs(f.make.Key())
 		}
 	}
 }
 
 // leavesOf are the steps by which running pods leave a network.
-func (p *planner) leavesOf(network string) []Key {
+func (r *roster) leavesOf(network string) []Key {
 	var leaves []Key
-	for _, u := range p.units {
+	for _, u := range r.units {
 		for _, s := range u.slots {
 			for _, r := range s.rejoins {
 				if r.leave && r.endpoint.Network == network {

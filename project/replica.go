@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/volumes"
 )
 
 // Replica completes the template of s for replica n: name, labels, image, and the volumes that the image declares as
@@ -88,23 +89,29 @@ func anonymousLabels(s Service, own map[string]string) map[string]string {
 
 func depth(target string) int { return strings.Count(strings.TrimSuffix(path.Clean(target), "/"), "/") }
 
+// inheritance gives pods the anonymous volumes of those that they replace.
+type inheritance struct {
+	there map[string]volumes.Volume
+	plan  *Plan
+}
+
 // inherit gives the anonymous mounts of spec the volumes that have, by target, if they are still there.
-func (p *planner) inherit(spec *engine.PodSpec, have map[string]string) {
+func (h *inheritance) inherit(spec *engine.PodSpec, have map[string]string) {
 	for i, m := range spec.Container.Mounts {
-		v, ok := p.o.Volumes[have[m.Target]]
+		v, ok := h.there[have[m.Target]]
 		if ok && v.Anonymous && m.Type == engine.MountVolume && m.Source == "" {
 			spec.Container.Mounts[i].Source = v.Name
-			p.note(spec.Name, m.Target, v.Name)
+			h.note(spec.Name, m.Target, v.Name)
 		}
 	}
 }
 
-func (p *planner) note(pod, target, volume string) {
-	if p.plan.inherits == nil {
-		p.plan.inherits = map[string]map[string]string{}
+func (h *inheritance) note(pod, target, volume string) {
+	if h.plan.inherits == nil {
+		h.plan.inherits = map[string]map[string]string{}
 	}
-	if p.plan.inherits[pod] == nil {
-		p.plan.inherits[pod] = map[string]string{}
+	if h.plan.inherits[pod] == nil {
+		h.plan.inherits[pod] = map[string]string{}
 	}
-	p.plan.inherits[pod][target] = volume
+	h.plan.inherits[pod][target] = volume
 }

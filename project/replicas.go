@@ -23,8 +23,8 @@ func (p *planner) planReplicas(u *unit) {
 	}
 	why, obsolete := map[*slot]Reason{}, map[*slot]bool{}
 	for _, s := range u.slots {
-		why[s] = p.stale(u, s.old)
-		obsolete[s] = len(u.slots) > u.Replicas && p.obsolete(u, s.old)
+		why[s] = p.comparison.stale(u, s.old)
+		obsolete[s] = len(u.slots) > u.Replicas && p.comparison.obsolete(u, s.old)
 	}
 	next := 1
 	if n := len(u.slots); n > 0 {
@@ -144,18 +144,6 @@ func (p *planner) revive(u *unit, s *slot) {
 
 func completed(pod *engine.Pod) bool {
 	return pod.Status == engine.StatusExited && pod.ExitKnown && pod.ExitCode == 0
-}
-
-// awaited reports whether some service depends on the completion of u.
-func (p *planner) awaited(u *unit) bool {
-	for _, other := range p.units {
-		for _, d := range other.DependsOn {
-			if d.Service == u.Name && d.Condition == engine.Completed {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func idleReason(pod *engine.Pod) Reason {

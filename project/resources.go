@@ -13,6 +13,16 @@ import (
 	"podc.example/podc/volumes"
 )
 
+// resources decides what becomes of networks and volumes.
+type resources struct {
+	*roster
+	*findings
+	o        Observed
+	networks map[string]*fate
+	volumes  map[string]*fate
+	keeps    map[string][]netip.Addr // what networks that stay are to keep for the project
+}
+
 // fate is what happens to a network or volume; no reason means that it is not done.
 type fate struct {
 	remove, create Reason
@@ -29,11 +39,11 @@ func (f *fate) reason(kind, name string) Reason {
 
 // wanted reports whether the resources that use tells of in a spec are needed: by a chosen service or, with no service
 // named, by the model.
-func (p *planner) wanted(name string, use func(*engine.PodSpec) []string) bool {
-	if len(p.opt.Services) == 0 {
+func (r *resources) wanted(services []string, name string, use func(*engine.PodSpec) []string) bool {
+	if len(services) == 0 {
 		return true
 	}
-	for _, u := range p.units {
+	for _, u := range r.units {
 		uses := func(pod engine.PodSpec) bool { return slices.Contains(use(&pod), name) }
 		if u.model && u.policy != leave && (uses(u.Pod) || slices.ContainsFunc(u.PreStart, uses)) {
 			return true
@@ -42,37 +52,37 @@ func (p *planner) wanted(name string, use func(*engine.PodSpec) []string) bool {
 	return false
 }
 
-func (p *planner) planNetworks() {
-	for _, n := range p.d.Networks {
+func (r *resources) planNetworks(services []string) {
+	for _, n := range r.d.Networks {
 		name := n.Spec.Name
-		if !p.wanted(name, networksOf) {
+		if !r.wanted(services, name, networksOf) {
 			continue
 		}
-		old, exists := p.o.Networks[name]
+		old, exists := r.o.Networks[name]
 		switch {
-		case n.External && !exists && p.o.Unread != nil:
-			p.errs = append(p.errs, fmt.Errorf("network %s declared as external, but could not be found: %w", name, p.o.Unread))
+		case n.External && !exists && r.o.Unread != nil:
+			r.errs = append(r.errs, fmt.Errorf("network %s declared as external, but could not be found: %w", name, r.o.Unread))
 		case n.External && !exists:
-			p.fail(errdefs.ErrNotFound, "network %s declared as external, but could not be found; create it with: podc network create %s", name, name)
+			r.fail(errdefs.ErrNotFound, "network %s declared as external, but could not be found; create it with: podc network create %s", name, name)
 		case n.External:
 		case !exists:
-			p.networks[name] = &fate{create: because(Missing), make: p.createNetwork(n)}
-		case p.foreign("network", name, old.Labels):
+			r.networks[name] = &fate{create: because(Missing), make: r.createNetwork(n)}
+		case r.foreign("network", name, old.Labels):
 		case old.Labels[LabelHash] != n.Hash:
 			why := networkChange(old, n.Spec)
-			p.networks[name] = &fate{remove: why, create: why, make: p.createNetwork(n)}
+			r.networks[name] = &fate{remove: why, create: why, make: r.createNetwork(n)}
 		}
-		if p.networks[name] == nil && exists && !slices.Equal(old.Kept[engine.KeeperOf(p.d.Name)], n.Static) {
-			p.keeps[name] = n.Static
+		if r.networks[name] == nil && exists && !slices.Equal(old.Kept[engine.KeeperOf(r.d.Name)], n.Static) {
+			r.keeps[name] = n.Static
 		}
 	}
 }
 
-func (p *planner) createNetwork(n Network) Action {
+func (r *resources) createNetwork(n Network) Action {
 	spec := n.Spec
-	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: p.d.Name, LabelNetwork: n.Key, LabelHash: n.Hash})
+	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: r.d.Name, LabelNetwork: n.Key, LabelHash: n.Hash})
 	if len(n.Static) > 0 {
-		spec.Kept = map[string][]netip.Addr{engine.KeeperOf(p.d.Name): n.Static}
+		spec.Kept = map[string][]netip.Addr{engine.KeeperOf(r.d.Name): n.Static}
 	}
 	return CreateNetwork{spec}
 }
@@ -86,20 +96,20 @@ func withLabels(labels, own map[string]string) map[string]string {
 }
 
 // own reports whether podc has made for this project what has these labels.
-func (p *planner) own(labels map[string]string) bool {
-	return labels[LabelProject] == p.d.Name && labels[LabelHash] != ""
+func (r *resources) own(labels map[string]string) bool {
+	return labels[LabelProject] == r.d.Name && labels[LabelHash] != ""
 }
 
 // foreign reports, with a warning, a resource that somebody else made under a name the model claims: it is used as it is.
-func (p *planner) foreign(kind, name string, labels map[string]string) bool {
-	if p.own(labels) {
+func (r *resources) foreign(kind, name string, labels map[string]string) bool {
+	if r.own(labels) {
 		return false
 	}
 	owner := labels[LabelProject]
-	if owner == "" || owner == p.d.Name {
-		p.warn("%s %s was not made by podc and is used as it is; declare it external", kind, name)
+	if owner == "" || owner == r.d.Name {
+		r.warn("%s %s was not made by podc and is used as it is; declare it external", kind, name)
 	} else {
-		p.warn("%s %s belongs to project %s and is used as it is; declare it external", kind, name, owner)
+		r.warn("%s %s belongs to project %s and is used as it is; declare it external", kind, name, owner)
 	}
 	return true
 }
@@ -153,49 +163,47 @@ func sameLabels(a, b map[string]string) bool {
 	return maps.Equal(own(a), own(b))
 }
 
-func (p *planner) planVolumes() {
-	for _, v := range p.d.Volumes {
+func (r *resources) planVolumes(services []string, keepChanged bool) {
+	for _, v := range r.d.Volumes {
 		name := v.Spec.Name
-		if !p.wanted(name, volumesOf) {
+		if !r.wanted(services, name, volumesOf) {
 			continue
 		}
-		old, exists := p.o.Volumes[name]
+		old, exists := r.o.Volumes[name]
 		switch {
 		case v.External && !exists:
-			p.fail(errdefs.ErrNotFound, "external volume %q not found; create it with: podc volume create %s", name, name)
+			r.fail(errdefs.ErrNotFound, "external volume %q not found; create it with: podc volume create %s", name, name)
 		case v.External:
 		case !exists:
-			p.volumes[name] = &fate{create: because(Missing), make: p.createVolume(v)}
-		case p.foreign("volume", name, old.Labels):
-		case old.Labels[LabelHash] != v.Hash:
-			p.changeVolume(v, old)
+			r.volumes[name] = &fate{create: because(Missing), make: r.createVolume(v)}
+		case r.foreign("volume", name, old.Labels):
+		case old.Labels[LabelHash] == v.Hash:
+		case keepChanged:
+			r.warn("volume %s is kept as it was, data and all, although its configuration changed (%s)", name, volumeChange(old, v.Spec))
+		default:
+			r.changeVolume(v, old)
 		}
 	}
 }
 
-func (p *planner) createVolume(v Volume) Action {
+func (r *resources) createVolume(v Volume) Action {
 	spec := v.Spec
-	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: p.d.Name, LabelVolume: v.Key, LabelHash: v.Hash})
+	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: r.d.Name, LabelVolume: v.Key, LabelHash: v.Hash})
 	return CreateVolume{spec}
 }
 
-// changeVolume plans the loss of a volume whose configuration changed, unless it is to be kept or pods outside of this plan
-// use it.
-func (p *planner) changeVolume(v Volume, old volumes.Volume) {
+// changeVolume plans the loss of a volume whose configuration changed, unless pods outside of this plan use it.
+func (r *resources) changeVolume(v Volume, old volumes.Volume) {
 	name, why := v.Spec.Name, volumeChange(old, v.Spec)
-	if p.opt.KeepVolumes {
-		p.warn("volume %s is kept as it was, data and all, although its configuration changed (%s)", name, why)
-		return
-	}
-	for _, u := range p.units {
+	for _, u := range r.units {
 		for _, s := range u.slots {
 			if u.policy < diverged && uses(s.old, name) {
-				p.warn("volume %s is kept as it was, although its configuration changed (%s): %s uses it and is not replaced", name, why, s.old.Spec.Name)
+				r.warn("volume %s is kept as it was, although its configuration changed (%s): %s uses it and is not replaced", name, why, s.old.Spec.Name)
 				return
 			}
 		}
 	}
-	p.volumes[name] = &fate{remove: why, create: why, make: p.createVolume(v)}
+	r.volumes[name] = &fate{remove: why, create: why, make: r.createVolume(v)}
 }
 
 func volumeChange(old, want volumes.Volume) Reason {

@@ -1,13 +1,14 @@
 package project
 
-import (
-	"slices"
-)
+import ()
 
 // planRestarts stops and starts those running replicas of u that stay as they are, but cannot stay running while something
 // they hold on to is replaced. Units are visited dependencies first, so one restart can call for the next.
 func (p *planner) planRestarts(u *unit) {
-	dependency := p.restartedDependency(u)
+	var dependency Reason
+	if !p.alone {
+		dependency = p.restartedDependency(u)
+	}
 	for _, s := range u.slots {
 		if !s.kept() || !running(s.old) {
 			continue
@@ -26,9 +27,9 @@ func (p *planner) planRestarts(u *unit) {
 }
 
 // lostProvider says what happens to a pod whose namespaces this one shares.
-func (p *planner) lostProvider(s *slot) Reason {
+func (r *roster) lostProvider(s *slot) Reason {
 	for _, b := range namespacesOf(&s.old.Spec) {
-		of := p.slotOf(b.Of)
+		of := r.slotOf(b.Of)
 		switch {
 		case of == nil || !of.stop.given() && !of.remove.given() && !of.start.given():
 		case of.create.given():
@@ -46,9 +47,9 @@ func (p *planner) lostProvider(s *slot) Reason {
 
 // providerRuns reports whether the namespaces that the pod shares will be there after this plan. Those of pods that are none
 // of this project's are taken to be.
-func (p *planner) providerRuns(s *slot) bool {
+func (r *roster) providerRuns(s *slot) bool {
 	for _, b := range namespacesOf(&s.old.Spec) {
-		of := p.slotOf(b.Of)
+		of := r.slotOf(b.Of)
 		if of != nil && !of.start.given() && (of.stop.given() || of.remove.given() || !running(of.old)) {
 			return false
 		}
@@ -56,24 +57,11 @@ func (p *planner) providerRuns(s *slot) bool {
 	return true
 }
 
-// slotOf finds the slot that holds or held the pod.
-func (p *planner) slotOf(pod string) *slot {
-	for _, u := range p.units {
-		i := slices.IndexFunc(u.slots, func(s *slot) bool {
-			return s.name == pod || s.old != nil && s.old.Spec.Name == pod
-		})
-		if i >= 0 {
-			return u.slots[i]
-		}
-	}
-	return nil
-}
-
 // restartedDependency names a dependency with `restart: true` that is replaced or restarted and runs afterwards.
-func (p *planner) restartedDependency(u *unit) Reason {
+func (r *roster) restartedDependency(u *unit) Reason {
 	for _, d := range u.DependsOn {
-		dep := p.byName[d.Service]
-		if p.alone || !d.Restart || dep == nil {
+		dep := r.byName[d.Service]
+		if !d.Restart || dep == nil {
 			continue
 		}
 		for _, s := range dep.slots {

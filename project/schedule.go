@@ -9,66 +9,72 @@ import (
 	"podc.example/podc/netstack"
 )
 
+// scheduler makes the steps of what is decided, and their edges.
+type scheduler struct {
+	*roster
+	*resources
+	graph
+	scheduling
+	images map[string]engine.Image
+}
+
+// scheduling is what concerns all steps of a plan.
+type scheduling struct {
+	timeout     *time.Duration // of stops; nil: each pod's own grace period
+	ready       bool           // end only when all is ready
+	waitTimeout time.Duration  // of every wait; 0: as long as a health check can take, or a day
+	noStart     bool
+	dropVolumes bool // anonymous volumes go with their pods
+	shutdown    bool // what stops ends with the machine: what fails keeps nothing else from it
+}
+
 // schedule turns decisions into steps: stops and removals first, dependents before what they depend on; then networks and
 // volumes; then creations, waits and starts in dependency order. That is the order of the list; the steps run as soon as
 // those named in After allow.
-func (p *planner) schedule() {
-	for _, u := range slices.Backward(p.units) {
+func (c *scheduler) schedule() {
+	for _, u := range slices.Backward(c.units) {
 		for _, s := range u.slots {
-			p.scheduleStop(u, s)
-			p.scheduleLeaves(s)
+			c.scheduleStop(u, s)
+			c.scheduleLeaves(s)
 		}
 	}
-	p.scheduleResources("network", p.networks, func(n string) Action { return RemoveNetwork{n} }, p.stopsOfNetwork)
-	for _, name := range slices.Sorted(maps.Keys(p.keeps)) {
-		p.add(because(AddressesChanged), KeepAddresses{name, engine.KeeperOf(p.d.Name), p.keeps[name]})
+	c.scheduleResources("network", c.networks, func(n string) Action { return RemoveNetwork{n} }, c.stopsOfNetwork)
+	for _, name := range slices.Sorted(maps.Keys(c.keeps)) {
+		c.add(because(AddressesChanged), KeepAddresses{name, engine.KeeperOf(c.d.Name), c.keeps[name]})
 	}
-	p.scheduleResources("volume", p.volumes, func(n string) Action { return RemoveVolume{n} }, p.removalsOfVolume)
-	for _, u := range p.units {
+	c.scheduleResources("volume", c.volumes, func(n string) Action { return RemoveVolume{n} }, c.removalsOfVolume)
+	for _, u := range c.units {
 		for _, s := range u.slots {
-			p.scheduleCreate(s)
-			p.scheduleJoins(s)
+			c.scheduleCreate(s)
+			c.scheduleJoins(s)
 		}
-		u.hooked = p.scheduleHooks(u)
+		u.hooked = c.scheduleHooks(u)
 		for _, s := range u.slots {
-			p.scheduleStart(u, s)
+			c.scheduleStart(u, s)
 		}
 		for _, s := range u.slots {
-			p.scheduleReady(u, s)
+			c.scheduleReady(u, s)
 		}
 	}
-}
-
-// end is the step after which the present pod of a slot holds no port, address or namespace any more, none if it goes on: a stop
-// leaves that to the removal that follows it.
-func (s *slot) end() []Key {
-	switch {
-	case s.old == nil:
-	case s.remove.given():
-		return []Key{removeKey(s.old.Spec.Name)}
-	case s.stop.given():
-		return []Key{stopKey(s.old.Spec.Name)}
-	}
-	return nil
 }
 
 // scheduleStop stops and removes the present pod of a slot, after those of its dependents and those that borrow from it.
-func (p *planner) scheduleStop(u *unit, s *slot) {
+func (c *scheduler) scheduleStop(u *unit, s *slot) {
 	if s.old == nil {
 		return
 	}
 	name := s.old.Spec.Name
 	if s.kill != "" {
-		p.add(because(AskedFor), KillPod{name, s.kill})
+		c.add(because(AskedFor), KillPod{name, s.kill})
 	}
 	if s.pause.given() {
-		p.add(s.pause, PausePod{name})
+		c.add(s.pause, PausePod{name})
 	}
 	if s.unpause.given() {
-		p.add(s.unpause, UnpausePod{name})
+		c.add(s.unpause, UnpausePod{name})
 	}
-	if s.stop.given() && p.shutdown {
-		p.add(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}).past(p.dependentStops(u, s)...)
+	if s.stop.given() && c.shutdown {
+		c.add(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}).past(c.dependentStops(u, s)...)
 		return
 	}
 	if s.stop.given() {
@@ -76,57 +82,28 @@ func (p *planner) scheduleStop(u *unit, s *slot) {
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
 		}
-		p.add(s.stop, StopPod{name, p.opt.Timeout, grace, s.remove.given(), len(s.old.Spec.Container.PreStop)}).after(p.dependentStops(u, s)...)
+		c.add(s.stop, StopPod{name, c.timeout, grace, s.remove.given(), len(s.old.Spec.Container.PreStop)}).after(c.dependentStops(u, s)...)
 	}
 	if s.remove.given() {
-		n := p.add(s.remove, RemovePod{name, p.dropVolumes, halfMade(s.old)}).after(KillPod{Name: name}.Key())
+		n := c.add(s.remove, RemovePod{name, c.dropVolumes, halfMade(s.old)}).after(KillPod{Name: name}.Key())
 		if s.stop.given() {
 			n.needs(stopKey(name))
 		}
-		for _, o := range p.sharersOf(s) {
+		for _, o := range c.sharersOf(s) {
 			n.after(removeKey(o.old.Spec.Name))
 		}
 	}
 }
 
-// dependentStops are the stops of those that depend on s, as far as they stop: where labels contradict each other dependencies are a
-// cycle, which is cut at what is planned first.
-func (p *planner) dependentStops(u *unit, s *slot) []Key {
-	var stops []Key
-	for _, other := range p.units {
-		depends := func(d Dependency) bool { return d.Service == u.Name && u.Name != "" }
-		all := slices.ContainsFunc(dependencies(other.Service), depends)
-		for _, o := range other.slots {
-			if o.old != nil && (all || borrowsFrom(&o.old.Spec, s.old.Spec.Name)) {
-				stops = append(stops, stopKey(o.old.Spec.Name))
-			}
-		}
-	}
-	return stops
-}
-
-// sharersOf are the slots whose present pod borrows from that of s.
-func (p *planner) sharersOf(s *slot) []*slot {
-	var sharers []*slot
-	for _, u := range p.units {
-		for _, o := range u.slots {
-			if s.old != nil && o.old != nil && borrowsFrom(&o.old.Spec, s.old.Spec.Name) {
-				sharers = append(sharers, o)
-			}
-		}
-	}
-	return sharers
-}
-
-func (p *planner) scheduleResources(kind string, fates map[string]*fate, remove func(string) Action, users func(string) []Key) {
+func (c *scheduler) scheduleResources(kind string, fates map[string]*fate, remove func(string) Action, users func(string) []Key) {
 	for _, name := range slices.Sorted(maps.Keys(fates)) {
 		f := fates[name]
 		if f.remove.given() {
-			n := p.add(f.remove, remove(name)).needs(users(name)...)
+			n := c.add(f.remove, remove(name)).needs(users(name)...)
 			n.step().Destructive = kind == "volume"
 		}
 		if f.create.given() {
-			n := p.add(f.create, f.make).needs(p.leavesOf(name)...)
+			n := c.add(f.create, f.make).needs(c.leavesOf(name)...)
 			if f.remove.given() {
 				n.needs(remove(name).Key())
 			}
@@ -135,36 +112,23 @@ func (p *planner) scheduleResources(kind string, fates map[string]*fate, remove 
 }
 
 // stopsOfNetwork are the steps after which no pod is attached to the network.
-func (p *planner) stopsOfNetwork(name string) []Key {
-	ends := p.endsOf(func(pod *engine.Pod) bool {
+func (c *scheduler) stopsOfNetwork(name string) []Key {
+	ends := c.endsOf(func(pod *engine.Pod) bool {
 		return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
 	})
-	return append(ends, p.leavesOf(name)...)
+	return append(ends, c.leavesOf(name)...)
 }
 
 // removalsOfVolume are the steps after which no pod uses the volume.
-func (p *planner) removalsOfVolume(name string) []Key {
-	return p.endsOf(func(pod *engine.Pod) bool { return uses(pod, name) })
+func (c *scheduler) removalsOfVolume(name string) []Key {
+	return c.endsOf(func(pod *engine.Pod) bool { return uses(pod, name) })
 }
 
-// endsOf are the steps after which matching pods hold nothing any more.
-func (p *planner) endsOf(match func(*engine.Pod) bool) []Key {
-	var ends []Key
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			if s.old != nil && match(s.old) {
-				ends = append(ends, s.end()...)
-			}
-		}
-	}
-	return ends
-}
-
-func (p *planner) scheduleCreate(s *slot) {
+func (c *scheduler) scheduleCreate(s *slot) {
 	if !s.create.given() {
 		return
 	}
-	n := p.add(s.create, CreatePod{*s.spec, s.image}).needs(p.resourcesOf(s.spec)...).after(removeKey(s.name))
+	n := c.add(s.create, CreatePod{*s.spec, s.image}).needs(c.resourcesOf(s.spec)...).after(removeKey(s.name))
 	if s.old != nil {
 		n.needs(s.end()...)
 	}
@@ -174,33 +138,33 @@ func (p *planner) scheduleCreate(s *slot) {
 }
 
 // resourcesOf are the steps that make what a spec uses.
-func (p *planner) resourcesOf(spec *engine.PodSpec) []Key {
+func (r *resources) resourcesOf(spec *engine.PodSpec) []Key {
 	var keys []Key
 	for _, name := range networksOf(spec) {
-		if f := p.networks[name]; f != nil && f.create.given() {
+		if f := r.networks[name]; f != nil && f.create.given() {
 			keys = append(keys, f.make.Key())
 		}
-		if _, keeps := p.keeps[name]; keeps {
+		if _, keeps := r.keeps[name]; keeps {
 			keys = append(keys, KeepAddresses{Network: name}.Key())
 		}
 	}
 	for _, name := range volumesOf(spec) {
-		if f := p.volumes[name]; f != nil && f.create.given() {
+		if f := r.volumes[name]; f != nil && f.create.given() {
 			keys = append(keys, f.make.Key())
 		}
 	}
 	return keys
 }
 
-func (p *planner) scheduleStart(u *unit, s *slot) {
+func (c *scheduler) scheduleStart(u *unit, s *slot) {
 	if !s.start.given() {
 		return
 	}
-	wait := p.waitsFor(u)
+	wait := c.waitsFor(u)
 	if s.restore != nil {
-		p.add(because(FilesLost), *s.restore)
+		c.add(because(FilesLost), *s.restore)
 	}
-	n := p.add(s.start, StartPod{s.name, len(s.will().Container.PostStart)})
+	n := c.add(s.start, StartPod{s.name, len(s.will().Container.PostStart)})
 	wait(n)
 	if s.restore != nil {
 		n.needs(s.restore.Key())
@@ -208,15 +172,15 @@ func (p *planner) scheduleStart(u *unit, s *slot) {
 	if s.create.given() { // which came after its resources
 		n.needs(createKey(s.name))
 	} else {
-		n.needs(s.end()...).needs(p.resourcesOf(s.will())...).needs(joinsOf(s)...)
+		n.needs(s.end()...).needs(c.resourcesOf(s.will())...).needs(joinsOf(s)...)
 	}
 	for _, b := range namespacesOf(s.will()) {
 		n.after(startKey(b.Of))
 	}
-	for _, o := range p.sharersOf(s) {
+	for _, o := range c.sharersOf(s) {
 		n.needs(o.end()...) // they let go of the old namespace
 	}
-	for _, holder := range p.holders(s) {
+	for _, holder := range c.holders(s) {
 		if holder != s {
 			n.needs(holder.end()...)
 		}
@@ -242,15 +206,15 @@ func (u *unit) beforeInRange(s *slot) *slot {
 }
 
 // holders are the slots whose pods must be stopped first, since they hold a port or address that s needs.
-func (p *planner) holders(s *slot) []*slot {
+func (r *roster) holders(s *slot) []*slot {
 	var holders []*slot
 	for _, port := range s.wants() {
 		if port.HostPort != 0 {
-			holders = append(holders, p.portHolders(port)...)
+			holders = append(holders, r.portHolders(port)...)
 		}
 	}
 	for _, e := range s.will().Network.Endpoints {
-		holders = append(holders, p.addressHolders(e)...)
+		holders = append(holders, r.addressHolders(e)...)
 	}
 	return holders
 }

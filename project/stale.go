@@ -9,8 +9,15 @@ import (
 	"podc.example/podc/engine"
 )
 
+// comparison says in what pods differ from what their services would have now.
+type comparison struct {
+	*roster
+	volumes map[string]*fate
+	images  map[string]engine.Image
+}
+
 // stale says why a pod cannot stay as it is, if it cannot.
-func (p *planner) stale(u *unit, old *engine.Pod) Reason {
+func (c *comparison) stale(u *unit, old *engine.Pod) Reason {
 	switch {
 	case halfMade(old):
 		return because(HalfMade)
@@ -23,23 +30,23 @@ func (p *planner) stale(u *unit, old *engine.Pod) Reason {
 	case u.policy == force:
 		return because(RecreationAsked)
 	}
-	return p.differs(u, old)
+	return c.differs(u, old)
 }
 
 // obsolete reports whether a pod is not what would be made now, whether that is reason enough to replace it or not.
-func (p *planner) obsolete(u *unit, old *engine.Pod) bool {
-	return halfMade(old) || old.FilesLost || p.differs(u, old).given()
+func (c *comparison) obsolete(u *unit, old *engine.Pod) bool {
+	return halfMade(old) || old.FilesLost || c.differs(u, old).given()
 }
 
 // differs says what a pod has that its service has not, or the other way round.
-func (p *planner) differs(u *unit, old *engine.Pod) Reason {
+func (c *comparison) differs(u *unit, old *engine.Pod) Reason {
 	return firstGiven(
 		hashReason(u.Service, old),
-		p.imageReason(u.Service, old),
+		c.imageReason(u.Service, old),
 		nameReason(u.Service, old),
 		modeReason(u.Service, old),
-		p.lenderReason(u, old),
-		p.volumeReason(u.Service, old),
+		c.lenderReason(u, old),
+		c.volumeReason(u.Service, old),
 	)
 }
 
@@ -85,7 +92,7 @@ func sortedUnion(a, b map[string]string) []string {
 
 // imageReason compares identities, not names: a new tag, pull or build shows here. An image that is not here yet cannot be
 // compared; that is done once it is.
-func (p *planner) imageReason(s Service, old *engine.Pod) Reason {
+func (c *comparison) imageReason(s Service, old *engine.Pod) Reason {
 	ids := map[string]string{s.Pod.Container.Image: old.Spec.Container.ImageID}
 	for _, m := range old.Spec.Container.Mounts {
 		if m.Type == engine.MountImage {
@@ -93,7 +100,7 @@ func (p *planner) imageReason(s Service, old *engine.Pod) Reason {
 		}
 	}
 	for _, ref := range s.images() {
-		if img, here := p.o.Images[ref]; here && img.ID != ids[ref] {
+		if img, here := c.images[ref]; here && img.ID != ids[ref] {
 			return because(ImageChanged, ref)
 		}
 	}
@@ -123,9 +130,9 @@ func interfacesOf(pod *engine.Pod) []string {
 	return names
 }
 
-func (p *planner) volumeReason(s Service, old *engine.Pod) Reason {
-	for _, v := range slices.Sorted(maps.Keys(p.volumes)) {
-		if f := p.volumes[v]; f.remove.given() && uses(old, v) {
+func (c *comparison) volumeReason(s Service, old *engine.Pod) Reason {
+	for _, v := range slices.Sorted(maps.Keys(c.volumes)) {
+		if f := c.volumes[v]; f.remove.given() && uses(old, v) {
 			return f.reason("volume", v)
 		}
 	}
@@ -133,7 +140,7 @@ func (p *planner) volumeReason(s Service, old *engine.Pod) Reason {
 		if m.Type != engine.MountVolume || m.Source == "" {
 			continue
 		}
-		if f := p.volumes[m.Source]; f != nil && f.create.given() {
+		if f := c.volumes[m.Source]; f != nil && f.create.given() {
 			return f.reason("volume", m.Source)
 		}
 		if mounted(old, m.Target) != m.Source {

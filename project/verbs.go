@@ -80,19 +80,6 @@ func (deps Deps) verb(ctx context.Context, d Desired, plan func(Observed) (Plan,
 	return deps.run(ctx, p)
 }
 
-// modelled reports whether there is more than a name: else the labels of what is there tell the rest.
-func (p *planner) modelled() bool { return len(p.d.Services)+len(p.d.Disabled) > 0 }
-
-// chosen reports whether a verb that names services, or none, works on one. None means, as with docker compose, those of the
-// active profiles or, without a model, all.
-func (p *planner) chosen(services []string, service string) bool {
-	if len(services) > 0 {
-		return slices.Contains(services, service)
-	}
-	u := p.byName[service]
-	return !p.modelled() || u != nil && u.model
-}
-
 // pick returns the units that a verb works on. With a model a service that it does not have is an error; without one, names of
 // nothing are passed over.
 func (p *planner) pick(services []string) []*unit {
@@ -110,17 +97,6 @@ func (p *planner) pick(services []string) []*unit {
 	return picked
 }
 
-// eachOneOff calls do for what `run` has made of the services named, or chosen where none is.
-func (p *planner) eachOneOff(services []string, do func(*slot)) {
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			if u.Name == "" && u.hooksOf == "" && !u.dead && p.chosen(services, serviceOf(s.old)) {
-				do(s)
-			}
-		}
-	}
-}
-
 // each calls do for the present pods of the chosen services.
 func (p *planner) each(services []string, do func(*unit, *slot)) {
 	for _, u := range p.pick(services) {
@@ -131,26 +107,14 @@ func (p *planner) each(services []string, do func(*unit, *slot)) {
 	}
 }
 
-// finish makes the plan of what is decided, unless something was refused.
-func (p *planner) finish() (Plan, error) {
-	if len(p.errs) == 0 {
-		p.schedule()
-	}
-	if len(p.errs) > 0 {
-		return Plan{}, errors.Join(p.errs...)
-	}
-	p.plan.Steps = p.steps
-	return p.plan, nil
-}
-
 // newVerb is newPlanner without the warnings about the compose file, which a verb does not apply.
-func newVerb(d Desired, o Observed, opt UpOptions) *planner {
+func newVerb(d Desired, o Observed, how scheduling) *planner {
 	d.Warnings = nil
-	return newPlanner(d, o, opt)
+	return newPlanner(d, o, UpOptions{}, how)
 }
 
 func planStop(d Desired, o Observed, opt StopOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{Timeout: opt.Timeout})
+	p := newVerb(d, o, scheduling{timeout: opt.Timeout})
 	halt := func(s *slot) { s.halt(because(AskedFor)); p.noteStopped(s) }
 	p.each(opt.Services, func(_ *unit, s *slot) { halt(s) })
 	p.eachOneOff(opt.Services, halt)
@@ -166,7 +130,7 @@ func (p *planner) noteStopped(s *slot) {
 }
 
 func planStart(d Desired, o Observed, opt StartOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{Wait: opt.Wait, WaitTimeout: opt.WaitTimeout})
+	p := newVerb(d, o, scheduling{ready: opt.Wait, waitTimeout: opt.WaitTimeout})
 	units := p.pick(opt.Services)
 	none := !slices.ContainsFunc(units, func(u *unit) bool { return len(u.slots) > 0 })
 	if len(units) == 0 && !slices.ContainsFunc(p.units, func(u *unit) bool { return len(u.slots) > 0 }) {
@@ -216,7 +180,7 @@ func (p *planner) startSlot(s *slot) {
 }
 
 func planRestart(d Desired, o Observed, opt RestartOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{Timeout: opt.Timeout})
+	p := newVerb(d, o, scheduling{timeout: opt.Timeout})
 	p.alone = opt.NoDeps
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if running(s.old) {
@@ -232,7 +196,7 @@ func planRestart(d Desired, o Observed, opt RestartOptions) (Plan, error) {
 }
 
 func planKill(d Desired, o Observed, opt KillOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{})
+	p := newVerb(d, o, scheduling{})
 	kill := func(s *slot) {
 		switch {
 		case s.old.Status.Live():
@@ -260,7 +224,7 @@ func planKill(d Desired, o Observed, opt KillOptions) (Plan, error) {
 }
 
 func planPause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{})
+	p := newVerb(d, o, scheduling{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if s.old.Status.Live() {
 			s.pause = because(AskedFor)
@@ -270,7 +234,7 @@ func planPause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
 }
 
 func planUnpause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{})
+	p := newVerb(d, o, scheduling{})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if s.old.Status.Live() {
 			s.unpause = because(AskedFor)
@@ -287,8 +251,7 @@ func orKill(signal string) string {
 }
 
 func planRemove(d Desired, o Observed, opt RemoveOptions) (Plan, error) {
-	p := newVerb(d, o, UpOptions{})
-	p.dropVolumes = opt.Volumes
+	p := newVerb(d, o, scheduling{dropVolumes: opt.Volumes})
 	p.each(opt.Services, func(_ *unit, s *slot) {
 		if opt.Stop || !running(s.old) {
 			s.discard(because(AskedFor))

@@ -11,15 +11,15 @@ import (
 
 // waitsFor plans the waits for what u depends on, which are shared by all who need them, and returns what gives the start of a
 // replica of u its edges.
-func (p *planner) waitsFor(u *unit) func(node) {
+func (c *scheduler) waitsFor(u *unit) func(node) {
 	var needs, after, past []Key
 	for _, d := range dependencies(u.Service) {
-		dep := p.byName[d.Service]
+		dep := c.byName[d.Service]
 		if dep == nil {
 			continue
 		}
 		for _, s := range dep.slots {
-			key, ok := p.ready(u, d, dep, s)
+			key, ok := c.readyAt(u, d, dep, s)
 			switch {
 			case !ok:
 			case !d.Required:
@@ -34,19 +34,19 @@ func (p *planner) waitsFor(u *unit) func(node) {
 	return func(n node) { n.needs(needs...).after(after...).past(past...) }
 }
 
-// ready returns the step at which one replica of a dependency is ready for u; not ok if it is so already or is none of this plan's
+// readyAt returns the step at which one replica of a dependency is ready for u; not ok if it is so already or is none of this plan's
 // business.
-func (p *planner) ready(u *unit, d Dependency, dep *unit, s *slot) (key Key, ok bool) {
+func (c *scheduler) readyAt(u *unit, d Dependency, dep *unit, s *slot) (key Key, ok bool) {
 	cond := cmp.Or(d.Condition, engine.Started)
 	switch {
-	case s.name == "" || p.opt.NoStart && !s.start.given():
+	case s.name == "" || c.noStart && !s.start.given():
 		return Key{}, false
-	case cond == engine.Started, cond == engine.Healthy && dep.model && p.unprobed(dep): // not required, or checkHealth had refused
+	case cond == engine.Started, cond == engine.Healthy && dep.model && unprobed(dep, c.images): // not required, or checkHealth had refused
 		return startKey(s.name), s.start.given()
 	case !s.start.given() && (dep.policy == leave || met(s.old, cond)):
 		return Key{}, false
 	}
-	return p.wait(dep, s, cond, because(Needed, u.Name), !d.Required), true
+	return c.wait(dep, s, cond, because(Needed, u.Name), !d.Required), true
 }
 
 // met reports whether an untouched pod fulfils the condition already.
@@ -64,9 +64,9 @@ func met(pod *engine.Pod, cond engine.Condition) bool {
 }
 
 // wait adds a wait, or joins the one that is planned already.
-func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why Reason, optional bool) Key {
-	do := WaitPod{s.name, cond, p.patience(u, s, cond), why.Kind == Needed}
-	if n, ok := p.find(do.Key()); ok {
+func (c *scheduler) wait(u *unit, s *slot, cond engine.Condition, why Reason, optional bool) Key {
+	do := WaitPod{s.name, cond, c.patience(u, s, cond), why.Kind == Needed}
+	if n, ok := c.find(do.Key()); ok {
 		step := n.step()
 		if shared := step.Do.(WaitPod); do.Needed && !shared.Needed {
 			shared.Needed = true
@@ -76,7 +76,7 @@ func (p *planner) wait(u *unit, s *slot, cond engine.Condition, why Reason, opti
 		step.Why = step.Why.join(why)
 		return step.Key
 	}
-	p.add(why, do).after(startKey(s.name)).step().Optional = optional
+	c.add(why, do).after(startKey(s.name)).step().Optional = optional
 	return do.Key()
 }
 
@@ -94,31 +94,31 @@ func (r Reason) join(more Reason) Reason {
 }
 
 // scheduleReady adds the wait that --wait asks for.
-func (p *planner) scheduleReady(u *unit, s *slot) {
-	if !p.opt.Wait || u.policy == leave || u.policy == drop || s.name == "" {
+func (c *scheduler) scheduleReady(u *unit, s *slot) {
+	if !c.ready || u.policy == leave || u.policy == drop || s.name == "" {
 		return
 	}
 	cond := engine.Ready
-	if p.awaited(u) {
+	if c.awaited(u) {
 		cond = engine.Completed
 	}
 	if s.start.given() || !met(s.old, cond) {
-		p.wait(u, s, cond, because(Awaited), false)
+		c.wait(u, s, cond, because(Awaited), false)
 	}
 }
 
 // patience bounds a wait: by --wait-timeout, else that for health by the time after which the health check has spoken either way.
-func (p *planner) patience(u *unit, s *slot, cond engine.Condition) time.Duration {
+func (c *scheduler) patience(u *unit, s *slot, cond engine.Condition) time.Duration {
 	if cond == engine.Completed {
-		return p.completionPatience()
+		return c.completionPatience()
 	}
-	img := p.o.Images[u.Pod.Container.Image]
-	return cmp.Or(p.opt.WaitTimeout, probeTime(s.will().Container.Health, img.Config.Health)+time.Minute)
+	img := c.images[u.Pod.Container.Image]
+	return cmp.Or(c.waitTimeout, probeTime(s.will().Container.Health, img.Config.Health)+time.Minute)
 }
 
 // completionPatience bounds a wait for something to end.
-func (p *planner) completionPatience() time.Duration {
-	return cmp.Or(p.opt.WaitTimeout, forever)
+func (c *scheduler) completionPatience() time.Duration {
+	return cmp.Or(c.waitTimeout, forever)
 }
 
 // probeTime is the longest time that a health check, with docker's defaults, takes to say healthy or unhealthy.
