@@ -54,6 +54,8 @@ var imports = []struct {
 		"cgroups have names and processes, no pods"},
 	{"engine/journal", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"whoever has the folder can write and read the journal, without an engine"},
+	{"engine/logfile", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"a log is files in a folder: it is read, and rotated, without an engine"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

@@ -133,8 +133,8 @@ func (e *Engine) damagedFiles(pods []*pod) []finding {
 		if err := p.lastDamage(); err != nil {
 			add(err.Error(), e.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
 		}
-		if _, err := p.strangeLogs(); err != nil {
-			strange := func(p *pod) bool { _, err := p.strangeLogs(); return err != nil }
+		if err := p.strangeLog(); err != nil {
+			strange := func(p *pod) bool { return p.strangeLog() != nil }
 			add(err.Error()+": what is written meanwhile is lost", e.under(name, strange, func(_ context.Context, p *pod) error { return p.renewLog() }))
 		}
 		if p.attachmentLost() {

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/logfile"
 	"podc.example/podc/netstack"
 )
 
@@ -192,7 +193,7 @@ func awaitOutput(t *testing.T, e *Engine, name, line string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	found := errors.New("found")
-	err := e.Logs(ctx, name, LogOptions{Follow: true, Tail: -1}, func(l api.LogLine) error {
+	err := e.Logs(ctx, name, logfile.Options{Follow: true, Tail: -1}, func(l api.LogLine) error {
 		if string(l.Text) == line {
 			return found
 		}

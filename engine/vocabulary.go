@@ -4,7 +4,10 @@
 // resolved.
 package engine
 
-import "podc.example/podc/api"
+import (
+	"podc.example/podc/api"
+	"podc.example/podc/engine/logfile"
+)
 
 // Data that the engine shares with others.
 type (
@@ -45,6 +48,7 @@ type (
 	Ulimit        = api.Ulimit
 	Usage         = api.Usage
 	VolumesFrom   = api.VolumesFrom
+	LogOptions    = logfile.Options
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/engine/logfile"
 )
 
 const (
@@ -20,12 +20,12 @@ const (
 
 // keepLog rotates the log of one run of a pod until ctx ends. It wakes up when the log is written to: a pod that is silent
 // costs nothing, and one that floods costs a look every now and then.
-func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
+func (w *worker) keepLog(ctx context.Context, log logfile.Log) {
 	changed := make(chan struct{}, 1)
 	pace := pace{per: math.Inf(1)}
 	lost := false // it could not be looked at
 	for ctx.Err() == nil {
-		wd, s, err := w.lookAtLog(c, changed)
+		wd, s, err := w.lookAtLog(log, changed)
 		if err != nil {
 			if !lost { // whatever it says next is no news
 				w.log.Error("cannot keep the log", "err", err)
@@ -38,20 +38,20 @@ func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
 		switch {
 		case s.Path == "": // for a moment, or since somebody removed it
 			pause(ctx, reopenWait)
-			if s, err = w.m.engine.LogState(w.name, c); err == nil && s.Path == "" && ctx.Err() == nil {
-				err = w.m.engine.ReopenLog(w.name)
+			if s, err = log.State(); err == nil && s.Path == "" && ctx.Err() == nil {
+				err = log.Reopen()
 			}
 		case s.Pending:
 			if !wait(ctx, changed, reopenWait) && ctx.Err() == nil {
-				err = w.m.engine.ReopenLog(w.name)
+				err = log.Reopen()
 			}
-			if s, _ = w.m.engine.LogState(w.name, c); !s.Pending {
-				w.m.engine.TrimLog(w.name, c)
+			if s, _ = log.State(); !s.Pending {
+				log.Trim()
 			}
 			pace.size, pace.at = 0, time.Now() // a new file grows as quickly as the old one did
 		case s.Size >= s.Max:
 			pace.next(s, time.Now())
-			err = w.m.engine.RotateLog(w.name, c)
+			err = log.Rotate()
 		default:
 			d := pace.next(s, time.Now())
 			select {
@@ -70,8 +70,8 @@ func (w *worker) keepLog(ctx context.Context, c engine.LogConfig) {
 
 // lookAtLog has the next change of the log told, and then looks at it, so that none is missed: while it grows a write is
 // such a change, and during a rotation the moment when the old file loses its first name.
-func (w *worker) lookAtLog(c engine.LogConfig, changed chan struct{}) (int32, engine.LogState, error) {
-	s, err := w.m.engine.LogState(w.name, c)
+func (w *worker) lookAtLog(log logfile.Log, changed chan struct{}) (int32, logfile.State, error) {
+	s, err := log.State()
 	if err != nil || s.Path == "" {
 		return 0, s, err
 	}
@@ -87,7 +87,7 @@ func (w *worker) lookAtLog(c engine.LogConfig, changed chan struct{}) (int32, en
 	if err != nil {
 		return 0, s, err
 	}
-	now, err := w.m.engine.LogState(w.name, c)
+	now, err := log.State()
 	if now.Pending != s.Pending || now.Size != s.Size {
 		notify(changed)
 	}
@@ -103,7 +103,7 @@ type pace struct {
 
 // next tells when to look again: when half the time has passed that the log needs to fill up. After a silence its pace is
 // not known; and it is forgotten only by and by, since a flood comes in waves.
-func (p *pace) next(s engine.LogState, now time.Time) time.Duration {
+func (p *pace) next(s logfile.State, now time.Time) time.Duration {
 	passed, was := now.Sub(p.at), p.per
 	switch {
 	case passed > 5*maxLook:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/engine/logfile"
 )
 
 // names is a Resolver that takes notes.
@@ -199,7 +200,7 @@ func TestAFloodIsLookedAtMoreOftenThanATrickle(t *testing.T) {
 	p := pace{per: math.Inf(1)}
 	look := func(size int64, after time.Duration) time.Duration {
 		at = at.Add(after)
-		return p.next(engine.LogState{Size: size, Max: 10 << 20}, at)
+		return p.next(logfile.State{Size: size, Max: 10 << 20}, at)
 	}
 	if d := look(0, 0); d != minLook {
 		t.Errorf("at first: %s", d)

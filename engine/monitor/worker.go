@@ -150,7 +150,7 @@ func (w *worker) follow(ctx context.Context, d engine.Duty) {
 		w.running.Go(func() { w.probes(ctx, d) })
 	}
 	if log := d.Pod.Spec.Container.Log; log.Kept() {
-		w.running.Go(func() { w.keepLog(ctx, log) })
+		w.running.Go(func() { w.keepLog(ctx, w.m.engine.Log(w.name, log)) })
 	}
 }
 

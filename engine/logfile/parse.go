@@ -1,4 +1,4 @@
-package engine
+package logfile
 
 import (
 	"bytes"
@@ -12,16 +12,16 @@ import (
 // conmon writes a container's output as records, one a line: "TIME STREAM TAG TEXT". The tag is F where TEXT ends a line of
 // the container's and P where the line goes on in a later record of the same stream.
 
-// maxLogLine is how much of a line is kept in memory; longer ones are passed on in pieces.
-const maxLogLine = 1 << 20
+// maxLine is how much of a line is kept in memory; longer ones are passed on in pieces.
+const maxLine = 1 << 20
 
 const (
 	stdout = "stdout"
 	stderr = "stderr"
 )
 
-// logRecord is one record; text points into the reader's buffer.
-type logRecord struct {
+// record is one record; text points into the reader's buffer.
+type record struct {
 	time   time.Time
 	stream string
 	full   bool
@@ -30,8 +30,8 @@ type logRecord struct {
 }
 
 // parseRecord reads a record without its newline. What is not one is kept as text of stdout, so that nothing is hidden.
-func parseRecord(b []byte) logRecord {
-	junk := logRecord{stream: stdout, full: true, text: bytes.TrimLeft(b, "\x00"), junk: true}
+func parseRecord(b []byte) record {
+	junk := record{stream: stdout, full: true, text: bytes.TrimLeft(b, "\x00"), junk: true}
 	stamp, rest, ok := bytes.Cut(b, []byte{' '})
 	if !ok {
 		return junk
@@ -40,7 +40,7 @@ func parseRecord(b []byte) logRecord {
 	if !ok || len(rest) == 0 || len(rest) > 1 && rest[1] != ' ' {
 		return junk
 	}
-	r := logRecord{full: rest[0] == 'F', text: rest[min(2, len(rest)):]}
+	r := record{full: rest[0] == 'F', text: rest[min(2, len(rest)):]}
 	switch string(stream) {
 	case stdout:
 		r.stream = stdout
@@ -71,7 +71,7 @@ type openLine struct {
 	text []byte
 }
 
-func (j *lineJoiner) add(r logRecord) error {
+func (j *lineJoiner) add(r record) error {
 	if r.junk {
 		if len(r.text) == 0 {
 			return nil
@@ -88,7 +88,7 @@ func (j *lineJoiner) add(r logRecord) error {
 	}
 	o.time = r.time
 	o.text = append(o.text, r.text...)
-	if !r.full && len(o.text) < maxLogLine {
+	if !r.full && len(o.text) < maxLine {
 		return nil
 	}
 	line := api.LogLine{Time: r.time, Stream: r.stream, Text: o.text, Partial: !r.full}
@@ -119,14 +119,14 @@ type recordReader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int
-	read       int64      // up to where in the file records were returned
-	cut        *logRecord // the head of a record that is being returned in pieces
+	read       int64   // up to where in the file records were returned
+	cut        *record // the head of a record that is being returned in pieces
 }
 
 const recordBuffer = 64 << 10
 
 // next returns the next whole record, or io.EOF while there is none; more may be written later.
-func (rr *recordReader) next() (logRecord, error) {
+func (rr *recordReader) next() (record, error) {
 	if rr.buf == nil {
 		rr.buf = make([]byte, recordBuffer)
 	}
@@ -155,7 +155,7 @@ func (rr *recordReader) next() (logRecord, error) {
 			if err == nil || errors.Is(err, io.EOF) {
 				err = io.EOF
 			}
-			return logRecord{}, err
+			return record{}, err
 		}
 	}
 }
@@ -164,14 +164,14 @@ func (rr *recordReader) next() (logRecord, error) {
 func (rr *recordReader) forget() { rr.start = rr.end }
 
 // rest returns what follows the last newline, once nothing more will be written.
-func (rr *recordReader) rest() (logRecord, bool) {
+func (rr *recordReader) rest() (record, bool) {
 	if rr.start == rr.end {
-		return logRecord{}, false
+		return record{}, false
 	}
 	return rr.take(rr.end-rr.start, 0), true
 }
 
-func (rr *recordReader) take(n, newline int) logRecord {
+func (rr *recordReader) take(n, newline int) record {
 	b := rr.buf[rr.start : rr.start+n]
 	rr.start += n + newline
 	rr.read += int64(n + newline)

@@ -1,4 +1,6 @@
-package engine
+// Package logfile knows the files that conmon writes the output of a container to: how they are read, followed over rotations, and
+// rotated. It needs no engine.
+package logfile
 
 import (
 	"bytes"
@@ -16,16 +18,43 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// The log of a pod is a chain of files: ctr.log, which conmon writes, and ctr.log.1, .2, ..., each older than the one before.
+// Log is the log of one pod: a chain of files, ctr.log, which conmon writes, and ctr.log.1, .2, ..., each older than the one before.
+// The folder of ctr.log has conmon's control FIFO as well.
+type Log struct {
+	Pod    string // for messages
+	Path   string // of ctr.log
+	Config api.LogConfig
+}
 
-// logFile is one open file of the chain. A rotation may rename it meanwhile; what it is, its inode tells.
-type logFile struct {
+// Strange are the files of the log that are none.
+func (l Log) Strange() (paths []string, errs error) {
+	for i := range limitsOf(l.Config).files {
+		path := chainPath(l.Path, i)
+		if err := strange(path); err != nil {
+			paths, errs = append(paths, path), errors.Join(errs, err)
+		}
+	}
+	return paths, errs
+}
+
+// Clear removes what is in the place of files of the log, and reports whether there was any: conmon makes a new one at its next start,
+// or when it is told to reopen it.
+func (l Log) Clear() (cleared bool, err error) {
+	paths, _ := l.Strange()
+	for _, path := range paths {
+		err = errors.Join(err, disk.RemoveTree(path))
+	}
+	return len(paths) > 0, err
+}
+
+// file is one open file of the chain. A rotation may rename it meanwhile; what it is, its inode tells.
+type file struct {
 	*os.File
 	info fs.FileInfo
 	recordReader
 }
 
-func (f *logFile) same(o *logFile) bool { return os.SameFile(f.info, o.info) }
+func (f *file) same(o *file) bool { return os.SameFile(f.info, o.info) }
 
 func chainPath(path string, i int) string {
 	if i == 0 {
@@ -34,11 +63,11 @@ func chainPath(path string, i int) string {
 	return path + "." + strconv.Itoa(i)
 }
 
-// openLogChain opens the files of the chain, newest first; none at all is no error. It begins anew if a rotation was completed
+// openChain opens the files of the chain, newest first; none at all is no error. It begins anew if a rotation was completed
 // meanwhile: after two of them the order would be lost.
-func openLogChain(path string, files int) ([]*logFile, error) {
+func openChain(path string, files int) ([]*file, error) {
 	for {
-		chain, err := openLogChainOnce(path, files)
+		chain, err := openChainOnce(path, files)
 		if err != nil || len(chain) == 0 {
 			return chain, err
 		}
@@ -46,23 +75,23 @@ func openLogChain(path string, files int) ([]*logFile, error) {
 		if err != nil || os.SameFile(now, chain[0].info) {
 			return chain, nil
 		}
-		closeLogs(chain)
+		closeAll(chain)
 	}
 }
 
-// openLogChainOnce is for a chain that one rotation is at work on, at most. That moves files towards the end of the chain, the
+// openChainOnce is for a chain that one rotation is at work on, at most. That moves files towards the end of the chain, the
 // way this goes, so one may be met twice but none is missed; whoever is met twice is kept once.
-func openLogChainOnce(path string, files int) ([]*logFile, error) {
-	var chain []*logFile
+func openChainOnce(path string, files int) ([]*file, error) {
+	var chain []*file
 	missing := 0
 	for i := 0; i < files && missing < 2; i++ {
-		f, err := openLogFile(chainPath(path, i))
+		f, err := openFile(chainPath(path, i))
 		if errors.Is(err, fs.ErrNotExist) {
 			missing++ // a rotation under way, or one cut short, leaves a gap
 			continue
 		}
 		if err != nil {
-			closeLogs(chain)
+			closeAll(chain)
 			return nil, err
 		}
 		if n := len(chain); n > 0 && chain[n-1].same(f) {
@@ -74,10 +103,10 @@ func openLogChainOnce(path string, files int) ([]*logFile, error) {
 	return chain, nil
 }
 
-// openLogFile waits for nothing, whatever is in the place of the file.
-func openLogFile(path string) (*logFile, error) {
+// openFile waits for nothing, whatever is in the place of the file.
+func openFile(path string) (*file, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-	if strange := strangeLog(path); strange != nil {
+	if strange := strange(path); strange != nil {
 		f.Close() // nil: an error of no interest
 		return nil, strange
 	}
@@ -89,49 +118,25 @@ func openLogFile(path string) (*logFile, error) {
 		f.Close()
 		return nil, err
 	}
-	return &logFile{File: f, info: info, recordReader: recordReader{r: f}}, nil
+	return &file{File: f, info: info, recordReader: recordReader{r: f}}, nil
 }
 
-// strangeLog is an error if something else than a file is in the place of one.
-func strangeLog(path string) error {
+// strange is an error if something else than a file is in the place of one.
+func strange(path string) error {
 	if fi, err := os.Lstat(path); err != nil || fi.Mode().IsRegular() {
 		return nil
 	}
 	return fault.Hint(fault.New(errdefs.ErrDataLoss, "%w %s: it is no regular file", disk.ErrDamaged, path), "podc system check --repair")
 }
 
-// strangeLogs are the files of a pod's log that are none.
-func (p *pod) strangeLogs() (paths []string, errs error) {
-	for i := range limitsOf(p.Spec.Container.Log).files {
-		path := chainPath(p.e.paths.log(p.Spec.Name), i)
-		if err := strangeLog(path); err != nil {
-			paths, errs = append(paths, path), errors.Join(errs, err)
-		}
-	}
-	return paths, errs
-}
-
-// renewLog removes what is in the place of files of the log: conmon makes a new one, at its next start or at once.
-func (p *pod) renewLog() error {
-	paths, _ := p.strangeLogs()
-	var errs []error
-	for _, path := range paths {
-		errs = append(errs, disk.RemoveTree(path))
-	}
-	if len(paths) > 0 && p.state.Status == api.StatusRunning {
-		errs = append(errs, p.e.ReopenLog(p.Spec.Name))
-	}
-	return errors.Join(errs...)
-}
-
-func closeLogs(files []*logFile) {
+func closeAll(files []*file) {
 	for _, f := range files {
 		f.Close()
 	}
 }
 
 // skipTo leaves of chain, newest first, what holds its last n lines, read from the end of the newest file backwards.
-func skipTo(chain []*logFile, n int) ([]*logFile, error) {
+func skipTo(chain []*file, n int) ([]*file, error) {
 	lines, seen := 0, map[string]bool{}
 	for i, f := range chain {
 		start, whole := f.info.Size(), true
@@ -158,7 +163,7 @@ func skipTo(chain []*logFile, n int) ([]*logFile, error) {
 			return nil, err
 		}
 		f.read = start
-		closeLogs(chain[i+1:])
+		closeAll(chain[i+1:])
 		return chain[:i+1], nil
 	}
 	return chain, nil
