@@ -76,6 +76,7 @@ var imports = []struct {
 	{"internal/disk", false, []string{module}, "what all others share is below them"},
 	{"internal/fault", false, []string{module}, "what all others share is below them"},
 	{"internal/kernel", false, []string{module + "engine", module + "netstack", module + "project", module + "cmd"}, "the kernel knows no pods"},
+	{"internal/resolvconf", false, []string{module}, "what all others share is below them"},
 	{"internal/valid", false, []string{module}, "rules of the kernel are the same for compose files and for specs"},
 	{"internal/testimage", false, []string{module + "engine", module + "project", module + "compose", module + "cmd"},
 		"test images are made without the code under test"},

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/resolvconf"
 )
 
 // forwarding looks at what lets packets of containers leave the host.
@@ -27,17 +27,13 @@ func forwarding(_ context.Context, h Host) []Finding {
 
 // names looks at who answers names that are not those of containers.
 func names(_ context.Context, h Host) []Finding {
-	b, err := os.ReadFile(h.file("/etc/resolv.conf"))
+	conf, err := resolvconf.Read(h.file(resolvconf.Path))
 	if err != nil {
 		return []Finding{{"dns", Warning, fmt.Sprintf("cannot read /etc/resolv.conf: %v", pathless(err)), "name a server in it (nameserver 192.0.2.1), or per service with dns:"}}
 	}
 	var servers []string
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "nameserver" {
-			if addr, err := netip.ParseAddr(f[1]); err == nil {
-				servers = append(servers, addr.String())
-			}
-		}
+	for _, a := range conf.Servers {
+		servers = append(servers, a.String())
 	}
 	if len(servers) == 0 {
 		return []Finding{{"dns", Warning, "/etc/resolv.conf names no server: containers know each other's names, and no others", "name a server in it (nameserver 192.0.2.1), or per service with dns:"}}

@@ -109,7 +109,7 @@ func Open(cfg Config) (*Engine, error) {
 		paths: p,
 		cfg:   cfg,
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
-			PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf), ForceExec: cfg.CNI.Exec}),
+			Host: netstack.Host{PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
 		opened:  kernel.SinceBoot(),
 	}, nil

@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/resolvconf"
 	"podc.example/podc/netstack"
 )
 
@@ -93,7 +94,7 @@ func (p *pod) resolvConf() []byte {
 	var b bytes.Buffer
 	if n.Mode == api.NetworkHost || len(n.Endpoints) == 0 {
 		if len(n.DNS) == 0 {
-			own, _ := os.ReadFile("/etc/resolv.conf")
+			own, _ := os.ReadFile(resolvconf.Path)
 			return own
 		}
 		for _, server := range n.DNS {
@@ -104,7 +105,8 @@ func (p *pod) resolvConf() []byte {
 	}
 	search := n.DNSSearch
 	if len(search) == 0 {
-		search = hostSearch()
+		host, _ := resolvconf.Read(resolvconf.Path)
+		search = host.Search
 	}
 	if len(search) > 0 && search[0] != "." {
 		fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
@@ -112,17 +114,6 @@ func (p *pod) resolvConf() []byte {
 	// Names without a dot are asked as they are first: that is how services are called.
 	fmt.Fprintf(&b, "options %s\n", strings.Join(append([]string{"ndots:0"}, n.DNSOptions...), " "))
 	return b.Bytes()
-}
-
-func hostSearch() []string {
-	b, _ := os.ReadFile("/etc/resolv.conf")
-	var search []string
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && (f[0] == "search" || f[0] == "domain") {
-			search = f[1:]
-		}
-	}
-	return search
 }
 
 // writeConfig stores the OCI configuration where conmon and the runtime look for it.

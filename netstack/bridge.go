@@ -67,7 +67,7 @@ func (hl *hostLinks) ensureBridge(n Network) error {
 		return nil
 	}
 	if link == nil {
-		if link, err = makeBridge(h, n); err != nil {
+		if link, err = hl.makeBridge(h, n); err != nil {
 			return fail(err)
 		}
 	}
@@ -88,8 +88,8 @@ func (hl *hostLinks) ensureBridge(n Network) error {
 	return nil
 }
 
-func makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
-	used, err := hostRanges()
+func (hl *hostLinks) makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
+	used, err := hl.host.ranges()
 	if err != nil {
 		return nil, err
 	}

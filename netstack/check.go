@@ -129,7 +129,7 @@ func (s *Stack) survey(ctx context.Context) (things, error) {
 	if !s.thisBoot() {
 		return t, nil
 	}
-	nets, err := listDir(s.runPath("leases"))
+	nets, err := listDir(s.leasesDir())
 	if err != nil {
 		return t, err
 	}

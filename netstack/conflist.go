@@ -83,7 +83,7 @@ func isBridge(n Network) bool { return n.Driver == "" || n.Driver == "bridge" }
 // conflistOf returns the file of n, whose choices have been made.
 func (cl *conflists) conflistOf(n Network) conflist {
 	p := pluginConf{Type: n.Driver, MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
-	p.IPAM = &ipamConf{Type: "host-local", DataDir: cl.runPath("leases")}
+	p.IPAM = &ipamConf{Type: "host-local", DataDir: cl.leasesDir()}
 	for _, sub := range n.Subnets {
 		p.IPAM.Ranges = append(p.IPAM.Ranges, ranges(sub, heldOf(n)))
 		if (!isBridge(n) || n.Lent != nil) && !n.Internal { // else the plugin bridge makes its own

@@ -16,7 +16,7 @@ func TestAFolderOfNetworksThatCannotBeReadIsNotEmpty(t *testing.T) {
 	must(t, os.WriteFile(broken, nil, 0o600))
 	must(t, os.Mkdir(good, 0o700))
 	must(t, os.WriteFile(filepath.Join(good, "50-hand.conflist"), []byte(`{"cniVersion": "1.0.0", "name": "hand", "plugins": [{"type": "bridge"}]}`), 0o600))
-	s := Open(Config{RootID: "0a1b2c3d", Data: dir, Run: dir, ConfDirs: []string{broken, good}})
+	s := Open(Config{RootID: "0a1b2c3d", Data: dir, Run: dir, Host: Host{ConfDirs: []string{broken, good}}})
 	_, err := s.Network("hand")
 	must(t, err)
 	_, err = s.conflists.loadList("hand")

@@ -42,7 +42,7 @@ type lab struct {
 func newLab(t *testing.T, rootID string) *lab {
 	t.Helper()
 	dir := t.TempDir()
-	cfg := Config{RootID: rootID, Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run"), ConfDirs: []string{filepath.Join(dir, "cni")}}
+	cfg := Config{RootID: rootID, Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run"), Host: Host{ConfDirs: []string{filepath.Join(dir, "cni")}}}
 	return &lab{t: t, dir: dir, Stack: Open(cfg), cfg: cfg}
 }
 

@@ -18,6 +18,7 @@ import (
 // hostLinks are the interfaces of the host that are one root's.
 type hostLinks struct {
 	root string
+	host Host
 	gone linkRemover
 }
 

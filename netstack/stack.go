@@ -16,10 +16,8 @@ type Config struct {
 	Data string
 	// Run is the run root: everything about attachments lives in its folder net and is forgotten at a reboot.
 	Run string
-	// PluginDirs are searched for CNI plugins that are executed. Empty: /opt/cni/bin, /usr/lib/cni, /usr/libexec/cni.
-	PluginDirs []string
-	// ConfDirs are searched for networks made by hand, which may be used but never changed. Empty: /etc/cni/net.d.
-	ConfDirs []string
+	// Host is the machine, as far as it concerns the network.
+	Host Host
 	// ForceExec executes the real plugins for podc's own networks too: to compare the two paths.
 	ForceExec bool
 	// Pools are the ranges from which subnets are chosen, in this order. Empty: DefaultPools.
@@ -57,26 +55,21 @@ type Stack struct {
 
 // Open returns the network of a root. It reads and makes nothing yet.
 func Open(cfg Config) *Stack {
-	if len(cfg.PluginDirs) == 0 {
-		cfg.PluginDirs = []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"}
-	}
-	if len(cfg.ConfDirs) == 0 {
-		cfg.ConfDirs = []string{"/etc/cni/net.d"}
-	}
+	host := cfg.Host.completed()
 	if len(cfg.Pools) == 0 {
 		cfg.Pools = DefaultPools
 	}
 	files := files{data: cfg.Data, run: filepath.Join(cfg.Run, "net")}
 	lock := &netLock{files: files, sem: make(chan struct{}, 1)}
-	lists := &conflists{files: files, confDirs: cfg.ConfDirs}
+	lists := &conflists{files: files, confDirs: host.ConfDirs}
 	recs := &records{lock}
-	links := &hostLinks{root: cfg.RootID}
-	plugins := &plugins{files: files, lists: lists, links: links, leases: &leases{files, recs}, dirs: cfg.PluginDirs, exec: cfg.ForceExec}
+	links := &hostLinks{root: cfg.RootID, host: host}
+	plugins := &plugins{files: files, lists: lists, links: links, leases: &leases{files, recs}, dirs: host.PluginDirs, exec: cfg.ForceExec}
 	firewall := firewall.New(cfg.RootID, lists.bridges, recs.published)
 	return &Stack{
 		files: files, netLock: lock, records: recs, conflists: lists, firewall: firewall, names: nameFiles{files}, links: links, plugins: plugins,
 		networks: &networks{netLock: lock, lists: lists, records: recs, links: links, firewall: firewall, plugins: plugins,
-			pools: &pools{root: cfg.RootID, given: cfg.Pools}},
+			pools: &pools{root: cfg.RootID, given: cfg.Pools, host: host}},
 	}
 }
 

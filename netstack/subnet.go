@@ -4,14 +4,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/fault"
 )
@@ -73,58 +69,17 @@ func checkSubnet(p netip.Prefix, used []taken) error {
 	return nil
 }
 
-// hostRanges lists what this host already reaches: the addresses of its links, its routes and its name servers.
-func hostRanges() ([]taken, error) {
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
-		return nil, fmt.Errorf("cannot list addresses: %w", err)
-	}
-	var used []taken
-	for _, a := range addrs {
-		if p, ok := prefixOf(a.IPNet); ok && !a.IP.IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
-			used = append(used, taken{prefix: p, by: "interface " + linkName(a)})
-		}
-	}
-	routes, err := listRoutes(netlink.FAMILY_ALL, unix.RT_TABLE_UNSPEC)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list routes: %w", err)
-	}
-	for _, r := range routes {
-		// Routes to half the internet or more are default routes by another name (VPNs write 0/1 and 128/1).
-		p, ok := prefixOf(r.Dst)
-		if ok && p.Bits() >= 8 && r.Table != unix.RT_TABLE_LOCAL && !p.Addr().IsLinkLocalUnicast() {
-			used = append(used, taken{prefix: p, by: "a route of this host", route: true})
-		}
-	}
-	return append(used, resolverRanges("/etc/resolv.conf")...), nil
-}
-
-// linkName names the interface of an address: only those of IPv4 have labels.
-func linkName(a netlink.Addr) string {
-	if a.Label != "" {
-		return a.Label
-	}
-	if l, err := netlink.LinkByIndex(a.LinkIndex); err == nil {
-		return l.Attrs().Name
-	}
-	return strconv.Itoa(a.LinkIndex)
-}
-
 // pools is where subnets are chosen from.
 type pools struct {
 	root  string
 	given []Pool
+	host  Host
 }
 
 // ulaPool is the range that this root takes its IPv6 subnets from: a /48 of RFC 4193, whose 40 bits follow from the machine and
 // the root, so that networks of different machines can be routed to one another.
-func ulaPool(rootID string) Pool {
-	machine, err := os.ReadFile("/etc/machine-id")
-	if err != nil {
-		name, _ := os.Hostname()
-		machine = []byte(name)
-	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(string(machine)) + " " + rootID))
+func ulaPool(machine, rootID string) Pool {
+	sum := sha256.Sum256([]byte(machine + " " + rootID))
 	b := [16]byte{0xfd, sum[0], sum[1], sum[2], sum[3], sum[4]}
 	return Pool{Base: netip.PrefixFrom(netip.AddrFrom16(b), 48), Bits: 64}
 }
@@ -138,26 +93,9 @@ func (ps *pools) of(v6 bool) []Pool {
 		}
 	}
 	if v6 && len(list) == 0 {
-		list = []Pool{ulaPool(ps.root)}
+		list = []Pool{ulaPool(ps.host.machineID(), ps.root)}
 	}
 	return list
-}
-
-// resolverRanges keeps subnets from hiding a name server that lies behind the default route.
-func resolverRanges(path string) []taken {
-	b, _ := os.ReadFile(path)
-	var used []taken
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) < 2 || f[0] != "nameserver" {
-			continue
-		}
-		if a, err := netip.ParseAddr(f[1]); err == nil && !a.IsLoopback() {
-			a = a.WithZone("")
-			used = append(used, taken{prefix: netip.PrefixFrom(a, a.BitLen()), by: "a name server of this host"})
-		}
-	}
-	return used
 }
 
 // lastAddr is the highest address of a prefix.
@@ -240,7 +178,7 @@ func (ps *pools) completeSubnet(n Network, v6 bool, all map[string]Network, own 
 		}
 	}
 	if isBridge(n) || !sub.CIDR.IsValid() { // a macvlan's subnet is the host's own
-		host, err := hostRanges()
+		host, err := ps.host.ranges()
 		if err != nil {
 			return sub, err
 		}

@@ -8,13 +8,14 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"podc.example/podc/internal/resolvconf"
 )
 
 const (
@@ -117,7 +118,7 @@ type upstreams struct {
 }
 
 func hostUpstreams() *upstreams {
-	return &upstreams{conf: "/etc/resolv.conf", resolved: "/run/systemd/resolve/resolv.conf"}
+	return &upstreams{conf: resolvconf.Path, resolved: "/run/systemd/resolve/resolv.conf"}
 }
 
 // get returns the servers with their ports. It reads the files again when they have changed.
@@ -162,16 +163,10 @@ func isStub(servers []string) bool {
 }
 
 func nameservers(path string) []string {
-	b, _ := os.ReadFile(path)
+	conf, _ := resolvconf.Read(path)
 	var out []string
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) < 2 || f[0] != "nameserver" {
-			continue
-		}
-		if a, err := netip.ParseAddr(f[1]); err == nil {
-			out = append(out, a.String())
-		}
+	for _, a := range conf.Servers {
+		out = append(out, a.String())
 	}
 	return out
 }
