@@ -68,7 +68,7 @@ func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[strin
 	if err != nil {
 		return err
 	}
-	digests[r.kind+"."+r.target] = t.keyed(content)
+	digests[r.kind+"."+r.target] = t.key.digest(content)
 	// Of two with one target the last has it: see place.
 	c.Files = append(slices.DeleteFunc(c.Files, func(f engine.File) bool { return f.Target == out.Target }), out)
 	return nil

@@ -34,9 +34,11 @@ func encode(v any) []byte {
 	return b
 }
 
-// keyed is a digest that tells nothing about content to those without the key.
-func (t *translation) keyed(content []byte) string {
-	mac := hmac.New(sha256.New, t.opt.Key)
+// digestKey makes digests that tell nothing about content to those without it.
+type digestKey []byte
+
+func (k digestKey) digest(content []byte) string {
+	mac := hmac.New(sha256.New, k)
 	mac.Write(content)
 	return hex.EncodeToString(mac.Sum(nil))
 }
@@ -44,7 +46,7 @@ func (t *translation) keyed(content []byte) string {
 // fingerprint sets Hash and Facets. The hash covers all that a replica gets: the template without the labels that podc writes,
 // and the contents of files. What does not reach the replica (build, pull policy, replicas, dependencies, profiles) is not in
 // the template, or only in podc's labels.
-func (t *translation) fingerprint(s *project.Service, digests map[string]string) {
+func (k digestKey) fingerprint(s *project.Service, networks []project.Network, digests map[string]string) {
 	pod := s.Pod
 	pod.Labels = userLabels(pod.Labels)
 	s.Hash = digest(struct {
@@ -56,13 +58,13 @@ func (t *translation) fingerprint(s *project.Service, digests map[string]string)
 	if !s.FixedName {
 		pod.Name = ""
 	}
-	all := t.facets(pod, digests)
+	all := facets(pod, networks, digests)
 	all["pre_start"] = hookPods(s.PreStart)
 	for key, value := range all {
 		if reflect.ValueOf(value).IsZero() {
 			continue
 		}
-		s.Facets[key] = t.keyed(encode(value))[:facetLength]
+		s.Facets[key] = k.digest(encode(value))[:facetLength]
 	}
 }
 
@@ -76,7 +78,7 @@ func hookPods(hooks []engine.PodSpec) []engine.PodSpec {
 }
 
 // facets are the values of a pod by the key of the compose file that they came from.
-func (t *translation) facets(pod engine.PodSpec, digests map[string]string) map[string]any {
+func facets(pod engine.PodSpec, networks []project.Network, digests map[string]string) map[string]any {
 	c, n := pod.Container, pod.Network
 	all := map[string]any{
 		"image": c.Image, "command": c.Command, "entrypoint": c.Entrypoint, "working_dir": c.WorkingDir, "user": c.User,
@@ -103,7 +105,7 @@ func (t *translation) facets(pod engine.PodSpec, digests map[string]string) map[
 		all["environment."+name] = []string{value}
 	}
 	for i, e := range n.Endpoints {
-		all["networks."+t.networkKey(e.Network)] = []any{i, e}
+		all["networks."+networkKey(networks, e.Network)] = []any{i, e}
 	}
 	for _, m := range c.Mounts {
 		all["volumes."+m.Target] = m
@@ -119,8 +121,8 @@ func (t *translation) facets(pod engine.PodSpec, digests map[string]string) map[
 }
 
 // networkKey is what the compose file calls a network.
-func (t *translation) networkKey(name string) string {
-	for _, n := range t.res.Desired.Networks {
+func networkKey(networks []project.Network, name string) string {
+	for _, n := range networks {
 		if n.Spec.Name == name {
 			return n.Key
 		}

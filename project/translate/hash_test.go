@@ -123,9 +123,8 @@ func TestSecretsAreKeyed(t *testing.T) {
 
 // TestEveryFieldHasAFacet sets each field of a template in turn: the hash must see it, and some facet explain it.
 func TestEveryFieldHasAFacet(t *testing.T) {
-	tr := &translation{res: &Result{Desired: &project.Desired{}}}
 	base := map[string]any{}
-	for k, v := range tr.facets(engine.PodSpec{}, nil) {
+	for k, v := range facets(engine.PodSpec{}, nil, nil) {
 		base[k] = string(encode(v))
 	}
 	skip := map[string]string{
@@ -139,7 +138,7 @@ func TestEveryFieldHasAFacet(t *testing.T) {
 		if skip[field] != "" {
 			return
 		}
-		for k, v := range tr.facets(spec, nil) {
+		for k, v := range facets(spec, nil, nil) {
 			if base[k] != string(encode(v)) {
 				return
 			}

@@ -41,7 +41,7 @@ func (t *translation) securityOpts(c *engine.ContainerSpec, key string, opts []s
 			if err != nil {
 				return compose.Invalid(at, "cannot read the seccomp profile %s: %v", path, err)
 			}
-			digests["security_opt"] = t.keyed(content)
+			digests["security_opt"] = t.key.digest(content)
 			opt = "seccomp=" + path
 		}
 		c.SecurityOpt = append(c.SecurityOpt, opt)

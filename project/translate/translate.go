@@ -43,6 +43,7 @@ type translation struct {
 	p   *compose.Project
 	opt Options
 	res *Result
+	key digestKey
 	sep string
 	// replicas of the services so far, and the ports that they publish
 	replicas, published int
@@ -50,7 +51,7 @@ type translation struct {
 
 // Translate returns what p should be. Errors carry key paths; compose.Project.Located adds files and lines.
 func Translate(p *compose.Project, opt Options) (*Result, error) {
-	t := &translation{p: p, opt: opt, sep: "-", res: &Result{
+	t := &translation{p: p, opt: opt, key: opt.Key, sep: "-", res: &Result{
 		Contents: map[string][]byte{},
 		Desired: &project.Desired{Name: p.Name, WorkingDir: p.WorkingDir, ConfigFiles: p.ComposeFiles,
 			Disabled: p.DisabledServiceNames(), Warnings: p.Warnings},
@@ -141,7 +142,7 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 		return nil, compose.Invalid(key+".ports", "%d replicas with %d ports each: the services of a project publish %d ports together at most",
 			out.Replicas, len(out.Pod.Network.Ports), compose.MaxPublished)
 	}
-	t.fingerprint(out, digests)
+	t.key.fingerprint(out, t.res.Desired.Networks, digests)
 	return out, nil
 }
 
