@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The tests in files feature_*_test.go go through what the README promises, topic by topic. One stack serves many of them, each
+// The tests in files feature_* go through what the README promises, topic by topic. One stack serves many of them, each
 // a subtest named as a behaviour.
 
 // sleeper is a service that does nothing; more keys can follow.

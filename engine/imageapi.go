@@ -29,7 +29,7 @@ import (
 //	check [--deep] [--repair]          -> CheckReply (deep: read every layer again)
 //	where                              -> WhereReply
 //
-// The reply is one JSON object on stdout. While it works it writes ImageEvents to stderr, one JSON object a line. When it
+// The reply is one JSON object on stdout. While it works it writes each ImageEvent to stderr, as JSON in a line of its own. When it
 // fails it writes ImageFailure to stdout instead of a reply and exits with code 1.
 
 // ImageEvent is one line of progress. Lines with the same ID replace each other.

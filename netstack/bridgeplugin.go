@@ -53,7 +53,7 @@ func (pl *plugins) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs)
 	for _, l := range leases {
 		gateway := net.IP(l.gateway.AsSlice())
 		res.IPs = append(res.IPs, &types100.IPConfig{Interface: &index, Address: *ipNet(l.address), Gateway: gateway})
-		if conf.waysOut() { // see setRoutes
+		if conf.waysOut() { // see podside.go
 			any := netip.PrefixFrom(l.gateway, 0).Masked()
 			res.Routes = append(res.Routes, &types.Route{Dst: *ipNet(any), GW: gateway})
 		}

@@ -120,7 +120,7 @@ func elementsOf(rec record, networks []Network) []firewall.Port {
 	return list
 }
 
-// beginDetach notes in the record that it is about to go, and takes its published ports away: here and not in portmapDel,
+// beginDetach notes in the record that it is about to go, and takes its published ports away: here and not in the plugin's DEL,
 // since it is the first thing to undo.
 func (s *Stack) beginDetach(ctx context.Context, rec *record) error {
 	unlock, err := s.lock(ctx)

@@ -1,6 +1,6 @@
 // Command podc-image is podc's helper for images: it links containers/storage and containers/image, so that podc need not.
 // It is executed by podc and speaks the protocol of engine/imageapi.go: a reply or an ImageFailure as JSON on stdout,
-// ImageEvents as JSON lines on stderr.
+// each ImageEvent as JSON lines on stderr.
 package main
 
 import (

@@ -61,7 +61,7 @@ var aliases = map[string]string{"convert": "config"}
 // onlyBefore are global flags that a command does not take over: "podc up -v" asks for no version.
 var onlyBefore = []string{"version", "debug", "host", "context"}
 
-// arguments rewrites args, without the program's name, for app. Errors are of the class InvalidArgument.
+// arguments rewrites args, without the program's name, for app. Errors are errdefs.IsInvalidArgument.
 func arguments(app *cli.App, args []string) (words, error) {
 	p := argParser{root: app, level: app.Flags, commands: app.Commands, rest: args}
 	if err := p.parse(); err != nil {

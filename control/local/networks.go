@@ -45,7 +45,7 @@ func (n networks) List(_ context.Context, f control.Filters) ([]api.Network, err
 	}), nil
 }
 
-// usedNetworks are those that a container is to be attached to, whether it runs or not.
+// used are those that a container is to be attached to, whether it runs or not.
 func (n networks) used() (map[string]bool, error) {
 	pods, err := n.engine.Pods("")
 	used := map[string]bool{}
@@ -57,7 +57,7 @@ func (n networks) used() (map[string]bool, error) {
 	return used, err
 }
 
-// network finds a network by its name, its id or the beginning of that.
+// get finds a network by its name, its id or the beginning of that.
 func (n networks) get(arg string) (api.Network, error) {
 	all, err := n.engine.Network().AllNetworks()
 	if _, ok := all[arg]; ok {

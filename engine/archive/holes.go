@@ -16,7 +16,7 @@ const maxHoles = 1 << 30
 // Holes is the size of the sparse files that a tar stream had so far.
 type Holes int64
 
-// Add counts an entry, and fails once there is too much, with InvalidArgument.
+// Add counts an entry, and fails once there is too much: errdefs.IsInvalidArgument.
 func (n *Holes) Add(h *tar.Header) error {
 	sparse := h.Typeflag == tar.TypeGNUSparse
 	for key := range h.PAXRecords {

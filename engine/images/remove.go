@@ -14,7 +14,7 @@ import (
 
 // Remove takes a name away from an image, and deletes the image when that was the last one or when ref is its ID. An image
 // with several names goes by ID only with force. One that a group pins, or that a container of another program uses, is
-// never deleted: FailedPrecondition, naming them.
+// never deleted: errdefs.IsFailedPrecondition, with their names.
 func (s *Store) Remove(ref string, force bool) (*engine.RemoveReply, error) {
 	snap, err := s.snapshot()
 	if err != nil {

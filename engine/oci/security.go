@@ -22,7 +22,7 @@ var defaultCaps = []string{
 	"CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
 
-// MaskedPaths and readonlyPaths are the union of docker's and podman's.
+// MaskedPaths and ReadonlyPaths are the union of docker's and podman's.
 var (
 	MaskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
