@@ -130,7 +130,7 @@ func braces(p string) []string {
 
 // tooLarge is what is larger still, and is to be divided.
 var tooLarge = map[string]bool{
-	"engine.createContainer": true, "engine.launch": true, "project.planner": true, "engine/images.Store": true, "cmd/podc.session": true,
+	"engine.createContainer": true, "engine.launch": true, "engine/images.Store": true, "cmd/podc.session": true,
 	"engine.pod": true, "project/translate.translation": true, "engine.Engine": true, "cmd/podc": true, "engine": true,
 }
 

@@ -45,7 +45,7 @@ type State struct {
 	Pending bool
 }
 
-// State looks at the log. The zero LogState, without a path, means that there is none (yet).
+// State looks at the log. The zero State, without a path, means that there is none (yet).
 func (l Log) State() (State, error) {
 	path := l.Path
 	if err := strange(path); err != nil {
