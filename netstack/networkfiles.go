@@ -54,17 +54,26 @@ func bridgeOf(n Network) firewall.Bridge {
 	return b
 }
 
-// damaged lists the networks whose files do not decode.
-func (cl *conflists) damaged() (networks []string) {
-	files, _ := listDir(cl.networksDir())
+// names lists podc's own networks, damaged ones included.
+func (cl *conflists) names() (names []string, err error) {
+	files, err := listDir(cl.networksDir())
 	for _, f := range files {
-		if name := networkOfFile(f); name != "" {
-			if _, err := readNetwork(cl.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
-				networks = append(networks, name)
-			}
+		if name, ok := strings.CutSuffix(f, ".conflist"); ok {
+			names = append(names, name)
 		}
 	}
-	return networks
+	return names, err
+}
+
+// damaged lists the networks whose files do not decode.
+func (cl *conflists) damaged() (damaged []string) {
+	names, _ := cl.names()
+	for _, name := range names {
+		if _, err := readNetwork(cl.conflistPath(name)); errors.Is(err, disk.ErrDamaged) {
+			damaged = append(damaged, name)
+		}
+	}
+	return damaged
 }
 
 // Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is
@@ -103,16 +112,12 @@ func (cl *conflists) AllNetworks() (map[string]Network, error) {
 // Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,
 // which Check reports.
 func (cl *conflists) Networks() (map[string]Network, error) {
-	files, err := listDir(cl.networksDir())
+	names, err := cl.names()
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[string]Network, len(files))
-	for _, f := range files {
-		name := networkOfFile(f)
-		if name == "" {
-			continue
-		}
+	all := make(map[string]Network, len(names))
+	for _, name := range names {
 		n, err := readNetwork(cl.conflistPath(name))
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // removed while we looked, or damaged
 			continue
@@ -170,15 +175,6 @@ func (cl *conflists) HostGateway(a Attachment) (netip.Addr, bool) {
 
 func noSuchNetwork(name string) error {
 	return fault.New(errdefs.ErrNotFound, "network %q not found", name)
-}
-
-// networkOfFile is the inverse of conflistPath; "" for other files.
-func networkOfFile(file string) string {
-	name, ok := strings.CutSuffix(file, ".conflist")
-	if !ok {
-		return ""
-	}
-	return name
 }
 
 // readNetwork reads the network of a conflist of podc's own.

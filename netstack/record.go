@@ -85,20 +85,12 @@ func (rs *records) load(id string) (record, error) {
 // all returns all records of this boot, by id. A damaged one harms nobody but its own attachment: it is left out here
 // and reported by Check.
 func (rs *records) all() ([]record, error) {
-	if !rs.thisBoot() {
-		return nil, nil
-	}
-	files, err := listDir(rs.attachmentsDir())
+	ids, err := rs.AttachmentIDs()
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(files)
-	recs := make([]record, 0, len(files))
-	for _, f := range files {
-		id, ok := strings.CutSuffix(f, ".json")
-		if !ok {
-			continue
-		}
+	recs := make([]record, 0, len(ids))
+	for _, id := range ids {
 		r, err := rs.load(id)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // detached while we looked, or damaged
 			continue
@@ -175,15 +167,14 @@ func (rs *records) ownersOn(network string) ([]string, error) {
 }
 
 // damaged lists the attachments whose records do not decode.
-func (rs *records) damaged() (ids []string) {
-	files, _ := listDir(rs.attachmentsDir())
-	for _, f := range files {
-		id, ok := strings.CutSuffix(f, ".json")
-		if _, err := rs.load(id); ok && errors.Is(err, disk.ErrDamaged) {
-			ids = append(ids, id)
+func (rs *records) damaged() (damaged []string) {
+	ids, _ := rs.AttachmentIDs()
+	for _, id := range ids {
+		if _, err := rs.load(id); errors.Is(err, disk.ErrDamaged) {
+			damaged = append(damaged, id)
 		}
 	}
-	return ids
+	return damaged
 }
 
 // standing loads an attachment that is complete.

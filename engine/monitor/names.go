@@ -37,21 +37,16 @@ func (s *served) of(id string) *attachment {
 }
 
 // serve is for a start: everything in the namespace may be new.
-func (s *served) serve(ctx context.Context, id string) error {
-	a := s.of(id)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	err := s.resolver.Serve(ctx, id)
-	a.on = err == nil
-	return err
-}
+func (s *served) serve(ctx context.Context, id string) error { return s.ask(ctx, id, true) }
 
 // resume is for a pod that is found at work: it serves unless that is done already.
-func (s *served) resume(ctx context.Context, id string) error {
+func (s *served) resume(ctx context.Context, id string) error { return s.ask(ctx, id, false) }
+
+func (s *served) ask(ctx context.Context, id string, anew bool) error {
 	a := s.of(id)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.on {
+	if a.on && !anew {
 		return nil
 	}
 	err := s.resolver.Serve(ctx, id)
