@@ -61,6 +61,7 @@ var imports = []struct {
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},
 		"netstack knows keys and namespaces, no pods"},
 	{"netstack/firewall", false, []string{module + "netstack", module + "api", module + "internal/disk"}, "the firewall knows bridges and ports, and no files"},
+	{"netstack/lease", false, []string{module + "netstack", module + "api"}, "leases are files of addresses, whatever has them"},
 	{"volumes", false, []string{module + "engine", module + "project", module + "compose", module + "netstack"},
 		"volumes know folders, no pods"},
 	{"secrets", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},

@@ -20,6 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/lease"
 )
 
 func TestAttachTwiceAndDetachTwice(t *testing.T) {
@@ -260,9 +261,9 @@ func TestCheckFindsEverything(t *testing.T) {
 		"link v0a1b2c3dzzzzzz": func() { addLink(t, "v0a1b2c3dzzzzzz", "podc 0a1b2c3d eth0 of ghost") },
 		"link any-name":        func() { addLink(t, "any-name", "podc 0a1b2c3d network ghost") },
 		"lease " + n.Subnets[0].CIDR.Addr().Next().Next().Next().String(): func() {
-			must(t, takeLease(l.leaseDir("net"), n.Subnets[0].CIDR.Addr().Next().Next().Next(), "ghost", "eth0"))
+			must(t, l.leases("net").Give(n.Subnets[0].CIDR.Addr().Next().Next().Next(), lease.Holder{ID: "ghost", Interface: "eth0"}))
 		},
-		"lease " + addrOf(pod, 0): func() { must(t, os.Remove(filepath.Join(l.leaseDir("net"), addrOf(pod, 0)))) },
+		"lease " + addrOf(pod, 0): func() { must(t, os.Remove(filepath.Join(string(l.leases("net")), addrOf(pod, 0)))) },
 		"names ghost.json":        func() { must(t, os.WriteFile(l.nameFile("net", "ghost"), []byte("{}"), 0o600)) },
 		"names pod":               func() { must(t, os.Remove(l.nameFile("net", "pod"))) },
 		"file " + filepath.Join(l.cniCacheDir(), "results", "net-ghost-eth0"): func() {
@@ -272,7 +273,7 @@ func TestCheckFindsEverything(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(l.attachmentsDir(), ".tmp-ghost.json-123"), nil, 0o600))
 		},
 		"lease " + n.Subnets[0].CIDR.Addr().Next().Next().Next().Next().String(): func() {
-			must(t, os.WriteFile(filepath.Join(l.leaseDir("net"), n.Subnets[0].CIDR.Addr().Next().Next().Next().Next().String()), nil, 0o600))
+			must(t, os.WriteFile(filepath.Join(string(l.leases("net")), n.Subnets[0].CIDR.Addr().Next().Next().Next().Next().String()), nil, 0o600))
 		},
 		"record broken":                     func() { must(t, os.WriteFile(l.recordPath("broken"), []byte("{"), 0o600)) },
 		"rule nftables table podc-0a1b2c3d": func() { run(t, "nft", "flush", "chain", "inet", "podc-0a1b2c3d", "forward") },

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/lease"
 )
 
 // bridgeAdd answers the plugin bridge's ADD: a lease, a pair of interfaces, an address and, for the first network with a way
@@ -22,13 +24,17 @@ func (pl *plugins) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs)
 	if err != nil {
 		return nil, err
 	}
-	leases, err := pl.leases.lease(ctx, conf, args.id, args.ifname, static)
+	if conf.IPAM == nil {
+		return nil, fmt.Errorf("network %q has no address range", conf.Name)
+	}
+	leases, err := lease.Folder(filepath.Join(conf.IPAM.DataDir, conf.Name)).Take(ctx, conf.IPAM.Ranges, static,
+		lease.Holder{ID: args.id, Interface: args.ifname}, pl.records.ownerOf)
 	if err != nil {
 		return nil, err
 	}
 	if mac == nil {
 		// Derived from the address, so that whoever still has it in a neighbour table finds its next holder.
-		mac = macOf(leases[0].address.Addr())
+		mac = macOf(leases[0].Address.Addr())
 	}
 	hostIf := pl.links.vethName(args.id, args.ifname)
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -51,10 +57,10 @@ func (pl *plugins) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs)
 		Interfaces: []*types100.Interface{{Name: conf.Bridge}, {Name: hostIf}, {Name: args.ifname, Mac: mac.String(), Sandbox: args.netns}},
 	}
 	for _, l := range leases {
-		gateway := net.IP(l.gateway.AsSlice())
-		res.IPs = append(res.IPs, &types100.IPConfig{Interface: &index, Address: *ipNet(l.address), Gateway: gateway})
+		gateway := net.IP(l.Gateway.AsSlice())
+		res.IPs = append(res.IPs, &types100.IPConfig{Interface: &index, Address: *ipNet(l.Address), Gateway: gateway})
 		if conf.waysOut() { // see podside.go
-			any := netip.PrefixFrom(l.gateway, 0).Masked()
+			any := netip.PrefixFrom(l.Gateway, 0).Masked()
 			res.Routes = append(res.Routes, &types.Route{Dst: *ipNet(any), GW: gateway})
 		}
 	}
@@ -138,7 +144,7 @@ func (pl *plugins) bridgeDel(ctx context.Context, conf pluginConf, args cniArgs)
 	if conf.IPAM == nil {
 		return nil
 	}
-	return releaseLeases(ctx, pl.leaseDir(conf.Name), prevIPs(conf), args.id, args.ifname)
+	return pl.leases(conf.Name).Release(ctx, prevIPs(conf), lease.Holder{ID: args.id, Interface: args.ifname})
 }
 
 // prevIPs are the addresses that an interface got, according to the cached result; none if that is gone.

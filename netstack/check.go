@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/lease"
 )
 
 // finding is a problem and its remedy, nil where only the owner of the attachment can help.
@@ -110,15 +111,15 @@ func (s *Stack) dead(alive func(id string) bool) (map[string]bool, error) {
 
 // things is what exists on the host and in the run folder.
 type things struct {
-	links  map[string]netlink.Link          // of the host, by name
-	leases map[string]map[netip.Addr]holder // by network
-	names  map[string][]string              // ids by network
+	links  map[string]netlink.Link                // of the host, by name
+	leases map[string]map[netip.Addr]lease.Holder // by network
+	names  map[string][]string                    // ids by network
 	cached []string
 	temps  map[string]string // files that were being written when somebody died: path -> attachment, "" for a network's
 }
 
 func (s *Stack) survey(ctx context.Context) (things, error) {
-	t := things{links: map[string]netlink.Link{}, leases: map[string]map[netip.Addr]holder{}, names: map[string][]string{}}
+	t := things{links: map[string]netlink.Link{}, leases: map[string]map[netip.Addr]lease.Holder{}, names: map[string][]string{}}
 	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return t, fmt.Errorf("cannot list interfaces: %w", err)
@@ -134,7 +135,7 @@ func (s *Stack) survey(ctx context.Context) (things, error) {
 		return t, err
 	}
 	for _, n := range nets {
-		if t.leases[n], err = surveyLeases(ctx, s.leaseDir(n)); err != nil {
+		if t.leases[n], err = s.leases(n).List(ctx); err != nil {
 			return t, err
 		}
 	}
@@ -149,16 +150,6 @@ func (s *Stack) survey(ctx context.Context) (things, error) {
 	t.temps = s.temps(nets)
 	t.cached, err = listDir(filepath.Join(s.cniCacheDir(), "results"))
 	return t, err
-}
-
-// surveyLeases reads leases under their lock: outside of it one may be half written.
-func surveyLeases(ctx context.Context, dir string) (map[netip.Addr]holder, error) {
-	unlock, err := lockLeases(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	return listLeases(dir)
 }
 
 // damaged finds state files that do not decode.
@@ -194,9 +185,9 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 	}
 	for network, leases := range t.leases {
 		for a, h := range leases {
-			if h.id == id {
-				errs = append(errs, s.links.removeVeth(id, h.ifname, true),
-					releaseLeases(ctx, s.leaseDir(network), []netip.Addr{a}, id, h.ifname), s.plugins.dropCached(network, id, h.ifname))
+			if h.ID == id {
+				errs = append(errs, s.links.removeVeth(id, h.Interface, true),
+					s.leases(network).Release(ctx, []netip.Addr{a}, h), s.plugins.dropCached(network, id, h.Interface))
 			}
 		}
 	}
@@ -222,15 +213,15 @@ func (s *Stack) missing(r record, t things) []finding {
 		if iface.HostIf != "" && t.links[iface.HostIf] == nil {
 			add("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
 		}
-		dir := s.leaseDir(iface.Network)
+		leases := s.leases(iface.Network)
 		if _, mine := t.leases[iface.Network]; !mine || len(iface.Addrs()) == 0 {
 			continue
 		}
 		for _, a := range iface.Addrs() {
-			if h, err := readLease(filepath.Join(dir, a.String())); err != nil || h != (holder{r.ID, iface.Name}) {
+			if h, err := leases.Holder(a); err != nil || h != (lease.Holder{ID: r.ID, Interface: iface.Name}) {
 				add("lease", a.String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
 					func(ctx context.Context) error {
-						return errors.Join(dropDamagedLease(ctx, dir, a), takeLease(dir, a, r.ID, iface.Name))
+						return errors.Join(leases.DropDamaged(ctx, a), leases.Give(a, lease.Holder{ID: r.ID, Interface: iface.Name}))
 					})
 			}
 		}
@@ -273,12 +264,12 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		}
 	}
 	for network, leases := range t.leases {
-		dir := s.leaseDir(network)
+		folder := s.leases(network)
 		for a, h := range leases {
-			if _, ok := known[h.id]; !ok {
-				detail, fix := fmt.Sprintf("of network %q, held by unknown %s", network, h.id), func(ctx context.Context) error { return releaseLeases(ctx, dir, []netip.Addr{a}, h.id, h.ifname) }
-				if h == (holder{}) {
-					detail, fix = fmt.Sprintf("of network %q, damaged", network), func(ctx context.Context) error { return dropDamagedLease(ctx, dir, a) }
+			if _, ok := known[h.ID]; !ok {
+				detail, fix := fmt.Sprintf("of network %q, held by unknown %s", network, h.ID), func(ctx context.Context) error { return folder.Release(ctx, []netip.Addr{a}, h) }
+				if h == (lease.Holder{}) {
+					detail, fix = fmt.Sprintf("of network %q, damaged", network), func(ctx context.Context) error { return folder.DropDamaged(ctx, a) }
 				}
 				add("lease", a.String(), detail, fix)
 			}

@@ -22,6 +22,7 @@ import (
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/lease"
 )
 
 // pluginDeadline bounds the run of an executed CNI plugin. pluginOutput bounds what it may print.
@@ -33,11 +34,11 @@ const (
 // plugins gives an attachment its interfaces, by way of CNI.
 type plugins struct {
 	files
-	lists  *conflists
-	links  *hostLinks
-	leases *leases
-	dirs   []string // where executed plugins are
-	exec   bool     // those of podc's own networks are executed too
+	lists   *conflists
+	links   *hostLinks
+	records *records // says whose an address is
+	dirs    []string // where executed plugins are
+	exec    bool     // those of podc's own networks are executed too
 }
 
 // cni returns libcni over podc's executor. ours says that the list is podc's own, whose plugins are answered here.
@@ -254,7 +255,7 @@ func (pl *plugins) delEndpoint(ctx context.Context, r record, i int) error {
 	if err != nil {
 		// The network is gone, by hand: undo what podc's own would have made.
 		return errors.Join(pl.links.removeVeth(r.ID, ifname, i < len(r.Interfaces)),
-			releaseLeases(ctx, pl.leaseDir(network), nil, r.ID, ifname), pl.dropCached(network, r.ID, ifname))
+			pl.leases(network).Release(ctx, nil, lease.Holder{ID: r.ID, Interface: ifname}), pl.dropCached(network, r.ID, ifname))
 	}
 	rt := runtimeConfOf(r, i)
 	if !ours && len(r.Ports) > 0 { // without them the plugin portmap undoes nothing

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+
+	"podc.example/podc/netstack/lease"
 )
 
 // cniVersion is the version that podc's conflists speak.
@@ -40,19 +42,12 @@ type pluginConf struct {
 
 // ipamConf is host-local's configuration.
 type ipamConf struct {
-	Type    string        `json:"type"`
-	DataDir string        `json:"dataDir"`
-	Ranges  [][]ipamRange `json:"ranges"`
-	Routes  []ipamRoute   `json:"routes,omitempty"`
+	Type    string          `json:"type"`
+	DataDir string          `json:"dataDir"`
+	Ranges  [][]lease.Range `json:"ranges"`
+	Routes  []ipamRoute     `json:"routes,omitempty"`
 
 	Subnet  netip.Prefix `json:"subnet,omitzero"` // read only
-	Gateway netip.Addr   `json:"gateway,omitzero"`
-}
-
-type ipamRange struct {
-	Subnet  netip.Prefix `json:"subnet"`
-	Start   netip.Addr   `json:"rangeStart,omitzero"`
-	End     netip.Addr   `json:"rangeEnd,omitzero"`
 	Gateway netip.Addr   `json:"gateway,omitzero"`
 }
 
@@ -126,7 +121,7 @@ func withOptions(p pluginConf, options map[string]string) map[string]any {
 
 // ranges cuts what may be handed out of a subnet around its reserved addresses and those of held, since host-local knows no
 // exceptions.
-func ranges(sub Subnet, held []netip.Addr) []ipamRange {
+func ranges(sub Subnet, held []netip.Addr) []lease.Range {
 	first, last := hostRange(sub.CIDR)
 	if sub.IPRange.IsValid() {
 		first, last = maxAddr(first, sub.IPRange.Masked().Addr()), minAddr(last, lastAddr(sub.IPRange))
@@ -136,10 +131,10 @@ func ranges(sub Subnet, held []netip.Addr) []ipamRange {
 		taken = append(taken, a)
 	}
 	slices.SortFunc(taken, netip.Addr.Compare)
-	var out []ipamRange
+	var out []lease.Range
 	add := func(from, to netip.Addr) {
 		if from.Compare(to) <= 0 {
-			out = append(out, ipamRange{Subnet: sub.CIDR, Start: from, End: to, Gateway: sub.Gateway})
+			out = append(out, lease.Range{Subnet: sub.CIDR, Start: from, End: to, Gateway: sub.Gateway})
 		}
 	}
 	for _, a := range taken {

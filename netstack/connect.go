@@ -12,6 +12,7 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/lease"
 )
 
 // Connect adds an endpoint to an attachment that stands, and answers the whole. Where e asks for no address, it takes one of
@@ -104,7 +105,7 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 	}
 	last := len(rec.Endpoints) - 1
 	asked := rec.Endpoints[last]
-	rec.Endpoints[last] = s.plugins.leases.preferring(asked, networks[last], prefer)
+	rec.Endpoints[last] = preferring(asked, networks[last], prefer, s.leases(networks[last].Name))
 	err := s.plugins.addEndpoint(ctx, rec, last, networks[last], reachOf(rec.Endpoints, networks))
 	if errdefs.IsConflict(err) && !satisfies(rec.Endpoints[last], asked) { // somebody was quicker
 		if err = s.plugins.delEndpoint(ctx, *rec, last); err == nil {
@@ -117,6 +118,27 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 		return err
 	}
 	return s.settleEndpoints(ctx, rec, networks)
+}
+
+// preferring is e with those of the preferred addresses that are free on its network.
+func preferring(e Endpoint, n Network, prefer []netip.Addr, leases lease.Folder) Endpoint {
+	for _, a := range prefer {
+		sub, ok := subnetOf(n, a.Is6())
+		free := ok && gives(sub, a, heldOf(n)) && leases.Free(a)
+		switch {
+		case !free:
+		case a.Is6() && !e.IPv6.IsValid():
+			e.IPv6 = a
+		case a.Is4() && !e.IPv4.IsValid():
+			e.IPv4 = a
+		}
+	}
+	return e
+}
+
+// gives reports whether a is among the addresses that sub hands out to those that ask for none; held are not.
+func gives(sub Subnet, a netip.Addr, held []netip.Addr) bool {
+	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r lease.Range) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
 // settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.

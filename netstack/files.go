@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"podc.example/podc/netstack/lease"
 )
 
 // files says where the files of a Stack are, all named here.
@@ -17,11 +19,11 @@ func (f files) networksDir() string { return filepath.Join(f.data, "networks") }
 func (f files) conflistPath(network string) string {
 	return filepath.Join(f.networksDir(), network+".conflist")
 }
-func (f files) attachmentsDir() string         { return f.runPath("attachments") }
-func (f files) recordPath(id string) string    { return f.runPath("attachments", id+".json") }
-func (f files) leasesDir() string              { return f.runPath("leases") }
-func (f files) leaseDir(network string) string { return f.runPath("leases", network) }
-func (f files) cniCacheDir() string            { return f.runPath("cni") }
+func (f files) attachmentsDir() string             { return f.runPath("attachments") }
+func (f files) recordPath(id string) string        { return f.runPath("attachments", id+".json") }
+func (f files) leasesDir() string                  { return f.runPath("leases") }
+func (f files) leases(network string) lease.Folder { return lease.Folder(f.runPath("leases", network)) }
+func (f files) cniCacheDir() string                { return f.runPath("cni") }
 
 // cachedResult is libcni's file about one interface.
 func (f files) cachedResult(network, id, ifname string) string {

@@ -195,7 +195,7 @@ func (nw *networks) move(n Network, conflict error) (Network, error) {
 	if n, err = nw.pools.completeSubnets(n, all, nil, nil); err != nil {
 		return n, err
 	}
-	if err := os.RemoveAll(nw.leaseDir(n.Name)); err != nil {
+	if err := os.RemoveAll(string(nw.leases(n.Name))); err != nil {
 		return n, err
 	}
 	if err := nw.lists.save(n); err != nil {
@@ -216,7 +216,7 @@ func (nw *networks) drop(n Network) error {
 	if isBridge(n) {
 		errs = append(errs, nw.firewall.Drop(bridgeOf(n), bridgesOf(all)), nw.links.dropBridge(n))
 	}
-	errs = append(errs, os.RemoveAll(nw.leaseDir(n.Name)), os.RemoveAll(nw.namesDir(n.Name)))
+	errs = append(errs, os.RemoveAll(string(nw.leases(n.Name))), os.RemoveAll(nw.namesDir(n.Name)))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/lease"
 )
 
 // prepareInside makes ready the namespace in which the caller is. Plugins wait until addresses of IPv6 can be used, which would
@@ -158,7 +159,7 @@ func bringUpLoopback() error {
 }
 
 // configure runs inside the pod's namespace.
-func configure(ifname string, leases []lease) error {
+func configure(ifname string, leases []lease.Lease) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -168,13 +169,13 @@ func configure(ifname string, leases []lease) error {
 	if err != nil {
 		return err
 	}
-	v6 := slices.ContainsFunc(leases, func(l lease) bool { return l.address.Addr().Is6() })
+	v6 := slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Address.Addr().Is6() })
 	if err := ipv6Sysctls(ifname, v6); err != nil {
 		return err
 	}
 	for _, l := range leases {
-		if err := h.AddrAdd(link, address(l.address)); err != nil {
-			return fmt.Errorf("address %s: %w", l.address, err)
+		if err := h.AddrAdd(link, address(l.Address)); err != nil {
+			return fmt.Errorf("address %s: %w", l.Address, err)
 		}
 	}
 	return h.LinkSetUp(link)

@@ -200,3 +200,11 @@ func (rs *records) noteDNSPorts(ctx context.Context, id string, p DNSPorts) erro
 	r.DNSPorts = p
 	return rs.save(r)
 }
+
+// ownerOf names who has attached id, for messages.
+func (rs *records) ownerOf(id string) string {
+	if r, err := rs.load(id); err == nil {
+		return fmt.Sprintf("%q", r.Owner)
+	}
+	return id
+}

@@ -64,7 +64,7 @@ func Open(cfg Config) *Stack {
 	lists := &conflists{files: files, confDirs: host.ConfDirs}
 	recs := &records{lock}
 	links := &hostLinks{root: cfg.RootID, host: host}
-	plugins := &plugins{files: files, lists: lists, links: links, leases: &leases{files, recs}, dirs: host.PluginDirs, exec: cfg.ForceExec}
+	plugins := &plugins{files: files, lists: lists, links: links, records: recs, dirs: host.PluginDirs, exec: cfg.ForceExec}
 	firewall := firewall.New(cfg.RootID, lists.bridges, recs.published)
 	return &Stack{
 		files: files, netLock: lock, records: recs, conflists: lists, firewall: firewall, names: nameFiles{files}, links: links, plugins: plugins,
