@@ -56,6 +56,8 @@ var imports = []struct {
 		"whoever has the folder can write and read the journal, without an engine"},
 	{"engine/logfile", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"a log is files in a folder: it is read, and rotated, without an engine"},
+	{"engine/conmon", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"conmon and the runtime are told of a container, and know no pods"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

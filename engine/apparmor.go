@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -17,6 +18,9 @@ import (
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
+
+// parserDeadline bounds the parser, which takes a moment.
+const parserDeadline = time.Minute
 
 //go:embed apparmor.profile
 var defaultPolicy []byte
@@ -76,7 +80,7 @@ func (e *Engine) loadProfile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, runtimeDeadline)
+	ctx, cancel := context.WithTimeout(ctx, parserDeadline)
 	defer cancel()
 	cmd := child.Command(ctx, parser, "--replace", "--skip-cache")
 	cmd.Env, cmd.Stdin = e.helperEnv(), bytes.NewReader(defaultPolicy)

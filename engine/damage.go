@@ -88,7 +88,7 @@ func (p *pod) findRun() {
 // conmon's child or, where conmon has died, the oldest.
 func (p *pod) mainProcess(pids []int) (init, conmon kernel.Process) {
 	helpers := map[int]kernel.Process{}
-	for _, h := range p.e.startersOf(p.ID) {
+	for _, h := range p.e.runner.Starters(p.ID) {
 		if kernel.Comm(h.Pid) == "conmon" {
 			helpers[h.Pid] = h
 		}

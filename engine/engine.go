@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/journal"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
@@ -80,6 +81,7 @@ type Engine struct {
 	net     *netstack.Stack
 	volumes *volumes.Store
 	watch   *kernel.Watcher
+	runner  conmon.Runner
 	opened  time.Duration // since the start of the machine
 	profile sync.Mutex    // held to load the default AppArmor profile
 }
@@ -104,7 +106,7 @@ func Open(cfg Config) (*Engine, error) {
 	go warmDecoder()
 	p := newPaths(cfg.Root, cfg.RunRoot)
 	watch := new(kernel.Watcher)
-	return &Engine{
+	e := &Engine{
 		Journal: journal.Open(p.journal(), watch), watch: watch,
 		paths: p,
 		cfg:   cfg,
@@ -112,7 +114,9 @@ func Open(cfg Config) (*Engine, error) {
 			Host: netstack.Host{PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
 		opened:  kernel.SinceBoot(),
-	}, nil
+	}
+	e.runner = conmon.Runner{State: p.runtime(), Exits: p.exits(), Env: e.helperEnv()}
+	return e, nil
 }
 
 // warmDecoder has the decoder of JSON build its tables for what every pod is read into, which takes as long as reading twenty of

@@ -3,25 +3,17 @@ package engine
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/oci"
-	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -45,27 +37,10 @@ type ExecOptions struct {
 	Login kernel.Login
 }
 
-// Exec is a further process that is about to run in a container. Its command is that of the runtime, which stays until the
-// process has ended and then ends as it did. Streams that are set must be no files of the host's: what is one to a container
-// can be read anew, truncated, and made to belong to the container's user. A stream that is not set is at its end, or leads
-// nowhere.
-type Exec struct {
-	*exec.Cmd
-	// Spec is what the runtime is told.
-	Spec *specs.Process
-
-	pod   *pod
-	login kernel.Login
-	files []*os.File // to be closed once the command has its own
-	log   *os.File   // what the runtime says of its own failure; nil with a terminal
-	said  chan string
-	hung  func() error // nil, or that the runtime took too long to leave the process behind
-}
-
 // ExecCommand prepares a further process in the container of name. With a terminal the caller is to become the command (see
 // child.Become), so that the runtime moves bytes between the two terminals; else it runs it. The end of ctx kills the runtime,
 // not the process. errdefs.IsFailedPrecondition if the pod does not run.
-func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) (*Exec, error) {
+func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) (*conmon.Exec, error) {
 	p, err := e.read(name)
 	if err != nil {
 		return nil, err
@@ -74,7 +49,7 @@ func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) 
 	return x, podError("exec in", name, err)
 }
 
-func (p *pod) exec(ctx context.Context, opt ExecOptions) (*Exec, error) {
+func (p *pod) exec(ctx context.Context, opt ExecOptions) (*conmon.Exec, error) {
 	switch {
 	case p.state.Status != api.StatusRunning:
 		return nil, notRunning(p)
@@ -91,58 +66,14 @@ func (p *pod) exec(ctx context.Context, opt ExecOptions) (*Exec, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Exec{Spec: proc, pod: p, login: opt.Login, hung: func() error { return nil }}
+	c := conmon.Command{Runtime: runtime, ID: p.ID, Process: proc, Mark: opt.Mark, Login: opt.Login}
 	if opt.Detach {
-		var done context.CancelFunc
-		ctx, done = context.WithTimeoutCause(ctx, detachPatience,
-			&RuntimeError{Program: filepath.Base(runtime), How: fmt.Sprintf("hangs (it did not end within %s)", detachPatience), Err: errdefs.ErrUnavailable})
-		x.hung = func() error {
-			defer done()
-			return context.Cause(ctx)
+		if c.Null, err = p.null(); err != nil {
+			return nil, err
 		}
 	}
-	if err := x.command(ctx, runtime, opt); err != nil {
-		x.Close()
-		return nil, err
-	}
-	return x, nil
+	return p.e.runner.Exec(ctx, c)
 }
-
-// command makes the command line, and the files that it names.
-func (x *Exec) command(ctx context.Context, runtime string, opt ExecOptions) error {
-	file, err := memFile("podc-exec", x.Spec)
-	if err != nil {
-		return err
-	}
-	x.files = []*os.File{file}
-	given := []*os.File{file}
-	args := []string{"--root", x.pod.e.paths.runtime()}
-	if !opt.TTY {
-		log, told, err := os.Pipe()
-		if err != nil {
-			return err
-		}
-		x.log, x.files, given = log, append(x.files, told), append(given, told)
-		args = append(args, "--log", fdPath(4))
-	}
-	args = append(args, "exec", "--process", fdPath(3))
-	if opt.Detach {
-		args = append(args, "--detach")
-	}
-	x.Cmd = child.Command(ctx, runtime, append(args, x.pod.ID)...)
-	x.Env, x.ExtraFiles = append(x.pod.e.helperEnv(), opt.Mark...), given
-	if opt.Detach {
-		null, err := x.pod.null()
-		if err != nil {
-			return err
-		}
-		x.files = append(x.files, null)
-		x.Stdin, x.Stdout, x.Stderr = null, null, null
-	}
-	return nil
-}
-
-func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // null is the container's own /dev/null: what is left behind with the host's could change it for everybody.
 func (p *pod) null() (*os.File, error) {
@@ -160,77 +91,7 @@ func (p *pod) null() (*os.File, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
 		return nil, fault.New(errdefs.ErrFailedPrecondition, "the container has another thing in the place of %s", os.DevNull)
 	}
-	return os.OpenFile(fdPath(int(f.Fd())), os.O_RDWR, 0)
-}
-
-// Start starts the command.
-func (x *Exec) Start() error {
-	if x.Stdin == nil {
-		ended, err := child.Ended()
-		if err != nil {
-			return err
-		}
-		x.files, x.Stdin = append(x.files, ended), ended
-	}
-	err := x.login.Start(x.Cmd)
-	for _, f := range x.files {
-		f.Close()
-	}
-	x.files = nil
-	if err != nil {
-		x.Close()
-		return err
-	}
-	x.said = make(chan string, 1)
-	go func() {
-		var last tailWriter
-		io.Copy(&last, x.log)
-		x.said <- last.words()
-	}()
-	return nil
-}
-
-// Wait waits for the end. A failure of the runtime itself is a *RuntimeError around the command's own error.
-func (x *Exec) Wait() error {
-	err := x.Cmd.Wait()
-	x.log.SetReadDeadline(time.Now().Add(runtimeLastWords)) // somebody may hold on to it
-	said := failures(<-x.said)
-	x.Close()
-	hung := x.hung()
-	switch {
-	case err != nil && hung != nil:
-		return hung
-	case err != nil && said != "":
-		return runtimeFailed(x.Path, said, err)
-	}
-	return err
-}
-
-// detachPatience is how long the runtime may take to leave a process behind.
-const detachPatience = 10 * time.Second
-
-// failures are the lines of a runtime's log that tell of one: runc tells of other things, too, and says of each line what it is.
-func failures(log string) string {
-	lines := strings.Split(log, "\n")
-	return strings.Join(slices.DeleteFunc(lines, func(line string) bool {
-		return strings.Contains(line, "level=warning ") || strings.Contains(line, "level=info ") || strings.Contains(line, "level=debug ")
-	}), "\n")
-}
-
-// Run is Start and Wait.
-func (x *Exec) Run() error {
-	if err := x.Start(); err != nil {
-		return err
-	}
-	return x.Wait()
-}
-
-// Close lets go of a command that is not run after all. Idempotent.
-func (x *Exec) Close() {
-	for _, f := range append(x.files, x.log) {
-		f.Close()
-	}
-	x.files = nil
+	return os.OpenFile(kernel.FDPath(int(f.Fd())), os.O_RDWR, 0)
 }
 
 // execProcess is the container's own process with what opt changes.
@@ -298,23 +159,5 @@ func (p *pod) workingDir(dir string) (string, error) {
 		return "", fmt.Errorf("cannot use the working directory %q: %w", dir, errors.Unwrap(err))
 	}
 	defer f.Close()
-	return os.Readlink(fdPath(int(f.Fd())))
-}
-
-// memFile holds v as JSON in memory only: what is passed by it may be secret, and needs no clean-up.
-func memFile(name string, v any) (*os.File, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if _, err := f.WriteAt(b, 0); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return os.Readlink(kernel.FDPath(int(f.Fd())))
 }

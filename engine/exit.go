@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -142,7 +141,7 @@ func (p *pod) clearNamed() error {
 // killed conmon leaves the container alone. After a proper end only conmon is left, which is only held here (see
 // dismissExitHandler), and in a pid namespace of others whatever the first process left behind.
 func (p *pod) killStray() {
-	startersOf := p.e.startersOf
+	startersOf := p.e.runner.Starters
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err == nil {
 		if p.state.Conmon.Pid != os.Getppid() {
 			p.state.Conmon.Signal(unix.SIGSTOP)
@@ -200,37 +199,6 @@ func (p *pod) dismissExitHandler() {
 	for _, d := range dismissed {
 		d.Wait(ctx)
 	}
-}
-
-// startersOf finds conmon and the runtime at work for a container, and what these have started: a start may have died before it
-// could note a pid.
-func (e *Engine) startersOf(id string) []kernel.Process {
-	var list []kernel.Process
-	known := map[int]bool{}
-	var add func(pid int)
-	add = func(pid int) {
-		proc := kernel.Find(pid)
-		if known[pid] || proc == (kernel.Process{}) || pid == os.Getpid() { // conmon's exit handler is its child
-			return
-		}
-		known[pid] = true
-		list = append(list, proc)
-		for _, c := range kernel.Children(pid) {
-			add(c)
-		}
-	}
-	for _, pid := range kernel.Processes() {
-		if e.paths.isStarter(kernel.Args(pid), id) {
-			add(pid)
-		}
-	}
-	return list
-}
-
-// isStarter recognises conmon and the runtime, whatever their names, by their arguments: the container's id, and where the runtime
-// keeps its state.
-func (p paths) isStarter(args []string, id string) bool {
-	return slices.Contains(args, id) && slices.Contains(args, p.runtime())
 }
 
 // clearPod gives back namespaces, network and mounts. While another running pod shares one of them, all stay; the last

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/internal/fault"
 )
 
@@ -72,7 +73,7 @@ func (e *Engine) runHook(ctx context.Context, name string, h api.Hook) error {
 	if err != nil {
 		return fmt.Errorf("cannot be run: %w", err)
 	}
-	var out tailWriter
+	var out conmon.Tail
 	x.Stdout, x.Stderr = &out, &out
 	x.WaitDelay = time.Second // a child that it leaves behind may hold on to the streams
 	x.Cancel = func() error {
@@ -86,12 +87,12 @@ func (e *Engine) runHook(ctx context.Context, name string, h api.Hook) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default:
-		return hookFailure(err, out.words())
+		return hookFailure(err, out.Words())
 	}
 }
 
 func hookFailure(err error, output string) error {
-	var failed *RuntimeError
+	var failed *conmon.RuntimeError
 	var ended *exec.ExitError
 	if errors.As(err, &failed) || !errors.As(err, &ended) {
 		return fmt.Errorf("cannot be run: %w", err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
 )
@@ -60,7 +61,7 @@ func (e *Engine) checkRuntime(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cmd := child.Command(ctx, path, "--version")
-	cmd.Env, cmd.WaitDelay = e.helperEnv(), runtimeLastWords // what it has started may keep its output open
+	cmd.Env, cmd.WaitDelay = e.helperEnv(), 100*time.Millisecond // what it has started may keep its output open
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
@@ -76,14 +77,9 @@ func (e *Engine) checkRuntime(ctx context.Context, path string) error {
 func checkHybrid(cgroups string) error {
 	b, _ := os.ReadFile(filepath.Join(cgroups, "unified", "cgroup.controllers"))
 	if held := strings.Fields(string(b)); len(held) > 0 {
-		return hybridCgroups(strings.Join(held, ", "))
+		return conmon.HybridCgroups(strings.Join(held, ", "))
 	}
 	return nil
-}
-
-func hybridCgroups(controllers string) error {
-	return fault.New(errdefs.ErrFailedPrecondition, "crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
-		"mount it as a v1 hierarchy (%s; `go tool task setup` does) or use another runtime", controllers)
 }
 
 // helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.

@@ -9,11 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/netstack"
 )
-
-// reservedFd is conmon's first descriptor of a published port, see createContainer.
-const reservedFd = 5
 
 // SplicePorts serves, until ctx ends, those published ports of the run that d was read from to which the kernel cannot lead what
 // comes for them (see netstack.Splices). Their sockets are conmon's, so that connections outlast whoever serves them.
@@ -22,16 +20,16 @@ func (e *Engine) SplicePorts(ctx context.Context, d Duty) error {
 	if len(places) == 0 {
 		return nil
 	}
-	conmon, err := d.conmon.Open()
+	holder, err := d.conmon.Open()
 	if err != nil {
 		return fmt.Errorf("cannot take over published ports: %w", err)
 	}
-	defer conmon.Close()
+	defer holder.Close()
 	files := make([]*os.File, len(places))
 	for i, place := range places {
-		fd, err := unix.PidfdGetfd(int(conmon.Fd()), reservedFd+place, 0)
+		fd, err := unix.PidfdGetfd(int(holder.Fd()), conmon.FirstPort+place, 0)
 		if err != nil {
-			closeAll(files[:i])
+			conmon.CloseAll(files[:i])
 			return fmt.Errorf("cannot take over published ports: %w", err)
 		}
 		files[i] = os.NewFile(uintptr(fd), "published port")

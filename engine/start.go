@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine/cgroups"
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack"
 )
 
 // StartPod starts a pod: namespaces, network, names, conmon, the container. It returns when the container's process runs.
@@ -154,7 +157,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := p.enterNetwork(ctx, hostname); err != nil {
 		return err
 	}
-	r, err := p.configure(ctx, hostname)
+	c, mounts, err := p.configure(ctx, hostname)
 	if err != nil {
 		return err
 	}
@@ -166,15 +169,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 	if err := p.renewLog(); err != nil { // conmon would wait for the reader of a FIFO
 		return err
 	}
-	os.Remove(e.paths.exit(p.ID))
-	p.state.Init, p.state.Conmon, err = e.createContainer(ctx, r)
-	if err != nil {
-		return err
-	}
-	if err := checkPlaces(p.state.Init.Pid, r.mounts); err != nil {
-		return err
-	}
-	if err := p.checkDevices(p.state.Init.Pid); err != nil {
+	if err := p.create(ctx, c, mounts); err != nil {
 		return err
 	}
 	if created != nil {
@@ -183,7 +178,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 		}
 	}
 	started := time.Now() // before the fact: a container may end before its start is reported
-	if err := e.callRuntime(ctx, r.runtime, r.id, "start"); err != nil {
+	if err := e.runner.Call(ctx, c.Runtime, c.ID, "start"); err != nil {
 		return err
 	}
 	p.state.Started = started
@@ -195,6 +190,22 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 		p.state.Health = api.HealthStarting
 	}
 	return nil
+}
+
+// create has conmon create the container, and sees that what it was to get is in its place.
+func (p *pod) create(ctx context.Context, c conmon.Container, mounts []specs.Mount) (err error) {
+	os.Remove(p.e.paths.exit(p.ID))
+	if c.Ports, err = netstack.Reserve(p.state.Ports); err != nil {
+		return err
+	}
+	defer conmon.CloseAll(c.Ports)
+	if p.state.Init, p.state.Conmon, err = p.e.runner.Create(ctx, c); err != nil {
+		return err
+	}
+	if err := checkPlaces(p.state.Init.Pid, mounts); err != nil {
+		return err
+	}
+	return p.checkDevices(p.state.Init.Pid)
 }
 
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
@@ -265,62 +276,76 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 }
 
 // configure collects what the OCI configuration follows from, and writes it.
-func (p *pod) configure(ctx context.Context, hostname string) (run, error) {
+func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container, []specs.Mount, error) {
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	root := e.paths.merged(name)
 	c := oci.Container{
 		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: thisHost(),
 		CgroupPath: p.cgroup(), InitBinary: e.helper("podc-monitor"),
 	}
-	runtime, err := e.runtimePath(spec.Runtime)
+	run, err := p.conmonRun()
 	if err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.User, err = lookupUser(root, api.Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.Namespaces, err = p.namespacePaths(); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	c.HostPID = p.Spec.PID.Mode == api.NamespaceHost
 	if c.Shm, err = p.mountShm(); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.Mounts, err = p.userMounts(); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.Etc, err = p.writeEtc(hostname); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.Files, err = ownFiles(e.paths.files(name), root, spec.Files); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.Spec.Devices, c.Devices, err = p.devices(); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.BlockIO, err = blockIO(spec.Resources.BlockIO, c.Host); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if c.Seccomp, err = seccompProfile(spec.SecurityOpt); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	s, err := c.Generate()
 	if err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if err := resolveTargets(root, s.Mounts); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if s.Process.Cwd, err = resolveWorkingDir(root, s.Mounts, s.Process.Cwd); err != nil {
-		return run{}, err
+		return run, nil, err
 	}
 	if s.Process.ApparmorProfile == oci.DefaultProfile {
 		if err := e.loadProfile(ctx); err != nil {
-			return run{}, err
+			return run, nil, err
 		}
 	}
-	r := run{id: p.ID, name: name, runtime: runtime, login: p.state.Login, terminal: spec.TTY, stdin: spec.StdinOpen, stdinOnce: spec.StdinOnce, log: spec.Log, ports: p.state.Ports, mounts: s.Mounts}
-	return r, p.writeConfig(s)
+	return run, s.Mounts, p.writeConfig(s)
+}
+
+// conmonRun is what conmon is told of the pod's container.
+func (p *pod) conmonRun() (conmon.Container, error) {
+	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
+	program, err := lookupBinary("conmon")
+	if err != nil {
+		return conmon.Container{}, err
+	}
+	runtime, err := e.runtimePath(spec.Runtime)
+	return conmon.Container{
+		ID: p.ID, Name: name, Conmon: program, Runtime: runtime, Bundle: e.paths.bundle(name), Dir: e.paths.conmonDir(name), Login: p.state.Login,
+		Terminal: spec.TTY, Stdin: spec.StdinOpen, StdinOnce: spec.StdinOnce, Log: e.paths.log(name), LogConfig: spec.Log,
+		OnExit: []string{e.helper("podc-monitor"), "exit", "--root", e.paths.data, "--runroot", e.paths.run, name, p.ID}, Escape: e.paths.cgroups().Escape,
+	}, err
 }
 
 // seccompProfile reads the profile that security_opt names, if it names one.

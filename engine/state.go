@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -247,9 +245,12 @@ func (p *pod) noted() bool {
 		return false // as of every pod that runs, with one look
 	}
 	oom := p.outOfMemory() // first: it goes after the exit file
-	end, ok := p.e.readExit(p.ID, p.state.Started)
+	exit, ok := p.e.runner.Exit(p.ID)
 	if ok {
-		end.OOMKilled = oom
+		end := lastRun{Started: p.state.Started, Finished: exit.At, ExitCode: exit.Code, ExitKnown: exit.Known, OOMKilled: oom}
+		if !end.Finished.After(end.Started) {
+			end.Finished = end.Started
+		}
 		p.ended(end)
 	}
 	return ok
@@ -270,24 +271,6 @@ func (p *pod) ended(end lastRun) {
 func (p *pod) outOfMemory() bool {
 	_, err := os.Stat(filepath.Join(p.e.paths.conmonDir(p.Spec.Name), "oom"))
 	return err == nil
-}
-
-// readExit reads what conmon noted of the end of a container.
-func (e *Engine) readExit(id string, started time.Time) (lastRun, bool) {
-	path := e.paths.exit(id)
-	b, err := disk.ReadOnce(path)
-	if err != nil || len(b) == 0 {
-		return lastRun{}, false
-	}
-	code, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	end := lastRun{Started: started, Finished: time.Now(), ExitCode: code, ExitKnown: err == nil}
-	// File times come from a clock that ticks only every few milliseconds: it may lie before the start of a short run.
-	if fi, err := os.Stat(path); err == nil && fi.ModTime().After(started) {
-		end.Finished = fi.ModTime()
-	} else {
-		end.Finished = started
-	}
-	return end, true
 }
 
 // view is the pod as the outside sees it.

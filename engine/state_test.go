@@ -75,3 +75,9 @@ func TestAnEndIsSeenWithItsCodeAtEveryMoment(t *testing.T) {
 	write(e.paths.state("a"), ended)
 	expect("when conmon died before it noted anything", api.StatusExited, 255, false)
 }
+
+func TestNobodyIsAttachedToNothing(t *testing.T) {
+	if s, err := plainEngine(t).Attach(t.Context(), "nothing"); !isMissing(err) || s != nil {
+		t.Errorf("%v %v", s, err)
+	}
+}

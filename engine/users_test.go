@@ -57,3 +57,10 @@ func TestAccountFilesAreNotTrusted(t *testing.T) {
 		t.Errorf("a link out of the image was followed: %+v", id)
 	}
 }
+
+func TestWhyThereIsNoUserIsSaidOnce(t *testing.T) {
+	root := t.TempDir()
+	if _, err := lookupUser(root, "nobody2", nil); err == nil || err.Error() != `cannot find user "nobody2" in the image: no matching entries in passwd file` {
+		t.Error(err)
+	}
+}

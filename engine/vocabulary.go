@@ -6,6 +6,7 @@ package engine
 
 import (
 	"podc.example/podc/api"
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/logfile"
 )
 
@@ -49,6 +50,9 @@ type (
 	Usage         = api.Usage
 	VolumesFrom   = api.VolumesFrom
 	LogOptions    = logfile.Options
+	Exec          = conmon.Exec
+	RuntimeError  = conmon.RuntimeError
+	Stream        = conmon.Stream
 )
 
 const (

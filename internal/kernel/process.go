@@ -179,3 +179,6 @@ func SinceBoot() time.Duration {
 	unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
 	return time.Duration(t.Nano())
 }
+
+// FDPath is the path by which this process has its descriptor fd.
+func FDPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

@@ -1,4 +1,4 @@
-package engine
+package conmon
 
 import (
 	"errors"
@@ -23,16 +23,16 @@ func TestWhatARuntimeLogsOfItsFailures(t *testing.T) {
 }
 
 func TestLastWordsAreWholeLines(t *testing.T) {
-	var w tailWriter
+	var w Tail
 	w.Write([]byte("the first line\n" + strings.Repeat("flooding\n", 1000) + "the last line\n"))
-	got := strings.Split(w.words(), "\n")
+	got := strings.Split(w.Words(), "\n")
 	if len(got) != lastLines || got[0] != "flooding" || got[len(got)-1] != "the last line" {
 		t.Errorf("they are %q", got)
 	}
-	w = tailWriter{}
+	w = Tail{}
 	w.Write([]byte(strings.Repeat("x", 2*lastWords)))
-	if len(w.words()) != lastWords {
-		t.Errorf("of a line without end %d bytes are left", len(w.words()))
+	if len(w.Words()) != lastWords {
+		t.Errorf("of a line without end %d bytes are left", len(w.Words()))
 	}
 }
 
@@ -45,19 +45,15 @@ func TestClassesOfWhatRuntimesSay(t *testing.T) {
 		`exec: "/etc": is a directory`:                                         errdefs.ErrPermissionDenied,
 		"Failed to write /run/x: No space left on device":                      unix.ENOSPC,
 	} {
-		if err := runtimeFailed("/usr/bin/crun", said, nil); !errors.Is(err, want) {
+		if err := Failed("/usr/bin/crun", said, nil); !errors.Is(err, want) {
 			t.Errorf("%q is no %v", said, want)
 		}
 	}
 }
 
 func TestReasonsAreSaidOnce(t *testing.T) {
-	err := runtimeFailed("/usr/bin/crun", "executable file `nope` not found in $PATH: No such file or directory", nil)
+	err := Failed("/usr/bin/crun", "executable file `nope` not found in $PATH: No such file or directory", nil)
 	if want := `crun: exec: "nope": executable file not found in $PATH`; err.Error() != want || !errdefs.IsNotFound(err) {
 		t.Errorf("%q, want %q", err, want)
-	}
-	root := t.TempDir()
-	if _, err := lookupUser(root, "nobody2", nil); err == nil || err.Error() != `cannot find user "nobody2" in the image: no matching entries in passwd file` {
-		t.Error(err)
 	}
 }

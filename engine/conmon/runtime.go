@@ -1,4 +1,4 @@
-package engine
+package conmon
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -46,11 +47,11 @@ func (r *RuntimeError) Error() string {
 
 func (r *RuntimeError) Unwrap() error { return r.Err }
 
-// runtimeFailed says that the runtime at path ended with err (nil: nobody knows how) after it had said something, and what to
+// Failed says that the runtime at path ended with err (nil: nobody knows how) after it had said something, and what to
 // do where the cause is known.
-func runtimeFailed(path, said string, err error) error {
+func Failed(path, said string, err error) error {
 	if strings.Contains(said, "cgroups in hybrid mode not supported") {
-		return hybridCgroups("hugetlb, perf_event")
+		return HybridCgroups("hugetlb, perf_event")
 	}
 	failed := &RuntimeError{Program: filepath.Base(path), Said: said, Err: err}
 	var exit *exec.ExitError
@@ -92,9 +93,9 @@ const (
 	runtimeLastWords = 100 * time.Millisecond
 )
 
-// whileRuntimeWorks returns a context that ends with a *RuntimeError when conmon and the runtime, at work for the container id,
+// whileWorking returns a context that ends with a *RuntimeError when conmon and the runtime, at work for the container id,
 // hang; accuse says which of them does, and its last words. cancel must be called.
-func (e *Engine) whileRuntimeWorks(ctx context.Context, id string, accuse func(atWork []kernel.Process) (program, said string)) (context.Context, context.CancelFunc) {
+func (r Runner) whileWorking(ctx context.Context, id string, accuse func(atWork []kernel.Process) (program, said string)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := func() {
 		begun, silent := time.Now(), time.Now()
@@ -108,7 +109,7 @@ func (e *Engine) whileRuntimeWorks(ctx context.Context, id string, accuse func(a
 			case <-tick.C:
 			}
 			how := ""
-			starters := e.startersOf(id)
+			starters := r.Starters(id)
 			now := vitalityOf(starters)
 			if now != last || now.busy {
 				silent, last = time.Now(), now
@@ -160,8 +161,8 @@ func vitalityOf(list []kernel.Process) vitality {
 
 // accuse says whether conmon or the runtime keeps the other waiting: conmon has noted its pid before it starts the runtime, and
 // has not read what that has said.
-func (e *Engine) accuse(r run, atWork []kernel.Process) (program, said string) {
-	if _, err := os.Stat(e.paths.conmonPid(r.name)); err != nil {
+func accuse(c Container, atWork []kernel.Process) (program, said string) {
+	if _, err := os.Stat(c.conmonPid()); err != nil {
 		return "conmon", ""
 	}
 	program = "conmon"
@@ -169,7 +170,7 @@ func (e *Engine) accuse(r run, atWork []kernel.Process) (program, said string) {
 		if slices.Contains(kernel.Args(p.Pid), "--exit-dir") {
 			continue // conmon
 		}
-		program = filepath.Base(r.runtime)
+		program = filepath.Base(c.Runtime)
 		said = cmp.Or(unread("/proc/"+strconv.Itoa(p.Pid)+"/fd/2"), said)
 	}
 	return program, said
@@ -188,33 +189,33 @@ func unread(path string) string {
 	return wordsIn(f)
 }
 
-// callRuntime runs the runtime at path about the container id, to its end.
-func (e *Engine) callRuntime(ctx context.Context, path, id, verb string) error {
-	var said tailWriter
-	ctx, cancel := e.whileRuntimeWorks(ctx, id, func([]kernel.Process) (string, string) { return filepath.Base(path), "" })
+// Call runs the runtime at path about the container id, to its end.
+func (r Runner) Call(ctx context.Context, path, id, verb string) error {
+	var said Tail
+	ctx, cancel := r.whileWorking(ctx, id, func([]kernel.Process) (string, string) { return filepath.Base(path), "" })
 	defer cancel()
-	cmd := child.Command(ctx, path, "--root", e.paths.runtime(), verb, id)
+	cmd := child.Command(ctx, path, "--root", r.State, verb, id)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } // what it has started, too
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = e.helperEnv(), &said, &said, runtimeLastWords
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = r.Env, &said, &said, runtimeLastWords
 	err := cmd.Run()
 	var hung *RuntimeError
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	case errors.As(context.Cause(ctx), &hung):
-		hung.Said = said.words()
+		hung.Said = said.Words()
 		return hung
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case cmd.ProcessState == nil:
 		return fmt.Errorf("cannot run %s: %w", filepath.Base(path), err)
 	}
-	return runtimeFailed(path, said.words(), err)
+	return Failed(path, said.Words(), err)
 }
 
-// tailWriter keeps the end of what is written to it: what a program said last says why it ended.
-type tailWriter struct {
+// Tail keeps the end of what is written to it: what a program said last says why it ended.
+type Tail struct {
 	b   bytes.Buffer
 	cut bool
 }
@@ -225,7 +226,7 @@ const (
 	lastLines = 20
 )
 
-func (w *tailWriter) Write(b []byte) (int, error) {
+func (w *Tail) Write(b []byte) (int, error) {
 	w.b.Write(b)
 	if over := w.b.Len() - lastWords; over > 0 {
 		w.b.Next(over)
@@ -234,12 +235,49 @@ func (w *tailWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// words are the last lines, none of them half, unless there is no whole one.
-func (w *tailWriter) words() string {
+// Words are the last lines, none of them half, unless there is no whole one.
+func (w *Tail) Words() string {
 	text := strings.TrimRight(w.b.String(), "\n")
 	if _, whole, ok := strings.Cut(text, "\n"); ok && w.cut {
 		text = whole
 	}
 	lines := strings.Split(text, "\n")
 	return strings.TrimSpace(strings.Join(lines[max(0, len(lines)-lastLines):], "\n"))
+}
+
+// HybridCgroups refuses cgroups that crun does not take; controllers are those of the v2 hierarchy.
+func HybridCgroups(controllers string) error {
+	return fault.New(errdefs.ErrFailedPrecondition, "crun refuses this host's hybrid cgroups: the unified hierarchy still holds a controller; "+
+		"mount it as a v1 hierarchy (%s; `go tool task setup` does) or use another runtime", controllers)
+}
+
+// Starters finds conmon and the runtime at work for a container, and what these have started: a start may have died before it
+// could note a pid.
+func (r Runner) Starters(id string) []kernel.Process {
+	var list []kernel.Process
+	known := map[int]bool{}
+	var add func(pid int)
+	add = func(pid int) {
+		proc := kernel.Find(pid)
+		if known[pid] || proc == (kernel.Process{}) || pid == os.Getpid() { // conmon's exit handler is its child
+			return
+		}
+		known[pid] = true
+		list = append(list, proc)
+		for _, c := range kernel.Children(pid) {
+			add(c)
+		}
+	}
+	for _, pid := range kernel.Processes() {
+		if r.isStarter(kernel.Args(pid), id) {
+			add(pid)
+		}
+	}
+	return list
+}
+
+// isStarter recognises conmon and the runtime, whatever their names, by their arguments: the container's id, and where the runtime
+// keeps its state.
+func (r Runner) isStarter(args []string, id string) bool {
+	return slices.Contains(args, id) && slices.Contains(args, r.State)
 }

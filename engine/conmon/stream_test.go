@@ -1,4 +1,4 @@
-package engine
+package conmon
 
 import (
 	"bytes"
@@ -13,27 +13,19 @@ import (
 )
 
 // listener stands in for conmon: a socket that keeps the bounds of messages.
-func listener(t *testing.T) (*Engine, *net.UnixListener) {
+func listener(t *testing.T) (string, *net.UnixListener) {
 	t.Helper()
-	root := t.TempDir()
-	e, err := Open(Config{Root: filepath.Join(root, "root"), RunRoot: filepath.Join(root, "run")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := e.paths.bundle("pod")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: filepath.Join(dir, "attach"), Net: "unixpacket"})
 	if err != nil {
 		t.Skip(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return e, l
+	return dir, l
 }
 
 func TestStreamKeepsOutputAndErrorsApart(t *testing.T) {
-	e, l := listener(t)
+	dir, l := listener(t)
 	go func() {
 		c, err := l.AcceptUnix()
 		if err != nil {
@@ -44,7 +36,7 @@ func TestStreamKeepsOutputAndErrorsApart(t *testing.T) {
 		}
 		c.Close()
 	}()
-	s, err := e.dialStream("pod")
+	s, err := Dial(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +48,7 @@ func TestStreamKeepsOutputAndErrorsApart(t *testing.T) {
 }
 
 func TestStreamCutsInputIntoMessages(t *testing.T) {
-	e, l := listener(t)
+	dir, l := listener(t)
 	got := make(chan []byte)
 	go func() {
 		defer close(got)
@@ -69,7 +61,7 @@ func TestStreamCutsInputIntoMessages(t *testing.T) {
 			}
 		}
 	}()
-	s, err := e.dialStream("pod")
+	s, err := Dial(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +84,13 @@ func TestStreamCutsInputIntoMessages(t *testing.T) {
 }
 
 func TestStreamEndsWithItsWriter(t *testing.T) {
-	e, l := listener(t)
+	dir, l := listener(t)
 	go func() {
 		if c, err := l.AcceptUnix(); err == nil {
 			c.Write([]byte("\x02x"))
 		}
 	}()
-	s, err := e.dialStream("pod")
+	s, err := Dial(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,12 +127,9 @@ func TestStreamResizes(t *testing.T) {
 }
 
 func TestStreamOfNothing(t *testing.T) {
-	e, l := listener(t)
+	dir, l := listener(t)
 	l.Close()
-	if s, err := e.dialStream("pod"); err == nil || s != nil {
+	if s, err := Dial(dir); err == nil || s != nil {
 		t.Errorf("%v %v", s, err)
-	}
-	if _, err := e.Attach(t.Context(), "nothing"); !isMissing(err) {
-		t.Error(err)
 	}
 }
