@@ -58,6 +58,8 @@ var imports = []struct {
 		"a log is files in a folder: it is read, and rotated, without an engine"},
 	{"engine/conmon", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"conmon and the runtime are told of a container, and know no pods"},
+	{"engine/rootfs", false, []string{module + "engine/images", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"files and mounts are looked at in one place, whoever asks"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

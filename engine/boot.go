@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -99,7 +100,7 @@ func (p *pod) noteStop(how stopRequest) error {
 func (e *Engine) RestoreFiles(ctx context.Context, name string, contents map[string][]byte) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		dir := e.paths.files(name)
-		if len(p.Spec.Container.Files) == 0 || hasFiles(dir) {
+		if len(p.Spec.Container.Files) == 0 || rootfs.HasFiles(dir) {
 			return nil
 		}
 		files := append([]api.File(nil), p.Spec.Container.Files...)
@@ -113,11 +114,11 @@ func (e *Engine) RestoreFiles(ctx context.Context, name string, contents map[str
 		if len(missing) > 0 {
 			return fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone since the reboot, and is in no file", strings.Join(missing, ", "))
 		}
-		loaded, err := loadFiles(files)
+		loaded, err := rootfs.LoadFiles(files)
 		if err != nil {
 			return err
 		}
-		return writeFiles(dir, loaded)
+		return rootfs.WriteFiles(dir, loaded)
 	})
 	return podError("restore the files of", name, err)
 }

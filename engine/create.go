@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/oci"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -30,7 +33,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image)
 	if err := checkSpec(spec, img); err != nil {
 		return podError("create", spec.Name, err)
 	}
-	files, err := loadFiles(spec.Container.Files)
+	files, err := rootfs.LoadFiles(spec.Container.Files)
 	if err != nil {
 		return podError("create", spec.Name, err)
 	}
@@ -121,7 +124,7 @@ func (p *pod) nameVolumes() error {
 		if covered[path.Clean(target)] {
 			continue
 		}
-		if err := checkImageVolume(target); err != nil {
+		if err := rootfs.CheckImageVolume(target); err != nil {
 			return err
 		}
 		p.Volumes[target] = NewID()
@@ -137,7 +140,7 @@ func (p *pod) make(ctx context.Context, files []api.File) error {
 	if err := p.keepAddresses(ctx, true); err != nil {
 		return err
 	}
-	if err := writeFiles(p.e.paths.files(p.Spec.Name), files); err != nil {
+	if err := rootfs.WriteFiles(p.e.paths.files(p.Spec.Name), files); err != nil {
 		return err
 	}
 	if err := p.mount(); err != nil {
@@ -151,11 +154,11 @@ func (p *pod) make(ctx context.Context, files []api.File) error {
 
 func (p *pod) mount() error {
 	pp, name := p.e.paths, p.Spec.Name
-	o := overlay{layers: p.Image.Layers, diff: pp.diff(name), work: pp.work(name), volatile: p.Spec.AutoRemove}
-	if err := mountRootfs(o, pp.merged(name)); err != nil {
+	o := rootfs.Overlay{Layers: p.Image.Layers, Diff: pp.diff(name), Work: pp.work(name), Volatile: p.Spec.AutoRemove}
+	if err := rootfs.Mount(o, pp.merged(name)); err != nil {
 		return err
 	}
-	return checkRootfs(pp.merged(name))
+	return rootfs.Check(pp.merged(name))
 }
 
 // volumeMounts are the volume mounts of the pod followed by those the image declares.
@@ -193,7 +196,7 @@ func (p *pod) makeVolumes(ctx context.Context, again bool) error {
 		if m.NoCopy || m.Subpath != "" {
 			continue
 		}
-		source, err := realPathInRoot(p.e.paths.merged(p.Spec.Name), m.Target)
+		source, err := rootfs.RealPath(p.e.paths.merged(p.Spec.Name), m.Target)
 		if fi, serr := os.Stat(source); err != nil || serr != nil || !fi.IsDir() {
 			continue // the image has no folder there: the volume stays as it is
 		}
@@ -248,7 +251,7 @@ func (p *pod) remove(ctx context.Context, opt api.RemoveOptions) error {
 			}
 		}
 	}
-	if err := errors.Join(p.settle(ctx), p.keepAddresses(ctx, false), p.unmountOwn(), disk.Unmount(pp.merged(name)), removeFiles(pp.files(name))); err != nil {
+	if err := errors.Join(p.settle(ctx), p.keepAddresses(ctx, false), p.unmountOwn(), disk.Unmount(pp.merged(name)), rootfs.RemoveFiles(pp.files(name))); err != nil {
 		return err
 	}
 	if err := p.removeVolumes(ctx, func(m api.Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {
@@ -310,7 +313,7 @@ func (e *Engine) removeRunDir(name string) error {
 		return nil
 	}
 	dir, lock := e.paths.runPod(name), e.paths.podLock(name)
-	errs := []error{kernel.UnpinNamespaces(filepath.Join(dir, "ns")), removeFiles(e.paths.files(name)), removeFiles(e.paths.shm(name))}
+	errs := []error{kernel.UnpinNamespaces(filepath.Join(dir, "ns")), rootfs.RemoveFiles(e.paths.files(name)), rootfs.RemoveFiles(e.paths.shm(name))}
 	names, err := listDir(dir)
 	for _, n := range names {
 		if path := filepath.Join(dir, n); path != lock {
@@ -368,4 +371,17 @@ func (p *pod) attachment() netstack.Attachment {
 		ID: p.ID, Owner: p.Spec.Name, NetNS: p.e.paths.ns(p.Spec.Name, "net"),
 		Names: names, Endpoints: n.Endpoints, Ports: ports, DNS: n.DNS, Links: n.Links,
 	}
+}
+
+// checkTargets refuses, before the first start, what links in the image make of the pod's targets.
+func (p *pod) checkTargets() error {
+	var mounts []specs.Mount
+	for _, m := range append(p.mounts(), p.imageVolumes()...) {
+		mounts = append(mounts, specs.Mount{Destination: m.Target}) // what is in it, the start looks at
+	}
+	for _, f := range p.Spec.Container.Files {
+		mounts = append(mounts, specs.Mount{Destination: f.Target})
+	}
+	oci.ParentsFirst(mounts)
+	return rootfs.ResolveTargets(p.e.paths.merged(p.Spec.Name), mounts)
 }

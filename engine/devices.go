@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -118,7 +119,7 @@ func (p *pod) checkDevices(pid int) error {
 
 // isDevice reports whether the device is in its place in a container's files, as the container sees them.
 func isDevice(root string, d specs.LinuxDevice) (bool, error) {
-	f, err := openInRoot(root, d.Path, unix.O_PATH)
+	f, err := rootfs.OpenIn(root, d.Path, unix.O_PATH)
 	if err != nil {
 		return false, err
 	}

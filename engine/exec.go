@@ -14,6 +14,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/oci"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -82,7 +83,7 @@ func (p *pod) null() (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	f, err := openAt(root, os.DevNull, unix.O_PATH)
+	f, err := rootfs.OpenAt(root, os.DevNull, unix.O_PATH)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the container's %s: %w", os.DevNull, err)
 	}
@@ -119,7 +120,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 		return nil, err
 	}
 	if opt.User != "" {
-		id, err := lookupUser(p.e.paths.merged(p.Spec.Name), opt.User, p.Spec.Container.GroupAdd)
+		id, err := rootfs.LookupUser(p.e.paths.merged(p.Spec.Name), opt.User, p.Spec.Container.GroupAdd)
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +155,7 @@ func (p *pod) workingDir(dir string) (string, error) {
 		return "", err
 	}
 	defer root.Close()
-	f, err := openAt(root, dir, unix.O_PATH|unix.O_DIRECTORY)
+	f, err := rootfs.OpenAt(root, dir, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return "", fmt.Errorf("cannot use the working directory %q: %w", dir, errors.Unwrap(err))
 	}

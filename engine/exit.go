@@ -13,6 +13,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine/cgroups"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -216,7 +217,7 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 			errs = append(errs, e.net.DetachLost(ctx, p.attachment()))
 		}
 	}
-	errs = append(errs, removeFiles(e.paths.shm(name)), kernel.UnpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
+	errs = append(errs, rootfs.RemoveFiles(e.paths.shm(name)), kernel.UnpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
 	if p.state.Status != api.StatusCreated {
 		errs = append(errs, disk.Unmount(e.paths.merged(name)), p.unmountOwn(), p.releaseVolumes(ctx))
 	}

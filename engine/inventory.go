@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
-
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -54,19 +53,7 @@ func (p paths) trashed() ([]string, error) {
 }
 
 // mounts lists what is mounted for pods of this root.
-func (p paths) mounts() ([]string, error) { return mountsBelow(p.pods(), p.runPods()) }
-
-// mountsBelow lists the mounts in some folders, as this thread sees them, the deepest last.
-func mountsBelow(dirs ...string) ([]string, error) {
-	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return !slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(m.Mountpoint, dir+"/") }), false
-	})
-	paths := make([]string, 0, len(mounts))
-	for _, m := range mounts {
-		paths = append(paths, m.Mountpoint)
-	}
-	return paths, err
-}
+func (p paths) mounts() ([]string, error) { return rootfs.MountsBelow(p.pods(), p.runPods()) }
 
 // podOfMount names the pod that a mount of mounts is for.
 func (p paths) podOfMount(path string) string {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/fault"
 )
 
@@ -92,7 +93,7 @@ func existing(source string) string {
 // would be in its way, and found by everybody who looks for the socket; so would one in place of a device that comes later.
 func noFolder(source string) string {
 	switch source = realPath(path.Clean(source)); {
-	case inKernelFolder(source):
+	case rootfs.InKernelFolder(source):
 		return ", and is not made as a folder: what lies there is the kernel's"
 	case source == "/run/docker.sock" || source == "/var/run/docker.sock":
 		return ": it is the socket of docker's API, which podc does not have yet"

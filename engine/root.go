@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine/oci"
-	"podc.example/podc/internal/disk"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -105,7 +101,7 @@ func (p *pod) mountedRoot(ctx context.Context, view RootView, fn func(*os.File) 
 		return err
 	}
 	// Unmounted here, and not only by the end of the namespace, the layers are free again when this returns.
-	defer func() { err = errors.Join(err, unmountTree(merged), p.unmountOwn()) }()
+	defer func() { err = errors.Join(err, rootfs.UnmountTree(merged), p.unmountOwn()) }()
 	if view == RootAll {
 		if err := p.mountIdle(ctx, merged); err != nil {
 			return err
@@ -129,7 +125,7 @@ func (p *pod) mountIdle(ctx context.Context, merged string) error {
 		return err
 	}
 	oci.ParentsFirst(mounts)
-	if err := resolveTargets(merged, mounts); err != nil {
+	if err := rootfs.ResolveTargets(merged, mounts); err != nil {
 		return err
 	}
 	for _, m := range mounts {
@@ -137,16 +133,16 @@ func (p *pod) mountIdle(ctx context.Context, merged string) error {
 			continue
 		}
 		if fi, err := os.Stat(m.Source); err == nil && fi.IsDir() { // which otherwise the first start does
-			if err := mkdirInRoot(merged, m.Destination); err != nil {
+			if err := rootfs.Mkdir(merged, m.Destination); err != nil {
 				return err
 			}
 		}
-		target, err := openInRoot(merged, m.Destination, unix.O_PATH)
+		target, err := rootfs.OpenIn(merged, m.Destination, unix.O_PATH)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // a file, for which the first start makes a place
 		}
 		if err == nil {
-			err = bindAt(m, target)
+			err = rootfs.Bind(m, target)
 			target.Close()
 		}
 		if err != nil {
@@ -157,47 +153,4 @@ func (p *pod) mountIdle(ctx context.Context, merged string) error {
 		return unix.Mount("", merged, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 	}
 	return nil
-}
-
-// mkdirInRoot makes a folder and its parents where they are missing; links are resolved within root.
-func mkdirInRoot(root, dir string) error {
-	at := "/"
-	for part := range strings.SplitSeq(strings.Trim(path.Clean(dir), "/"), "/") {
-		parent, err := openInRoot(root, at, unix.O_PATH|unix.O_DIRECTORY)
-		if err != nil {
-			return err
-		}
-		err = unix.Mkdirat(int(parent.Fd()), part, 0o755)
-		parent.Close()
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			return &os.PathError{Op: "make", Path: path.Join(at, part), Err: err}
-		}
-		at = path.Join(at, part)
-	}
-	return nil
-}
-
-// bindAt mounts what m shows on target, which is what it is whatever takes its place meanwhile.
-func bindAt(m specs.Mount, target *os.File) error {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(tree)
-	if slices.Contains(m.Options, "ro") {
-		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
-			return err
-		}
-	}
-	return unix.MoveMount(tree, "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
-}
-
-// unmountTree unmounts dir and what is mounted in it, in this thread's namespace.
-func unmountTree(dir string) error {
-	below, err := mountsBelow(dir)
-	errs := []error{err}
-	for _, m := range slices.Backward(below) {
-		errs = append(errs, disk.Unmount(m))
-	}
-	return errors.Join(append(errs, disk.Unmount(dir))...)
 }

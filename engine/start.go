@@ -16,6 +16,7 @@ import (
 	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/oci"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -202,7 +203,7 @@ func (p *pod) create(ctx context.Context, c conmon.Container, mounts []specs.Mou
 	if p.state.Init, p.state.Conmon, err = p.e.runner.Create(ctx, c); err != nil {
 		return err
 	}
-	if err := checkPlaces(p.state.Init.Pid, mounts); err != nil {
+	if err := rootfs.CheckPlaces(p.state.Init.Pid, mounts); err != nil {
 		return err
 	}
 	return p.checkDevices(p.state.Init.Pid)
@@ -287,7 +288,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container,
 	if err != nil {
 		return run, nil, err
 	}
-	if c.User, err = lookupUser(root, api.Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
+	if c.User, err = rootfs.LookupUser(root, api.Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
 		return run, nil, err
 	}
 	if c.Namespaces, err = p.namespacePaths(); err != nil {
@@ -303,7 +304,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container,
 	if c.Etc, err = p.writeEtc(hostname); err != nil {
 		return run, nil, err
 	}
-	if c.Files, err = ownFiles(e.paths.files(name), root, spec.Files); err != nil {
+	if c.Files, err = rootfs.OwnFiles(e.paths.files(name), root, spec.Files); err != nil {
 		return run, nil, err
 	}
 	if c.Spec.Devices, c.Devices, err = p.devices(); err != nil {
@@ -319,10 +320,10 @@ func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container,
 	if err != nil {
 		return run, nil, err
 	}
-	if err := resolveTargets(root, s.Mounts); err != nil {
+	if err := rootfs.ResolveTargets(root, s.Mounts); err != nil {
 		return run, nil, err
 	}
-	if s.Process.Cwd, err = resolveWorkingDir(root, s.Mounts, s.Process.Cwd); err != nil {
+	if s.Process.Cwd, err = rootfs.ResolveWorkingDir(root, s.Mounts, s.Process.Cwd); err != nil {
 		return run, nil, err
 	}
 	if s.Process.ApparmorProfile == oci.DefaultProfile {
@@ -357,7 +358,7 @@ func seccompProfile(opts []string) (string, error) {
 	if strings.HasPrefix(strings.TrimSpace(o.Seccomp), "{") {
 		return o.Seccomp, nil
 	}
-	b, err := disk.ReadRegular(o.Seccomp, maxFile)
+	b, err := disk.ReadRegular(o.Seccomp, rootfs.MaxFile)
 	if err != nil {
 		return "", fmt.Errorf("cannot read the seccomp profile %s: %w", o.Seccomp, err)
 	}

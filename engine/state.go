@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -301,7 +302,7 @@ func (p *pod) view() api.Pod {
 		v.Returns = p.returns()
 	}
 	if s.Status != api.StatusRunning || s.RunLost {
-		v.FilesLost = len(p.Spec.Container.Files) > 0 && !hasFiles(p.e.paths.files(p.Spec.Name))
+		v.FilesLost = len(p.Spec.Container.Files) > 0 && !rootfs.HasFiles(p.e.paths.files(p.Spec.Name))
 	}
 	return v
 }

@@ -7,10 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"podc.example/podc/netstack"
-
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/netstack"
 )
 
 // TryRootfs mounts a root filesystem as pods get it, where pods get it, and lets it go again. Its error says what the file
@@ -29,8 +29,8 @@ func (e *Engine) TryRootfs(context.Context) (err error) {
 	if err := os.Mkdir(layer, 0o755); err != nil {
 		return err
 	}
-	o := overlay{layers: []string{layer}, diff: filepath.Join(dir, "diff"), work: filepath.Join(dir, "work"), volatile: true}
-	if err := mountRootfs(o, filepath.Join(dir, "merged")); err != nil {
+	o := rootfs.Overlay{Layers: []string{layer}, Diff: filepath.Join(dir, "diff"), Work: filepath.Join(dir, "work"), Volatile: true}
+	if err := rootfs.Mount(o, filepath.Join(dir, "merged")); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "merged", "file"), nil, 0o600)

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -95,16 +96,16 @@ func (v *values) container(c api.ContainerSpec) {
 	v.text("runtime", c.Runtime, valid.Runtime)
 	for _, m := range c.Mounts {
 		v.text("mount source", m.Source, valid.Path)
-		v.obey("mount", CheckTarget(m))
+		v.obey("mount", rootfs.CheckTarget(m))
 		v.obey("tmpfs", valid.FileSystemSize(m.TmpfsSize))
 		v.obey("tmpfs mode", valid.Between(int64(m.TmpfsMode), 0, 0o7777))
 	}
 	for _, d := range c.Devices {
 		v.obey("device", valid.AbsolutePath(d.Host))
-		v.text("device", d.Container, checkDevicePlace)
+		v.text("device", d.Container, rootfs.CheckDevicePlace)
 	}
 	for _, f := range c.Files {
-		v.obey("file", CheckTarget(api.Mount{Target: f.Target}))
+		v.obey("file", rootfs.CheckTarget(api.Mount{Target: f.Target}))
 		v.text("owner of a file", f.UID, valid.ID)
 		v.text("group of a file", f.GID, valid.ID)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,10 +10,10 @@ import (
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine/oci"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/volumes"
 )
@@ -97,10 +96,10 @@ func (p *pod) userMounts() ([]specs.Mount, error) {
 	for i, m := range append(p.mounts(), p.imageVolumes()...) {
 		source, err := p.mountSource(i, m)
 		if err == nil && m.Relabel != "" {
-			err = relabel(source)
+			err = rootfs.Relabel(source)
 		}
 		if err == nil && m.Subpath != "" {
-			source, err = p.subMount(i), mountPart(source, m.Subpath, p.subMount(i))
+			source, err = p.subMount(i), rootfs.MountPart(source, m.Subpath, p.subMount(i))
 		}
 		if err != nil {
 			return nil, err
@@ -125,49 +124,9 @@ func (p *pod) mountSource(i int, m api.Mount) (string, error) {
 		return p.e.volumes.Path(p.Volumes[m.Target]), nil
 	case api.MountImage:
 		dir := p.imageMount(i)
-		return dir, mountImage(m.Layers, filepath.Join(filepath.Dir(dir), "empty"), dir)
+		return dir, rootfs.MountImage(m.Layers, filepath.Join(filepath.Dir(dir), "empty"), dir)
 	case api.MountBind:
 		return m.Source, bindSource(m)
 	}
 	return "", nil
-}
-
-// mountPart mounts what is at subpath of source at target. No link leads out of source, and whoever can write there cannot put
-// another thing in its place afterwards.
-func mountPart(source, subpath, target string) error {
-	if disk.IsMountPoint(target) {
-		return nil
-	}
-	f, err := openInRoot(source, subpath, unix.O_PATH)
-	if err != nil {
-		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
-	}
-	defer f.Close()
-	if err := makeTarget(f, target); err != nil {
-		return err
-	}
-	tree, err := unix.OpenTree(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
-	}
-	defer unix.Close(tree)
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
-	}
-	return nil
-}
-
-// makeTarget makes a folder, or a file if that is what will be mounted on it.
-func makeTarget(what *os.File, target string) error {
-	fi, err := what.Stat()
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(os.RemoveAll(target), os.MkdirAll(filepath.Dir(target), 0o700)); err != nil {
-		return err
-	}
-	if fi.IsDir() {
-		return os.Mkdir(target, 0o700)
-	}
-	return os.WriteFile(target, nil, 0o600)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"podc.example/podc/engine/rootfs"
 )
 
 func TestAWorkingDirectoryLeadsNowhereInProc(t *testing.T) {
@@ -29,7 +31,7 @@ func TestAWorkingDirectoryLeadsNowhereInProc(t *testing.T) {
 		"/": "/", "/proc": "/proc", "/srv/www": "/srv/www", "/fine": "/srv/www", "/made/by/the/runtime": "/made/by/the/runtime", "/data": "/data",
 		"/proc/self/fd/7": "", "/proc/../proc/1/cwd": "", "/direct": "", "/chain": "", "/up/cwd": "", "/data/inside": "",
 	} {
-		got, err := resolveWorkingDir(root, mounts, dir)
+		got, err := rootfs.ResolveWorkingDir(root, mounts, dir)
 		if got != want || errdefs.IsInvalidArgument(err) != (want == "") {
 			t.Errorf("%s is %q, want %q; %v", dir, got, want, err)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/valid"
 	"podc.example/podc/project"
 	"podc.example/podc/volumes"
@@ -118,7 +119,7 @@ func (t *translation) place(taken places, before []engine.Mount, at string, m en
 
 // target refuses a place where nothing can be mounted, and what nothing can be.
 func target(at string, m engine.Mount) error {
-	for _, err := range []error{engine.CheckTarget(m), valid.Path(m.Source), valid.FileSystemSize(m.TmpfsSize)} {
+	for _, err := range []error{rootfs.CheckTarget(m), valid.Path(m.Source), valid.FileSystemSize(m.TmpfsSize)} {
 		if err == nil {
 			continue
 		}

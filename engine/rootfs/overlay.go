@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -14,27 +14,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overlay is an overlay mount that is to be made.
-type overlay struct {
-	layers     []string // top first
-	diff, work string   // where writes go; without, it is to be read only
+// Overlay is an overlay mount that is to be made.
+type Overlay struct {
+	Layers     []string // top first
+	Diff, Work string   // where writes go; without, it is to be read only
 	// volatile: nothing is synced, neither when a program in it asks for that nor, with all of the file system below, at the
 	// unmount. It is for what no crash outlives: of files that a program has synced, a power cut leaves empty ones.
-	volatile bool
+	Volatile bool
 }
 
 // maxLayers is how many the kernel takes.
 const maxLayers = 500
 
 // mountOverlay mounts o at target.
-func mountOverlay(o overlay, target string) error {
-	if len(o.layers) > maxLayers {
-		return fmt.Errorf("it has %d layers, and the kernel takes %d", len(o.layers), maxLayers)
+func mountOverlay(o Overlay, target string) error {
+	if len(o.Layers) > maxLayers {
+		return fmt.Errorf("it has %d layers, and the kernel takes %d", len(o.Layers), maxLayers)
 	}
 	// A volatile overlay leaves this mark so that nobody trusts it after a crash: a run that is over is not begun again, and
 	// earlier versions had all overlays so.
-	if o.work != "" {
-		if err := os.RemoveAll(filepath.Join(o.work, "work", "incompat")); err != nil {
+	if o.Work != "" {
+		if err := os.RemoveAll(filepath.Join(o.Work, "work", "incompat")); err != nil {
 			return err
 		}
 	}
@@ -68,21 +68,21 @@ var layersOneByOne = sync.OnceValue(func() bool {
 })
 
 // paths are all that o is made of.
-func (o overlay) paths() []string {
-	paths := slices.Clone(o.layers)
-	if o.diff != "" {
-		paths = append(paths, o.diff, o.work)
+func (o Overlay) paths() []string {
+	paths := slices.Clone(o.Layers)
+	if o.Diff != "" {
+		paths = append(paths, o.Diff, o.Work)
 	}
 	return paths
 }
 
 // fitsContext reports whether a file system context takes the paths of o: up to 255 bytes each, and the kernel unescapes some
 // of them.
-func (o overlay) fitsContext() bool {
+func (o Overlay) fitsContext() bool {
 	return !slices.ContainsFunc(o.paths(), func(path string) bool { return len(path) > 255 || strings.Contains(path, `\`) })
 }
 
-func (o overlay) mountByContext(target string) error {
+func (o Overlay) mountByContext(target string) error {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return err
@@ -96,14 +96,14 @@ func (o overlay) mountByContext(target string) error {
 		}
 	}
 	set("source", "podc")
-	for _, layer := range o.layers {
+	for _, layer := range o.Layers {
 		set("lowerdir+", layer)
 	}
-	if o.diff != "" {
-		set("upperdir", o.diff)
-		set("workdir", o.work)
+	if o.Diff != "" {
+		set("upperdir", o.Diff)
+		set("workdir", o.Work)
 	}
-	if err == nil && o.volatile {
+	if err == nil && o.Volatile {
 		err = unix.FsconfigSetFlag(fs, "volatile")
 	}
 	if err == nil {
@@ -122,7 +122,7 @@ func (o overlay) mountByContext(target string) error {
 
 // mountByOptions gives the kernel all options in one string, which must fit in a page: so each path is given as the number of
 // its descriptor, relative to the folder of descriptors. Those of 500 layers fit, and no path needs to be escaped.
-func (o overlay) mountByOptions(target string) error {
+func (o Overlay) mountByOptions(target string) error {
 	var numbers []string
 	for _, path := range o.paths() {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -132,12 +132,12 @@ func (o overlay) mountByOptions(target string) error {
 		defer unix.Close(fd)
 		numbers = append(numbers, strconv.Itoa(fd))
 	}
-	n := len(o.layers)
+	n := len(o.Layers)
 	options := "lowerdir=" + strings.Join(numbers[:n], ":")
-	if o.diff != "" {
+	if o.Diff != "" {
 		options += ",upperdir=" + numbers[n] + ",workdir=" + numbers[n+1]
 	}
-	if o.volatile {
+	if o.Volatile {
 		options += ",volatile"
 	}
 	return inFolder("/proc/self/fd", func() error { return unix.Mount("podc", target, "overlay", 0, options) })

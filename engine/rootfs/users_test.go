@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -34,13 +34,13 @@ func TestLookupUser(t *testing.T) {
 		{"app:more", []string{"extra", "5"}, oci.Identity{UID: 1000, GID: 3000, Groups: []int{5, 2000, 3000}, Home: "/home/app"}},
 		{"4711", nil, oci.Identity{UID: 4711, Groups: []int{0}, Home: "/"}},
 	} {
-		got, err := lookupUser(root, tt.spec, tt.groups)
+		got, err := LookupUser(root, tt.spec, tt.groups)
 		if err != nil || got.UID != tt.want.UID || got.GID != tt.want.GID || got.Home != tt.want.Home || !slices.Equal(got.Groups, tt.want.Groups) {
 			t.Errorf("lookupUser(%q, %q) = %+v, %v; want %+v", tt.spec, tt.groups, got, err, tt.want)
 		}
 	}
 	for _, spec := range []string{"nobody-here", "-1", "4294967296", "app:none"} {
-		if _, err := lookupUser(root, spec, nil); !errdefs.IsInvalidArgument(err) {
+		if _, err := LookupUser(root, spec, nil); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("lookupUser(%q) = %v, want an invalid argument", spec, err)
 		}
 	}
@@ -53,14 +53,14 @@ func TestAccountFilesAreNotTrusted(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(etc, 0o755), os.Symlink("/etc/passwd", filepath.Join(etc, "passwd"))); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := lookupUser(root, "root", nil); err == nil {
+	if id, err := LookupUser(root, "root", nil); err == nil {
 		t.Errorf("a link out of the image was followed: %+v", id)
 	}
 }
 
 func TestWhyThereIsNoUserIsSaidOnce(t *testing.T) {
 	root := t.TempDir()
-	if _, err := lookupUser(root, "nobody2", nil); err == nil || err.Error() != `cannot find user "nobody2" in the image: no matching entries in passwd file` {
+	if _, err := LookupUser(root, "nobody2", nil); err == nil || err.Error() != `cannot find user "nobody2" in the image: no matching entries in passwd file` {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,6 @@
-package engine
+// Package rootfs knows the files of a container: its root filesystem, what is mounted in it and where that lands, its account files, its
+// configs and secrets. Whatever lies in an image or a volume comes from strangers: no link leads out.
+package rootfs
 
 import (
 	"errors"
@@ -15,20 +17,20 @@ import (
 // One mkdir and one mount per container; containers/storage is asked for nothing (see engine/images for the pin that keeps
 // the layers in place).
 
-// mountRootfs mounts o, which is to be written to, at merged; it is a no-op when it is mounted already.
-func mountRootfs(o overlay, merged string) error {
+// Mount mounts o, which is to be written to, at merged; it is a no-op when it is mounted already.
+func Mount(o Overlay, merged string) error {
 	if isOverlay(merged) {
 		return nil
 	}
-	if len(o.layers) == 0 {
+	if len(o.Layers) == 0 {
 		return fmt.Errorf("cannot make a root filesystem: the image has no layers")
 	}
-	for _, dir := range []string{o.diff, o.work, merged} {
+	for _, dir := range []string{o.Diff, o.Work, merged} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	if err := copyTopMode(o.layers, o.diff); err != nil {
+	if err := copyTopMode(o.Layers, o.Diff); err != nil {
 		return err
 	}
 	if err := mountOverlay(o, merged); err != nil {
@@ -37,9 +39,9 @@ func mountRootfs(o overlay, merged string) error {
 	return nil
 }
 
-// mountImage mounts the layers of an image at dir, to be read only; it is a no-op when they are mounted already. The folder empty
+// MountImage mounts the layers of an image at dir, to be read only; it is a no-op when they are mounted already. The folder empty
 // makes two layers of one, which overlay insists on.
-func mountImage(layers []string, empty, dir string) error {
+func MountImage(layers []string, empty, dir string) error {
 	if isOverlay(dir) {
 		return nil
 	}
@@ -48,7 +50,7 @@ func mountImage(layers []string, empty, dir string) error {
 			return err
 		}
 	}
-	if err := mountOverlay(overlay{layers: append(slices.Clone(layers), empty)}, dir); err != nil {
+	if err := mountOverlay(Overlay{Layers: append(slices.Clone(layers), empty)}, dir); err != nil {
 		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
 	}
 	return nil
@@ -71,9 +73,9 @@ func isOverlay(path string) bool {
 	return unix.Statfs(path, &st) == nil && st.Type == unix.OVERLAYFS_SUPER_MAGIC
 }
 
-// checkRootfs refuses images in which a place that the runtime mounts over is not a real folder. Runtimes up to crun 1.27
+// Check refuses images in which a place that the runtime mounts over is not a real folder. Runtimes up to crun 1.27
 // follow such links (CVE-2026-47766, CVE-2025-31133), and podc must not rely on a newer one.
-func checkRootfs(merged string) error {
+func Check(merged string) error {
 	for _, dir := range []string{"dev", "proc", "sys", "dev/pts", "dev/shm", "dev/mqueue"} {
 		fi, err := os.Lstat(filepath.Join(merged, dir))
 		if errors.Is(err, os.ErrNotExist) {
@@ -89,18 +91,18 @@ func checkRootfs(merged string) error {
 	return nil
 }
 
-// openInRoot opens path as the container would see it: no link leads out of root.
-func openInRoot(root, path string, flags int) (*os.File, error) {
+// OpenIn opens path as the container would see it: no link leads out of root.
+func OpenIn(root, path string, flags int) (*os.File, error) {
 	dir, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	return openAt(dir, path, flags)
+	return OpenAt(dir, path, flags)
 }
 
-// openAt is openInRoot for a root that is open already.
-func openAt(root *os.File, path string, flags int) (*os.File, error) {
+// OpenAt is openInRoot for a root that is open already.
+func OpenAt(root *os.File, path string, flags int) (*os.File, error) {
 	fd, err := unix.Openat2(int(root.Fd()), filepath.Join(".", path), &unix.OpenHow{
 		Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
@@ -110,9 +112,9 @@ func openAt(root *os.File, path string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// realPathInRoot returns the host path of path inside root, with every link resolved within root.
-func realPathInRoot(root, path string) (string, error) {
-	f, err := openInRoot(root, path, unix.O_PATH)
+// RealPath returns the host path of path inside root, with every link resolved within root.
+func RealPath(root, path string) (string, error) {
+	f, err := OpenIn(root, path, unix.O_PATH)
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -27,8 +27,8 @@ func selinuxOn() bool {
 	return unix.Statfs("/sys/fs/selinux", &st) == nil && st.Type == unix.SELINUX_MAGIC
 }
 
-// relabel gives a mounted folder, with all in it, a label that containers may use. Without SELinux it does nothing, as docker.
-func relabel(path string) error {
+// Relabel gives a mounted folder, with all in it, a label that containers may use. Without SELinux it does nothing, as docker.
+func Relabel(path string) error {
 	if !selinuxOn() {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -13,9 +13,9 @@ import (
 )
 
 // overlayIn makes a folder with n layers, the lowest of which is 0, and each has a file of its own and one that all have.
-func overlayIn(t *testing.T, dir string, n int) overlay {
+func overlayIn(t *testing.T, dir string, n int) Overlay {
 	t.Helper()
-	o := overlay{diff: filepath.Join(dir, "diff"), work: filepath.Join(dir, "work")}
+	o := Overlay{Diff: filepath.Join(dir, "diff"), Work: filepath.Join(dir, "work")}
 	for i := n - 1; i >= 0; i-- {
 		layer := filepath.Join(dir, strconv.Itoa(i))
 		err := errors.Join(os.MkdirAll(layer, 0o755), os.WriteFile(filepath.Join(layer, "all"), fmt.Append(nil, i), 0o644),
@@ -23,9 +23,9 @@ func overlayIn(t *testing.T, dir string, n int) overlay {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.layers = append(o.layers, layer)
+		o.Layers = append(o.Layers, layer)
 	}
-	if err := errors.Join(os.Mkdir(o.diff, 0o755), os.Mkdir(o.work, 0o755)); err != nil {
+	if err := errors.Join(os.Mkdir(o.Diff, 0o755), os.Mkdir(o.Work, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -36,9 +36,9 @@ func TestOverlaysOfNewAndOldKernels(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	ways := map[string]func(overlay, string) error{"as this kernel takes it": mountOverlay, "one string": overlay.mountByOptions}
+	ways := map[string]func(Overlay, string) error{"as this kernel takes it": mountOverlay, "one string": Overlay.mountByOptions}
 	if layersOneByOne() {
-		ways["one by one"] = overlay.mountByContext
+		ways["one by one"] = Overlay.mountByContext
 	}
 	for way, mount := range ways {
 		for _, tt := range []struct {
@@ -73,14 +73,14 @@ func TestOverlaysOfNewAndOldKernels(t *testing.T) {
 				top, err := os.ReadFile(filepath.Join(target, "all"))
 				_, lowest := os.Stat(filepath.Join(target, "file0"))
 				written := os.WriteFile(filepath.Join(target, "new"), nil, 0o644)
-				_, upper := os.Stat(filepath.Join(o.diff, "new"))
+				_, upper := os.Stat(filepath.Join(o.Diff, "new"))
 				if string(top) != strconv.Itoa(tt.layers-1) || errors.Join(err, lowest, written, upper) != nil {
 					t.Errorf("top %q: %v", top, errors.Join(err, lowest, written, upper))
 				}
 				if tt.layers == 1 {
 					return
 				}
-				if err := mount(overlay{layers: o.layers}, image); err != nil {
+				if err := mount(Overlay{Layers: o.Layers}, image); err != nil {
 					t.Fatal(err)
 				}
 				if os.WriteFile(filepath.Join(image, "new"), nil, 0o644) == nil {
@@ -92,7 +92,7 @@ func TestOverlaysOfNewAndOldKernels(t *testing.T) {
 }
 
 func TestTooManyLayersAreRefused(t *testing.T) {
-	err := mountOverlay(overlay{layers: make([]string, maxLayers+1)}, t.TempDir())
+	err := mountOverlay(Overlay{Layers: make([]string, maxLayers+1)}, t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "501 layers") {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"cmp"
@@ -21,35 +21,35 @@ import (
 // Configs and secrets lie on a tmpfs of the pod: never on disk, never in a layer, never in saved state. It stays from the
 // pod's creation to its removal, so that a restart needs nobody who knows the content.
 
-// maxFile bounds a config, as swarm does; a secret, for whoever tells them apart, is half as large at most.
-const maxFile = 1000 << 10
+// MaxFile bounds a config, as swarm does; a secret, for whoever tells them apart, is half as large at most.
+const MaxFile = 1000 << 10
 
-// loadFiles reads the files that come from the host, so that a missing or oversized one is refused before any effect.
-func loadFiles(files []api.File) ([]api.File, error) {
+// LoadFiles reads the files that come from the host, so that a missing or oversized one is refused before any effect.
+func LoadFiles(files []api.File) ([]api.File, error) {
 	loaded := make([]api.File, len(files))
 	for i, f := range files {
 		if f.Source != "" {
-			b, err := disk.ReadRegular(f.Source, maxFile)
+			b, err := disk.ReadRegular(f.Source, MaxFile)
 			if err != nil {
 				return nil, fmt.Errorf("cannot read %s for %s: %w", f.Source, f.Target, err)
 			}
 			f.Content = b
 		}
-		if len(f.Content) > maxFile {
-			return nil, fault.New(errdefs.ErrInvalidArgument, "the file for %s is larger than %d KiB", f.Target, maxFile>>10)
+		if len(f.Content) > MaxFile {
+			return nil, fault.New(errdefs.ErrInvalidArgument, "the file for %s is larger than %d KiB", f.Target, MaxFile>>10)
 		}
 		loaded[i] = f
 	}
 	return loaded, nil
 }
 
-// writeFiles puts the contents on a fresh tmpfs at dir, numbered in the order of files. Owners follow when the image's
+// WriteFiles puts the contents on a fresh tmpfs at dir, numbered in the order of files. Owners follow when the image's
 // accounts can be read (ownFiles).
-func writeFiles(dir string, files []api.File) error {
+func WriteFiles(dir string, files []api.File) error {
 	if len(files) == 0 {
 		return nil
 	}
-	if err := removeFiles(dir); err != nil {
+	if err := RemoveFiles(dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -80,8 +80,8 @@ func writeFiles(dir string, files []api.File) error {
 	return nil
 }
 
-// ownFiles gives each file the owner asked for, by number or by a name of the image, and returns the mounts.
-func ownFiles(dir, root string, files []api.File) ([]specs.Mount, error) {
+// OwnFiles gives each file the owner asked for, by number or by a name of the image, and returns the mounts.
+func OwnFiles(dir, root string, files []api.File) ([]specs.Mount, error) {
 	var mounts []specs.Mount
 	for i, f := range files {
 		path := filepath.Join(dir, strconv.Itoa(i))
@@ -89,7 +89,7 @@ func ownFiles(dir, root string, files []api.File) ([]specs.Mount, error) {
 			return nil, fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone, as after a reboot: bring the pod up anew", f.Target)
 		}
 		if f.UID != "" || f.GID != "" {
-			id, err := lookupUser(root, cmp.Or(f.UID, "0")+":"+cmp.Or(f.GID, "0"), nil)
+			id, err := LookupUser(root, cmp.Or(f.UID, "0")+":"+cmp.Or(f.GID, "0"), nil)
 			if err != nil {
 				return nil, err
 			}
@@ -102,13 +102,13 @@ func ownFiles(dir, root string, files []api.File) ([]specs.Mount, error) {
 	return mounts, nil
 }
 
-func hasFiles(dir string) bool {
+func HasFiles(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "0"))
 	return err == nil
 }
 
-// removeFiles forgets the files. Idempotent.
-func removeFiles(dir string) error {
+// RemoveFiles forgets the files. Idempotent.
+func RemoveFiles(dir string) error {
 	if err := disk.Unmount(dir); err != nil {
 		return err
 	}

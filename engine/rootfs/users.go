@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -19,9 +19,9 @@ import (
 // maxAccountFile bounds what is read of an image's passwd and group files.
 const maxAccountFile = 4 << 20
 
-// lookupUser resolves "name|uid[:group|gid]" and further groups against the account files inside root. Nothing in root is
+// LookupUser resolves "name|uid[:group|gid]" and further groups against the account files inside root. Nothing in root is
 // trusted: links stay within it, and only regular files are read (a FIFO in their place would block, CVE-2024-9676).
-func lookupUser(root, spec string, groups []string) (oci.Identity, error) {
+func LookupUser(root, spec string, groups []string) (oci.Identity, error) {
 	passwd, err := readAccounts(root, "/etc/passwd")
 	if err != nil {
 		return oci.Identity{}, err
@@ -52,7 +52,7 @@ func lookupUser(root, spec string, groups []string) (oci.Identity, error) {
 
 // readAccounts returns the content of an account file, or nothing if the image has none.
 func readAccounts(root, path string) (string, error) {
-	f, err := openInRoot(root, path, os.O_RDONLY|unix.O_NONBLOCK)
+	f, err := OpenIn(root, path, os.O_RDONLY|unix.O_NONBLOCK)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return "", nil
 	}

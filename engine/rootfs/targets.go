@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
@@ -35,8 +34,8 @@ var procFiles = []string{
 	"/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
 }
 
-// inKernelFolder reports whether path, which is clean, is one of kernelFolders or lies in one.
-func inKernelFolder(path string) bool {
+// InKernelFolder reports whether path, which is clean, is one of kernelFolders or lies in one.
+func InKernelFolder(path string) bool {
 	return slices.ContainsFunc(kernelFolders, func(f string) bool { return disk.IsBelow(path, f) })
 }
 
@@ -62,8 +61,8 @@ func CheckTarget(m api.Mount) error {
 	return nil
 }
 
-// checkDevicePlace refuses a path at which no device file can be made, whatever is to be there; see checkNodePlace.
-func checkDevicePlace(s string) error {
+// CheckDevicePlace refuses a path at which no device file can be made, whatever is to be there; see checkNodePlace.
+func CheckDevicePlace(s string) error {
 	place := path.Clean(s)
 	for _, folder := range []string{"/proc", "/sys"} {
 		if disk.IsBelow(place, folder) {
@@ -76,9 +75,9 @@ func checkDevicePlace(s string) error {
 	return valid.AbsolutePath(s)
 }
 
-// checkImageVolume refuses a volume that the image declares, and no file names, in a place that is not for images to choose.
-func checkImageVolume(target string) error {
-	if clean := path.Clean("/" + target); clean == "/" || inKernelFolder(clean) {
+// CheckImageVolume refuses a volume that the image declares, and no file names, in a place that is not for images to choose.
+func CheckImageVolume(target string) error {
+	if clean := path.Clean("/" + target); clean == "/" || InKernelFolder(clean) {
 		return fault.New(errdefs.ErrInvalidArgument, "the image declares a volume at %s, which an image may not cover (a mount of the service's own there would be served)",
 			target)
 	}
@@ -105,7 +104,7 @@ func (v view) resolve(target string) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("cannot mount at %s: %w", target, err)
-	case at != path.Clean(target) && inKernelFolder(at):
+	case at != path.Clean(target) && InKernelFolder(at):
 		return "", fault.New(errdefs.ErrInvalidArgument, "cannot mount at %s: a link in the container's files leads from there to %s", target, at)
 	}
 	return at, nil
@@ -180,9 +179,9 @@ func (v view) readlink(at string) (string, error) {
 	return string(buf[:max(n, 0)]), err
 }
 
-// resolveTargets gives each of mounts, in this order, the target that it will have in the container whose root is given. Those
+// ResolveTargets gives each of mounts, in this order, the target that it will have in the container whose root is given. Those
 // that mount what a runtime makes are left as they are; see checkRootfs.
-func resolveTargets(root string, mounts []specs.Mount) error {
+func ResolveTargets(root string, mounts []specs.Mount) error {
 	v := view{root: root}
 	for i := range mounts {
 		at, err := v.resolve(mounts[i].Destination)
@@ -204,9 +203,9 @@ func (v *view) add(m specs.Mount) {
 	v.mounts = append(v.mounts, mounted{m.Destination, source})
 }
 
-// resolveWorkingDir returns dir without links, as it will be in the container whose root and mounts are given. None leads to
+// ResolveWorkingDir returns dir without links, as it will be in the container whose root and mounts are given. None leads to
 // /proc: the links there are to descriptors, from where the container would be in files of the host's (CVE-2024-21626).
-func resolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, error) {
+func ResolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, error) {
 	v := view{root: root}
 	for _, m := range mounts {
 		v.add(m)
@@ -221,21 +220,8 @@ func resolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, e
 	return at, nil
 }
 
-// checkTargets refuses, before the first start, what links in the image make of the pod's targets.
-func (p *pod) checkTargets() error {
-	var mounts []specs.Mount
-	for _, m := range append(p.mounts(), p.imageVolumes()...) {
-		mounts = append(mounts, specs.Mount{Destination: m.Target}) // what is in it, the start looks at
-	}
-	for _, f := range p.Spec.Container.Files {
-		mounts = append(mounts, specs.Mount{Destination: f.Target})
-	}
-	oci.ParentsFirst(mounts)
-	return resolveTargets(p.e.paths.merged(p.Spec.Name), mounts)
-}
-
-// checkPlaces refuses a container whose mounts are not all where they should be; pid is its first process, which waits.
-func checkPlaces(pid int, mounts []specs.Mount) error {
+// CheckPlaces refuses a container whose mounts are not all where they should be; pid is its first process, which waits.
+func CheckPlaces(pid int, mounts []specs.Mount) error {
 	table, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mountinfo")
 	var there []*mountinfo.Info
 	if err == nil {

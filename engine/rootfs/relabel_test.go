@@ -1,4 +1,4 @@
-package engine
+package rootfs
 
 import (
 	"errors"
@@ -34,7 +34,7 @@ func TestLabelTree(t *testing.T) {
 	if n, err := unix.Lgetxattr("/etc", "security.selinux", make([]byte, 100)); err == nil && n == len(sharedLabel) {
 		t.Error("a link was followed")
 	}
-	if !selinuxOn() && relabel("/etc") != nil {
+	if !selinuxOn() && Relabel("/etc") != nil {
 		t.Error("without SELinux something is labelled")
 	}
 }

@@ -1,0 +1,112 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/disk"
+)
+
+// Mkdir makes a folder and its parents where they are missing; links are resolved within root.
+func Mkdir(root, dir string) error {
+	at := "/"
+	for part := range strings.SplitSeq(strings.Trim(path.Clean(dir), "/"), "/") {
+		parent, err := OpenIn(root, at, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		err = unix.Mkdirat(int(parent.Fd()), part, 0o755)
+		parent.Close()
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return &os.PathError{Op: "make", Path: path.Join(at, part), Err: err}
+		}
+		at = path.Join(at, part)
+	}
+	return nil
+}
+
+// Bind mounts what m shows on target, which is what it is whatever takes its place meanwhile.
+func Bind(m specs.Mount, target *os.File) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	if slices.Contains(m.Options, "ro") {
+		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return err
+		}
+	}
+	return unix.MoveMount(tree, "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// UnmountTree unmounts dir and what is mounted in it, in this thread's namespace.
+func UnmountTree(dir string) error {
+	below, err := MountsBelow(dir)
+	errs := []error{err}
+	for _, m := range slices.Backward(below) {
+		errs = append(errs, disk.Unmount(m))
+	}
+	return errors.Join(append(errs, disk.Unmount(dir))...)
+}
+
+// MountPart mounts what is at subpath of source at target. No link leads out of source, and whoever can write there cannot put
+// another thing in its place afterwards.
+func MountPart(source, subpath, target string) error {
+	if disk.IsMountPoint(target) {
+		return nil
+	}
+	f, err := OpenIn(source, subpath, unix.O_PATH)
+	if err != nil {
+		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
+	}
+	defer f.Close()
+	if err := makeTarget(f, target); err != nil {
+		return err
+	}
+	tree, err := unix.OpenTree(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
+	}
+	defer unix.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("cannot mount subpath %q of %s: %w", subpath, source, err)
+	}
+	return nil
+}
+
+// makeTarget makes a folder, or a file if that is what will be mounted on it.
+func makeTarget(what *os.File, target string) error {
+	fi, err := what.Stat()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(target), os.MkdirAll(filepath.Dir(target), 0o700)); err != nil {
+		return err
+	}
+	if fi.IsDir() {
+		return os.Mkdir(target, 0o700)
+	}
+	return os.WriteFile(target, nil, 0o600)
+}
+
+// MountsBelow lists the mounts in some folders, as this thread sees them, the deepest last.
+func MountsBelow(dirs ...string) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return !slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(m.Mountpoint, dir+"/") }), false
+	})
+	paths := make([]string, 0, len(mounts))
+	for _, m := range mounts {
+		paths = append(paths, m.Mountpoint)
+	}
+	return paths, err
+}
