@@ -66,10 +66,10 @@ func checkProfile(h oci.Host, name string) error {
 
 // loadProfile sees to it that the default profile is loaded, and is that of this podc: once after a start of the machine or a change
 // of podc, and again should somebody unload it.
-func (e *Engine) loadProfile(ctx context.Context) error {
-	e.profile.Lock()
-	defer e.profile.Unlock()
-	stamp := filepath.Join(e.paths.run, "apparmor")
+func (p *programs) loadProfile(ctx context.Context) error {
+	p.profile.Lock()
+	defer p.profile.Unlock()
+	stamp := filepath.Join(p.run, "apparmor")
 	want := fmt.Sprintf("%s %x\n", kernel.BootID(), sha256.Sum256(defaultPolicy))
 	if have, err := disk.ReadFile(stamp); err == nil && string(have) == want {
 		if loaded, err := profileLoaded(oci.DefaultProfile); loaded || err != nil {
@@ -83,7 +83,7 @@ func (e *Engine) loadProfile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, parserDeadline)
 	defer cancel()
 	cmd := child.Command(ctx, parser, "--replace", "--skip-cache")
-	cmd.Env, cmd.Stdin = e.helperEnv(), bytes.NewReader(defaultPolicy)
+	cmd.Env, cmd.Stdin = p.helperEnv(), bytes.NewReader(defaultPolicy)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot load the AppArmor profile %s: %w: %s", oci.DefaultProfile, err, bytes.TrimSpace(out))
 	}

@@ -12,10 +12,10 @@ import (
 // A monitor that is just ending shuts its door on who asks it: that is no answer, and who asks does so again.
 func TestAMonitorThatEndsIsAskedAgain(t *testing.T) {
 	e := plainEngine(t)
-	if err := os.MkdirAll(e.MonitorDir("t"), 0o700); err != nil {
+	if err := os.MkdirAll(e.Monitors().Dir("t"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", filepath.Join(e.MonitorDir("t"), "sock"))
+	l, err := net.Listen("unix", filepath.Join(e.Monitors().Dir("t"), "sock"))
 	if err != nil {
 		t.Skip(err) // the temporary folder's name is too long
 	}
@@ -38,11 +38,11 @@ func TestAMonitorThatEndsIsAskedAgain(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	if err := e.serveNames(t.Context(), "t", "id"); err != nil {
+	if err := e.Monitors().serveNames(t.Context(), "t", "id"); err != nil {
 		t.Errorf("after three refusals: %v", err)
 	}
 	before := asked.Load()
-	if err := e.serveNames(t.Context(), "t", "unknown"); err == nil || asked.Load() > before+2 {
+	if err := e.Monitors().serveNames(t.Context(), "t", "unknown"); err == nil || asked.Load() > before+2 {
 		t.Errorf("what it answered was asked again %d times: %v", asked.Load()-before, err)
 	}
 }

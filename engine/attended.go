@@ -35,8 +35,8 @@ func (p *pod) outlived() bool {
 
 // Await returns the pod as it is when its run has ended. It does not settle the pod: that is done by a removal, by Refresh, or by
 // the monitor. Of one that somebody else removed by then, the journal tells how it ended.
-func (e *Engine) Await(ctx context.Context, name string) (api.Pod, error) {
-	p, err := e.read(name)
+func (s *store) Await(ctx context.Context, name string) (api.Pod, error) {
+	p, err := s.read(name)
 	if err != nil {
 		return api.Pod{}, err
 	}
@@ -44,18 +44,18 @@ func (e *Engine) Await(ctx context.Context, name string) (api.Pod, error) {
 		if err := p.state.Init.Wait(ctx); err != nil {
 			return api.Pod{}, err
 		}
-		if err := e.awaitNoted(ctx, name, p.state.Conmon); err != nil {
+		if err := s.awaitNoted(ctx, name, p.state.Conmon); err != nil {
 			return api.Pod{}, err
 		}
 	}
-	v, err := e.Pod(name)
+	v, err := s.Pod(name)
 	if isMissing(err) && p.state.Status == api.StatusRunning {
-		return e.EndOf(p.view())
+		return s.e.EndOf(p.view())
 	}
 	return v, err
 }
 
 // leftOver reports whether the pod should have gone with its run, and nobody is at that.
-func (e *Engine) leftOver(p *pod) bool {
-	return p.outlived() && !disk.Held(e.paths.attended(p.Spec.Name))
+func (c Checker) leftOver(p *pod) bool {
+	return p.outlived() && !disk.Held(c.e.paths.attended(p.Spec.Name))
 }

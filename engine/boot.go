@@ -60,9 +60,9 @@ func (p *pod) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdow
 
 // Heal clears away what processes that died, or the machine's last run, have left. It is for before pods are started after a
 // start of the machine; each start finds and clears away what is its own. Idempotent.
-func (e *Engine) Heal(ctx context.Context) error {
-	_, err := e.repair(ctx, false)
-	return errors.Join(err, e.emptyTrash())
+func (c Checker) Heal(ctx context.Context) error {
+	_, err := c.repair(ctx, false)
+	return errors.Join(err, c.e.emptyTrash())
 }
 
 // noteStop notes that the pod is asked to end. If a person asks, that is on record in DATA, before the effect: its policy must not

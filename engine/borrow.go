@@ -31,13 +31,13 @@ func lenders(s api.PodSpec) []string {
 }
 
 // checkBorrowed refuses to borrow from a pod that is neither here nor among those to be made, or that does not lend.
-func (e *Engine) checkBorrowed(p api.PodSpec, made []api.PodSpec) error {
+func (c *possible) checkBorrowed(p api.PodSpec, made []api.PodSpec) error {
 	var errs []error
 	for _, b := range p.Borrowed() {
 		var of api.PodSpec
 		if i := slices.IndexFunc(made, func(m api.PodSpec) bool { return m.Name == b.Of }); i >= 0 {
 			of = made[i]
-		} else if have, err := e.read(e.nameOf(b.Of)); err != nil {
+		} else if have, err := c.e.read(c.e.nameOf(b.Of)); err != nil {
 			errs = append(errs, fmt.Errorf("it uses the %s of pod %q: %w", b.What, b.Of, err))
 			continue
 		} else {
@@ -51,8 +51,8 @@ func (e *Engine) checkBorrowed(p api.PodSpec, made []api.PodSpec) error {
 }
 
 // nameOf is the name of the pod that somebody named by the beginning of its id; else what was given.
-func (e *Engine) nameOf(nameOrID string) string {
-	if p, err := e.Pod(nameOrID); err == nil {
+func (s *store) nameOf(nameOrID string) string {
+	if p, err := s.Pod(nameOrID); err == nil {
 		return p.Spec.Name
 	}
 	return nameOrID
@@ -60,14 +60,14 @@ func (e *Engine) nameOf(nameOrID string) string {
 
 // sharers lists the running pods that use namespaces of name which outlive its processes: all but that of processes. Each has
 // left its name with that pod before it started; a name alone says little.
-func (e *Engine) sharers(name string) ([]string, error) {
+func (s *store) sharers(name string) ([]string, error) {
 	lends := func(b api.Borrowed) bool {
 		return b.Of == name && b.What != api.BorrowVolumes && b.What != api.BorrowPID
 	}
 	var list []string
-	names, err := listDir(e.paths.sharers(name))
+	names, err := listDir(s.e.paths.sharers(name))
 	for _, sharer := range names {
-		p, err := e.read(sharer)
+		p, err := s.read(sharer)
 		if err == nil && p.state.Status == api.StatusRunning && slices.ContainsFunc(p.Spec.Borrowed(), lends) {
 			list = append(list, sharer)
 		}
@@ -76,7 +76,7 @@ func (e *Engine) sharers(name string) ([]string, error) {
 }
 
 // beSharerOf leaves the pod's name with one whose namespaces it uses.
-func (p *pod) beSharerOf(owner string) error {
+func (p podNetwork) beSharerOf(owner string) error {
 	dir := p.e.paths.sharers(owner)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -85,7 +85,7 @@ func (p *pod) beSharerOf(owner string) error {
 }
 
 // namespaceOwners names, by kind, the pods whose pinned namespaces the pod's container lives in; the host's are absent.
-func (p *pod) namespaceOwners() map[string]string {
+func (p podNetwork) namespaceOwners() map[string]string {
 	s := p.Spec
 	owners := map[string]string{}
 	switch s.Network.Mode {
@@ -108,7 +108,7 @@ func (p *pod) namespaceOwners() map[string]string {
 
 // namespacePaths are the namespaces that the runtime has to join, by kind; the host's are absent, and so is a pid namespace of
 // the container's own, which the runtime makes.
-func (p *pod) namespacePaths() (map[string]string, error) {
+func (p podNetwork) namespacePaths() (map[string]string, error) {
 	paths := map[string]string{}
 	for kind, owner := range p.namespaceOwners() {
 		paths[kind] = p.e.paths.ns(owner, kind)
@@ -135,7 +135,7 @@ func notLent(what, owner string) error {
 
 // mountShm provides the /dev/shm of a pod whose ipc namespace others may join. It says where the container's is: "" is a new
 // one, "none" none at all.
-func (p *pod) mountShm() (string, error) {
+func (p podFiles) mountShm() (string, error) {
 	switch ipc := p.Spec.IPC; ipc.Mode {
 	case api.NamespaceNone:
 		return "none", nil

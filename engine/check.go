@@ -16,15 +16,18 @@ import (
 	"podc.example/podc/internal/disk"
 )
 
+// Checker knows which invariants there are, and mends those that are broken.
+type Checker struct{ e *Engine }
+
 // Check lists every broken invariant of this pair of roots: whatever carries the root's id, or lies in its folders, and
 // belongs to nothing that lives. It changes nothing. What another process is making at this moment is not broken.
-func (e *Engine) Check(ctx context.Context) ([]api.Problem, error) {
-	findings, err := e.findings(true)
+func (c Checker) Check(ctx context.Context) ([]api.Problem, error) {
+	findings, err := c.findings(true)
 	var problems []api.Problem
 	for _, f := range findings {
 		problems = append(problems, f.Problem)
 	}
-	ofNet, netErr := e.net.Check(ctx, e.aliveID())
+	ofNet, netErr := c.e.net.Check(ctx, c.aliveID())
 	for _, p := range ofNet {
 		problems = append(problems, api.Problem(p))
 	}
@@ -33,10 +36,10 @@ func (e *Engine) Check(ctx context.Context) ([]api.Problem, error) {
 
 // Repair mends what Check lists and returns what it mended. It is safe beside running commands: what belongs to a pod is
 // looked at again under that pod's lock. Idempotent.
-func (e *Engine) Repair(ctx context.Context) ([]api.Problem, error) {
-	ofNet, err := e.net.Check(ctx, e.aliveID())
-	mended, repairErr := e.repair(ctx, true)
-	left, leftErr := e.net.Check(ctx, e.aliveID())
+func (c Checker) Repair(ctx context.Context) ([]api.Problem, error) {
+	ofNet, err := c.e.net.Check(ctx, c.aliveID())
+	mended, repairErr := c.repair(ctx, true)
+	left, leftErr := c.e.net.Check(ctx, c.aliveID())
 	for _, p := range ofNet {
 		if !slices.Contains(left, p) {
 			mended = append(mended, api.Problem(p))
@@ -46,8 +49,8 @@ func (e *Engine) Repair(ctx context.Context) ([]api.Problem, error) {
 }
 
 // repair mends what was left over and, if all is asked for, also what may be worth a look before.
-func (e *Engine) repair(ctx context.Context, all bool) ([]api.Problem, error) {
-	findings, err := e.findings(all)
+func (c Checker) repair(ctx context.Context, all bool) ([]api.Problem, error) {
+	findings, err := c.findings(all)
 	errs := []error{err}
 	var mended []api.Problem
 	for _, f := range findings {
@@ -60,17 +63,17 @@ func (e *Engine) repair(ctx context.Context, all bool) ([]api.Problem, error) {
 		}
 		mended = append(mended, f.Problem)
 	}
-	errs = append(errs, e.detachDead(ctx), e.net.GC(ctx, nil), e.removeIdleCgroups(ctx))
+	errs = append(errs, c.detachDead(ctx), c.e.net.GC(ctx, nil), c.removeIdleCgroups(ctx))
 	return mended, errors.Join(errs...)
 }
 
 // detachDead gives back the networks of pods that are gone or at rest.
-func (e *Engine) detachDead(ctx context.Context) error {
-	ids, err := e.net.AttachmentIDs() // before the pods: each has its pod's record before
+func (c Checker) detachDead(ctx context.Context) error {
+	ids, err := c.e.net.AttachmentIDs() // before the pods: each has its pod's record before
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	pods, err := e.readAll()
+	pods, err := c.e.readAll()
 	if err != nil {
 		return err
 	}
@@ -82,10 +85,10 @@ func (e *Engine) detachDead(ctx context.Context) error {
 	for _, id := range ids {
 		switch p := byID[id]; {
 		case p == nil:
-			errs = append(errs, e.net.Detach(ctx, id))
+			errs = append(errs, c.e.net.Detach(ctx, id))
 		case atRest(p):
-			mend := e.under(p.Spec.Name, func(p *pod) bool { return atRest(p) && p.ID == id }, func(ctx context.Context, _ *pod) error {
-				return e.net.Detach(ctx, id)
+			mend := c.under(p.Spec.Name, func(p *pod) bool { return atRest(p) && p.ID == id }, func(ctx context.Context, _ *pod) error {
+				return c.e.net.Detach(ctx, id)
 			})
 			errs = append(errs, mend(ctx))
 		}
@@ -101,9 +104,9 @@ func (e *Engine) Tidy(ctx context.Context, group string) error {
 		return err
 	}
 	if len(pods) == 0 {
-		err = e.AwaitMonitorEnd(ctx, group)
+		err = e.Monitors().AwaitEnd(ctx, group)
 	}
-	_, repairErr := e.repair(ctx, false)
+	_, repairErr := e.Checker().repair(ctx, false)
 	return errors.Join(err, repairErr, e.emptyTrash()) // its folder may be all that is left
 }
 
@@ -115,9 +118,9 @@ type finding struct {
 }
 
 // findings looks for what is broken, and with all also into files that are not read for anything else.
-func (e *Engine) findings(all bool) ([]finding, error) {
-	inv, invErr := e.takeInventory()
-	pods, err := e.readAll()
+func (c Checker) findings(all bool) ([]finding, error) {
+	inv, invErr := c.takeInventory()
+	pods, err := c.e.readAll()
 	if err := errors.Join(invErr, err); err != nil {
 		return nil, err
 	}
@@ -126,51 +129,51 @@ func (e *Engine) findings(all bool) ([]finding, error) {
 		byID[p.ID], groups[p.Spec.Group], names[p.Spec.Name] = p, true, true
 	}
 	var found []finding
-	found = append(found, e.brokenPods(pods)...)
-	found = append(found, e.damagedPods(pods)...)
+	found = append(found, c.brokenPods(pods)...)
+	found = append(found, c.damagedPods(pods)...)
 	if all {
-		found = append(found, e.damagedFiles(pods)...)
+		found = append(found, c.damagedFiles(pods)...)
 	}
-	found = append(found, e.strayDirs(inv, names)...)
-	found = append(found, e.strayRuntime(inv, byID)...)
-	found = append(found, e.strayMounts(inv, pods)...)
-	found = append(found, e.strayProcesses(inv, byID, groups)...)
-	found = append(found, e.strayMonitors(inv, groups)...)
-	found = append(found, e.strayVolumes()...)
+	found = append(found, c.strayDirs(inv, names)...)
+	found = append(found, c.strayRuntime(inv, byID)...)
+	found = append(found, c.strayMounts(inv, pods)...)
+	found = append(found, c.strayProcesses(inv, byID, groups)...)
+	found = append(found, c.strayMonitors(inv, groups)...)
+	found = append(found, c.strayVolumes()...)
 	if len(pods) == 0 {
-		found = append(found, e.strayParents()...)
+		found = append(found, c.strayParents()...)
 	}
 	for _, t := range inv.trash {
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: t, Detail: "removed pod whose files are still there"}, mend: func(context.Context) error { return e.emptyTrash() }})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: t, Detail: "removed pod whose files are still there"}, mend: func(context.Context) error { return c.e.emptyTrash() }})
 	}
-	kept, keptErr := e.keptForNobody(names)
+	kept, keptErr := c.keptForNobody(names)
 	found = append(found, kept...)
-	strays, err := e.volumes.Strays()
+	strays, err := c.e.volumes.Strays()
 	err = errors.Join(err, keptErr)
 	for v, leftOver := range strays {
 		if !leftOver {
-			found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder with data and without a record: podc leaves it (" + filepath.Dir(e.volumes.Path(v)) + ")"}})
+			found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder with data and without a record: podc leaves it (" + filepath.Dir(c.e.volumes.Path(v)) + ")"}})
 			continue
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder or lock without a record"}, mend: func(ctx context.Context) error { return e.volumes.RemoveStray(ctx, v) }})
+		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder or lock without a record"}, mend: func(ctx context.Context) error { return c.e.volumes.RemoveStray(ctx, v) }})
 	}
-	for v, damage := range e.volumes.Damaged() {
-		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, e.volumes.Path(v), v)}})
+	for v, damage := range c.e.volumes.Damaged() {
+		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, c.e.volumes.Path(v), v)}})
 	}
 	return found, err
 }
 
 // keptForNobody finds addresses that networks keep for pods that do not exist.
-func (e *Engine) keptForNobody(names map[string]bool) ([]finding, error) {
-	networks, err := e.net.Networks()
+func (c Checker) keptForNobody(names map[string]bool) ([]finding, error) {
+	networks, err := c.e.net.Networks()
 	var found []finding
 	for _, n := range networks {
 		for owner := range n.Kept {
-			if !disk.IsName(owner) || names[owner] || disk.Held(e.paths.podLock(owner)) {
+			if !disk.IsName(owner) || names[owner] || disk.Held(c.e.paths.podLock(owner)) {
 				continue // a group's, or of a pod that is being made or goes
 			}
 			found = append(found, finding{Problem: api.Problem{Kind: "address", Object: fmt.Sprint(n.Kept[owner]), Detail: fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
-				mend: e.withoutPod(owner, func() error { return e.net.KeepAddresses(context.Background(), n.Name, owner, nil) })})
+				mend: c.withoutPod(owner, func() error { return c.e.net.KeepAddresses(context.Background(), n.Name, owner, nil) })})
 		}
 	}
 	return found, err
@@ -178,24 +181,24 @@ func (e *Engine) keptForNobody(names map[string]bool) ([]finding, error) {
 
 // withoutPod mends what bears the name of a pod that does not exist: under the lock of that name, so that it is not made
 // meanwhile.
-func (e *Engine) withoutPod(name string, mend func() error) func(context.Context) error {
+func (c Checker) withoutPod(name string, mend func() error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		l, err := e.lockPod(ctx, name)
+		l, err := c.e.lockPod(ctx, name)
 		if err != nil {
 			return err
 		}
 		defer l.Unlock()
-		if _, err := os.Stat(e.paths.spec(name)); err == nil {
+		if _, err := os.Stat(c.e.paths.spec(name)); err == nil {
 			return nil
 		}
-		return errors.Join(mend(), e.removeRunDir(name)) // taking the lock has made the folder anew
+		return errors.Join(mend(), c.e.removeRunDir(name)) // taking the lock has made the folder anew
 	}
 }
 
 // under mends what belongs to a pod: under its lock, if stale still holds. A pod that is gone meanwhile took it along.
-func (e *Engine) under(name string, stale func(*pod) bool, mend func(context.Context, *pod) error) func(context.Context) error {
+func (c Checker) under(name string, stale func(*pod) bool, mend func(context.Context, *pod) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := e.update(ctx, name, func(p *pod) error {
+		err := c.e.update(ctx, name, func(p *pod) error {
 			if !stale(p) {
 				return nil
 			}
@@ -217,36 +220,36 @@ func halfMade(p *pod) bool {
 }
 
 // brokenPods are those that a dead process left half made, half started, half removed, or to be removed.
-func (e *Engine) brokenPods(pods []*pod) []finding {
+func (c Checker) brokenPods(pods []*pod) []finding {
 	var found []finding
 	for _, p := range pods {
 		name := p.Spec.Name
-		if !halfMade(p) && !unsettled(p) && !e.leftOver(p) || disk.Held(e.paths.podLock(name)) {
+		if !halfMade(p) && !unsettled(p) && !c.leftOver(p) || disk.Held(c.e.paths.podLock(name)) {
 			continue
 		}
 		// Somebody may have finished it since it was read, and let go of the lock. One that is still the same was nobody's at
 		// the moment when the lock was free.
-		now, err := e.read(name)
-		sharers, shareErr := e.sharers(name)
+		now, err := c.e.read(name)
+		sharers, shareErr := c.e.sharers(name)
 		switch {
 		case err != nil || now.ID != p.ID:
 		case halfMade(p) && halfMade(now):
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "left half made: " + string(now.state.Status)}, mend: e.under(name, halfMade, func(ctx context.Context, p *pod) error {
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "left half made: " + string(now.state.Status)}, mend: c.under(name, halfMade, func(ctx context.Context, p *pod) error {
 				return p.remove(ctx, api.RemoveOptions{})
 			})})
-		case e.leftOver(p) && e.leftOver(now):
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "was to go with its end"}, mend: e.refreshed(name)})
+		case c.leftOver(p) && c.leftOver(now):
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "was to go with its end"}, mend: c.refreshed(name)})
 		case unsettled(p) && unsettled(now) && shareErr == nil && len(sharers) == 0:
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "ended, but not cleared away"}, mend: e.refreshed(name)})
+			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "ended, but not cleared away"}, mend: c.refreshed(name)})
 		}
 	}
 	return found
 }
 
 // refreshed mends what the next look at a pod does.
-func (e *Engine) refreshed(name string) func(context.Context) error {
+func (c Checker) refreshed(name string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		_, err := e.Refresh(ctx, name)
+		_, err := c.e.Refresh(ctx, name)
 		if isMissing(err) {
 			return nil
 		}
@@ -255,10 +258,10 @@ func (e *Engine) refreshed(name string) func(context.Context) error {
 }
 
 // damagedPods are those with a file that cannot be read.
-func (e *Engine) damagedPods(pods []*pod) []finding {
+func (c Checker) damagedPods(pods []*pod) []finding {
 	var found []finding
 	add := func(p *pod, detail string, mend func(context.Context) error, drastic bool) {
-		if !disk.Held(e.paths.podLock(p.Spec.Name)) {
+		if !disk.Held(c.e.paths.podLock(p.Spec.Name)) {
 			found = append(found, finding{api.Problem{Kind: "pod", Object: p.Spec.Name, Detail: detail}, mend, drastic})
 		}
 	}
@@ -267,11 +270,11 @@ func (e *Engine) damagedPods(pods []*pod) []finding {
 		dead := func(p *pod) bool { return p.state.Status == api.StatusDead }
 		switch {
 		case dead(p):
-			add(p, p.state.Error+"; it can only be removed", e.under(name, dead, func(ctx context.Context, p *pod) error {
+			add(p, p.state.Error+"; it can only be removed", c.under(name, dead, func(ctx context.Context, p *pod) error {
 				return p.remove(ctx, api.RemoveOptions{})
 			}), true)
 		case errors.Is(p.lost, disk.ErrDamaged):
-			add(p, p.lost.Error(), e.refreshed(name), false)
+			add(p, p.lost.Error(), c.refreshed(name), false)
 		case p.state.Status == api.StatusRunning && p.state.RunLost:
 			add(p, "it runs, but podc's files of its run were deleted: restart it, or run up, which does so", nil, false)
 		}
@@ -286,30 +289,30 @@ func unsettled(p *pod) bool {
 }
 
 // strayDirs finds folders of pods that do not exist.
-func (e *Engine) strayDirs(inv inventory, names map[string]bool) []finding {
+func (c Checker) strayDirs(inv inventory, names map[string]bool) []finding {
 	var found []finding
 	add := func(dir, name, detail string, mend func() error) {
-		if _, err := os.Stat(dir); err != nil || names[name] || disk.Held(e.paths.podLock(name)) {
+		if _, err := os.Stat(dir); err != nil || names[name] || disk.Held(c.e.paths.podLock(name)) {
 			return
 		}
 		if mend == nil {
 			found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}})
 			return
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}, mend: e.withoutPod(name, mend)})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}, mend: c.withoutPod(name, mend)})
 	}
 	for _, name := range inv.dirs {
-		dir := e.paths.pod(name)
+		dir := c.e.paths.pod(name)
 		if !podFolder(dir) {
 			add(dir, name, "not a folder of podc's, which leaves it", nil)
 			continue
 		}
 		add(dir, name, "folder of a pod without a record", func() error {
-			return errors.Join(e.paths.discard(dir, NewID()), e.emptyTrash())
+			return errors.Join(c.e.paths.discard(dir, NewID()), c.e.emptyTrash())
 		})
 	}
 	for _, name := range inv.runDirs {
-		add(e.paths.runPod(name), name, "run state of a pod that does not exist", func() error { return nil })
+		add(c.e.paths.runPod(name), name, "run state of a pod that does not exist", func() error { return nil })
 	}
 	return found
 }
@@ -323,23 +326,23 @@ func podFolder(dir string) bool {
 }
 
 // strayRuntime finds cgroups, runtime state and exit files of containers that are not running.
-func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
+func (c Checker) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 	var found []finding
 	add := func(id, kind, path, detail string) {
 		p := byID[id]
-		if _, err := os.Stat(path); err != nil || p != nil && (!atRest(p) || disk.Held(e.paths.podLock(p.Spec.Name))) {
+		if _, err := os.Stat(path); err != nil || p != nil && (!atRest(p) || disk.Held(c.e.paths.podLock(p.Spec.Name))) {
 			return
 		}
 		// An id is never used again, so without its pod nobody can be at work on it.
 		mend := func(context.Context) error {
-			gone := &pod{e: e, record: record{ID: id}}
-			gone.killStray()
-			return gone.clearNamed()
+			gone := &pod{e: c.e, record: record{ID: id}}
+			gone.run().killStray()
+			return gone.run().clearNamed()
 		}
 		if p != nil {
-			mend = e.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error {
-				p.killStray()
-				return p.clearRuntime()
+			mend = c.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error {
+				p.run().killStray()
+				return p.run().clearRuntime()
 			})
 		}
 		found = append(found, finding{Problem: api.Problem{Kind: kind, Object: path, Detail: detail}, mend: mend})
@@ -349,7 +352,7 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 	}
 	for _, id := range inv.runtimes {
 		if !strings.HasPrefix(id, ".") {
-			add(id, "file", filepath.Join(e.paths.runtime(), id), "runtime state of no running container")
+			add(id, "file", filepath.Join(c.e.paths.runtime(), id), "runtime state of no running container")
 		}
 	}
 	const cleared = "exit of a container that is cleared away"
@@ -357,9 +360,9 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 		id, _, unfinished := strings.Cut(name, ".") // as conmon writes it, before it gets its name
 		switch {
 		case !unfinished:
-			add(id, "file", e.paths.exit(id), cleared)
+			add(id, "file", c.e.paths.exit(id), cleared)
 		case byID[id] == nil:
-			path := e.paths.exit(name)
+			path := c.e.paths.exit(name)
 			found = append(found, finding{Problem: api.Problem{Kind: "file", Object: path, Detail: cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
 		}
 	}
@@ -367,62 +370,62 @@ func (e *Engine) strayRuntime(inv inventory, byID map[string]*pod) []finding {
 }
 
 // strayParents finds the root's own cgroups, where there is no pod, nobody in them, and nobody about to be.
-func (e *Engine) strayParents() []finding {
-	parent := e.paths.cgroups().Stray()
+func (c Checker) strayParents() []finding {
+	parent := c.e.paths.cgroups().Stray()
 	if parent == "" {
 		return nil
 	}
-	return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: e.removeIdleCgroups}}
+	return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: c.removeIdleCgroups}}
 }
 
 // removeIdleCgroups removes the root's own cgroups, if nobody is in them and nobody about to be.
-func (e *Engine) removeIdleCgroups(ctx context.Context) error {
-	pods, err := listDir(e.paths.pods())
-	return e.paths.cgroups().RemoveIdle(ctx, err == nil && len(pods) == 0)
+func (c Checker) removeIdleCgroups(ctx context.Context) error {
+	pods, err := listDir(c.e.paths.pods())
+	return c.e.paths.cgroups().RemoveIdle(ctx, err == nil && len(pods) == 0)
 }
 
 // strayMounts finds mounts of pods that are gone or at rest. The root filesystem and the files of one that was created but
 // not started yet are in place on purpose, and files stay until the pod goes.
-func (e *Engine) strayMounts(inv inventory, pods []*pod) []finding {
+func (c Checker) strayMounts(inv inventory, pods []*pod) []finding {
 	owner := map[string]*pod{}
 	for _, p := range pods {
 		name := p.Spec.Name
-		for _, m := range []string{e.paths.files(name), e.paths.merged(name), e.paths.ns(name, "net"), e.paths.ns(name, "ipc"), e.paths.ns(name, "uts"), e.paths.shm(name)} {
+		for _, m := range []string{c.e.paths.files(name), c.e.paths.merged(name), c.e.paths.ns(name, "net"), c.e.paths.ns(name, "ipc"), c.e.paths.ns(name, "uts"), c.e.paths.shm(name)} {
 			owner[m] = p
 		}
-		for _, m := range p.ownMounts() {
+		for _, m := range p.files().ownMounts() {
 			owner[m] = p
 		}
 	}
-	now, _ := e.paths.mounts() // read a moment ago
+	now, _ := c.e.paths.mounts() // read a moment ago
 	stray := func(m string) func(*pod) bool {
 		return func(p *pod) bool {
-			return atRest(p) && p.state.Status != api.StatusCreated && p.state.Status != api.StatusCreating && m != e.paths.files(p.Spec.Name)
+			return atRest(p) && p.state.Status != api.StatusCreated && p.state.Status != api.StatusCreating && m != c.e.paths.files(p.Spec.Name)
 		}
 	}
 	var found []finding
 	for _, m := range inv.mounts {
 		p := owner[m]
-		if !slices.Contains(now, m) || p != nil && (!stray(m)(p) || disk.Held(e.paths.podLock(p.Spec.Name))) {
+		if !slices.Contains(now, m) || p != nil && (!stray(m)(p) || disk.Held(c.e.paths.podLock(p.Spec.Name))) {
 			continue
 		}
-		mend := e.withoutPod(e.paths.podOfMount(m), func() error { return disk.Unmount(m) })
+		mend := c.withoutPod(c.e.paths.podOfMount(m), func() error { return disk.Unmount(m) })
 		if p != nil {
-			mend = e.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
+			mend = c.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
 		}
 		found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: m, Detail: "of no running pod"}, mend: mend})
 	}
 	return found
 }
 
-func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[string]bool) []finding {
+func (c Checker) strayProcesses(inv inventory, byID map[string]*pod, groups map[string]bool) []finding {
 	var found []finding
 	for _, h := range inv.processes {
 		if h.name == "conmon" {
-			if p := byID[h.owner]; p != nil && (!p.state.Settled || disk.Held(e.paths.podLock(p.Spec.Name))) {
+			if p := byID[h.owner]; p != nil && (!p.state.Settled || disk.Held(c.e.paths.podLock(p.Spec.Name))) {
 				continue
 			}
-		} else if groups[h.owner] || disk.Held(filepath.Join(e.paths.monitor(h.owner), "start")) {
+		} else if groups[h.owner] || disk.Held(filepath.Join(c.e.paths.monitor(h.owner), "start")) {
 			continue
 		}
 		if !h.Alive() {
@@ -430,34 +433,34 @@ func (e *Engine) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 		}
 		mend := func(context.Context) error { return ignoreDone(h.Signal(unix.SIGKILL)) }
 		if h.name != "conmon" {
-			mend = func(ctx context.Context) error { return e.endMonitor(ctx, h) }
+			mend = func(ctx context.Context) error { return c.e.Monitors().end(ctx, h) }
 		}
 		found = append(found, finding{Problem: api.Problem{Kind: "process", Object: strconv.Itoa(h.Pid), Detail: h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
 	}
 	return found
 }
 
-func (e *Engine) strayMonitors(inv inventory, groups map[string]bool) []finding {
+func (c Checker) strayMonitors(inv inventory, groups map[string]bool) []finding {
 	var found []finding
 	for _, g := range inv.monitors {
-		dir := e.paths.monitor(g)
+		dir := c.e.paths.monitor(g)
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without pods"}, mend: func(context.Context) error { return e.forgetMonitor(g) }})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without pods"}, mend: func(context.Context) error { return c.e.Monitors().forget(g) }})
 	}
 	return found
 }
 
 // aliveID returns the test whether an id is that of a pod, as of the moment it is asked.
-func (e *Engine) aliveID() func(id string) bool {
+func (c Checker) aliveID() func(id string) bool {
 	known := map[string]bool{}
 	return func(id string) bool {
 		if !known[id] {
-			pods, _ := e.readAll()
+			pods, _ := c.e.readAll()
 			for _, p := range pods {
 				// A pod at rest has nothing in the network, whatever its id.
-				if !p.state.Settled || disk.Held(e.paths.podLock(p.Spec.Name)) {
+				if !p.state.Settled || disk.Held(c.e.paths.podLock(p.Spec.Name)) {
 					known[p.ID] = true
 				}
 			}

@@ -88,9 +88,9 @@ func commitHealth(h *api.HealthCheck) *CommitHealth {
 }
 
 // MountPoints are the places in a container where something is, or was, mounted, as its last start had them.
-func (e *Engine) MountPoints(p api.Pod) []string {
+func (s *store) MountPoints(p api.Pod) []string {
 	var last specs.Spec
-	disk.ReadJSON(e.paths.config(p.Spec.Name), &last) // of one that was never started there is none
+	disk.ReadJSON(s.e.paths.config(p.Spec.Name), &last) // of one that was never started there is none
 	var mounts []string
 	for _, m := range last.Mounts {
 		mounts = append(mounts, m.Destination)

@@ -22,7 +22,7 @@ import (
 // stays as it is. errdefs.IsNotFound if there is no such pod or network.
 func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoint, prefer []netip.Addr) error {
 	err := e.update(ctx, name, func(p *pod) error {
-		if err := p.canConnect(); err != nil {
+		if err := p.network().canConnect(); err != nil {
 			return err
 		}
 		if _, err := e.net.Network(ep.Network); err != nil {
@@ -37,14 +37,14 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 		}
 		before := p.Spec.Network.Endpoints
 		if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
-			if err := p.saveEndpoints(append(slices.Clone(before), ep)); err != nil {
+			if err := p.network().saveEndpoints(append(slices.Clone(before), ep)); err != nil {
 				return err
 			}
 		}
-		if err := p.keepAddresses(ctx, true); err != nil { // of a network that was made anew too
+		if err := p.network().keepAddresses(ctx, true); err != nil { // of a network that was made anew too
 			return err
 		}
-		if !p.attached() {
+		if !p.network().attached() {
 			return nil
 		}
 		a, err := e.net.Connect(ctx, p.ID, ep, prefer)
@@ -52,16 +52,16 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 			if a, err = e.net.Attachment(p.ID); err != nil {
 				return err
 			}
-			return p.reconnected(ctx, a)
+			return p.network().reconnected(ctx, a)
 		}
 		if err != nil {
-			err = errors.Join(err, p.saveEndpoints(before))
+			err = errors.Join(err, p.network().saveEndpoints(before))
 			if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
 				err = errors.Join(err, e.net.KeepAddresses(context.WithoutCancel(ctx), ep.Network, name, nil))
 			}
 			return err
 		}
-		return p.reconnected(ctx, a)
+		return p.network().reconnected(ctx, a)
 	})
 	return podError("connect", name, err)
 }
@@ -80,19 +80,19 @@ func (e *Engine) RemoveFromNetwork(ctx context.Context, name, network string) er
 
 func (e *Engine) disconnect(ctx context.Context, name, network string, forGood bool) error {
 	err := e.update(ctx, name, func(p *pod) error {
-		if err := p.canConnect(); err != nil {
+		if err := p.network().canConnect(); err != nil {
 			return err
 		}
 		rest := slices.DeleteFunc(slices.Clone(p.Spec.Network.Endpoints), func(o netstack.Endpoint) bool { return o.Network == network })
 		if forGood && len(rest) < len(p.Spec.Network.Endpoints) {
-			if err := p.saveEndpoints(rest); err != nil {
+			if err := p.network().saveEndpoints(rest); err != nil {
 				return err
 			}
 			if err := e.net.KeepAddresses(ctx, network, name, nil); err != nil {
 				return err
 			}
 		}
-		if !p.attached() {
+		if !p.network().attached() {
 			return nil
 		}
 		a, err := e.net.Disconnect(ctx, p.ID, network)
@@ -104,13 +104,13 @@ func (e *Engine) disconnect(ctx context.Context, name, network string, forGood b
 		if err != nil {
 			return err
 		}
-		return p.reconnected(ctx, a)
+		return p.network().reconnected(ctx, a)
 	})
 	return podError("disconnect", name, err)
 }
 
 // canConnect refuses pods that have no network of their own, and those that are half made.
-func (p *pod) canConnect() error {
+func (p podNetwork) canConnect() error {
 	switch {
 	case p.Spec.Network.Mode == api.NetworkHost:
 		return fault.New(errdefs.ErrInvalidArgument, "it uses the network of the host")
@@ -123,19 +123,19 @@ func (p *pod) canConnect() error {
 }
 
 // attached reports whether the pod has its network now.
-func (p *pod) attached() bool {
+func (p podNetwork) attached() bool {
 	return !p.state.Settled && p.state.Status != api.StatusExited && p.state.Status != api.StatusCreated && kernel.IsNamespace(p.e.paths.ns(p.Spec.Name, "net"))
 }
 
 // saveEndpoints changes the pod's wish: the only part of a spec that ever changes.
-func (p *pod) saveEndpoints(endpoints []netstack.Endpoint) error {
+func (p podNetwork) saveEndpoints(endpoints []netstack.Endpoint) error {
 	p.Spec.Network.Endpoints = endpoints
 	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, disk.Durable)
 }
 
 // reconnected tells the pod and its resolver what networks it has now. Only then is it on record, so that it is repeated if this
 // process dies before.
-func (p *pod) reconnected(ctx context.Context, a netstack.Attachment) error {
+func (p podNetwork) reconnected(ctx context.Context, a netstack.Attachment) error {
 	before := p.state.Interfaces
 	p.state.Interfaces = a.Interfaces
 	err := p.tellNetworks(ctx, a)
@@ -146,7 +146,7 @@ func (p *pod) reconnected(ctx context.Context, a netstack.Attachment) error {
 }
 
 // tellNetworks writes files in place: the container has them mounted.
-func (p *pod) tellNetworks(ctx context.Context, a netstack.Attachment) error {
+func (p podNetwork) tellNetworks(ctx context.Context, a netstack.Attachment) error {
 	e, dir := p.e, p.e.paths.etc(p.Spec.Name)
 	hostname, err := p.hostname()
 	if err != nil {
@@ -166,8 +166,8 @@ func (p *pod) tellNetworks(ctx context.Context, a netstack.Attachment) error {
 		}
 	}
 	if len(a.Endpoints) == 0 {
-		e.releaseNames(ctx, p.Spec.Group, p.ID)
+		e.Monitors().releaseNames(ctx, p.Spec.Group, p.ID)
 		return nil
 	}
-	return e.serveNames(ctx, p.Spec.Group, p.ID)
+	return e.Monitors().serveNames(ctx, p.Spec.Group, p.ID)
 }

@@ -50,7 +50,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image)
 	if p.From, err = e.mountsFrom(spec); err != nil {
 		return podError("create", spec.Name, err)
 	}
-	if err := p.nameVolumes(); err != nil {
+	if err := p.files().nameVolumes(); err != nil {
 		return podError("create", spec.Name, err)
 	}
 	p.state.Status, p.state.Settled = api.StatusCreating, true
@@ -111,7 +111,7 @@ func (p *pod) saveRecord() error {
 
 // nameVolumes decides which volume stands behind each target, anonymous ones included: those of the spec and those that the
 // image declares and nothing else covers.
-func (p *pod) nameVolumes() error {
+func (p podFiles) nameVolumes() error {
 	p.Volumes = map[string]string{}
 	covered := map[string]bool{}
 	for _, m := range p.mounts() {
@@ -137,22 +137,22 @@ func (p *pod) make(ctx context.Context, files []api.File) error {
 	if err := os.MkdirAll(p.e.paths.bundle(p.Spec.Name), 0o700); err != nil {
 		return err
 	}
-	if err := p.keepAddresses(ctx, true); err != nil {
+	if err := p.network().keepAddresses(ctx, true); err != nil {
 		return err
 	}
 	if err := rootfs.WriteFiles(p.e.paths.files(p.Spec.Name), files); err != nil {
 		return err
 	}
-	if err := p.mount(); err != nil {
+	if err := p.files().mount(); err != nil {
 		return err
 	}
-	if err := p.checkTargets(); err != nil {
+	if err := p.files().checkTargets(); err != nil {
 		return err
 	}
-	return errors.Join(p.makeVolumes(ctx, false), p.releaseVolumes(ctx))
+	return errors.Join(p.files().makeVolumes(ctx, false), p.files().releaseVolumes(ctx))
 }
 
-func (p *pod) mount() error {
+func (p podFiles) mount() error {
 	pp, name := p.e.paths, p.Spec.Name
 	o := rootfs.Overlay{Layers: p.Image.Layers, Diff: pp.diff(name), Work: pp.work(name), Volatile: p.Spec.AutoRemove}
 	if err := rootfs.Mount(o, pp.merged(name)); err != nil {
@@ -162,13 +162,13 @@ func (p *pod) mount() error {
 }
 
 // volumeMounts are the volume mounts of the pod followed by those the image declares.
-func (p *pod) volumeMounts() []api.Mount {
+func (p podFiles) volumeMounts() []api.Mount {
 	list := slices.DeleteFunc(p.mounts(), func(m api.Mount) bool { return m.Type != api.MountVolume })
 	return append(list, p.imageVolumes()...)
 }
 
 // imageVolumes are the mounts of volumes that only the image declares.
-func (p *pod) imageVolumes() []api.Mount {
+func (p podFiles) imageVolumes() []api.Mount {
 	var list []api.Mount
 	for _, target := range p.Image.Config.Volumes {
 		named := func(m api.Mount) bool { return m.Type == api.MountVolume && m.Target == target }
@@ -181,7 +181,7 @@ func (p *pod) imageVolumes() []api.Mount {
 
 // makeVolumes makes the volumes that are not there yet, and fills the empty ones from the image. Before a start those that are
 // there are left alone: by then the root filesystem has mount points that are none of the image's.
-func (p *pod) makeVolumes(ctx context.Context, again bool) error {
+func (p podFiles) makeVolumes(ctx context.Context, again bool) error {
 	for _, m := range p.volumeMounts() {
 		if _, err := p.e.volumes.Get(p.Volumes[m.Target]); again && !errdefs.IsNotFound(err) {
 			if err != nil {
@@ -220,7 +220,7 @@ func (e *Engine) RemovePod(ctx context.Context, name string, opt api.RemoveOptio
 	}
 	err := e.update(ctx, name, func(p *pod) error {
 		switch {
-		case p.paused():
+		case p.run().paused():
 			return fault.New(errdefs.ErrFailedPrecondition, "it is paused; unpause and stop it first")
 		case p.state.Status == api.StatusRunning:
 			return fault.New(errdefs.ErrFailedPrecondition, "it is running; stop it first")
@@ -251,10 +251,10 @@ func (p *pod) remove(ctx context.Context, opt api.RemoveOptions) error {
 			}
 		}
 	}
-	if err := errors.Join(p.settle(ctx), p.keepAddresses(ctx, false), p.unmountOwn(), disk.Unmount(pp.merged(name)), rootfs.RemoveFiles(pp.files(name))); err != nil {
+	if err := errors.Join(p.settle(ctx), p.network().keepAddresses(ctx, false), p.files().unmountOwn(), disk.Unmount(pp.merged(name)), rootfs.RemoveFiles(pp.files(name))); err != nil {
 		return err
 	}
-	if err := p.removeVolumes(ctx, func(m api.Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {
+	if err := p.files().removeVolumes(ctx, func(m api.Mount) bool { return opt.Volumes || unborn && m.Source == "" }); err != nil {
 		return err
 	}
 	if err := pp.discard(pp.pod(name), p.ID); err != nil {
@@ -270,7 +270,7 @@ func (p *pod) remove(ctx context.Context, opt api.RemoveOptions) error {
 }
 
 // removeVolumes removes those of the pod's anonymous volumes that go says go.
-func (p *pod) removeVolumes(ctx context.Context, goes func(api.Mount) bool) error {
+func (p podFiles) removeVolumes(ctx context.Context, goes func(api.Mount) bool) error {
 	for _, m := range p.volumeMounts() {
 		v, err := p.e.volumes.Get(p.Volumes[m.Target])
 		if err != nil || !v.Anonymous || !goes(m) {
@@ -308,12 +308,12 @@ func (p paths) discard(dir, as string) error {
 
 // removeRunDir removes the pod's folder in RUN. It needs the pod's lock, whose file goes last: who waits for it notices and starts
 // over, with a folder that may be this one, of which nothing more is removed then.
-func (e *Engine) removeRunDir(name string) error {
+func (s *store) removeRunDir(name string) error {
 	if !disk.IsName(name) {
 		return nil
 	}
-	dir, lock := e.paths.runPod(name), e.paths.podLock(name)
-	errs := []error{kernel.UnpinNamespaces(filepath.Join(dir, "ns")), rootfs.RemoveFiles(e.paths.files(name)), rootfs.RemoveFiles(e.paths.shm(name))}
+	dir, lock := s.e.paths.runPod(name), s.e.paths.podLock(name)
+	errs := []error{kernel.UnpinNamespaces(filepath.Join(dir, "ns")), rootfs.RemoveFiles(s.e.paths.files(name)), rootfs.RemoveFiles(s.e.paths.shm(name))}
 	names, err := listDir(dir)
 	for _, n := range names {
 		if path := filepath.Join(dir, n); path != lock {
@@ -332,23 +332,23 @@ func (e *Engine) removeRunDir(name string) error {
 }
 
 // emptyTrash deletes what removed pods left. Idempotent, and harmless beside another process doing the same.
-func (e *Engine) emptyTrash() error {
-	trash, err := e.paths.trashed()
+func (s *store) emptyTrash() error {
+	trash, err := s.e.paths.trashed()
 	errs := []error{err}
 	for _, id := range trash {
-		errs = append(errs, e.deleteTrash(id))
+		errs = append(errs, s.deleteTrash(id))
 	}
-	os.Remove(e.paths.trash())
+	os.Remove(s.e.paths.trash())
 	return errors.Join(errs...)
 }
 
 // deleteTrash deletes what one removed pod left, and leaves the trash itself to emptyTrash.
-func (e *Engine) deleteTrash(name string) error {
-	return disk.RemoveTree(filepath.Join(e.paths.trash(), name))
+func (s *store) deleteTrash(name string) error {
+	return disk.RemoveTree(filepath.Join(s.e.paths.trash(), name))
 }
 
 // hostNames are those by which others know the pod's host name, if it was given one: alone, and with the domain.
-func (p *pod) hostNames() []string {
+func (p podNetwork) hostNames() []string {
 	host, domain := p.Spec.Hostname, p.Spec.Domainname
 	switch {
 	case host == "" || p.Spec.Network.Unnamed:
@@ -360,7 +360,7 @@ func (p *pod) hostNames() []string {
 }
 
 // attachment is what the pod asks of the network.
-func (p *pod) attachment() netstack.Attachment {
+func (p podNetwork) attachment() netstack.Attachment {
 	n := p.Spec.Network
 	names := slices.Concat([]string{p.Spec.Name, p.ID[:12]}, p.hostNames(), n.Names) // the first is that of its address
 	ports := n.Ports
@@ -374,7 +374,7 @@ func (p *pod) attachment() netstack.Attachment {
 }
 
 // checkTargets refuses, before the first start, what links in the image make of the pod's targets.
-func (p *pod) checkTargets() error {
+func (p podFiles) checkTargets() error {
 	var mounts []specs.Mount
 	for _, m := range append(p.mounts(), p.imageVolumes()...) {
 		mounts = append(mounts, specs.Mount{Destination: m.Target}) // what is in it, the start looks at

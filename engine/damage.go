@@ -28,9 +28,9 @@ import (
 // is enough to go on, or to clear away.
 
 // loadDead is the pod of a record that cannot be read: what its state repeats of that is enough to remove it.
-func (e *Engine) loadDead(name string, damage error) *pod {
-	p := &pod{e: e}
-	if disk.ReadJSON(e.paths.state(name), &p.state) != nil || !isID(p.state.ID) {
+func (s *store) loadDead(name string, damage error) *pod {
+	p := &pod{e: s.e}
+	if disk.ReadJSON(s.e.paths.state(name), &p.state) != nil || !isID(p.state.ID) {
 		sum := sha256.Sum256([]byte(name)) // nothing bears it
 		p.state = state{ID: hex.EncodeToString(sum[:])}
 	}
@@ -46,7 +46,7 @@ func isID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789
 
 // findRun is for a pod whose state is lost, or damaged: if its container runs, the kernel, what conmon noted and the network's
 // record tell of it.
-func (p *pod) findRun() {
+func (p podRun) findRun() {
 	pp, s := p.e.paths, &p.state
 	pids := p.pids()
 	if len(pids) == 0 && p.last.Boot != kernel.BootID() { // else it has ended in this boot, which refresh finds out
@@ -86,7 +86,7 @@ func (p *pod) findRun() {
 
 // mainProcess finds the container's first process and its conmon, of which nothing is noted, among those in its cgroup: it is
 // conmon's child or, where conmon has died, the oldest.
-func (p *pod) mainProcess(pids []int) (init, conmon kernel.Process) {
+func (p podRun) mainProcess(pids []int) (init, conmon kernel.Process) {
 	helpers := map[int]kernel.Process{}
 	for _, h := range p.e.runner.Starters(p.ID) {
 		if kernel.Comm(h.Pid) == "conmon" {
@@ -117,31 +117,31 @@ func notedProcess(path string) kernel.Process {
 }
 
 // damagedFiles are those of pods, and the journal, that cannot be read although the pod can.
-func (e *Engine) damagedFiles(pods []*pod) []finding {
+func (c Checker) damagedFiles(pods []*pod) []finding {
 	var found []finding
-	if damage := e.Damage(); damage != "" {
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: e.paths.journal(), Detail: damage}, mend: func(context.Context) error { return e.Discard() }})
+	if damage := c.e.Damage(); damage != "" {
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: c.e.paths.journal(), Detail: damage}, mend: func(context.Context) error { return c.e.Discard() }})
 	}
 	for _, p := range pods {
 		name, running := p.Spec.Name, p.state.Status == api.StatusRunning
-		if p.state.Status == api.StatusDead || p.state.RunLost || disk.Held(e.paths.podLock(name)) {
+		if p.state.Status == api.StatusDead || p.state.RunLost || disk.Held(c.e.paths.podLock(name)) {
 			continue
 		}
 		add := func(detail string, mend func(context.Context) error) {
 			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: detail}, mend: mend})
 		}
 		if err := p.lastDamage(); err != nil {
-			add(err.Error(), e.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
+			add(err.Error(), c.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
 		}
-		if err := p.strangeLog(); err != nil {
-			strange := func(p *pod) bool { return p.strangeLog() != nil }
-			add(err.Error()+": what is written meanwhile is lost", e.under(name, strange, func(_ context.Context, p *pod) error { return p.renewLog() }))
+		if err := p.run().strangeLog(); err != nil {
+			strange := func(p *pod) bool { return p.run().strangeLog() != nil }
+			add(err.Error()+": what is written meanwhile is lost", c.under(name, strange, func(_ context.Context, p *pod) error { return p.run().renewLog() }))
 		}
-		if p.attachmentLost() {
-			add("it runs, but the record of its networks is lost", e.under(name, (*pod).attachmentLost, func(ctx context.Context, p *pod) error { return p.reattach(ctx) }))
+		if p.network().attachmentLost() {
+			add("it runs, but the record of its networks is lost", c.under(name, func(p *pod) bool { return p.network().attachmentLost() }, func(ctx context.Context, p *pod) error { return p.network().reattach(ctx) }))
 		}
 		var config json.RawMessage
-		if err := disk.ReadJSON(e.paths.config(name), &config); running && err != nil {
+		if err := disk.ReadJSON(c.e.paths.config(name), &config); running && err != nil {
 			add(err.Error()+"; exec does not work until the container is restarted", nil)
 		}
 	}
@@ -169,7 +169,7 @@ func (p *pod) renewLast() error {
 }
 
 // attachmentLost reports whether a running pod's record of its networks is missing or damaged.
-func (p *pod) attachmentLost() bool {
+func (p podNetwork) attachmentLost() bool {
 	if p.state.Status != api.StatusRunning || p.state.RunLost || p.Spec.Network.Mode != api.NetworkPrivate {
 		return false
 	}
@@ -178,7 +178,7 @@ func (p *pod) attachmentLost() bool {
 }
 
 // reattach gives a running pod its networks anew, with the addresses that it has as far as they can be had.
-func (p *pod) reattach(ctx context.Context) error {
+func (p podNetwork) reattach(ctx context.Context) error {
 	a := p.attachment()
 	a.Endpoints = slices.Clone(a.Endpoints)
 	for i, e := range a.Endpoints {
@@ -199,5 +199,5 @@ func (p *pod) reattach(ctx context.Context) error {
 	if len(a.Endpoints) == 0 {
 		return nil
 	}
-	return p.e.serveNames(ctx, p.Spec.Group, p.ID)
+	return p.e.Monitors().serveNames(ctx, p.Spec.Group, p.ID)
 }

@@ -35,7 +35,7 @@ func TestADamagedRecordHarmsOnePod(t *testing.T) {
 			if err := e.RemoveVolume(t.Context(), "precious"); !errdefs.IsFailedPrecondition(err) {
 				t.Errorf("its volume: %v", err)
 			}
-			found, err := e.findings(true)
+			found, err := e.Checker().findings(true)
 			if err != nil || len(found) != 1 || found[0].Object != "bad" || !found[0].drastic {
 				t.Errorf("found: %+v, %v", found, err)
 			}
@@ -98,7 +98,7 @@ func TestALostStateIsFoundAgain(t *testing.T) {
 		if now, err := e.Pod("a"); err != nil || now.Pid != before.Pid || !now.Started.Equal(before.Started) {
 			t.Errorf("pod: %+v, %v", now, err)
 		}
-		if problems, err := e.Check(t.Context()); err != nil || len(problems) > 0 {
+		if problems, err := e.Checker().Check(t.Context()); err != nil || len(problems) > 0 {
 			t.Errorf("problems: %+v, %v", problems, err)
 		}
 	}

@@ -19,17 +19,17 @@ type PodDetails struct {
 }
 
 // Details tells the details of pod. It reads nothing of the pod.
-func (e *Engine) Details(pod api.Pod) PodDetails {
+func (s *store) Details(pod api.Pod) PodDetails {
 	name, shared := pod.Spec.Name, pod.Spec.Name
 	if pod.Spec.Network.Mode == api.NetworkPod {
 		shared = pod.Spec.Network.Pod
 	}
-	etc := func(owner, file string) string { return filepath.Join(e.paths.etc(owner), file) }
+	etc := func(owner, file string) string { return filepath.Join(s.e.paths.etc(owner), file) }
 	d := PodDetails{
-		Log:   e.paths.log(name),
+		Log:   s.e.paths.log(name),
 		Hosts: etc(shared, "hosts"), Resolv: etc(shared, "resolv.conf"), Hostname: etc(name, "hostname"),
-		Merged: e.paths.merged(name), Upper: e.paths.diff(name), Work: e.paths.work(name),
-		NetNS: e.paths.ns(shared, "net"),
+		Merged: s.e.paths.merged(name), Upper: s.e.paths.diff(name), Work: s.e.paths.work(name),
+		NetNS: s.e.paths.ns(shared, "net"),
 	}
 	if pod.Spec.Network.Mode == api.NetworkHost {
 		d.NetNS = ""

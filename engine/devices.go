@@ -21,7 +21,7 @@ import (
 )
 
 // devices lists the devices that a pod may use. Privileged pods get all of /dev.
-func (p *pod) devices() ([]api.Device, []specs.LinuxDevice, error) {
+func (p podFiles) devices() ([]api.Device, []specs.LinuxDevice, error) {
 	list := p.Spec.Container.Devices
 	if p.Spec.Container.Privileged {
 		list = append(slices.Clone(list), devicesIn("/dev", api.Device{Container: "/dev"})...)
@@ -96,7 +96,7 @@ func checkNodePlace(s string) error {
 
 // checkDevices refuses a container in which a device that the pod asks for is not in its place; pid is its first process, which waits.
 // Of those that a privileged container has beside nobody has named any. What the pod mounts in a device's place is meant.
-func (p *pod) checkDevices(pid int) error {
+func (p podFiles) checkDevices(pid int) error {
 	full, nodes, err := deviceNodes(p.Spec.Container.Devices)
 	if err != nil {
 		return err

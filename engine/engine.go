@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"podc.example/podc/engine/conmon"
@@ -73,17 +72,22 @@ func folders(list string) []string {
 // Engine gives access to the pods, networks and volumes below one pair of roots. It holds no state of its own beside
 // caches: any number of engines, in any number of processes, may work on the same roots at once. Its methods are safe for
 // concurrent use.
+//
+// Its own methods are the life of pods. What is known of pods, what they share, what the host has and what can be had of it are parts,
+// which it is made of; the others it hands out: Checker, Monitors, Supervisor, Shutdown.
 type Engine struct {
 	*journal.Journal
+	*store
+	*shared
+	*possible
+	*programs
 
 	paths   paths
-	cfg     Config
 	net     *netstack.Stack
 	volumes *volumes.Store
 	watch   *kernel.Watcher
 	runner  conmon.Runner
 	opened  time.Duration // since the start of the machine
-	profile sync.Mutex    // held to load the default AppArmor profile
 }
 
 // Open returns the engine of the roots in cfg. It is cheap and has no side effect: folders are made by the first write.
@@ -108,13 +112,14 @@ func Open(cfg Config) (*Engine, error) {
 	watch := new(kernel.Watcher)
 	e := &Engine{
 		Journal: journal.Open(p.journal(), watch), watch: watch,
-		paths: p,
-		cfg:   cfg,
+		programs: &programs{cfg: cfg, run: p.run},
+		paths:    p,
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
 			Host: netstack.Host{PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
 		opened:  kernel.SinceBoot(),
 	}
+	e.store, e.shared, e.possible = &store{e}, &shared{e}, &possible{e}
 	e.runner = conmon.Runner{State: p.runtime(), Exits: p.exits(), Env: e.helperEnv()}
 	return e, nil
 }
@@ -131,6 +136,18 @@ func (e *Engine) Network() *netstack.Stack { return e.net }
 
 // Volumes gives access to the engine's volumes.
 func (e *Engine) Volumes() *volumes.Store { return e.volumes }
+
+// Checker finds and mends what is broken.
+func (e *Engine) Checker() Checker { return Checker{e} }
+
+// Monitors are those of the groups.
+func (e *Engine) Monitors() Monitors { return Monitors{e} }
+
+// Supervisor is the engine for the monitor of a group.
+func (e *Engine) Supervisor() Supervisor { return Supervisor{e} }
+
+// Shutdown is what is on record of the end of the machine.
+func (e *Engine) Shutdown() Shutdown { return Shutdown{e.paths, e.opened} }
 
 // RootID tells this pair of roots from others on the same kernel: every name that is global to the host carries it.
 func (e *Engine) RootID() string { return e.paths.id }

@@ -22,7 +22,7 @@ const dnsAddress = "127.0.0.11"
 
 // writeEtc writes the files by which a pod knows its own and others' names, and returns their mounts. A pod that shares
 // another's network shares these files too.
-func (p *pod) writeEtc(hostname string) ([]specs.Mount, error) {
+func (p podNetwork) writeEtc(hostname string) ([]specs.Mount, error) {
 	dir := p.e.paths.etc(p.Spec.Name)
 	hosts, resolv := filepath.Join(dir, "hosts"), filepath.Join(dir, "resolv.conf")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -53,7 +53,7 @@ func (p *pod) writeEtc(hostname string) ([]specs.Mount, error) {
 	}, nil
 }
 
-func (p *pod) hosts(hostname string) ([]byte, error) {
+func (p podNetwork) hosts(hostname string) ([]byte, error) {
 	var b bytes.Buffer
 	if p.Spec.Network.Mode == api.NetworkHost {
 		own, err := os.ReadFile("/etc/hosts")
@@ -89,7 +89,7 @@ func (p *pod) hosts(hostname string) ([]byte, error) {
 }
 
 // resolvConf points at the group's resolver where there is a network, else at the host's own.
-func (p *pod) resolvConf() []byte {
+func (p podNetwork) resolvConf() []byte {
 	n := p.Spec.Network
 	var b bytes.Buffer
 	if n.Mode == api.NetworkHost || len(n.Endpoints) == 0 {
@@ -117,6 +117,6 @@ func (p *pod) resolvConf() []byte {
 }
 
 // writeConfig stores the OCI configuration where conmon and the runtime look for it.
-func (p *pod) writeConfig(s *specs.Spec) error {
+func (p podRun) writeConfig(s *specs.Spec) error {
 	return disk.WriteJSON(p.e.paths.config(p.Spec.Name), s, disk.Volatile)
 }

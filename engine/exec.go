@@ -46,14 +46,14 @@ func (e *Engine) ExecCommand(ctx context.Context, name string, opt ExecOptions) 
 	if err != nil {
 		return nil, err
 	}
-	x, err := p.exec(ctx, opt)
+	x, err := p.run().exec(ctx, opt)
 	return x, podError("exec in", name, err)
 }
 
-func (p *pod) exec(ctx context.Context, opt ExecOptions) (*conmon.Exec, error) {
+func (p podRun) exec(ctx context.Context, opt ExecOptions) (*conmon.Exec, error) {
 	switch {
 	case p.state.Status != api.StatusRunning:
-		return nil, notRunning(p)
+		return nil, notRunning(p.pod)
 	case p.paused():
 		return nil, errPaused
 	case p.state.RunLost:
@@ -69,7 +69,7 @@ func (p *pod) exec(ctx context.Context, opt ExecOptions) (*conmon.Exec, error) {
 	}
 	c := conmon.Command{Runtime: runtime, ID: p.ID, Process: proc, Mark: opt.Mark, Login: opt.Login}
 	if opt.Detach {
-		if c.Null, err = p.null(); err != nil {
+		if c.Null, err = p.files().null(); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +77,7 @@ func (p *pod) exec(ctx context.Context, opt ExecOptions) (*conmon.Exec, error) {
 }
 
 // null is the container's own /dev/null: what is left behind with the host's could change it for everybody.
-func (p *pod) null() (*os.File, error) {
+func (p podFiles) null() (*os.File, error) {
 	root, err := p.liveRoot(RootAll)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (p *pod) null() (*os.File, error) {
 }
 
 // execProcess is the container's own process with what opt changes.
-func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
+func (p podRun) execProcess(opt ExecOptions) (*specs.Process, error) {
 	if err := valid.Arguments(nil, opt.Env); err != nil {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "%w", err)
 	}
@@ -116,7 +116,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 	if opt.TTY {
 		proc.Env = api.MergeEnv([]string{"TERM=xterm"}, proc.Env)
 	}
-	if proc.Cwd, err = p.workingDir(cmp.Or(opt.WorkingDir, proc.Cwd)); err != nil {
+	if proc.Cwd, err = p.files().workingDir(cmp.Or(opt.WorkingDir, proc.Cwd)); err != nil {
 		return nil, err
 	}
 	if opt.User != "" {
@@ -146,7 +146,7 @@ func (p *pod) execProcess(opt ExecOptions) (*specs.Process, error) {
 
 // workingDir is where dir leads in the container, as a path without links. The runtime would follow one to a descriptor of its
 // own, and from there the container would be in the host's files (CVE-2024-21626).
-func (p *pod) workingDir(dir string) (string, error) {
+func (p podFiles) workingDir(dir string) (string, error) {
 	if dir == "/" {
 		return dir, nil
 	}

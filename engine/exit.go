@@ -21,8 +21,8 @@ import (
 // HandleExit is what conmon runs when the container id of a pod has ended: it notes the end and either hands the pod to its
 // restart policy or clears everything of the run away. Idempotent: whoever comes first does it, be it the exit handler, the
 // monitor, a stop, or the next command. A pod that is gone, or is another one by now, is fine.
-func (e *Engine) HandleExit(ctx context.Context, name, id string) error {
-	err := e.update(ctx, name, func(p *pod) error {
+func (s Supervisor) HandleExit(ctx context.Context, name, id string) error {
+	err := s.e.update(ctx, name, func(p *pod) error {
 		if p.ID != id || p.state.Status == api.StatusRunning || p.state.Status == api.StatusCreating {
 			return nil
 		}
@@ -46,25 +46,25 @@ func (p *pod) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	p.killStray()
+	p.run().killStray()
 	if p.state.Status == api.StatusRestarting {
-		return p.clearRuntime()
+		return p.run().clearRuntime()
 	}
-	if p.restartsNext() && !p.e.shutdownNoted() {
-		if err := p.clearRuntime(); err != nil {
+	if p.restartsNext() && !p.e.Shutdown().Noted() {
+		if err := p.run().clearRuntime(); err != nil {
 			return err
 		}
 		p.scheduleRestart()
-		return p.e.EnsureMonitor(ctx, p.Spec.Group)
+		return p.e.Monitors().Ensure(ctx, p.Spec.Group)
 	}
 	// The runtime's remains come last: the kernel takes its time to let ended tasks out of their cgroups.
 	shared, err := p.clearPod(ctx)
-	if err = errors.Join(err, p.clearRuntime()); err != nil || shared {
+	if err = errors.Join(err, p.run().clearRuntime()); err != nil || shared {
 		return err
 	}
 	p.state.Settled, p.state.Interfaces = true, nil
 	for _, of := range lenders(p.Spec) {
-		if err := p.e.settleProvider(ctx, of); err != nil {
+		if err := p.e.Supervisor().settleProvider(ctx, of); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (p *pod) recordEnd() error {
 
 // noteEnd tells of the end of a run.
 func (p *pod) noteEnd() {
-	if p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory(); p.last.OOMKilled {
+	if p.last.OOMKilled = p.last.OOMKilled || p.run().outOfMemory(); p.last.OOMKilled {
 		p.note("oom", nil)
 	}
 	p.note("die", map[string]string{
@@ -102,7 +102,7 @@ func (p *pod) noteEnd() {
 }
 
 func (p *pod) saveLast() error {
-	p.last.OOMKilled = p.last.OOMKilled || p.outOfMemory()
+	p.last.OOMKilled = p.last.OOMKilled || p.run().outOfMemory()
 	p.last.ByUser = p.last.ByUser || p.stoppedByUser()
 	p.last.GaveUp = p.last.GaveUp || p.stoppedByUser() || !p.policyRestarts()
 	byUser := p.stoppedByUser()
@@ -113,7 +113,7 @@ func (p *pod) saveLast() error {
 // clearRuntime removes what conmon and the runtime made for the run: conmon itself, cgroups, state. The runtime's own delete
 // would do the same with a process of its own, and trusts a record that a killed runtime has not written; so podc goes by
 // the names it chose itself. The container's processes have ended by then.
-func (p *pod) clearRuntime() error {
+func (p podRun) clearRuntime() error {
 	pp, name := p.e.paths, p.Spec.Name
 	p.dismissExitHandler()
 	err := errors.Join(p.clearNamed(), os.RemoveAll(pp.conmonDir(name)))
@@ -125,7 +125,7 @@ func (p *pod) clearRuntime() error {
 }
 
 // clearNamed removes what bears the container's id; it needs to know no more of the pod.
-func (p *pod) clearNamed() error {
+func (p podRun) clearNamed() error {
 	pp := p.e.paths
 	errs := []error{cgroups.Remove(p.cgroup())}
 	if p.Spec.Container.CgroupParent != "" {
@@ -141,7 +141,7 @@ func (p *pod) clearNamed() error {
 // killStray ends what may still run of the container: a start that was cut short leaves conmon and a created container, a
 // killed conmon leaves the container alone. After a proper end only conmon is left, which is only held here (see
 // dismissExitHandler), and in a pid namespace of others whatever the first process left behind.
-func (p *pod) killStray() {
+func (p podRun) killStray() {
 	startersOf := p.e.runner.Starters
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err == nil {
 		if p.state.Conmon.Pid != os.Getppid() {
@@ -171,7 +171,7 @@ func (p *pod) killStray() {
 }
 
 // processes are those of the container. A zombie counts as gone: it is its parent's to reap.
-func (p *pod) processes() []kernel.Process {
+func (p podRun) processes() []kernel.Process {
 	var list []kernel.Process
 	for _, pid := range p.pids() {
 		if proc := kernel.Find(pid); proc != (kernel.Process{}) {
@@ -183,7 +183,7 @@ func (p *pod) processes() []kernel.Process {
 
 // dismissExitHandler ends conmon before it runs the exit handler, or with it: who settles the pod does its work, under the
 // lock that it would wait for. The handler itself does not, of course.
-func (p *pod) dismissExitHandler() {
+func (p podRun) dismissExitHandler() {
 	c := p.state.Conmon
 	if c.Pid == os.Getppid() || !c.Freeze() {
 		return
@@ -211,22 +211,22 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 	}
 	var errs []error
 	if p.Spec.Network.Mode == api.NetworkPrivate {
-		e.releaseNames(ctx, p.Spec.Group, p.ID) // sockets pin a namespace: the resolver's go first
+		e.Monitors().releaseNames(ctx, p.Spec.Group, p.ID) // sockets pin a namespace: the resolver's go first
 		errs = append(errs, e.net.Detach(ctx, p.ID))
 		if p.state.RunLost {
-			errs = append(errs, e.net.DetachLost(ctx, p.attachment()))
+			errs = append(errs, e.net.DetachLost(ctx, p.network().attachment()))
 		}
 	}
 	errs = append(errs, rootfs.RemoveFiles(e.paths.shm(name)), kernel.UnpinNamespaces(filepath.Dir(e.paths.ns(name, "net"))))
 	if p.state.Status != api.StatusCreated {
-		errs = append(errs, disk.Unmount(e.paths.merged(name)), p.unmountOwn(), p.releaseVolumes(ctx))
+		errs = append(errs, disk.Unmount(e.paths.merged(name)), p.files().unmountOwn(), p.files().releaseVolumes(ctx))
 	}
 	return false, errors.Join(append(errs, os.RemoveAll(e.paths.etc(name)))...)
 }
 
 // settleProvider finishes the clean-up of a pod that ended while its namespaces were still in use.
-func (e *Engine) settleProvider(ctx context.Context, name string) error {
-	err := e.update(ctx, name, func(p *pod) error {
+func (s Supervisor) settleProvider(ctx context.Context, name string) error {
+	err := s.e.update(ctx, name, func(p *pod) error {
 		if p.state.Status == api.StatusRunning || p.state.Status == api.StatusRestarting {
 			return nil
 		}

@@ -18,18 +18,23 @@ import (
 // HookDeadline bounds one hook. Docker has no bound; this one is for what hangs.
 const HookDeadline = time.Hour
 
+// hooks runs the hooks of pods.
+type hooks struct{ e *Engine }
+
+func (e *Engine) hooks() hooks { return hooks{e} }
+
 // postStart runs the hooks that follow a start, unless they have succeeded since. Until then they are due: who starts the pod
 // again, though it runs, runs them again. A run that ends meanwhile needs none.
-func (e *Engine) postStart(ctx context.Context, name string) error {
-	p, err := e.read(name)
+func (h hooks) postStart(ctx context.Context, name string) error {
+	p, err := h.e.read(name)
 	if err != nil || !p.state.HooksDue || p.state.Status != api.StatusRunning {
 		return err
 	}
 	run := p.state.Started
-	if err := e.runHooks(ctx, p, "post_start", p.Spec.Container.PostStart); err != nil {
+	if err := h.run(ctx, p, "post_start", p.Spec.Container.PostStart); err != nil {
 		return err
 	}
-	return e.update(ctx, name, func(p *pod) error {
+	return h.e.update(ctx, name, func(p *pod) error {
 		if p.state.Started.Equal(run) {
 			p.state.HooksDue = false
 		}
@@ -39,37 +44,37 @@ func (e *Engine) postStart(ctx context.Context, name string) error {
 
 // preStop runs the hooks that go before a stop. As in docker compose, one that fails keeps the pod from being stopped; a pod
 // that does not run, or is paused, needs none.
-func (e *Engine) preStop(ctx context.Context, name string) error {
-	p, err := e.read(name)
+func (h hooks) preStop(ctx context.Context, name string) error {
+	p, err := h.e.read(name)
 	if isMissing(err) {
 		return nil
 	}
-	if err != nil || len(p.Spec.Container.PreStop) == 0 || p.state.Status != api.StatusRunning || p.paused() {
+	if err != nil || len(p.Spec.Container.PreStop) == 0 || p.state.Status != api.StatusRunning || p.run().paused() {
 		return err
 	}
-	return e.runHooks(ctx, p, "pre_stop", p.Spec.Container.PreStop)
+	return h.run(ctx, p, "pre_stop", p.Spec.Container.PreStop)
 }
 
-// runHooks runs one after another; the first that fails is the last. That the container has ended is no failure of theirs.
-func (e *Engine) runHooks(ctx context.Context, p *pod, kind string, hooks []api.Hook) error {
-	for i, h := range hooks {
-		err := e.runHook(ctx, p.Spec.Name, h)
+// run runs one after another; the first that fails is the last. That the container has ended is no failure of theirs.
+func (h hooks) run(ctx context.Context, p *pod, kind string, hooks []api.Hook) error {
+	for i, hook := range hooks {
+		err := h.runOne(ctx, p.Spec.Name, hook)
 		if err == nil {
 			continue
 		}
-		if now, lookErr := e.read(p.Spec.Name); lookErr != nil || now.state.Status != api.StatusRunning || now.ID != p.ID {
+		if now, lookErr := h.e.read(p.Spec.Name); lookErr != nil || now.state.Status != api.StatusRunning || now.ID != p.ID {
 			return nil
 		}
-		return fmt.Errorf("%s hook %d (%s) %w", kind, i+1, strings.Join(h.Command, " "), err)
+		return fmt.Errorf("%s hook %d (%s) %w", kind, i+1, strings.Join(hook.Command, " "), err)
 	}
 	return nil
 }
 
-func (e *Engine) runHook(ctx context.Context, name string, h api.Hook) error {
+func (h hooks) runOne(ctx context.Context, name string, hook api.Hook) error {
 	mark := "PODC_HOOK=" + NewID()
 	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
 	defer cancel()
-	x, err := e.ExecCommand(ctx, name, ExecOptions{Args: h.Command, Env: h.Env, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged, Mark: []string{mark}})
+	x, err := h.e.ExecCommand(ctx, name, ExecOptions{Args: hook.Command, Env: hook.Env, User: hook.User, WorkingDir: hook.WorkingDir, Privileged: hook.Privileged, Mark: []string{mark}})
 	if err != nil {
 		return fmt.Errorf("cannot be run: %w", err)
 	}
@@ -79,7 +84,7 @@ func (e *Engine) runHook(ctx context.Context, name string, h api.Hook) error {
 	x.Cancel = func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killDeadline)
 		defer cancel()
-		return errors.Join(e.KillMarked(ctx, name, mark), x.Process.Kill())
+		return errors.Join(h.e.Supervisor().KillMarked(ctx, name, mark), x.Process.Kill())
 	}
 	switch err := x.Run(); {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):

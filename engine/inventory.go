@@ -27,8 +27,8 @@ type helperProcess struct {
 	owner string // the container's id, or the group
 }
 
-func (e *Engine) takeInventory() (inventory, error) {
-	pp := e.paths
+func (c Checker) takeInventory() (inventory, error) {
+	pp := c.e.paths
 	inv := inventory{cgroups: pp.cgroups().Containers()}
 	var errs []error
 	list := func(dir string) []string {
@@ -42,7 +42,7 @@ func (e *Engine) takeInventory() (inventory, error) {
 	inv.trash, errs = trash, append(errs, err)
 	mounts, err := pp.mounts()
 	inv.mounts, errs = mounts, append(errs, err)
-	inv.processes = e.helperProcesses()
+	inv.processes = c.e.Monitors().processes()
 	return inv, errors.Join(errs...)
 }
 
@@ -82,8 +82,8 @@ func listDir(dir string) ([]string, error) {
 	return names, nil
 }
 
-// helperProcesses finds what podc left running for this root, by the run root among the arguments.
-func (e *Engine) helperProcesses() []helperProcess {
+// processes finds what podc left running for this root, by the run root among the arguments.
+func (m Monitors) processes() []helperProcess {
 	var list []helperProcess
 	for _, pid := range kernel.Processes() {
 		if pid == os.Getpid() {
@@ -95,9 +95,9 @@ func (e *Engine) helperProcesses() []helperProcess {
 			continue
 		}
 		switch base := filepath.Base(args[0]); {
-		case base == "conmon" && slices.Contains(args, e.paths.runtime()):
+		case base == "conmon" && slices.Contains(args, m.e.paths.runtime()):
 			list = append(list, helperProcess{proc, base, argAfter(args, "-c")})
-		case base == "podc-monitor" && slices.Contains(args, e.paths.run) && len(args) > 2 && (args[1] == "monitor" || args[1] == "guard"):
+		case base == "podc-monitor" && slices.Contains(args, m.e.paths.run) && len(args) > 2 && (args[1] == "monitor" || args[1] == "guard"):
 			list = append(list, helperProcess{proc, args[1], args[len(args)-1]})
 		}
 	}

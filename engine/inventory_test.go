@@ -25,7 +25,7 @@ func TestAFolderThatCannotBeReadIsNotEmpty(t *testing.T) {
 	for name, ask := range map[string]func() error{
 		"pods":     func() error { _, err := e.Pods(""); return err },
 		"snapshot": func() error { _, err := e.Snapshot(t.Context(), "g"); return err },
-		"check":    func() error { _, err := e.findings(true); return err },
+		"check":    func() error { _, err := e.Checker().findings(true); return err },
 	} {
 		if err := ask(); err == nil || !strings.Contains(err.Error(), e.paths.pods()) {
 			t.Errorf("%s: %v", name, err)

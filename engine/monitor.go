@@ -54,21 +54,24 @@ type MonitorReply struct {
 	Pid   int    `json:"pid,omitempty"`
 }
 
-// MonitorDir is the folder of a group's monitor: lock (held while one lives), sock, log.
-func (e *Engine) MonitorDir(group string) string { return e.paths.monitor(group) }
+// Monitors starts, asks and ends the monitors of groups.
+type Monitors struct{ e *Engine }
 
-// EnsureMonitor starts the monitor of group unless one is running; one that hangs is replaced. When it returns, the monitor
+// Dir is the folder of a group's monitor: lock (held while one lives), sock, log.
+func (m Monitors) Dir(group string) string { return m.e.paths.monitor(group) }
+
+// Ensure starts the monitor of group unless one is running; one that hangs is replaced. When it returns, the monitor
 // answers.
-func (e *Engine) EnsureMonitor(ctx context.Context, group string) error {
-	if e.Ping(ctx, group) == nil {
+func (m Monitors) Ensure(ctx context.Context, group string) error {
+	if m.Ping(ctx, group) == nil {
 		return nil
 	}
-	return e.renewMonitor(ctx, group)
+	return m.renew(ctx, group)
 }
 
-// renewMonitor is for a group whose monitor did not answer.
-func (e *Engine) renewMonitor(ctx context.Context, group string) error {
-	dir := e.paths.monitor(group)
+// renew is for a group whose monitor did not answer.
+func (m Monitors) renew(ctx context.Context, group string) error {
+	dir := m.e.paths.monitor(group)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -78,35 +81,35 @@ func (e *Engine) renewMonitor(ctx context.Context, group string) error {
 		return err
 	}
 	defer l.Unlock()
-	err = e.Ping(ctx, group)
+	err = m.Ping(ctx, group)
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, errSilent) { // it hangs, and has nothing to lose
-		e.killHelpers(group, "monitor")
+		m.kill(group, "monitor")
 	}
-	if err := e.startMonitor(ctx, group); err != nil {
+	if err := m.start(ctx, group); err != nil {
 		return fmt.Errorf("cannot start the monitor of %q (see %s): %w", group, filepath.Join(dir, "log"), err)
 	}
 	return nil
 }
 
-// startMonitor runs the helper detached from everything of the caller's, and waits for the line by which it says that it
+// start runs the helper detached from everything of the caller's, and waits for the line by which it says that it
 // serves (or that another does).
-func (e *Engine) startMonitor(ctx context.Context, group string) error {
+func (m Monitors) start(ctx context.Context, group string) error {
 	ready, told, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer ready.Close()
-	log, err := disk.OpenAppend(filepath.Join(e.paths.monitor(group), "log"))
+	log, err := disk.OpenAppend(filepath.Join(m.e.paths.monitor(group), "log"))
 	if err != nil {
 		told.Close()
 		return err
 	}
 	defer log.Close()
-	cmd := child.Command(context.WithoutCancel(ctx), e.helper("podc-monitor"), "monitor", "--root", e.paths.data, "--runroot", e.paths.run, group)
-	cmd.Env = e.helperEnv()
+	cmd := child.Command(context.WithoutCancel(ctx), m.e.helper("podc-monitor"), "monitor", "--root", m.e.paths.data, "--runroot", m.e.paths.run, group)
+	cmd.Env = m.e.helperEnv()
 	cmd.Dir = "/"
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{told} // descriptor 3
@@ -131,27 +134,27 @@ func (e *Engine) startMonitor(ctx context.Context, group string) error {
 
 // LeaveCgroup moves this process out of its caller's cgroups, so that it outlives them. A monitor does so before it says that
 // it is ready.
-func (e *Engine) LeaveCgroup() error {
-	active, err := e.paths.cgroups().Use(context.Background())
+func (m Monitors) LeaveCgroup() error {
+	active, err := m.e.paths.cgroups().Use(context.Background())
 	if err != nil {
 		return err
 	}
 	defer active.Unlock()
-	return e.paths.cgroups().Escape(os.Getpid())
+	return m.e.paths.cgroups().Escape(os.Getpid())
 }
 
 // serveNames has the monitor answer names for a freshly attached pod. The sockets are open when it returns, so that not one
 // query is lost.
-func (e *Engine) serveNames(ctx context.Context, group, id string) error {
+func (m Monitors) serveNames(ctx context.Context, group, id string) error {
 	req := MonitorRequest{Op: "serve", ID: id}
-	err := e.askMonitor(ctx, group, req)
+	err := m.ask(ctx, group, req)
 	// It may have been killed since it was last asked, or be about to end: then it says nothing, and another one does.
 	for try := 0; try < asks && err != nil && !errors.Is(err, errAnswered); try++ {
-		if ensured := e.EnsureMonitor(ctx, group); ensured != nil {
+		if ensured := m.Ensure(ctx, group); ensured != nil {
 			err = errors.Join(err, ensured)
 			break
 		}
-		err = e.askMonitor(ctx, group, req)
+		err = m.ask(ctx, group, req)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot have names resolved: %w", err)
@@ -160,13 +163,13 @@ func (e *Engine) serveNames(ctx context.Context, group, id string) error {
 }
 
 // releaseNames has the monitor, if there is one, close its sockets in a pod's namespace.
-func (e *Engine) releaseNames(ctx context.Context, group, id string) {
-	e.askMonitor(ctx, group, MonitorRequest{Op: "release", ID: id})
+func (m Monitors) releaseNames(ctx context.Context, group, id string) {
+	m.ask(ctx, group, MonitorRequest{Op: "release", ID: id})
 }
 
-func (e *Engine) askMonitor(ctx context.Context, group string, req MonitorRequest) error {
+func (m Monitors) ask(ctx context.Context, group string, req MonitorRequest) error {
 	// A socket path is limited to 108 bytes, a root's is not: the way through the folder's descriptor always fits.
-	dir, err := os.Open(e.paths.monitor(group))
+	dir, err := os.Open(m.e.paths.monitor(group))
 	if err != nil {
 		return err
 	}

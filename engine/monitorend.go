@@ -13,19 +13,19 @@ import (
 	"podc.example/podc/internal/disk"
 )
 
-// AwaitMonitorEnd returns when the monitor of a group with no pods left has ended, so that after it nothing of the group runs.
+// AwaitEnd returns when the monitor of a group with no pods left has ended, so that after it nothing of the group runs.
 // The monitor ends by itself as soon as it sees that its group is empty; one that hangs is killed.
-func (e *Engine) AwaitMonitorEnd(ctx context.Context, group string) error {
-	err := e.awaitMonitorEnd(ctx, group)
+func (m Monitors) AwaitEnd(ctx context.Context, group string) error {
+	err := m.awaitEnd(ctx, group)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	e.killHelpers(group, "guard", "monitor")
-	return e.awaitMonitorEnd(ctx, group)
+	m.kill(group, "guard", "monitor")
+	return m.awaitEnd(ctx, group)
 }
 
-func (e *Engine) awaitMonitorEnd(ctx context.Context, group string) error {
-	dir := e.paths.monitor(group)
+func (m Monitors) awaitEnd(ctx context.Context, group string) error {
+	dir := m.e.paths.monitor(group)
 	ctx, cancel := disk.WithDeadline(ctx, monitorDeadline, "the monitor of "+group)
 	defer cancel()
 	w := disk.Wait{For: fmt.Sprintf("the end of the monitor of %q", group), Patience: monitorDeadline}
@@ -56,9 +56,9 @@ func (e *Engine) awaitMonitorEnd(ctx context.Context, group string) error {
 	}
 }
 
-// forgetMonitor removes what a dead monitor left, unless there is one again, somebody is starting one, or there are pods.
-func (e *Engine) forgetMonitor(group string) error {
-	dir := e.paths.monitor(group)
+// forget removes what a dead monitor left, unless there is one again, somebody is starting one, or there are pods.
+func (m Monitors) forget(group string) error {
+	dir := m.e.paths.monitor(group)
 	for _, name := range []string{"start", "lock", "guardian"} {
 		l, err := disk.TryLock(filepath.Join(dir, name))
 		if errors.Is(err, disk.ErrLocked) {
@@ -69,37 +69,37 @@ func (e *Engine) forgetMonitor(group string) error {
 		}
 		defer l.Unlock()
 	}
-	return e.ForgetGroup(group)
+	return m.ForgetGroup(group)
 }
 
 // ForgetGroup removes the folder of the monitor of a group that has no pods. The caller holds its locks, start and lock: who waits
 // for them notices and begins anew. Idempotent.
-func (e *Engine) ForgetGroup(group string) error {
-	if pods, err := e.Pods(group); err != nil || len(pods) > 0 {
+func (m Monitors) ForgetGroup(group string) error {
+	if pods, err := m.e.Pods(group); err != nil || len(pods) > 0 {
 		return err
 	}
-	return os.RemoveAll(e.paths.monitor(group))
+	return os.RemoveAll(m.e.paths.monitor(group))
 }
 
 // lastPatience is how long a monitor or guardian of a group without pods may take to end by itself.
 const lastPatience = 2 * time.Second
 
-// endMonitor ends a monitor or guardian whose group has no pods, if it does not do so by itself.
-func (e *Engine) endMonitor(ctx context.Context, h helperProcess) error {
+// end ends a monitor or guardian whose group has no pods, if it does not do so by itself.
+func (m Monitors) end(ctx context.Context, h helperProcess) error {
 	short, cancel := context.WithTimeout(ctx, lastPatience)
 	defer cancel()
 	if h.Wait(short) == nil {
 		return nil
 	}
-	if pods, err := e.Pods(h.owner); err != nil || len(pods) > 0 {
+	if pods, err := m.e.Pods(h.owner); err != nil || len(pods) > 0 {
 		return err
 	}
 	return ignoreDone(h.Signal(unix.SIGKILL))
 }
 
-// killHelpers ends processes of a group that answer to nothing else, by their verbs in that order.
-func (e *Engine) killHelpers(group string, verbs ...string) {
-	all := e.helperProcesses()
+// kill ends processes of a group that answer to nothing else, by their verbs in that order.
+func (m Monitors) kill(group string, verbs ...string) {
+	all := m.processes()
 	for _, verb := range verbs {
 		for _, h := range all {
 			if h.name == verb && h.owner == group {

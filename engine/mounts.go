@@ -18,22 +18,22 @@ import (
 )
 
 // mounts are those of the spec and those that it has from other pods.
-func (p *pod) mounts() []api.Mount { return slices.Concat(p.Spec.Container.Mounts, p.From) }
+func (p podFiles) mounts() []api.Mount { return slices.Concat(p.Spec.Container.Mounts, p.From) }
 
 // mountsFrom lists what a pod mounts because others do: their volumes, anonymous ones too, and binds, as they are now. As in
 // docker the pod's own mounts go first, and of several pods the last.
-func (e *Engine) mountsFrom(s api.PodSpec) ([]api.Mount, error) {
+func (s *store) mountsFrom(spec api.PodSpec) ([]api.Mount, error) {
 	taken := map[string]bool{}
-	for _, m := range s.Container.Mounts {
+	for _, m := range spec.Container.Mounts {
 		taken[path.Clean(m.Target)] = true
 	}
 	var list []api.Mount
-	for _, v := range slices.Backward(s.Container.VolumesFrom) {
-		of, err := e.read(v.Pod)
+	for _, v := range slices.Backward(spec.Container.VolumesFrom) {
+		of, err := s.read(v.Pod)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use the volumes of %q: %w", v.Pod, err)
 		}
-		for _, m := range append(of.mounts(), of.imageVolumes()...) {
+		for _, m := range append(of.files().mounts(), of.files().imageVolumes()...) {
 			if m.Type != api.MountBind && m.Type != api.MountVolume || taken[path.Clean(m.Target)] {
 				continue
 			}

@@ -19,14 +19,14 @@ func (e *Engine) PausePod(ctx context.Context, name string) error {
 		switch {
 		case p.state.Status != api.StatusRunning:
 			return notRunning(p)
-		case p.paused():
+		case p.run().paused():
 			return fault.New(errdefs.ErrConflict, "it is already paused")
 		}
 		p.state.Paused = true
 		if err := p.save(); err != nil { // intent before effect
 			return err
 		}
-		if err := cgroups.FreezerOf(p.cgroup()).Freeze(ctx, e.watch); err != nil {
+		if err := cgroups.FreezerOf(p.run().cgroup()).Freeze(ctx, e.watch); err != nil {
 			p.state.Paused = false
 			return err
 		}
@@ -46,7 +46,7 @@ func (e *Engine) UnpausePod(ctx context.Context, name string) error {
 		case !p.state.Paused:
 			return fault.New(errdefs.ErrConflict, "it is not paused")
 		}
-		if err := p.thaw(); err != nil {
+		if err := p.run().thaw(); err != nil {
 			return err
 		}
 		p.note("unpause", nil)
@@ -63,12 +63,12 @@ func notRunning(p *pod) error {
 var errPaused = fault.New(errdefs.ErrConflict, "it is paused; unpause it first")
 
 // paused reports whether the pod was paused and the kernel agrees: a pause that was cut short before it took effect is none.
-func (p *pod) paused() bool {
+func (p podRun) paused() bool {
 	return p.state.Status == api.StatusRunning && p.state.Paused && cgroups.FreezerOf(p.cgroup()).Asked()
 }
 
 // thaw lets a pod go on that may be paused. Effect before record: one that counts as paused and is not comes to no harm.
-func (p *pod) thaw() error {
+func (p podRun) thaw() error {
 	if !p.state.Paused {
 		return nil
 	}

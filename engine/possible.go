@@ -23,23 +23,26 @@ import (
 	"podc.example/podc/internal/valid"
 )
 
+// possible says what cannot be had of the host, before anything is made.
+type possible struct{ e *Engine }
+
 // CheckPods fails with every value of the specs that is wrong, and with everything that this host cannot give: names that other
 // groups have taken, sources of binds, devices, capabilities, limits, seccomp profiles, settings of the kernel. It is for before
 // anything is made; a creation or a start finds the same again.
-func (e *Engine) CheckPods(_ context.Context, pods []api.PodSpec) error {
+func (c *possible) CheckPods(_ context.Context, pods []api.PodSpec) error {
 	var errs []error
 	for _, p := range pods {
-		errs = append(errs, podError("create", p.Name, errors.Join(e.checkName(p), e.checkCgroupParent(p), checkPossible(p), e.checkBorrowed(p, pods))))
+		errs = append(errs, podError("create", p.Name, errors.Join(c.checkName(p), c.checkCgroupParent(p), checkPossible(p), c.checkBorrowed(p, pods))))
 	}
 	return errors.Join(errs...)
 }
 
 // checkName refuses the name of a pod of another group.
-func (e *Engine) checkName(p api.PodSpec) error {
-	if _, err := os.Stat(e.paths.spec(p.Name)); err != nil {
+func (c *possible) checkName(p api.PodSpec) error {
+	if _, err := os.Stat(c.e.paths.spec(p.Name)); err != nil {
 		return nil
 	}
-	have, err := e.read(p.Name)
+	have, err := c.e.read(p.Name)
 	if err != nil || have.Spec.Group == p.Group {
 		return nil // the plan has seen it, and knows what to do
 	}
@@ -211,8 +214,8 @@ func kernelLacks(p string) bool {
 }
 
 // checkCgroupParent refuses the cgroups of another root, which takes all that is in them for its own.
-func (e *Engine) checkCgroupParent(p api.PodSpec) error {
-	if e.paths.cgroups().Foreign(p.Container.CgroupParent) {
+func (c *possible) checkCgroupParent(p api.PodSpec) error {
+	if c.e.paths.cgroups().Foreign(p.Container.CgroupParent) {
 		return fault.New(errdefs.ErrInvalidArgument, "cgroup_parent %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
 	}
 	return nil

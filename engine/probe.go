@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -12,21 +11,12 @@ import (
 // keptProbes is how many outcomes a pod remembers, as in docker.
 const keptProbes = 5
 
-// HealthCheckOf is the probe that applies to a pod, with every default filled in; nil if there is none.
-func (e *Engine) HealthCheckOf(name string) (*api.HealthCheck, error) {
-	p, err := e.read(name)
-	if err != nil {
-		return nil, err
-	}
-	return p.healthCheck(), nil
-}
-
 // RecordProbe notes the outcome of a probe of the run that began at started, and returns the health that follows. Failures
 // within the start period, counted from started, do not count, until a first success ends it. A probe of a run that is over
 // is dropped (errdefs.IsFailedPrecondition), and so is one that a pause got in the way of (errdefs.IsConflict).
-func (e *Engine) RecordProbe(ctx context.Context, name string, started time.Time, probe api.Probe) (api.Health, error) {
+func (s Supervisor) RecordProbe(ctx context.Context, name string, started time.Time, probe api.Probe) (api.Health, error) {
 	var health api.Health
-	err := e.update(ctx, name, func(p *pod) error {
+	err := s.e.update(ctx, name, func(p *pod) error {
 		h := p.healthCheck()
 		if h == nil || p.state.Status != api.StatusRunning || !p.state.Started.Equal(started) {
 			return errdefs.ErrFailedPrecondition
@@ -68,18 +58,6 @@ func (e *Engine) Refresh(ctx context.Context, name string) (api.Pod, error) {
 		return err
 	})
 	return v, err
-}
-
-// NextStart is when a restarting pod is due.
-func (e *Engine) NextStart(name string) (time.Time, error) {
-	p, err := e.read(name)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if p.state.Status != api.StatusRestarting {
-		return time.Time{}, errors.New("not restarting")
-	}
-	return p.state.NextStart, nil
 }
 
 // healthCheck is the probe that applies, with docker's defaults for what nobody says; nil if there is none.

@@ -14,8 +14,8 @@ import (
 
 // Processes lists the processes of a running pod's container, the first one first. errdefs.IsFailedPrecondition if the pod
 // does not run.
-func (e *Engine) Processes(name string) ([]api.ProcessInfo, error) {
-	p, err := e.read(name)
+func (s *store) Processes(name string) ([]api.ProcessInfo, error) {
+	p, err := s.read(name)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (e *Engine) Processes(name string) ([]api.ProcessInfo, error) {
 		return nil, err
 	}
 	var list []api.ProcessInfo
-	for _, pid := range p.pids() {
+	for _, pid := range p.run().pids() {
 		if info, ok := readProcess(pid, boot); ok { // else it has just ended
 			list = append(list, info)
 		}

@@ -21,20 +21,27 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
+// programs are those of the host's, and podc's own, that pods need.
+type programs struct {
+	cfg     Config
+	run     string     // the run root
+	profile sync.Mutex // held to load the default AppArmor profile
+}
+
 // CheckPrograms fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
 // default), podc's own helper, and cgroups that the runtime takes, and warns of runtimes in whose place the default runs. It is for
 // before anything is made.
-func (e *Engine) CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error) {
+func (p *programs) CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error) {
 	_, err = lookupBinary("conmon")
 	errs := []error{err}
-	if _, err := os.Stat(e.helper("podc-monitor")); err != nil {
+	if _, err := os.Stat(p.helper("podc-monitor")); err != nil {
 		errs = append(errs, fmt.Errorf("cannot find podc's helper beside podc (build it with: go tool task build): %w", err))
 	}
 	var paths []string
 	for _, name := range runtimes {
-		path, err := e.runtimePath(name)
+		path, err := p.runtimePath(name)
 		if err == nil {
-			err = e.checkRuntime(ctx, path)
+			err = p.checkRuntime(ctx, path)
 		}
 		if used := filepath.Base(path); err == nil && name != "" && used != filepath.Base(name) {
 			warnings = append(warnings, fmt.Sprintf("runtime %q is not installed: %q runs what asks for it", name, used))
@@ -54,14 +61,14 @@ var specLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 
 // checkRuntime refuses a program that is no OCI runtime. Those that podc is tested with are not asked, which would cost every
 // start.
-func (e *Engine) checkRuntime(ctx context.Context, path string) error {
+func (p *programs) checkRuntime(ctx context.Context, path string) error {
 	if slices.Contains([]string{"crun", "runc"}, filepath.Base(path)) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cmd := child.Command(ctx, path, "--version")
-	cmd.Env, cmd.WaitDelay = e.helperEnv(), 100*time.Millisecond // what it has started may keep its output open
+	cmd.Env, cmd.WaitDelay = p.helperEnv(), 100*time.Millisecond // what it has started may keep its output open
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
@@ -83,8 +90,8 @@ func checkHybrid(cgroups string) error {
 }
 
 // helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
-func (e *Engine) helperEnv() []string {
-	return append([]string{"PATH=" + searchPath}, e.cfg.CNI.environ()...)
+func (p *programs) helperEnv() []string {
+	return append([]string{"PATH=" + searchPath}, p.cfg.CNI.environ()...)
 }
 
 // searchPath holds where distributions put conmon and the runtimes; the caller's PATH may lack the sbin folders.
@@ -119,13 +126,13 @@ func whereToGet(name string) string {
 }
 
 // runtimePath finds the OCI runtime of a pod.
-func (e *Engine) runtimePath(name string) (string, error) {
-	path, err := lookupBinary(cmp.Or(name, e.cfg.Runtime))
+func (p *programs) runtimePath(name string) (string, error) {
+	path, err := lookupBinary(cmp.Or(name, p.cfg.Runtime))
 	if err != nil && (name == "runc" || name == "crun") { // what files ask for by these names is the usual one
-		return lookupBinary(e.cfg.Runtime)
+		return lookupBinary(p.cfg.Runtime)
 	}
 	return path, err
 }
 
 // helper is the path of one of podc's own helper binaries.
-func (e *Engine) helper(name string) string { return filepath.Join(e.cfg.Helpers, name) }
+func (p *programs) helper(name string) string { return filepath.Join(p.cfg.Helpers, name) }

@@ -79,14 +79,14 @@ func realEngine(t *testing.T) *Engine {
 			}
 		}
 		for g := range groups {
-			if err := e.AwaitMonitorEnd(ctx, g); err != nil {
+			if err := e.Monitors().AwaitEnd(ctx, g); err != nil {
 				t.Error(err)
 			}
 		}
-		if err := e.removeIdleCgroups(context.Background()); err != nil {
+		if err := e.Checker().removeIdleCgroups(context.Background()); err != nil {
 			t.Error(err)
 		}
-		left, err := e.Check(ctx)
+		left, err := e.Checker().Check(ctx)
 		if err != nil || len(left) > 0 {
 			t.Errorf("left behind: %+v, %v", left, err)
 		}
@@ -267,7 +267,7 @@ func TestAFailedStartLeavesNothing(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "/no/such/program") {
 		t.Fatalf("got %v", err)
 	}
-	if left, err := e.Check(t.Context()); err != nil || len(left) > 0 {
+	if left, err := e.Checker().Check(t.Context()); err != nil || len(left) > 0 {
 		t.Errorf("left: %+v, %v", left, err)
 	}
 	if p, err := e.Pod("bad"); err != nil || p.Error == "" {
@@ -299,10 +299,10 @@ func TestAHalfMadePodIsSeenAndCleared(t *testing.T) {
 	if err := e.update(t.Context(), "half", func(p *pod) error { p.state.Status = api.StatusCreating; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if left, _ := e.Check(t.Context()); len(left) != 1 || left[0].Kind != "pod" {
+	if left, _ := e.Checker().Check(t.Context()); len(left) != 1 || left[0].Kind != "pod" {
 		t.Errorf("check says %+v", left)
 	}
-	if _, err := e.Repair(t.Context()); err != nil {
+	if _, err := e.Checker().Repair(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if _, err := e.Pod("half"); !errdefs.IsNotFound(err) {

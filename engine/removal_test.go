@@ -21,7 +21,7 @@ func TestRepairLeavesFilesOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := e.Repair(t.Context()); err != nil {
+	if _, err := e.Checker().Repair(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if err := e.Tidy(t.Context(), "t"); err != nil {
@@ -35,7 +35,7 @@ func TestRepairLeavesFilesOfOthers(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if found, err := e.Check(t.Context()); err != nil || len(found) != 1 {
+	if found, err := e.Checker().Check(t.Context()); err != nil || len(found) != 1 {
 		t.Errorf("check: %v, %v", found, err)
 	}
 	if err := os.RemoveAll(filepath.Dir(theirs[1])); err != nil {

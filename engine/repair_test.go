@@ -103,7 +103,7 @@ func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.repair(t.Context(), false); err != nil {
+	if _, err := e.Checker().repair(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(half); err != nil {
@@ -124,7 +124,7 @@ func TestARepairLooksAgain(t *testing.T) {
 	if err := os.MkdirAll(e.paths.runPod("norun"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	found, err := e.findings(true)
+	found, err := e.Checker().findings(true)
 	if err != nil || len(found) != 3 {
 		t.Fatalf("found %+v, %v", found, err)
 	}
@@ -160,7 +160,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(e.paths.trash(), NewID()), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	found, err := e.findings(true)
+	found, err := e.Checker().findings(true)
 	if err != nil || len(found) != 5 {
 		t.Fatalf("found %+v, %v", found, err)
 	}
@@ -185,7 +185,7 @@ func TestWhatIsBeingMadeIsNotBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Unlock()
-	if found, err := e.findings(true); err != nil || len(found) > 0 {
+	if found, err := e.Checker().findings(true); err != nil || len(found) > 0 {
 		t.Errorf("found %+v, %v", found, err)
 	}
 }

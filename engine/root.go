@@ -36,7 +36,7 @@ func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn fu
 		return err
 	}
 	if p.state.Status == api.StatusRunning {
-		root, err := p.liveRoot(view)
+		root, err := p.files().liveRoot(view)
 		if err == nil {
 			defer root.Close()
 			return fn(root)
@@ -48,7 +48,7 @@ func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn fu
 	return e.update(ctx, name, func(p *pod) error {
 		switch {
 		case p.state.Status == api.StatusRunning: // it was started meanwhile, or is about to be seen as ended
-			root, err := p.liveRoot(view)
+			root, err := p.files().liveRoot(view)
 			if err != nil {
 				return podError("open the files of", name, err)
 			}
@@ -57,12 +57,12 @@ func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn fu
 		case halfMade(p), p.state.Status == api.StatusDead:
 			return podError("open the files of", name, notRunning(p))
 		}
-		return p.idleRoot(ctx, view, fn)
+		return p.files().idleRoot(ctx, view, fn)
 	})
 }
 
 // liveRoot is that of a running container.
-func (p *pod) liveRoot(view RootView) (*os.File, error) {
+func (p podFiles) liveRoot(view RootView) (*os.File, error) {
 	dir := "/proc/" + strconv.Itoa(p.state.Init.Pid) + "/root"
 	if view == RootOnly {
 		dir = p.e.paths.merged(p.Spec.Name)
@@ -79,7 +79,7 @@ func (p *pod) liveRoot(view RootView) (*os.File, error) {
 
 // idleRoot mounts the files of a container that does not run where nobody else sees them: in a mount namespace of its own, which
 // ends with this process at the latest, and takes the mounts along.
-func (p *pod) idleRoot(ctx context.Context, view RootView, fn func(*os.File) error) error {
+func (p podFiles) idleRoot(ctx context.Context, view RootView, fn func(*os.File) error) error {
 	done := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, and the namespace with the thread.
@@ -89,7 +89,7 @@ func (p *pod) idleRoot(ctx context.Context, view RootView, fn func(*os.File) err
 	return <-done
 }
 
-func (p *pod) mountedRoot(ctx context.Context, view RootView, fn func(*os.File) error) (err error) {
+func (p podFiles) mountedRoot(ctx context.Context, view RootView, fn func(*os.File) error) (err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("cannot make a mount namespace: %w", err)
 	}
@@ -116,7 +116,7 @@ func (p *pod) mountedRoot(ctx context.Context, view RootView, fn func(*os.File) 
 }
 
 // mountIdle mounts what the user wants mounted, parents before children.
-func (p *pod) mountIdle(ctx context.Context, merged string) error {
+func (p podFiles) mountIdle(ctx context.Context, merged string) error {
 	if err := p.mountVolumes(ctx); err != nil {
 		return err
 	}

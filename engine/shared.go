@@ -18,34 +18,37 @@ import (
 // What pods share: networks, volumes, host ports. The engine adds to netstack and volumes only what they cannot know, namely
 // which pods use what.
 
+// shared is what pods share.
+type shared struct{ e *Engine }
+
 // CreateNetwork makes a network; errdefs.IsAlreadyExists if the name is taken.
-func (e *Engine) CreateNetwork(ctx context.Context, n netstack.Network) error {
-	_, err := e.net.CreateNetwork(ctx, n)
+func (s *shared) CreateNetwork(ctx context.Context, n netstack.Network) error {
+	_, err := s.e.net.CreateNetwork(ctx, n)
 	return err
 }
 
 // CheckNetworks fails with everything for which networks could not be created once those of the names given are gone. It makes
 // nothing.
-func (e *Engine) CheckNetworks(want []netstack.Network, leaving []string) error {
-	return e.net.CheckNetworks(want, leaving)
+func (s *shared) CheckNetworks(want []netstack.Network, leaving []string) error {
+	return s.e.net.CheckNetworks(want, leaving)
 }
 
 // KeepAddresses has owner keep addrs of a network, and none else, from whoever asks for no address there. Idempotent.
-func (e *Engine) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
-	return e.net.KeepAddresses(ctx, network, owner, addrs)
+func (s *shared) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
+	return s.e.net.KeepAddresses(ctx, network, owner, addrs)
 }
 
 // CheckAddresses fails with every static address that cannot be had, once the pods of leaving have stopped and those of gone are
 // removed.
-func (e *Engine) CheckAddresses(want []netstack.AddressClaim, leaving, gone []string) error {
-	return e.net.CheckAddresses(want, leaving, gone)
+func (s *shared) CheckAddresses(want []netstack.AddressClaim, leaving, gone []string) error {
+	return s.e.net.CheckAddresses(want, leaving, gone)
 }
 
 // KeeperOf is the owner of the addresses that a group keeps for pods that need not exist yet.
 func KeeperOf(group string) string { return "group " + group }
 
 // keepAddresses has the pod keep its static addresses, or let go of them.
-func (p *pod) keepAddresses(ctx context.Context, keep bool) error {
+func (p podNetwork) keepAddresses(ctx context.Context, keep bool) error {
 	var errs []error
 	for _, ep := range p.Spec.Network.Endpoints {
 		if addrs := ep.Static(); len(addrs) > 0 {
@@ -59,31 +62,31 @@ func (p *pod) keepAddresses(ctx context.Context, keep bool) error {
 }
 
 // RemoveNetwork removes a network that no pod is attached to. Idempotent.
-func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
-	return e.net.RemoveNetwork(ctx, name)
+func (s *shared) RemoveNetwork(ctx context.Context, name string) error {
+	return s.e.net.RemoveNetwork(ctx, name)
 }
 
 // CreateVolume makes a volume unless there is one of that name.
-func (e *Engine) CreateVolume(ctx context.Context, v volumes.Volume) error {
-	_, err := e.volumes.Create(ctx, v)
+func (s *shared) CreateVolume(ctx context.Context, v volumes.Volume) error {
+	_, err := s.e.volumes.Create(ctx, v)
 	return err
 }
 
 // RemoveVolume deletes a volume and its data, unless a pod uses it (errdefs.IsFailedPrecondition). Idempotent.
-func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
-	users, err := e.usersOf(name, "")
+func (s *shared) RemoveVolume(ctx context.Context, name string) error {
+	users, err := s.e.usersOf(name, "")
 	if err != nil {
 		return err
 	}
 	if len(users) > 0 {
 		return fault.New(errdefs.ErrFailedPrecondition, "cannot remove volume %q: it is used by %s (remove them first)", name, strings.Join(users, ", "))
 	}
-	return e.volumes.Remove(ctx, name)
+	return s.e.volumes.Remove(ctx, name)
 }
 
 // usersOf lists the pods that mount a volume, but for one.
-func (e *Engine) usersOf(volume, but string) ([]string, error) {
-	pods, err := e.readAll()
+func (s *store) usersOf(volume, but string) ([]string, error) {
+	pods, err := s.readAll()
 	var users []string
 	for _, p := range pods {
 		if p.Spec.Name != but && slices.Contains(slices.Collect(maps.Values(p.Volumes)), volume) {
@@ -94,6 +97,6 @@ func (e *Engine) usersOf(volume, but string) ([]string, error) {
 }
 
 // CheckPorts fails with every claim that cannot be met, naming who holds the port. It reserves nothing.
-func (e *Engine) CheckPorts(ctx context.Context, claims []netstack.PortClaim) error {
-	return e.net.CheckPorts(ctx, claims, nil)
+func (s *shared) CheckPorts(ctx context.Context, claims []netstack.PortClaim) error {
+	return s.e.net.CheckPorts(ctx, claims, nil)
 }

@@ -35,6 +35,12 @@ const (
 	shutdownWork = 2 * time.Minute
 )
 
+// Shutdown notes that the machine goes down.
+type Shutdown struct {
+	paths  paths
+	opened time.Duration // when the engine was opened, since the start of the machine
+}
+
 // shutdownNote lies in RUN. Times are since the start of the machine, which no clock that is set can change.
 type shutdownNote struct {
 	Boot  string        `json:"boot"`
@@ -42,24 +48,24 @@ type shutdownNote struct {
 	Until time.Duration `json:"until,omitempty"` // 0: until a start is asked for
 }
 
-// NoteShutdown puts on record that the pods of the root end now without restarts, and refuses starts that engines opened before
+// Note puts on record that the pods of the root end now without restarts, and refuses starts that engines opened before
 // are still about to make. The first start asked for later lifts it. Idempotent.
-func (e *Engine) NoteShutdown() error { return e.noteShutdown(0) }
+func (s Shutdown) Note() error { return s.note(0) }
 
 // NoteTermination is NoteShutdown for a helper that was sent SIGTERM: it holds for a minute.
-func (e *Engine) NoteTermination() error { return e.noteShutdown(termPatience) }
+func (s Shutdown) NoteTermination() error { return s.note(termPatience) }
 
-func (e *Engine) noteShutdown(d time.Duration) error {
-	if n, ok := e.shutdownNote(); ok && n.Until == 0 {
+func (s Shutdown) note(d time.Duration) error {
+	if n, ok := s.last(); ok && n.Until == 0 {
 		return nil
 	}
 	n := shutdownNote{Boot: kernel.BootID(), At: kernel.SinceBoot()}
 	if d > 0 {
 		n.Until = n.At + d
 	}
-	err := os.MkdirAll(e.paths.run, 0o700)
+	err := os.MkdirAll(s.paths.run, 0o700)
 	if err == nil {
-		err = disk.WriteJSON(e.paths.shutdown(), n, disk.Volatile)
+		err = disk.WriteJSON(s.paths.shutdown(), n, disk.Volatile)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot note that the machine goes down: %w", err)
@@ -67,15 +73,15 @@ func (e *Engine) noteShutdown(d time.Duration) error {
 	return nil
 }
 
-// shutdownNote is the note that holds, if there is one.
-func (e *Engine) shutdownNote() (n shutdownNote, ok bool) {
-	err := disk.ReadJSON(e.paths.shutdown(), &n)
+// last is the note that holds, if there is one.
+func (s Shutdown) last() (n shutdownNote, ok bool) {
+	err := disk.ReadJSON(s.paths.shutdown(), &n)
 	return n, err == nil && n.Boot == kernel.BootID() && (n.Until == 0 || kernel.SinceBoot() < n.Until)
 }
 
-// ForgetShutdown lifts what NoteShutdown noted. Idempotent.
-func (e *Engine) ForgetShutdown() error {
-	if err := os.Remove(e.paths.shutdown()); err != nil && !errors.Is(err, os.ErrNotExist) {
+// Forget lifts what NoteShutdown noted. Idempotent.
+func (s Shutdown) Forget() error {
+	if err := os.Remove(s.paths.shutdown()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot start anything again: %w", err)
 	}
 	return nil
@@ -83,24 +89,21 @@ func (e *Engine) ForgetShutdown() error {
 
 // allowStart is for a start that was asked for: it is refused if the machine began to go down meanwhile, and lifts an older note,
 // since whoever asks knows that the machine stays.
-func (e *Engine) allowStart() error {
-	switch n, ok := e.shutdownNote(); {
+func (s Shutdown) allowStart() error {
+	switch n, ok := s.last(); {
 	case !ok:
 		return nil
-	case n.Until == 0 && n.At > e.opened:
+	case n.Until == 0 && n.At > s.opened:
 		return fault.New(errdefs.ErrFailedPrecondition, "everything is being stopped (podc boot --stop)")
 	}
-	return e.ForgetShutdown()
+	return s.Forget()
 }
 
-// shutdownNoted reports whether a note holds. It is for when a run has ended: systemd is asked when the restart is due.
-func (e *Engine) shutdownNoted() bool {
-	_, noted := e.shutdownNote()
+// Noted reports whether a note holds. It is for when a run has ended: systemd is asked when the restart is due.
+func (s Shutdown) Noted() bool {
+	_, noted := s.last()
 	return noted
 }
-
-// Ending reports whether the pods of the root end with the machine. It asks systemd, where that runs.
-func (e *Engine) Ending() bool { return e.shutdownNoted() || MachineStops() }
 
 // systemctlPatience bounds the question to systemd.
 const systemctlPatience = 5 * time.Second
@@ -125,7 +128,7 @@ func MachineStops() bool {
 // not keep it from being stopped. One that somebody stops already, or that does not run, stays what it is.
 func (e *Engine) ShutDownPod(ctx context.Context, name string) error {
 	hooks, cancel := context.WithTimeoutCause(ctx, shutdownHooks, fmt.Errorf("the machine does not wait longer than %s", shutdownHooks))
-	err := e.preStop(hooks, name)
+	err := e.hooks().preStop(hooks, name)
 	cancel()
 	if err != nil {
 		err = podError("run the hooks of", name, err)
@@ -165,11 +168,14 @@ func (e *Engine) ShutDownAll(ctx context.Context, group string) error {
 }
 
 // AwaitHelpers returns when no monitor and no conmon of the root is left, or with ctx's cause.
-func (e *Engine) AwaitHelpers(ctx context.Context) error {
-	for _, h := range e.helperProcesses() {
+func (m Monitors) AwaitHelpers(ctx context.Context) error {
+	for _, h := range m.processes() {
 		if err := h.Wait(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// Ending reports whether the pods of the root end with the machine. It asks systemd, where that runs.
+func (e *Engine) Ending() bool { return e.Shutdown().Noted() || MachineStops() }

@@ -24,22 +24,22 @@ func TestAStartAtTheEndOfTheMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(before.allowStart())
-	must(before.NoteTermination())
-	if !before.shutdownNoted() {
+	must(before.Shutdown().allowStart())
+	must(before.Shutdown().NoteTermination())
+	if !before.Shutdown().Noted() {
 		t.Error("a SIGTERM keeps no policy from a restart")
 	}
-	must(before.NoteShutdown())
-	must(before.NoteTermination()) // which must not shorten it
-	if n, ok := before.shutdownNote(); !ok || n.Until != 0 {
+	must(before.Shutdown().Note())
+	must(before.Shutdown().NoteTermination()) // which must not shorten it
+	if n, ok := before.Shutdown().last(); !ok || n.Until != 0 {
 		t.Errorf("noted %+v %t", n, ok)
 	}
-	if err := before.allowStart(); !errdefs.IsFailedPrecondition(err) {
+	if err := before.Shutdown().allowStart(); !errdefs.IsFailedPrecondition(err) {
 		t.Errorf("a start that is under way: %v", err)
 	}
-	must(open().allowStart())
-	must(before.allowStart())
-	if before.shutdownNoted() {
+	must(open().Shutdown().allowStart())
+	must(before.Shutdown().allowStart())
+	if before.Shutdown().Noted() {
 		t.Error("a start that was asked for leaves restarts forbidden")
 	}
 }

@@ -21,31 +21,31 @@ import (
 // Snapshot reads what exists: the pods of group (of every group if it is empty), all networks, those made by hand too, and all volumes. It takes no
 // lock and changes nothing; a pod that appears or vanishes meanwhile is there or not. A container that has ended and is about
 // to be noted as such is waited for: to a plan it must not count as running.
-func (e *Engine) Snapshot(ctx context.Context, group string) (Snapshot, error) {
-	all, err := e.readAll()
+func (s *store) Snapshot(ctx context.Context, group string) (Snapshot, error) {
+	all, err := s.readAll()
 	if err != nil {
 		return Snapshot{}, err
 	}
 	for _, p := range all {
 		if p.ending && (group == "" || p.Spec.Group == group) {
-			if err := e.awaitNoted(ctx, p.Spec.Name, p.state.Conmon); err != nil {
+			if err := s.awaitNoted(ctx, p.Spec.Name, p.state.Conmon); err != nil {
 				return Snapshot{}, err
 			}
 			p.refresh()
 		}
 	}
 	pods := views(all, group)
-	s := Snapshot{Pods: pods}
-	if s.Networks, s.Unread = e.net.AllNetworks(); s.Networks == nil {
-		return s, s.Unread
+	snap := Snapshot{Pods: pods}
+	if snap.Networks, snap.Unread = s.e.net.AllNetworks(); snap.Networks == nil {
+		return snap, snap.Unread
 	}
-	s.Volumes, err = e.volumes.List()
-	return s, err
+	snap.Volumes, err = s.e.volumes.List()
+	return snap, err
 }
 
 // Pods reads the pods of group, or of every group if it is empty, by name.
-func (e *Engine) Pods(group string) ([]api.Pod, error) {
-	all, err := e.readAll()
+func (s *store) Pods(group string) ([]api.Pod, error) {
+	all, err := s.readAll()
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +63,15 @@ func views(all []*pod, group string) []api.Pod {
 }
 
 // Pod reads one pod, by its name or by the beginning of its id; errdefs.IsNotFound if there is none such.
-func (e *Engine) Pod(name string) (api.Pod, error) {
-	p, err := e.read(name)
+func (s *store) Pod(name string) (api.Pod, error) {
+	p, err := s.read(name)
 	if err == nil {
 		return p.view(), nil
 	}
 	if !isMissing(err) || len(name) < 2 || strings.Trim(name, "0123456789abcdef") != "" {
 		return api.Pod{}, err
 	}
-	all, listErr := e.readAll()
+	all, listErr := s.readAll()
 	if listErr != nil {
 		return api.Pod{}, listErr
 	}
@@ -91,18 +91,18 @@ func (e *Engine) Pod(name string) (api.Pod, error) {
 }
 
 // read loads and refreshes one pod for looking at, without its lock.
-func (e *Engine) read(name string) (*pod, error) {
+func (s *store) read(name string) (*pod, error) {
 	if !disk.IsName(name) {
 		return nil, missingPod(name)
 	}
-	p, err := e.load(name)
+	p, err := s.load(name)
 	if err == nil {
 		p.refresh()
 	}
 	// An end that conmon has yet to note, or that nobody saw; unless somebody settled it between the look at the state and that at
 	// the exit file, such as the exit handler, whose conmon still lives at the first look and may be gone at the second.
 	for tries := 0; tries < 2 && err == nil && (p.ending || p.unrecorded && !p.last.ExitKnown); tries++ {
-		if p, err = e.load(name); err == nil {
+		if p, err = s.load(name); err == nil {
 			p.refresh()
 		}
 	}
@@ -110,8 +110,8 @@ func (e *Engine) read(name string) (*pod, error) {
 }
 
 // readAll reads every pod, by name, on all processors: most of a short command's time goes into it.
-func (e *Engine) readAll() ([]*pod, error) {
-	names, err := listDir(e.paths.pods())
+func (s *store) readAll() ([]*pod, error) {
+	names, err := listDir(s.e.paths.pods())
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (e *Engine) readAll() ([]*pod, error) {
 	for range min(runtime.GOMAXPROCS(0), len(names)) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(names)); i = next.Add(1) - 1 {
-				pods[i], errs[i] = e.read(names[i])
+				pods[i], errs[i] = s.read(names[i])
 			}
 		})
 	}

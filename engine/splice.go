@@ -15,7 +15,7 @@ import (
 
 // SplicePorts serves, until ctx ends, those published ports of the run that d was read from to which the kernel cannot lead what
 // comes for them (see netstack.Splices). Their sockets are conmon's, so that connections outlast whoever serves them.
-func (e *Engine) SplicePorts(ctx context.Context, d Duty) error {
+func (s Supervisor) SplicePorts(ctx context.Context, d Duty) error {
 	places := netstack.Splices(d.Pod.Ports)
 	if len(places) == 0 {
 		return nil
@@ -37,7 +37,7 @@ func (e *Engine) SplicePorts(ctx context.Context, d Duty) error {
 	errs := make([]error, len(places))
 	var serving sync.WaitGroup
 	for i, place := range places {
-		serving.Go(func() { errs[i] = e.net.Splice(ctx, d.Pod.ID, d.Pod.Ports, place, files[i]) })
+		serving.Go(func() { errs[i] = s.e.net.Splice(ctx, d.Pod.ID, d.Pod.Ports, place, files[i]) })
 	}
 	serving.Wait()
 	return errors.Join(errs...)

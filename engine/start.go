@@ -38,7 +38,7 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		}
 		switch p.state.Status {
 		case api.StatusRunning:
-			if p.paused() {
+			if p.run().paused() {
 				return errPaused
 			}
 			return nil
@@ -47,7 +47,7 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		case api.StatusDead:
 			return fault.New(errdefs.ErrFailedPrecondition, "it can only be removed and created anew: %s", p.state.Error)
 		}
-		if err := e.allowStart(); err != nil {
+		if err := e.Shutdown().allowStart(); err != nil {
 			return err
 		}
 		p.state.Restarts, p.state.Backoff, p.state.NextStart, p.state.Login = 0, 0, time.Time{}, kernel.OwnLogin()
@@ -59,18 +59,18 @@ func (e *Engine) startPod(ctx context.Context, name string, created func() error
 		return nil
 	})
 	if err == nil {
-		err = e.postStart(ctx, name)
+		err = e.hooks().postStart(ctx, name)
 	}
 	return podError("start", name, err)
 }
 
 // RestartPod starts a pod again by its restart policy, if it still waits for that. The monitor calls it.
-func (e *Engine) RestartPod(ctx context.Context, name string) error {
-	err := e.update(ctx, name, func(p *pod) error {
+func (s Supervisor) RestartPod(ctx context.Context, name string) error {
+	err := s.e.update(ctx, name, func(p *pod) error {
 		if p.state.Status != api.StatusRestarting {
 			return nil
 		}
-		if e.Ending() {
+		if s.e.Ending() {
 			return p.giveUp(ctx)
 		}
 		err := p.start(ctx, nil)
@@ -139,38 +139,38 @@ func (p paths) blameFullDisk(err error) error {
 func (p *pod) launch(ctx context.Context, created func() error) error {
 	e, spec := p.e, p.Spec.Container
 	cgroups.StartSlice(ctx)
-	if err := e.EnsureMonitor(ctx, p.Spec.Group); err != nil {
+	if err := e.Monitors().Ensure(ctx, p.Spec.Group); err != nil {
 		return err
 	}
-	if err := p.mount(); err != nil {
+	if err := p.files().mount(); err != nil {
 		return err
 	}
-	if err := p.makeVolumes(ctx, true); err != nil {
+	if err := p.files().makeVolumes(ctx, true); err != nil {
 		return err
 	}
-	if err := p.mountVolumes(ctx); err != nil {
+	if err := p.files().mountVolumes(ctx); err != nil {
 		return err
 	}
-	hostname, err := p.hostname()
+	hostname, err := p.network().hostname()
 	if err != nil {
 		return err
 	}
-	if err := p.enterNetwork(ctx, hostname); err != nil {
+	if err := p.network().enter(ctx, hostname); err != nil {
 		return err
 	}
-	c, mounts, err := p.configure(ctx, hostname)
+	c, mounts, err := p.run().configure(ctx, hostname)
 	if err != nil {
 		return err
 	}
 	if spec.CgroupParent != "" {
-		if err := e.paths.cgroups().MakeParents(p.cgroup()); err != nil {
+		if err := e.paths.cgroups().MakeParents(p.run().cgroup()); err != nil {
 			return err
 		}
 	}
-	if err := p.renewLog(); err != nil { // conmon would wait for the reader of a FIFO
+	if err := p.run().renewLog(); err != nil { // conmon would wait for the reader of a FIFO
 		return err
 	}
-	if err := p.create(ctx, c, mounts); err != nil {
+	if err := p.run().create(ctx, c, mounts); err != nil {
 		return err
 	}
 	if created != nil {
@@ -194,7 +194,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 }
 
 // create has conmon create the container, and sees that what it was to get is in its place.
-func (p *pod) create(ctx context.Context, c conmon.Container, mounts []specs.Mount) (err error) {
+func (p podRun) create(ctx context.Context, c conmon.Container, mounts []specs.Mount) (err error) {
 	os.Remove(p.e.paths.exit(p.ID))
 	if c.Ports, err = netstack.Reserve(p.state.Ports); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (p *pod) create(ctx context.Context, c conmon.Container, mounts []specs.Mou
 	if err := rootfs.CheckPlaces(p.state.Init.Pid, mounts); err != nil {
 		return err
 	}
-	return p.checkDevices(p.state.Init.Pid)
+	return p.files().checkDevices(p.state.Init.Pid)
 }
 
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
@@ -217,7 +217,7 @@ func (p *pod) noteStart() error {
 
 // hostname is what the pod calls itself. In a network that is not its own, by default, it is the name that is known there: a
 // program that looks itself up finds it.
-func (p *pod) hostname() (string, error) {
+func (p podNetwork) hostname() (string, error) {
 	switch {
 	case p.Spec.UTS.Mode == api.NamespaceHost:
 		return os.Hostname()
@@ -233,16 +233,16 @@ func (p *pod) hostname() (string, error) {
 	return p.ID[:12], nil
 }
 
-func (e *Engine) hostnameOf(name string) (string, error) {
-	p, err := e.read(name)
+func (s *store) hostnameOf(name string) (string, error) {
+	p, err := s.read(name)
 	if err != nil {
 		return "", err
 	}
 	return cmp.Or(p.Spec.Hostname, p.ID[:12]), nil
 }
 
-// enterNetwork pins the pod's namespaces and joins its networks; a start after a restart finds both in place.
-func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
+// enter pins the pod's namespaces and joins its networks; a start after a restart finds both in place.
+func (p podNetwork) enter(ctx context.Context, hostname string) error {
 	e, name := p.e, p.Spec.Name
 	var kinds []string
 	for kind, owner := range p.namespaceOwners() {
@@ -273,11 +273,11 @@ func (p *pod) enterNetwork(ctx context.Context, hostname string) error {
 	if len(p.Spec.Network.Endpoints) == 0 {
 		return nil
 	}
-	return e.serveNames(ctx, p.Spec.Group, p.ID)
+	return e.Monitors().serveNames(ctx, p.Spec.Group, p.ID)
 }
 
 // configure collects what the OCI configuration follows from, and writes it.
-func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container, []specs.Mount, error) {
+func (p podRun) configure(ctx context.Context, hostname string) (conmon.Container, []specs.Mount, error) {
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	root := e.paths.merged(name)
 	c := oci.Container{
@@ -291,23 +291,23 @@ func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container,
 	if c.User, err = rootfs.LookupUser(root, api.Effective(spec, p.Image.Config).User, spec.GroupAdd); err != nil {
 		return run, nil, err
 	}
-	if c.Namespaces, err = p.namespacePaths(); err != nil {
+	if c.Namespaces, err = p.network().namespacePaths(); err != nil {
 		return run, nil, err
 	}
 	c.HostPID = p.Spec.PID.Mode == api.NamespaceHost
-	if c.Shm, err = p.mountShm(); err != nil {
+	if c.Shm, err = p.files().mountShm(); err != nil {
 		return run, nil, err
 	}
-	if c.Mounts, err = p.userMounts(); err != nil {
+	if c.Mounts, err = p.files().userMounts(); err != nil {
 		return run, nil, err
 	}
-	if c.Etc, err = p.writeEtc(hostname); err != nil {
+	if c.Etc, err = p.network().writeEtc(hostname); err != nil {
 		return run, nil, err
 	}
 	if c.Files, err = rootfs.OwnFiles(e.paths.files(name), root, spec.Files); err != nil {
 		return run, nil, err
 	}
-	if c.Spec.Devices, c.Devices, err = p.devices(); err != nil {
+	if c.Spec.Devices, c.Devices, err = p.files().devices(); err != nil {
 		return run, nil, err
 	}
 	if c.BlockIO, err = blockIO(spec.Resources.BlockIO, c.Host); err != nil {
@@ -335,7 +335,7 @@ func (p *pod) configure(ctx context.Context, hostname string) (conmon.Container,
 }
 
 // conmonRun is what conmon is told of the pod's container.
-func (p *pod) conmonRun() (conmon.Container, error) {
+func (p podRun) conmonRun() (conmon.Container, error) {
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	program, err := lookupBinary("conmon")
 	if err != nil {

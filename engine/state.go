@@ -99,20 +99,40 @@ type pod struct {
 	unrecorded bool
 }
 
+// store is what is known of pods: it reads records and state, and update is the only writer of the latter.
+type store struct{ e *Engine }
+
+// What a pod does is in three views of it: podNetwork, podFiles and podRun. All need its lock where they change anything.
+
+// podNetwork is a pod's namespaces, networks and names.
+type podNetwork struct{ *pod }
+
+func (p *pod) network() podNetwork { return podNetwork{p} }
+
+// podFiles is a pod's root filesystem, volumes, mounts and devices.
+type podFiles struct{ *pod }
+
+func (p *pod) files() podFiles { return podFiles{p} }
+
+// podRun is a pod's container: how it is created, its processes, what of it has to go.
+type podRun struct{ *pod }
+
+func (p *pod) run() podRun { return podRun{p} }
+
 // lockDeadline bounds the wait for a pod's lock. A holder starts or stops the pod, which has deadlines of its own.
 const lockDeadline = 2 * time.Minute
 
 // update locks the pod, loads it, refreshes it from the kernel, calls fn and saves its state, unless fn removed the pod.
 // It is the only writer of pod state. fn's error is returned, and the state is saved all the same: it says what is so.
-func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) error {
-	l, err := e.lockPod(ctx, name)
+func (s *store) update(ctx context.Context, name string, fn func(*pod) error) error {
+	l, err := s.lockPod(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer l.Unlock()
-	p, err := e.load(name)
+	p, err := s.load(name)
 	if isMissing(err) {
-		return errors.Join(err, e.removeRunDir(name)) // taking the lock has made it anew
+		return errors.Join(err, s.removeRunDir(name)) // taking the lock has made it anew
 	}
 	if err != nil {
 		return err
@@ -137,11 +157,11 @@ func (e *Engine) update(ctx context.Context, name string, fn func(*pod) error) e
 // statusGone marks a pod that fn has removed.
 const statusGone api.Status = "gone"
 
-func (e *Engine) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
+func (s *store) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "pod name %q is not valid", name)
 	}
-	return disk.LockWait(ctx, e.paths.podLock(name), disk.Wait{For: fmt.Sprintf("pod %q", name), Patience: lockDeadline})
+	return disk.LockWait(ctx, s.e.paths.podLock(name), disk.Wait{For: fmt.Sprintf("pod %q", name), Patience: lockDeadline})
 }
 
 // missingPod is the error that the pod itself does not exist, and not something that it needs. Its class is NotFound.
@@ -157,25 +177,25 @@ func isMissing(err error) bool {
 	return errors.As(err, &m)
 }
 
-func (e *Engine) load(name string) (*pod, error) {
-	p := &pod{e: e}
-	err := disk.ReadJSON(e.paths.spec(name), &p.record)
+func (s *store) load(name string) (*pod, error) {
+	p := &pod{e: s.e}
+	err := disk.ReadJSON(s.e.paths.spec(name), &p.record)
 	if err == nil && (p.Spec.Name != name || !isID(p.ID)) {
-		err = fmt.Errorf("%w %s: it is not that of this pod", disk.ErrDamaged, e.paths.spec(name))
+		err = fmt.Errorf("%w %s: it is not that of this pod", disk.ErrDamaged, s.e.paths.spec(name))
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, missingPod(name)
 	case errors.Is(err, disk.ErrDamaged):
-		return e.loadDead(name, err), nil
+		return s.loadDead(name, err), nil
 	case err != nil:
 		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
 	}
-	err = disk.ReadJSON(e.paths.state(name), &p.state)
+	err = disk.ReadJSON(s.e.paths.state(name), &p.state)
 	if err == nil && p.state.Boot == kernel.BootID() && (p.state.Status == api.StatusRunning || p.state.Status == api.StatusCreated && p.state.Error == "") {
 		return p, nil // how the run before ended is of no interest, or there was none
 	}
-	if err := disk.ReadJSON(e.paths.last(name), &p.last); err != nil {
+	if err := disk.ReadJSON(s.e.paths.last(name), &p.last); err != nil {
 		p.last = lastRun{} // that it ended counts, not how: a damaged record is not worth a pod
 		if p.lastDamaged = errors.Is(err, disk.ErrDamaged); p.lastDamaged {
 			p.last = lastRun{Started: p.Created, ExitCode: 255} // but there is one: it has run, and returns with the machine
@@ -183,12 +203,12 @@ func (e *Engine) load(name string) (*pod, error) {
 	}
 	switch {
 	case err != nil:
-		p.state, p.lost = e.stateAfterBoot(p), err
-		p.findRun()
+		p.state, p.lost = stateAfterBoot(p), err
+		p.run().findRun()
 	case p.state.Boot != kernel.BootID():
-		p.state = e.stateAfterBoot(p)
-		if p.findRun(); p.state.Status == api.StatusRunning { // in this boot, whatever its state says
-			p.lost = fmt.Errorf("%w %s: it says that it is of another boot", disk.ErrDamaged, e.paths.state(name))
+		p.state = stateAfterBoot(p)
+		if p.run().findRun(); p.state.Status == api.StatusRunning { // in this boot, whatever its state says
+			p.lost = fmt.Errorf("%w %s: it says that it is of another boot", disk.ErrDamaged, s.e.paths.state(name))
 		}
 	case p.state.Status == api.StatusDead: // until somebody put its record right
 		p.state.Status = api.StatusExited
@@ -197,7 +217,7 @@ func (e *Engine) load(name string) (*pod, error) {
 }
 
 // stateAfterBoot is the state of a pod of which this boot knows nothing.
-func (e *Engine) stateAfterBoot(p *pod) state {
+func stateAfterBoot(p *pod) state {
 	s := state{Boot: kernel.BootID(), Status: api.StatusCreated}
 	if !p.last.Started.IsZero() {
 		s.Status = api.StatusExited
@@ -245,7 +265,7 @@ func (p *pod) noted() bool {
 	if _, err := os.Stat(p.e.paths.exit(p.ID)); err != nil {
 		return false // as of every pod that runs, with one look
 	}
-	oom := p.outOfMemory() // first: it goes after the exit file
+	oom := p.run().outOfMemory() // first: it goes after the exit file
 	exit, ok := p.e.runner.Exit(p.ID)
 	if ok {
 		end := lastRun{Started: p.state.Started, Finished: exit.At, ExitCode: exit.Code, ExitKnown: exit.Known, OOMKilled: oom}
@@ -269,7 +289,7 @@ func (p *pod) ended(end lastRun) {
 }
 
 // outOfMemory reports whether conmon noted that the kernel killed for want of memory in this run.
-func (p *pod) outOfMemory() bool {
+func (p podRun) outOfMemory() bool {
 	_, err := os.Stat(filepath.Join(p.e.paths.conmonDir(p.Spec.Name), "oom"))
 	return err == nil
 }
@@ -294,7 +314,7 @@ func (p *pod) view() api.Pod {
 		v.Pid, v.Health, v.Failing, v.Probes, v.Halting = s.Init.Pid, s.Health, s.Failing, s.Probes, s.Halting
 		v.HooksDue, v.RunLost = s.HooksDue, s.RunLost
 		v.ExitCode, v.ExitKnown, v.OOMKilled = 0, false, false
-		if p.paused() {
+		if p.run().paused() {
 			v.Status = api.StatusPaused
 		}
 	} else {

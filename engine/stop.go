@@ -32,7 +32,7 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 
 // StopPodBy is StopPod with another signal than the pod's own, which an empty one stands for.
 func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *time.Duration) error {
-	if err := e.preStop(ctx, name); err != nil {
+	if err := e.hooks().preStop(ctx, name); err != nil {
 		return podError("stop", name, err)
 	}
 	return e.stopPod(ctx, name, stopRequest{signal: signal, timeout: timeout})
@@ -66,7 +66,7 @@ func (e *Engine) stopPod(ctx context.Context, name string, how stopRequest) erro
 // HaltPod is StopPod for a pod that is removed next: it returns when the container has ended, and leaves the rest to the
 // removal. Should that not follow, the exit handler does it.
 func (e *Engine) HaltPod(ctx context.Context, name string, timeout *time.Duration) error {
-	if err := e.preStop(ctx, name); err != nil {
+	if err := e.hooks().preStop(ctx, name); err != nil {
 		return podError("stop", name, err)
 	}
 	_, err := e.halt(ctx, name, stopRequest{timeout: timeout})
@@ -101,7 +101,7 @@ func (e *Engine) halt(ctx context.Context, name string, how stopRequest) (ran bo
 			return err
 		}
 		p.note("kill", signalAttribute(sig))
-		return p.thaw() // what is asked to end must be able to
+		return p.run().thaw() // what is asked to end must be able to
 	})
 	if err != nil || init == (kernel.Process{}) {
 		return false, err
@@ -187,7 +187,7 @@ const noteDeadline = 10 * time.Second
 
 // awaitNoted returns when a container whose first process has ended counts as ended: conmon has noted it, or has died. One
 // that hangs is killed, and the exit code stays unknown.
-func (e *Engine) awaitNoted(ctx context.Context, name string, conmon kernel.Process) error {
+func (s *store) awaitNoted(ctx context.Context, name string, conmon kernel.Process) error {
 	wait, cancel := context.WithTimeout(ctx, noteDeadline)
 	defer cancel()
 	gone := make(chan struct{})
@@ -196,7 +196,7 @@ func (e *Engine) awaitNoted(ctx context.Context, name string, conmon kernel.Proc
 			close(gone)
 		}
 	}()
-	err := e.waitExit(wait, name, gone)
+	err := s.waitExit(wait, name, gone)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -207,14 +207,14 @@ func (e *Engine) awaitNoted(ctx context.Context, name string, conmon kernel.Proc
 }
 
 // waitExit returns when the pod no longer counts as running, which the exit file or the death of conmon decides.
-func (e *Engine) waitExit(ctx context.Context, name string, conmonGone <-chan struct{}) error {
-	w, err := e.watch.Dir(e.paths.exits())
+func (s *store) waitExit(ctx context.Context, name string, conmonGone <-chan struct{}) error {
+	w, err := s.e.watch.Dir(s.e.paths.exits())
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	for {
-		p, err := e.read(name)
+		p, err := s.read(name)
 		if err != nil || p.state.Status != api.StatusRunning {
 			return nil
 		}
@@ -250,7 +250,7 @@ func (e *Engine) KillPod(ctx context.Context, name, sig string) error {
 		}
 		p.note("kill", signalAttribute(s))
 		if ends {
-			return p.thaw()
+			return p.run().thaw()
 		}
 		return nil
 	})

@@ -17,6 +17,9 @@ import (
 
 // What a group's monitor (package engine/monitor) needs of the engine beside the verbs that everybody uses.
 
+// Supervisor is the engine as a monitor, or conmon's exit handler, needs it.
+type Supervisor struct{ e *Engine }
+
 // Duty is what one pod asks of the monitor.
 type Duty struct {
 	Pod       api.Pod
@@ -40,8 +43,8 @@ func (d Duty) Idle() bool {
 }
 
 // Duty reads what one pod asks of its monitor; errdefs.IsNotFound if there is no such pod (yet).
-func (e *Engine) Duty(name string) (Duty, error) {
-	p, err := e.read(name)
+func (s Supervisor) Duty(name string) (Duty, error) {
+	p, err := s.e.read(name)
 	if err != nil {
 		return Duty{}, err
 	}
@@ -49,8 +52,8 @@ func (e *Engine) Duty(name string) (Duty, error) {
 }
 
 // Duties reads those of a whole group.
-func (e *Engine) Duties(group string) ([]Duty, error) {
-	all, err := e.readAll()
+func (s Supervisor) Duties(group string) ([]Duty, error) {
+	all, err := s.e.readAll()
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +83,7 @@ func (p *pod) duty() Duty {
 // Supervise sees to it that the pods of group that run, or are to run again, have a monitor: one that was killed together
 // with its guardian is missed by nobody else. It costs one request while all is well.
 func (e *Engine) Supervise(ctx context.Context, group string) error {
-	if e.Ping(ctx, group) == nil {
+	if e.Monitors().Ping(ctx, group) == nil {
 		return nil
 	}
 	pods, err := e.Pods(group)
@@ -89,28 +92,28 @@ func (e *Engine) Supervise(ctx context.Context, group string) error {
 	}
 	for _, p := range pods {
 		if p.Status.Live() || p.Status == api.StatusRestarting {
-			return e.renewMonitor(ctx, group)
+			return e.Monitors().renew(ctx, group)
 		}
 	}
 	return nil
 }
 
 // PodsRunDir is the folder that has one folder per pod of this boot, in which StateFile is replaced whenever the pod changes.
-func (e *Engine) PodsRunDir() string { return e.paths.runPods() }
+func (s Supervisor) PodsRunDir() string { return s.e.paths.runPods() }
 
 // StateFile is the name of the file whose replacement tells that a pod has changed.
 const StateFile = "state.json"
 
 // AwaitEnd returns nil when the run that d was read from has ended and waits to be settled: conmon has noted the end, or has
 // died. An end that somebody asked for is left to who asked, and after that to the exit handler.
-func (e *Engine) AwaitEnd(ctx context.Context, d Duty) error {
+func (s Supervisor) AwaitEnd(ctx context.Context, d Duty) error {
 	if err := d.init.Wait(ctx); err != nil {
 		return err
 	}
-	if err := e.awaitNoted(ctx, d.Pod.Spec.Name, d.conmon); err != nil {
+	if err := s.e.awaitNoted(ctx, d.Pod.Spec.Name, d.conmon); err != nil {
 		return err
 	}
-	if p, err := e.read(d.Pod.Spec.Name); err == nil && p.state.Stopping {
+	if p, err := s.e.read(d.Pod.Spec.Name); err == nil && p.state.Stopping {
 		return d.conmon.Wait(ctx)
 	}
 	return nil
@@ -119,13 +122,13 @@ func (e *Engine) AwaitEnd(ctx context.Context, d Duty) error {
 // KillMarked kills every process of a running pod's container whose environment holds an entry that begins with marker, and
 // what these have started, until none is left or ctx ends. It is how a probe is ended with all its children, those that
 // left its session or lost their parent included. The container's first process is never meant.
-func (e *Engine) KillMarked(ctx context.Context, name, marker string) error {
-	p, err := e.read(name)
+func (s Supervisor) KillMarked(ctx context.Context, name, marker string) error {
+	p, err := s.e.read(name)
 	if err != nil {
 		return err
 	}
 	for {
-		doomed := marked(p.pids(), p.state.Init.Pid, []byte(marker))
+		doomed := marked(p.run().pids(), p.state.Init.Pid, []byte(marker))
 		if len(doomed) == 0 {
 			return nil
 		}
@@ -171,14 +174,14 @@ func parentOf(pid int) int {
 }
 
 // pids lists the processes of the container.
-func (p *pod) pids() []int {
+func (p podRun) pids() []int {
 	return cgroups.PIDs(p.cgroup())
 }
 
 // cgroup is that of the pod's container, below each hierarchy's mount.
-func (p *pod) cgroup() string { return p.e.paths.cgroups().Of(p.ID, p.Spec.Container.CgroupParent) }
+func (p podRun) cgroup() string { return p.e.paths.cgroups().Of(p.ID, p.Spec.Container.CgroupParent) }
 
 // Ping returns nil if the group's monitor answers, and an error after two seconds if not.
-func (e *Engine) Ping(ctx context.Context, group string) error {
-	return e.askMonitor(ctx, group, MonitorRequest{Op: "ping"})
+func (m Monitors) Ping(ctx context.Context, group string) error {
+	return m.ask(ctx, group, MonitorRequest{Op: "ping"})
 }

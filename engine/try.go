@@ -15,8 +15,8 @@ import (
 
 // TryRootfs mounts a root filesystem as pods get it, where pods get it, and lets it go again. Its error says what the file
 // system of the data root, the kernel, or the rights of this process do not give.
-func (e *Engine) TryRootfs(context.Context) (err error) {
-	above := e.paths.data
+func (c *possible) TryRootfs(context.Context) (err error) {
+	above := c.e.paths.data
 	for !isFolder(above) && above != filepath.Dir(above) {
 		above = filepath.Dir(above)
 	}
@@ -42,8 +42,8 @@ func isFolder(path string) bool {
 }
 
 // TryPorts fails with every fixed port of a pod at rest that somebody else has by now: the pod could not be started.
-func (e *Engine) TryPorts(ctx context.Context) error {
-	pods, err := e.Pods("")
+func (s *shared) TryPorts(ctx context.Context) error {
+	pods, err := s.e.Pods("")
 	if err != nil {
 		return err
 	}
@@ -55,5 +55,5 @@ func (e *Engine) TryPorts(ctx context.Context) error {
 			}
 		}
 	}
-	return e.CheckPorts(ctx, claims)
+	return s.CheckPorts(ctx, claims)
 }

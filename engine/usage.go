@@ -7,15 +7,15 @@ import (
 )
 
 // Usage reads what a running pod uses. errdefs.IsFailedPrecondition if it does not run.
-func (e *Engine) Usage(name string) (api.Usage, error) {
-	p, err := e.read(name)
+func (s *store) Usage(name string) (api.Usage, error) {
+	p, err := s.read(name)
 	if err != nil {
 		return api.Usage{}, err
 	}
 	if p.state.Status != api.StatusRunning {
 		return api.Usage{}, podError("read the usage of", name, notRunning(p))
 	}
-	u := cgroups.Usage(p.cgroup())
+	u := cgroups.Usage(p.run().cgroup())
 	if u.Host, u.CPUs, err = kernel.CPUs(); err != nil {
 		return u, err
 	}

@@ -56,7 +56,7 @@ func TestValues(t *testing.T) {
 	} {
 		p := api.PodSpec{Name: "web", Group: "g"}
 		change(&p)
-		if err := new(Engine).CheckPods(t.Context(), []api.PodSpec{p}); err == nil || !strings.Contains(err.Error(), want) {
+		if err := plainEngine(t).CheckPods(t.Context(), []api.PodSpec{p}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("before all: %v, want %q", err, want)
 		}
 		if err := checkSpec(p, api.Image{Layers: []string{"/x"}}); err == nil || !strings.Contains(err.Error(), want) {

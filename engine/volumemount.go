@@ -19,7 +19,7 @@ import (
 )
 
 // mountVolumes mounts those of the pod's volumes that are mounts themselves.
-func (p *pod) mountVolumes(ctx context.Context) error {
+func (p podFiles) mountVolumes(ctx context.Context) error {
 	for _, v := range p.Volumes {
 		if err := p.e.volumes.Mount(ctx, v); err != nil {
 			return err
@@ -29,7 +29,7 @@ func (p *pod) mountVolumes(ctx context.Context) error {
 }
 
 // releaseVolumes unmounts what mountVolumes mounted, unless another pod uses it. Idempotent.
-func (p *pod) releaseVolumes(ctx context.Context) error {
+func (p podFiles) releaseVolumes(ctx context.Context) error {
 	var errs []error
 	for _, v := range p.Volumes {
 		errs = append(errs, p.e.volumes.Release(ctx, v, func() bool { return p.e.volumeBusy(v, p.Spec.Name) }))
@@ -38,21 +38,21 @@ func (p *pod) releaseVolumes(ctx context.Context) error {
 }
 
 // volumeBusy reports whether a pod but the one named uses the volume now, or is about to: that is on record before it mounts.
-func (e *Engine) volumeBusy(volume, but string) bool {
-	pods, err := e.readAll()
+func (s *store) volumeBusy(volume, but string) bool {
+	pods, err := s.readAll()
 	return err != nil || slices.ContainsFunc(pods, func(p *pod) bool {
 		return p.Spec.Name != but && (!p.state.Settled || halfMade(p)) && slices.Contains(slices.Collect(maps.Values(p.Volumes)), volume)
 	})
 }
 
 // strayVolumes finds volumes that are mounted and used by nobody.
-func (e *Engine) strayVolumes() []finding {
+func (c Checker) strayVolumes() []finding {
 	var found []finding
-	for _, v := range e.volumes.Mounted() {
-		busy := func() bool { return e.volumeBusy(v, "") }
+	for _, v := range c.e.volumes.Mounted() {
+		busy := func() bool { return c.e.volumeBusy(v, "") }
 		if !busy() {
-			found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: e.volumes.Path(v), Detail: "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
-				return e.volumes.Release(ctx, v, busy)
+			found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: c.e.volumes.Path(v), Detail: "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
+				return c.e.volumes.Release(ctx, v, busy)
 			}})
 		}
 	}
@@ -60,16 +60,16 @@ func (e *Engine) strayVolumes() []finding {
 }
 
 // imageMount is where the image of the i-th mount is mounted, and subMount where the part that the i-th mount shows is.
-func (p *pod) imageMount(i int) string {
+func (p podFiles) imageMount(i int) string {
 	return filepath.Join(p.e.paths.bundle(p.Spec.Name), "images", strconv.Itoa(i))
 }
 
-func (p *pod) subMount(i int) string {
+func (p podFiles) subMount(i int) string {
 	return filepath.Join(p.e.paths.bundle(p.Spec.Name), "parts", strconv.Itoa(i))
 }
 
 // ownMounts are the places where something is mounted for the pod's mounts, those in others first.
-func (p *pod) ownMounts() []string {
+func (p podFiles) ownMounts() []string {
 	var parts, images []string
 	for i, m := range p.mounts() {
 		if m.Subpath != "" {
@@ -82,7 +82,7 @@ func (p *pod) ownMounts() []string {
 	return append(parts, images...)
 }
 
-func (p *pod) unmountOwn() error {
+func (p podFiles) unmountOwn() error {
 	var errs []error
 	for _, m := range p.ownMounts() {
 		errs = append(errs, disk.Unmount(m))
@@ -91,7 +91,7 @@ func (p *pod) unmountOwn() error {
 }
 
 // userMounts resolves the mounts of the spec and of the image to host paths, and mounts what they need for that.
-func (p *pod) userMounts() ([]specs.Mount, error) {
+func (p podFiles) userMounts() ([]specs.Mount, error) {
 	var mounts []specs.Mount
 	for i, m := range append(p.mounts(), p.imageVolumes()...) {
 		source, err := p.mountSource(i, m)
@@ -118,7 +118,7 @@ func (p *pod) userMounts() ([]specs.Mount, error) {
 	return mounts, nil
 }
 
-func (p *pod) mountSource(i int, m api.Mount) (string, error) {
+func (p podFiles) mountSource(i int, m api.Mount) (string, error) {
 	switch m.Type {
 	case api.MountVolume:
 		return p.e.volumes.Path(p.Volumes[m.Target]), nil

@@ -54,12 +54,12 @@ const waitLogLines = 10
 // WaitPod returns when the pod meets until, or, as a *WaitError, when it no longer can: it exited, it is unhealthy, it has
 // no probe to become healthy by. It follows the pod's state file, so it costs nothing while nothing happens. When ctx ends,
 // the error says what the pod was doing.
-func (e *Engine) WaitPod(ctx context.Context, name string, until api.Condition) error {
-	if _, err := e.read(name); err != nil {
+func (s *store) WaitPod(ctx context.Context, name string, until api.Condition) error {
+	if _, err := s.read(name); err != nil {
 		return err
 	}
-	err := e.watch.Until(ctx, e.paths.runPod(name), func() (bool, time.Duration, error) {
-		p, err := e.read(name)
+	err := s.e.watch.Until(ctx, s.e.paths.runPod(name), func() (bool, time.Duration, error) {
+		p, err := s.read(name)
 		if isMissing(err) && until == api.Stopped {
 			return true, 0, nil
 		}
@@ -68,7 +68,7 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until api.Condition) 
 		}
 		met, reason := p.meets(until)
 		if reason != "" {
-			return false, 0, e.waitError(p, until, reason)
+			return false, 0, s.waitError(p, until, reason)
 		}
 		if met && until == api.Ready {
 			left := p.unproven()
@@ -77,15 +77,15 @@ func (e *Engine) WaitPod(ctx context.Context, name string, until api.Condition) 
 		return met, 0, nil
 	})
 	if err != nil && ctx.Err() != nil {
-		if p, rerr := e.read(name); rerr == nil {
-			return errors.Join(e.waitError(p, until, "is "+describe(p.view())+" and was not "+string(until)+" in time"), context.Cause(ctx))
+		if p, rerr := s.read(name); rerr == nil {
+			return errors.Join(s.waitError(p, until, "is "+describe(p.view())+" and was not "+string(until)+" in time"), context.Cause(ctx))
 		}
 	}
 	return err
 }
 
-func (e *Engine) waitError(p *pod, until api.Condition, reason string) *WaitError {
-	return &WaitError{Pod: p.view(), Until: until, Reason: reason, Log: e.lastLines(p.Spec.Name, waitLogLines)}
+func (s *store) waitError(p *pod, until api.Condition, reason string) *WaitError {
+	return &WaitError{Pod: p.view(), Until: until, Reason: reason, Log: s.lastLines(p.Spec.Name, waitLogLines)}
 }
 
 func describe(p api.Pod) string {

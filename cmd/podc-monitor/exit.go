@@ -27,7 +27,7 @@ func exitVerb(args []string) error {
 	pod, id := args[0], args[1]
 	ctx, cancel := context.WithTimeoutCause(context.Background(), exitDeadline, errors.New("the exit handler's time is over"))
 	defer cancel()
-	err = e.HandleExit(ctx, pod, id)
+	err = e.Supervisor().HandleExit(ctx, pod, id)
 	if err != nil {
 		note(e, pod, err)
 	}
@@ -39,7 +39,7 @@ func note(e *engine.Engine, pod string, cause error) {
 	if err != nil {
 		return
 	}
-	f, err := disk.OpenAppend(filepath.Join(e.MonitorDir(p.Spec.Group), "log"))
+	f, err := disk.OpenAppend(filepath.Join(e.Monitors().Dir(p.Spec.Group), "log"))
 	if err != nil {
 		return
 	}

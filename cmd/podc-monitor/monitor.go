@@ -42,12 +42,12 @@ func monitorVerb(args []string) error {
 		return err
 	}
 	// Before the guardian is born, so that it never was in the caller's cgroup either.
-	if err := e.LeaveCgroup(); err != nil {
+	if err := e.Monitors().LeaveCgroup(); err != nil {
 		return err
 	}
 	group := args[0]
 	log := openLog("monitor")
-	trimLog(filepath.Join(e.MonitorDir(group), "log"))
+	trimLog(filepath.Join(e.Monitors().Dir(group), "log"))
 	names, err := dns.New(e.Network(), log)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func guardVerb(args []string) error {
 		return err
 	}
 	revive := func() error { return revive(r, group) }
-	return monitor.Guard(e.MonitorDir(group), os.NewFile(monitorFd, "monitor"), revive, openLog("guardian"))
+	return monitor.Guard(e.Monitors().Dir(group), os.NewFile(monitorFd, "monitor"), revive, openLog("guardian"))
 }
 
 // revive starts a monitor and waits for its end.

@@ -101,8 +101,8 @@ func (s *session) boot(ctx context.Context, m *manager) error {
 		return s.startAll(ctx, m)
 	}
 	m.wait("what the last run of the machine left", healPatience)
-	err := s.engine.ForgetShutdown()
-	err = errors.Join(err, s.engine.Heal(ctx))
+	err := s.engine.Shutdown().Forget()
+	err = errors.Join(err, s.engine.Checker().Heal(ctx))
 	err = errors.Join(err, s.startAll(ctx, m))
 	if ctx.Err() != nil && engine.MachineStops() { // it went down before it was up: systemd stops no service that has not begun
 		return errors.Join(err, s.shutDown(context.WithoutCancel(ctx), m))
@@ -128,7 +128,7 @@ const (
 func (s *session) shutDown(ctx context.Context, m *manager) error {
 	var noted error
 	if !s.dryRun {
-		noted = s.engine.NoteShutdown()
+		noted = s.engine.Shutdown().Note()
 	}
 	runs := func(p engine.Pod) bool { return p.Status.Live() || p.Status == engine.StatusRestarting }
 	err := errors.Join(noted, s.eachGroup(ctx, "stop", m, runs, project.ShutDown))
@@ -144,7 +144,7 @@ func (s *session) shutDown(ctx context.Context, m *manager) error {
 	err = errors.Join(err, s.engine.ShutDownAll(ctx, ""))
 	wait, cancel := context.WithTimeoutCause(ctx, helperPatience, fmt.Errorf("helpers of containers did not end within %s", helperPatience))
 	defer cancel()
-	return errors.Join(err, s.engine.AwaitHelpers(wait))
+	return errors.Join(err, s.engine.Monitors().AwaitHelpers(wait))
 }
 
 // eachGroup runs a verb for every group that has a matching pod, all at once, and tells m what they wait for.

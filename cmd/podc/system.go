@@ -59,13 +59,13 @@ func (s *session) check(ctx context.Context, repair bool, format string) error {
 	var mended []string
 	var errs []error
 	if repair {
-		done, err := s.engine.Repair(ctx)
+		done, err := s.engine.Checker().Repair(ctx)
 		errs = append(errs, err)
 		for _, p := range done {
 			mended = append(mended, problemLine(p))
 		}
 	}
-	problems, err := s.engine.Check(ctx)
+	problems, err := s.engine.Checker().Check(ctx)
 	errs = append(errs, err)
 	files, done, err := s.checkFiles(repair)
 	errs = append(errs, err)

@@ -69,7 +69,7 @@ type Monitor struct {
 // monitor serves the group already. release gives back the group's locks; a process that is about to exit leaves that to the
 // kernel, so that whoever waits for them finds no process left.
 func Run(ctx context.Context, cfg Config) (release func(), err error) {
-	dir := cfg.Engine.MonitorDir(cfg.Group)
+	dir := cfg.Engine.Monitors().Dir(cfg.Group)
 	lock, err := becomeMonitor(ctx, cfg, dir)
 	if err != nil || lock == nil {
 		return func() {}, errors.Join(err, ready(cfg.Ready, err))
@@ -101,7 +101,7 @@ func Run(ctx context.Context, cfg Config) (release func(), err error) {
 	cancel()
 	m.running.Wait()
 	if err == nil { // pods that go with their end leave no command behind that would do it
-		err = cfg.Engine.ForgetGroup(cfg.Group)
+		err = cfg.Engine.Monitors().ForgetGroup(cfg.Group)
 	}
 	return func() {
 		lock.Unlock()
@@ -122,7 +122,7 @@ func becomeMonitor(ctx context.Context, cfg Config, dir string) (*disk.Lock, err
 		if !errors.Is(err, disk.ErrLocked) {
 			return l, err
 		}
-		if cfg.Engine.Ping(ctx, cfg.Group) == nil {
+		if cfg.Engine.Monitors().Ping(ctx, cfg.Group) == nil {
 			return nil, nil
 		}
 		// It holds the lock and does not answer: it ends, and gives the lock back, or begins, and answers soon.
@@ -199,7 +199,7 @@ func (m *Monitor) supervise(ctx context.Context, terminated <-chan os.Signal) (*
 
 // watchOwn tells when the monitor's own lock is deleted.
 func (m *Monitor) watchOwn() error {
-	_, err := m.watches.Add(m.engine.MonitorDir(m.group), unix.IN_DELETE|unix.IN_ONLYDIR, func(_ uint32, name string) {
+	_, err := m.watches.Add(m.engine.Monitors().Dir(m.group), unix.IN_DELETE|unix.IN_ONLYDIR, func(_ uint32, name string) {
 		if name == "lock" {
 			notify(m.wiped)
 		}
@@ -211,7 +211,7 @@ func (m *Monitor) watchOwn() error {
 // goes down, it sees to that end: by its own signal and, for one that ignores it, in its own time.
 func (m *Monitor) terminate(ctx context.Context) {
 	m.ending = true
-	if err := m.engine.NoteTermination(); err != nil {
+	if err := m.engine.Shutdown().NoteTermination(); err != nil {
 		m.log.Error("SIGTERM", "err", err)
 	}
 	m.running.Go(func() {
@@ -226,7 +226,7 @@ func (m *Monitor) terminate(ctx context.Context) {
 
 // scan finds the pods that are there, and has new ones told.
 func (m *Monitor) scan(ctx context.Context) error {
-	dir := m.engine.PodsRunDir()
+	dir := m.engine.Supervisor().PodsRunDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (m *Monitor) scan(ctx context.Context) error {
 }
 
 func (m *Monitor) meetAll(ctx context.Context) error {
-	entries, err := os.ReadDir(m.engine.PodsRunDir())
+	entries, err := os.ReadDir(m.engine.Supervisor().PodsRunDir())
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (m *Monitor) meet(ctx context.Context, name string, found bool) {
 			m.employ(ctx, name, wd, false)
 		}
 	}
-	wd, err := m.watches.Add(filepath.Join(m.engine.PodsRunDir(), name), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_ONLYDIR, changed)
+	wd, err := m.watches.Add(filepath.Join(m.engine.Supervisor().PodsRunDir(), name), unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_ONLYDIR, changed)
 	switch {
 	case err == nil:
 		m.employ(ctx, name, wd, found)
@@ -281,7 +281,7 @@ func (m *Monitor) employ(ctx context.Context, name string, wd int32, found bool)
 		notify(w.kick)
 		return
 	}
-	d, err := m.engine.Duty(name)
+	d, err := m.engine.Supervisor().Duty(name)
 	if errdefs.IsNotFound(err) || ctx.Err() != nil {
 		return
 	}
@@ -347,7 +347,7 @@ func (m *Monitor) count() (pods, busy int) {
 // asks whether there is a monitor: whoever was answered is seen here; whoever is not starts another one, for which they wait
 // until this process has ended, since it holds the lock of starting them. That lock is returned; nil: the monitor goes on.
 func (m *Monitor) tryEnd(ctx context.Context) (*disk.Lock, error) {
-	dir := m.engine.MonitorDir(m.group)
+	dir := m.engine.Monitors().Dir(m.group)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return &disk.Lock{}, nil // the whole root is gone, and must not come back
 	}
@@ -356,7 +356,7 @@ func (m *Monitor) tryEnd(ctx context.Context) (*disk.Lock, error) {
 		return nil, err
 	}
 	m.door.close()
-	duties, err := m.engine.Duties(m.group)
+	duties, err := m.engine.Supervisor().Duties(m.group)
 	if err != nil {
 		m.log.Error("cannot read the group's pods", "err", err) // what cannot be read cannot be looked after either
 	}

@@ -60,10 +60,10 @@ func TestAMonitorWithoutPodsEndsAtOnce(t *testing.T) {
 	if n, _ := r.Read(line); string(line[:n]) != "ready\n" {
 		t.Errorf("it said %q", line[:n])
 	}
-	if !endedInOrder(e.MonitorDir(group)) {
+	if !endedInOrder(e.Monitors().Dir(group)) {
 		t.Error("its guardian would bring it back")
 	}
-	if err := e.AwaitMonitorEnd(t.Context(), group); err != nil {
+	if err := e.Monitors().AwaitEnd(t.Context(), group); err != nil {
 		t.Error(err)
 	}
 }
@@ -71,23 +71,23 @@ func TestAMonitorWithoutPodsEndsAtOnce(t *testing.T) {
 // A root's path may be longer than a socket's may be.
 func TestTheDoorAnswersHoweverLongItsPath(t *testing.T) {
 	e := openEngine(t, filepath.Join(t.TempDir(), strings.Repeat("long", 30)))
-	if err := os.MkdirAll(e.MonitorDir(group), 0o700); err != nil {
+	if err := os.MkdirAll(e.Monitors().Dir(group), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	n := &names{}
-	d := &door{dir: e.MonitorDir(group), names: &served{resolver: n, ids: map[string]*attachment{}}, log: quiet().Error}
-	if err := e.Ping(t.Context(), group); err == nil {
+	d := &door{dir: e.Monitors().Dir(group), names: &served{resolver: n, ids: map[string]*attachment{}}, log: quiet().Error}
+	if err := e.Monitors().Ping(t.Context(), group); err == nil {
 		t.Error("answered before it was open")
 	}
 	for range 2 { // the second time over what the first left
 		if err := d.open(); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Ping(t.Context(), group); err != nil {
+		if err := e.Monitors().Ping(t.Context(), group); err != nil {
 			t.Error(err)
 		}
 		d.close()
-		if err := e.Ping(t.Context(), group); err == nil {
+		if err := e.Monitors().Ping(t.Context(), group); err == nil {
 			t.Error("answered after it was shut")
 		}
 	}

@@ -35,7 +35,7 @@ func (w *worker) probes(ctx context.Context, d engine.Duty) {
 	// A monitor that was killed may have left a probe running.
 	clean, cancel := context.WithTimeout(ctx, killDeadline)
 	var err error
-	apart(func() { err = w.m.engine.KillMarked(clean, w.name, markOf(d.Pod.ID)) })
+	apart(func() { err = w.m.engine.Supervisor().KillMarked(clean, w.name, markOf(d.Pod.ID)) })
 	cancel()
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("cannot end an old probe", "err", err)
@@ -73,7 +73,7 @@ func (w *worker) probeOnce(ctx context.Context, d engine.Duty, was engine.Health
 	if err != nil {
 		p.ExitCode, p.Output = 126, "cannot run the probe: "+err.Error()
 	}
-	now, err = w.m.engine.RecordProbe(ctx, w.name, d.Pod.Started, p)
+	now, err = w.m.engine.Supervisor().RecordProbe(ctx, w.name, d.Pod.Started, p)
 	switch {
 	case errdefs.IsConflict(err):
 		return was, false
@@ -145,7 +145,7 @@ func exitCode(state *os.ProcessState) int {
 func (w *worker) killProbe(runtime *os.Process, mark string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), killDeadline)
 	defer cancel()
-	err := w.m.engine.KillMarked(ctx, w.name, mark)
+	err := w.m.engine.Supervisor().KillMarked(ctx, w.name, mark)
 	if err != nil && !errdefs.IsNotFound(err) {
 		w.log.Warn("cannot end a probe", "err", err)
 	}
@@ -153,7 +153,7 @@ func (w *worker) killProbe(runtime *os.Process, mark string) error {
 		return err
 	}
 	// A child may have been on its way into the container: there it is now, or it is not.
-	return w.m.engine.KillMarked(ctx, w.name, mark)
+	return w.m.engine.Supervisor().KillMarked(ctx, w.name, mark)
 }
 
 func probeArgs(test []string) ([]string, error) {

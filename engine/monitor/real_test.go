@@ -89,7 +89,7 @@ func newStack(t *testing.T) *stack {
 func (s *stack) clean() {
 	ctx := context.Background()
 	if s.t.Failed() {
-		log, _ := os.ReadFile(filepath.Join(s.MonitorDir(group), "log"))
+		log, _ := os.ReadFile(filepath.Join(s.Monitors().Dir(group), "log"))
 		s.t.Logf("the monitor's log:\n%s", log)
 	}
 	pods, err := s.Pods("")
@@ -102,7 +102,7 @@ func (s *stack) clean() {
 		}
 	}
 	began := time.Now()
-	if err := s.AwaitMonitorEnd(ctx, group); err != nil {
+	if err := s.Monitors().AwaitEnd(ctx, group); err != nil {
 		s.t.Error(err)
 	}
 	if took := time.Since(began); took > 2*time.Second {
@@ -117,7 +117,7 @@ func (s *stack) clean() {
 	if err := s.Tidy(ctx, group); err != nil {
 		s.t.Error(err)
 	}
-	left, err := s.Check(ctx)
+	left, err := s.Checker().Check(ctx)
 	if err != nil || len(left) > 0 {
 		s.t.Errorf("left behind: %+v, %v", left, err)
 	}
@@ -164,7 +164,7 @@ func (s *stack) await(name string, limit time.Duration, what string, ok func(eng
 	}
 	defer n.Close()
 	changed := make(chan struct{}, 1)
-	if _, err := n.Add(filepath.Join(s.PodsRunDir(), name), unix.IN_MOVED_TO, func(uint32, string) { notify(changed) }); err != nil {
+	if _, err := n.Add(filepath.Join(s.Supervisor().PodsRunDir(), name), unix.IN_MOVED_TO, func(uint32, string) { notify(changed) }); err != nil {
 		s.t.Fatal(err)
 	}
 	go n.Run()
@@ -207,14 +207,14 @@ func (s *stack) lines(name string) (lines []string) {
 // holder is the process that holds one of the monitor's locks, "lock" or "guardian", as soon as there is one other than not.
 func (s *stack) holder(lock string, not int) int {
 	s.t.Helper()
-	path := filepath.Join(s.MonitorDir(group), lock)
+	path := filepath.Join(s.Monitors().Dir(group), lock)
 	n, err := kernel.OpenInotify(func() {})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer n.Close()
 	changed := make(chan struct{}, 1)
-	if _, err := n.Add(s.MonitorDir(group), unix.IN_MODIFY|unix.IN_CLOSE_WRITE, func(uint32, string) { notify(changed) }); err != nil {
+	if _, err := n.Add(s.Monitors().Dir(group), unix.IN_MODIFY|unix.IN_CLOSE_WRITE, func(uint32, string) { notify(changed) }); err != nil {
 		s.t.Fatal(err)
 	}
 	go n.Run()
@@ -404,7 +404,7 @@ func TestAKilledMonitorComesBack(t *testing.T) {
 	if runs := len(s.lines("crash")); runs < p.Restarts || runs > p.Restarts+1 {
 		t.Errorf("%d runs after %d restarts", runs, p.Restarts)
 	}
-	if n := len(processes(s.MonitorDir(group)[:len(s.MonitorDir(group))-len("/monitors/"+group)])); n > 4 {
+	if n := len(processes(s.Monitors().Dir(group)[:len(s.Monitors().Dir(group))-len("/monitors/"+group)])); n > 4 {
 		t.Logf("%d processes name the run root", n)
 	}
 }
@@ -460,7 +460,7 @@ func TestAKilledGuardianComesBack(t *testing.T) {
 	unix.Kill(m, unix.SIGSTOP)
 	s.kill(g)
 	s.kill(m)
-	if err := s.EnsureMonitor(t.Context(), group); err != nil {
+	if err := s.Monitors().Ensure(t.Context(), group); err != nil {
 		t.Fatal(err)
 	}
 	s.holder("lock", m)
@@ -474,7 +474,7 @@ func TestAnEndThatConmonDidNotSeeIsNoted(t *testing.T) {
 	s.start(shell("once", "sleep 600"), always)
 	for _, name := range []string{"once", "always"} {
 		p, _ := s.Pod(name)
-		b, err := os.ReadFile(filepath.Join(s.PodsRunDir(), name, "conmon", "conmon.pid"))
+		b, err := os.ReadFile(filepath.Join(s.Supervisor().PodsRunDir(), name, "conmon", "conmon.pid"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -490,7 +490,7 @@ func TestAnEndThatConmonDidNotSeeIsNoted(t *testing.T) {
 }
 
 func (s *stack) logFiles(name string) (sizes []int64) {
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(s.PodsRunDir())), "data/pods", name, "main/ctr.log*"))
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(s.Supervisor().PodsRunDir())), "data/pods", name, "main/ctr.log*"))
 	for _, f := range files {
 		if fi, err := os.Stat(f); err == nil {
 			sizes = append(sizes, fi.Size())
@@ -581,10 +581,10 @@ func TestTheMonitorGoesWithTheLastPod(t *testing.T) {
 	if err := s.StopPod(t.Context(), "web", new(time.Duration)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ping(t.Context(), group); err != nil {
+	if err := s.Monitors().Ping(t.Context(), group); err != nil {
 		t.Errorf("it went at once: %v", err)
 	}
-	if err := s.AwaitMonitorEnd(t.Context(), group); err != nil {
+	if err := s.Monitors().AwaitEnd(t.Context(), group); err != nil {
 		t.Fatal(err)
 	}
 	// A start has a new one.
@@ -599,7 +599,7 @@ func TestTheMonitorGoesWithTheLastPod(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed := time.Now()
-	if err := s.AwaitMonitorEnd(t.Context(), group); err != nil {
+	if err := s.Monitors().AwaitEnd(t.Context(), group); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("removed in %s, the monitor ended %s after", removed.Sub(began), time.Since(removed))

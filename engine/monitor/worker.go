@@ -45,7 +45,7 @@ func (w *worker) loop(ctx context.Context, found bool) {
 	for ctx.Err() == nil {
 		var d engine.Duty
 		var err error
-		apart(func() { d, err = w.m.engine.Duty(w.name) })
+		apart(func() { d, err = w.m.engine.Supervisor().Duty(w.name) })
 		if errdefs.IsNotFound(err) || err == nil && (w.id != "" && w.id != d.Pod.ID) {
 			return
 		}
@@ -92,7 +92,7 @@ func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, ti
 		}
 		w.log.Info("restart", "after", d.Pod.ExitCode, "restarts", d.Pod.Restarts)
 		var err error
-		if apart(func() { err = w.m.engine.RestartPod(ctx, w.name) }); err != nil {
+		if apart(func() { err = w.m.engine.Supervisor().RestartPod(ctx, w.name) }); err != nil {
 			w.log.Warn("cannot restart the pod", "err", err)
 			timer.Reset(retryDelay) // unless its state says otherwise, which a change of it tells at once
 			return true
@@ -135,14 +135,14 @@ func (w *worker) follow(ctx context.Context, d engine.Duty) {
 	over := make(chan struct{})
 	w.over = over
 	w.running.Go(func() {
-		if err := w.m.engine.AwaitEnd(ctx, d); err == nil {
+		if err := w.m.engine.Supervisor().AwaitEnd(ctx, d); err == nil {
 			close(over)
 		} else if ctx.Err() == nil {
 			w.log.Error("cannot watch the container's process", "err", err)
 		}
 	})
 	w.running.Go(func() {
-		if err := w.m.engine.SplicePorts(ctx, d); err != nil && ctx.Err() == nil {
+		if err := w.m.engine.Supervisor().SplicePorts(ctx, d); err != nil && ctx.Err() == nil {
 			w.log.Error("cannot serve published ports by IPv6", "err", err)
 		}
 	})
