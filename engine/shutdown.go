@@ -52,7 +52,7 @@ type shutdownNote struct {
 // are still about to make. The first start asked for later lifts it. Idempotent.
 func (s Shutdown) Note() error { return s.note(0) }
 
-// NoteTermination is NoteShutdown for a helper that was sent SIGTERM: it holds for a minute.
+// NoteTermination is Note for a helper that was sent SIGTERM: it holds for a minute.
 func (s Shutdown) NoteTermination() error { return s.note(termPatience) }
 
 func (s Shutdown) note(d time.Duration) error {
@@ -79,7 +79,7 @@ func (s Shutdown) last() (n shutdownNote, ok bool) {
 	return n, err == nil && n.Boot == kernel.BootID() && (n.Until == 0 || kernel.SinceBoot() < n.Until)
 }
 
-// Forget lifts what NoteShutdown noted. Idempotent.
+// Forget lifts what Note noted. Idempotent.
 func (s Shutdown) Forget() error {
 	if err := os.Remove(s.paths.shutdown()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot start anything again: %w", err)

@@ -195,7 +195,7 @@ const shutdownLock = 10 * time.Second
 
 // ShutDown stops all that runs of a group when the machine goes down, one-offs included, dependents first; what cannot be stopped
 // in time keeps nothing else from it. No person is on record as having asked for it, so that the next Boot brings back what restart
-// policies say. engine.NoteShutdown goes before it.
+// policies say. engine.Shutdown.Note goes before it.
 func ShutDown(ctx context.Context, deps Deps, group string) error {
 	deps.Report = serial(deps.Report)
 	wait, cancel := context.WithTimeoutCause(ctx, shutdownLock, fmt.Errorf("it was not released within %s, and the machine does not wait", shutdownLock))

@@ -44,7 +44,7 @@ func LoadFiles(files []api.File) ([]api.File, error) {
 }
 
 // WriteFiles puts the contents on a fresh tmpfs at dir, numbered in the order of files. Owners follow when the image's
-// accounts can be read (ownFiles).
+// accounts can be read (OwnFiles).
 func WriteFiles(dir string, files []api.File) error {
 	if len(files) == 0 {
 		return nil
@@ -63,7 +63,7 @@ func WriteFiles(dir string, files []api.File) error {
 	if err != nil {
 		return fmt.Errorf("cannot mount the folder of configs and secrets: %w", err)
 	}
-	// The first comes last, and into its place in one step: where it is, all are (hasFiles).
+	// The first comes last, and into its place in one step: where it is, all are (HasFiles).
 	for i, f := range slices.Backward(files) {
 		mode := uint32(0o444)
 		if f.Mode != nil {

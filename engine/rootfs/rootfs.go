@@ -101,7 +101,7 @@ func OpenIn(root, path string, flags int) (*os.File, error) {
 	return OpenAt(dir, path, flags)
 }
 
-// OpenAt is openInRoot for a root that is open already.
+// OpenAt is OpenIn for a root that is open already.
 func OpenAt(root *os.File, path string, flags int) (*os.File, error) {
 	fd, err := unix.Openat2(int(root.Fd()), filepath.Join(".", path), &unix.OpenHow{
 		Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,

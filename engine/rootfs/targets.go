@@ -180,7 +180,7 @@ func (v view) readlink(at string) (string, error) {
 }
 
 // ResolveTargets gives each of mounts, in this order, the target that it will have in the container whose root is given. Those
-// that mount what a runtime makes are left as they are; see checkRootfs.
+// that mount what a runtime makes are left as they are; see Check.
 func ResolveTargets(root string, mounts []specs.Mount) error {
 	v := view{root: root}
 	for i := range mounts {
