@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,6 +101,44 @@ func TestImports(t *testing.T) {
 					t.Errorf("%s imports %s: %s", pkg, i, rule.why)
 				}
 			}
+		}
+	}
+}
+
+// apart are the rooms that ask internal/kernel for what is in /proc and /sys, and enter no namespaces and mount nothing, but for the
+// files named.
+var (
+	apart    = []string{"api", "compose", "control", "dockerapi", "engine/archive", "engine/monitor", "netstack", "project", "secrets", "volumes"}
+	together = []string{"control/local/lookpath.go", "netstack/internal/nettest/nettest.go", "volumes/mount.go"}
+)
+
+func TestTheKernelIsAskedInOnePlace(t *testing.T) {
+	for _, room := range apart {
+		err := filepath.WalkDir(room, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || slices.Contains(together, path) {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.BasicLit:
+					if text := strings.Trim(n.Value, "\"`"); strings.HasPrefix(text, "/proc/") || strings.HasPrefix(text, "/sys/") {
+						t.Errorf("%s reads %s by itself: ask internal/kernel", path, text)
+					}
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && x.Name == "unix" && slices.Contains([]string{"Mount", "Setns", "Unshare"}, n.Sel.Name) {
+						t.Errorf("%s calls unix.%s by itself: ask internal/kernel", path, n.Sel.Name)
+					}
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 )
 
 // A group's monitor runs its probes, restarts and resolver, and rotates its logs. It owns no state: this file only sees to
@@ -181,7 +181,7 @@ func (m Monitors) ask(ctx context.Context, group string, req MonitorRequest) err
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the monitor of %s hangs: %w", group, errSilent))
 	defer cancel()
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(int(dir.Fd()))+"/sock")
+	conn, err := d.DialContext(ctx, "unix", kernel.FDPath(int(dir.Fd()))+"/sock")
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // Overlay marks what was removed by a device 0:0 of its name, and a folder that hides the one below by an attribute; images by
@@ -49,10 +51,10 @@ func emptyFolder(dir int, name string) bool {
 
 // markOpaque is for the folder fd, called as.
 func (p *packer) markOpaque(fd int, as string) error {
-	if _, err := unix.Getxattr(fdPath(fd), movedXattr, p.buf); err == nil {
+	if _, err := unix.Getxattr(kernel.FDPath(fd), movedXattr, p.buf); err == nil {
 		return fmt.Errorf("the folder /%s was moved, and its content stayed in the image: the kernel's overlay has redirect_dir on, with which no layer can be made", as)
 	}
-	n, err := unix.Getxattr(fdPath(fd), opaqueXattr, p.buf)
+	n, err := unix.Getxattr(kernel.FDPath(fd), opaqueXattr, p.buf)
 	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || err == nil && string(p.buf[:n]) != "y" {
 		return nil
 	}

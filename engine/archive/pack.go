@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // Pack writes what lies at name to w as a tar stream, a folder with all that is in it. Its entry is called as; for a folder as
@@ -281,7 +283,7 @@ func readDir(fd int) ([]dirent, error) {
 func openFrom(dir int, name string, flags int) (int, error) {
 	flags |= unix.O_CLOEXEC
 	if name == "" {
-		return unix.Open(fdPath(dir), flags, 0)
+		return unix.Open(kernel.FDPath(dir), flags, 0)
 	}
 	return unix.Openat(dir, name, flags|unix.O_NOFOLLOW, 0)
 }

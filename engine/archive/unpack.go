@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/internal/valid"
 )
 
@@ -327,7 +328,7 @@ func chmodat(dir int, base string, mode uint32) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		return unix.ELOOP
 	}
-	return unix.Chmod(fdPath(fd), mode)
+	return unix.Chmod(kernel.FDPath(fd), mode)
 }
 
 // settleFolders gives folders their times, the deepest first.

@@ -7,12 +7,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 )
 
 // Stream is a connection to the input and output of a pod's container, through the socket of its conmon. Several may be open
@@ -36,7 +36,7 @@ func Dial(bundle string) (*Stream, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	path := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/attach"
+	path := kernel.FDPath(int(dir.Fd())) + "/attach"
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
 	if err != nil {
 		return nil, fmt.Errorf("conmon does not answer: %w", errors.Unwrap(err))

@@ -8,11 +8,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/kernel"
 )
 
 const (
@@ -43,7 +43,7 @@ func (d *door) open() error {
 	}
 	defer dir.Close()
 	os.Remove(filepath.Join(d.dir, "sock"))
-	path := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/sock"
+	path := kernel.FDPath(int(dir.Fd())) + "/sock"
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("cannot listen in %s: %w", d.dir, err)

@@ -8,9 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"podc.example/podc/internal/kernel"
 )
 
 // The root filesystem of a pod is an overlay that podc mounts itself: the image's layers below, a folder of the pod above.
@@ -119,5 +120,5 @@ func RealPath(root, path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	return os.Readlink(kernel.FDPath(int(f.Fd())))
 }
