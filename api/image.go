@@ -30,3 +30,31 @@ type ImageConfig struct {
 	OS           string            `json:"os,omitempty"`
 	Architecture string            `json:"architecture,omitempty"`
 }
+
+// ImageSummary is one image as `ls` shows it.
+type ImageSummary struct {
+	ID      string    `json:"id"` // 64 hex digits
+	Digest  string    `json:"digest,omitempty"`
+	Names   []string  `json:"names"` // normalised; empty for an image that lost its name
+	Size    int64     `json:"size"`  // bytes, uncompressed
+	Created time.Time `json:"created"`
+	UsedBy  []string  `json:"used_by,omitempty"` // groups that pin it, sorted
+}
+
+// ImageDetails is one image as `inspect` shows it.
+type ImageDetails struct {
+	Image
+	DiffIDs []string       `json:"diff_ids"` // digests of the uncompressed layers, bottom first
+	History []ImageHistory `json:"history,omitempty"`
+	Author  string         `json:"author,omitempty"`
+	UsedBy  []string       `json:"used_by,omitempty"`
+}
+
+// ImageHistory is one step of how an image was built.
+type ImageHistory struct {
+	Created   time.Time `json:"created,omitzero"`
+	CreatedBy string    `json:"created_by,omitempty"`
+	Comment   string    `json:"comment,omitempty"`
+	Empty     bool      `json:"empty_layer,omitempty"` // it made no layer
+	Size      int64     `json:"size,omitempty"`        // of its layer, unpacked, in bytes
+}

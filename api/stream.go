@@ -72,3 +72,16 @@ type NetworkUsage struct {
 	RxBytes, RxPackets, RxErrors, RxDropped int64
 	TxBytes, TxPackets, TxErrors, TxDropped int64
 }
+
+// Progress is how far one piece of a long operation has come: of a pull, a load, a push, a build. Each replaces those with the
+// same ID. What a journal tells of what has happened is an Event.
+type Progress struct {
+	ID       string `json:"id"`
+	ParentID string `json:"parent_id,omitempty"`
+	Status   string `json:"status"` // "Working", "Done", "Warning" or "Error"
+	Text     string `json:"text"`
+	Details  string `json:"details,omitempty"`
+	Current  int64  `json:"current,omitempty"` // bytes
+	Total    int64  `json:"total,omitempty"`   // bytes; 0: not known
+	Percent  int    `json:"percent,omitempty"`
+}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
 )
@@ -28,7 +28,7 @@ type facts struct {
 	Network   *netstack.Network
 	Attached  []netstack.Attachment
 	Volume    *volumes.Volume
-	Image     *engine.ImageDetails
+	Image     *api.ImageDetails
 }
 
 // TestGolden compares the shapes of testdata/*.txtar: facts, then inspect, and list where lists have another shape.
@@ -76,7 +76,7 @@ func shapes(t *testing.T, f facts) []txtar.File {
 	case f.Volume != nil:
 		return []txtar.File{indented(t, "inspect", InspectVolume(*f.Volume, "/data/volumes/x/_data"))}
 	case f.Image != nil:
-		summary := engine.ImageSummary{ID: f.Image.ID, Digest: f.Image.Digest, Names: f.Image.Names, Size: f.Image.Size, Created: f.Image.Created}
+		summary := api.ImageSummary{ID: f.Image.ID, Digest: f.Image.Digest, Names: f.Image.Names, Size: f.Image.Size, Created: f.Image.Created}
 		return []txtar.File{indented(t, "inspect", InspectImage(*f.Image)), indented(t, "list", ListImage(summary)), indented(t, "history", HistoryOf(*f.Image))}
 	}
 	t.Fatal("facts about nothing")

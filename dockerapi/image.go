@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // Image is the answer of GET /images/{name}/json.
@@ -70,7 +70,7 @@ type ImageHistory struct {
 }
 
 // InspectImage describes an image.
-func InspectImage(img engine.ImageDetails) Image {
+func InspectImage(img api.ImageDetails) Image {
 	conf := img.Config
 	tags, digests := repoNames(img.Names, img.Digest)
 	out := Image{
@@ -94,14 +94,14 @@ func InspectImage(img engine.ImageDetails) Image {
 }
 
 // ListImage describes an image as lists do.
-func ListImage(img engine.ImageSummary) ImageSummary {
+func ListImage(img api.ImageSummary) ImageSummary {
 	tags, digests := repoNames(img.Names, img.Digest)
 	return ImageSummary{Containers: -1, Created: img.Created.Unix(), ID: imageID(img.ID), RepoTags: tags, RepoDigests: digests,
 		SharedSize: -1, Size: img.Size}
 }
 
 // HistoryOf tells how an image was built, the last step first. Only the last one is an image that podc has.
-func HistoryOf(img engine.ImageDetails) []ImageHistory {
+func HistoryOf(img api.ImageDetails) []ImageHistory {
 	list := []ImageHistory{}
 	for i := len(img.History) - 1; i >= 0; i-- {
 		h := img.History[i]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/commit"
 )
 
 // Docker's rule: an entrypoint that is given drops the image's command, unless it is given to be empty; a command alone keeps
@@ -27,7 +28,7 @@ func TestTheCommandThatIsRun(t *testing.T) {
 		{[]string{}, []string{"too"}, "too"},
 	} {
 		spec := api.ContainerSpec{Entrypoint: tt.entrypoint, Command: tt.command}
-		c := CommitConfigOf(api.Pod{Spec: api.PodSpec{Container: spec}, Image: api.Image{Config: img}}, func(string) bool { return false })
+		c := commit.Of(api.Pod{Spec: api.PodSpec{Container: spec}, Image: api.Image{Config: img}}, func(string) bool { return false })
 		for by, args := range map[string][]string{"run": slices.Concat(api.EffectiveCommand(spec, img)), "commit": slices.Concat(c.Entrypoint, c.Cmd)} {
 			if got := strings.Join(args, " "); got != tt.want {
 				t.Errorf("%s: entrypoint %q and command %q are %q, want %q", by, tt.entrypoint, tt.command, got, tt.want)
@@ -67,7 +68,7 @@ func TestHealthChecksMergeFieldByField(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: the monitor runs %+v, want %+v", name, got, want)
 		}
-		if c := CommitConfigOf(p.view(), func(string) bool { return false }).Healthcheck; tt.want == nil != (c == nil) ||
+		if c := commit.Of(p.view(), func(string) bool { return false }).Healthcheck; tt.want == nil != (c == nil) ||
 			c != nil && (c.Interval != tt.want.Interval || c.Retries != tt.want.Retries || !slices.Equal(c.Test, tt.want.Test)) {
 			t.Errorf("%s: a commit writes %+v, want %+v", name, c, tt.want)
 		}
@@ -80,7 +81,7 @@ func TestExposedPortsAreThoseOfImageAndService(t *testing.T) {
 	if got := p.view().Exposed; !slices.Equal(got, []string{"80/tcp", "9000/udp"}) {
 		t.Errorf("shown: %q", got)
 	}
-	if c := CommitConfigOf(p.view(), func(string) bool { return false }); len(c.ExposedPorts) != 2 {
+	if c := commit.Of(p.view(), func(string) bool { return false }); len(c.ExposedPorts) != 2 {
 		t.Errorf("a commit writes %v", c.ExposedPorts)
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/sys/signal"
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/internal/valid"
 )
 
 const (
@@ -142,14 +142,11 @@ func StopSignal(p api.Pod) (unix.Signal, error) {
 	return ParseSignal(cmp.Or(api.Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM"))
 }
 
-// lastSignal is the kernel's SIGRTMAX.
-const lastSignal = 64
-
 // ParseSignal reads the name of a signal, with or without "SIG", or its number. Errors are errdefs.IsInvalidArgument.
 func ParseSignal(name string) (unix.Signal, error) {
-	s, err := signal.ParseSignal(name)
-	if err != nil || s < 1 || s > lastSignal {
-		return 0, fault.New(errdefs.ErrInvalidArgument, "signal %q is not known", name)
+	s, err := valid.Signal(name)
+	if err != nil {
+		return 0, fault.New(errdefs.ErrInvalidArgument, "%w", err)
 	}
 	return s, nil
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // EventKind says what happened.
@@ -35,7 +35,7 @@ type Event struct {
 	Text  string
 	Err   error
 
-	Progress engine.ImageEvent
+	Progress api.Progress
 	// Patience is how long what has begun with it may take: nothing goes wrong before that.
 	Patience time.Duration
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 )
 
@@ -19,7 +20,7 @@ type Images interface {
 	// group, so that nobody deletes them, unless group is empty.
 	Resolve(ctx context.Context, group string, refs []string) (map[string]engine.Image, error)
 	// Pull fetches an image. Its error, like that of Remove, names the image.
-	Pull(ctx context.Context, ref string, report func(engine.ImageEvent)) error
+	Pull(ctx context.Context, ref string, report func(api.Progress)) error
 	// Unpin lets go of everything pinned for group.
 	Unpin(ctx context.Context, group string) error
 	// Remove takes the name ref away, and the image with its last name. errdefs.IsNotFound if it means nothing here.
@@ -177,7 +178,7 @@ func (deps Deps) pull(ctx context.Context, p Prepare) error {
 		return err
 	}
 	deps.Report(Event{Kind: PrepareBegan, Image: p.Ref, How: p.How})
-	err := deps.Images.Pull(ctx, p.Ref, func(e engine.ImageEvent) {
+	err := deps.Images.Pull(ctx, p.Ref, func(e api.Progress) {
 		deps.Report(Event{Kind: PrepareMoved, Image: p.Ref, How: p.How, Progress: e})
 	})
 	if err != nil {

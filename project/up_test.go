@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/enginetest"
 	"podc.example/podc/internal/disk"
@@ -47,7 +48,7 @@ func (s *store) Resolve(_ context.Context, _ string, refs []string) (map[string]
 	return found, nil
 }
 
-func (s *store) Pull(_ context.Context, ref string, report func(engine.ImageEvent)) error {
+func (s *store) Pull(_ context.Context, ref string, report func(api.Progress)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pulls = append(s.pulls, ref)
@@ -55,7 +56,7 @@ func (s *store) Pull(_ context.Context, ref string, report func(engine.ImageEven
 	if !ok {
 		return fmt.Errorf("cannot pull %q: no such image at the registry", ref)
 	}
-	report(engine.ImageEvent{ID: ref, Text: "Pulling"})
+	report(api.Progress{ID: ref, Text: "Pulling"})
 	s.here[ref] = img
 	return nil
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/mattn/go-shellwords"
 
 	"podc.example/podc/compose"
-	"podc.example/podc/project"
+	"podc.example/podc/internal/podccompose"
 )
 
 // amend changes the service of p that a one-off is made of, as the flags of `run` say. It returns the names of volumes that the
 // project does not declare: they exist under these names or come with the container, and are none of the project's.
-func amend(p *compose.Project, req project.LoadRequest) (undeclared []string, err error) {
+func amend(p *compose.Project, req podccompose.LoadRequest) (undeclared []string, err error) {
 	r := req.Run
 	if r == nil {
 		return nil, nil
@@ -89,7 +89,7 @@ func replaceTarget(mounts []types.ServiceVolumeConfig, v types.ServiceVolumeConf
 }
 
 // withEnvFiles adds the variables of --env-from-file to those of the file.
-func withEnvFiles(p *compose.Project, vars types.MappingWithEquals, req project.LoadRequest) (types.MappingWithEquals, error) {
+func withEnvFiles(p *compose.Project, vars types.MappingWithEquals, req podccompose.LoadRequest) (types.MappingWithEquals, error) {
 	vars = maps.Clone(vars)
 	if vars == nil {
 		vars = types.MappingWithEquals{}

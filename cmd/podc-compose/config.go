@@ -15,12 +15,12 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"podc.example/podc/compose"
-	"podc.example/podc/project"
+	"podc.example/podc/internal/podccompose"
 )
 
 // config runs `podc config`.
 func config(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	f, err := parseFlags(args, project.ConfigFlags())
+	f, err := parseFlags(args, podccompose.ConfigFlags())
 	if err != nil {
 		return err
 	}

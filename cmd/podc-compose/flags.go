@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"podc.example/podc/compose"
-	"podc.example/podc/project"
+	"podc.example/podc/internal/podccompose"
 )
 
 // flagSet is a parsed command line.
@@ -24,7 +24,7 @@ func (f *flagSet) last(name string) string {
 }
 
 // parseFlags parses args by a table. Flags may stand anywhere; "--" ends them.
-func parseFlags(args []string, table []project.ConfigFlag) (*flagSet, error) {
+func parseFlags(args []string, table []podccompose.ConfigFlag) (*flagSet, error) {
 	f := &flagSet{values: map[string][]string{}}
 	for len(args) > 0 {
 		arg := args[0]
@@ -35,7 +35,7 @@ func parseFlags(args []string, table []project.ConfigFlag) (*flagSet, error) {
 			return f, nil
 		case strings.HasPrefix(arg, "--"):
 			name, value, has := strings.Cut(arg[2:], "=")
-			flag := findFlag(table, func(c project.ConfigFlag) bool { return c.Name == name })
+			flag := findFlag(table, func(c podccompose.ConfigFlag) bool { return c.Name == name })
 			if flag == nil {
 				return nil, unknownFlag(arg, table)
 			}
@@ -56,10 +56,10 @@ func parseFlags(args []string, table []project.ConfigFlag) (*flagSet, error) {
 }
 
 // short takes a cluster of one-letter flags: -q, -qo FILE, -oFILE.
-func (f *flagSet) short(cluster string, table []project.ConfigFlag, args []string) ([]string, error) {
+func (f *flagSet) short(cluster string, table []podccompose.ConfigFlag, args []string) ([]string, error) {
 	for i := range len(cluster) {
 		letter := cluster[i : i+1]
-		flag := findFlag(table, func(c project.ConfigFlag) bool { return c.Short == letter })
+		flag := findFlag(table, func(c podccompose.ConfigFlag) bool { return c.Short == letter })
 		if flag == nil {
 			return nil, unknownFlag("-"+letter, table)
 		}
@@ -74,7 +74,7 @@ func (f *flagSet) short(cluster string, table []project.ConfigFlag, args []strin
 }
 
 // take records the value of a flag, taken from args if it was not attached, and returns the remaining args.
-func (f *flagSet) take(flag *project.ConfigFlag, as, value string, attached bool, args []string) ([]string, error) {
+func (f *flagSet) take(flag *podccompose.ConfigFlag, as, value string, attached bool, args []string) ([]string, error) {
 	switch {
 	case flag.Value == "":
 		if attached && value != "true" && value != "false" {
@@ -92,7 +92,7 @@ func (f *flagSet) take(flag *project.ConfigFlag, as, value string, attached bool
 	return args, nil
 }
 
-func findFlag(table []project.ConfigFlag, is func(project.ConfigFlag) bool) *project.ConfigFlag {
+func findFlag(table []podccompose.ConfigFlag, is func(podccompose.ConfigFlag) bool) *podccompose.ConfigFlag {
 	for i := range table {
 		if is(table[i]) {
 			return &table[i]
@@ -101,7 +101,7 @@ func findFlag(table []project.ConfigFlag, is func(project.ConfigFlag) bool) *pro
 	return nil
 }
 
-func unknownFlag(arg string, table []project.ConfigFlag) error {
+func unknownFlag(arg string, table []podccompose.ConfigFlag) error {
 	var names []string
 	for _, c := range table {
 		names = append(names, "--"+c.Name)

@@ -2,46 +2,29 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"slices"
-
-	"github.com/containerd/errdefs"
 
 	"podc.example/podc/compose"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 	"podc.example/podc/project/translate"
 )
 
-// load answers one request and returns the exit code.
-func load(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
-	reply := answer(ctx, stdin)
-	if err := json.NewEncoder(stdout).Encode(reply); err != nil {
-		return 1
-	}
-	if reply.Fault != nil {
-		return 1
-	}
-	return 0
-}
-
-func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
-	var req project.LoadRequest
-	if err := json.NewDecoder(stdin).Decode(&req); err != nil {
-		return &project.LoadReply{Fault: fault.Of(fault.New(errdefs.ErrInvalidArgument, "cannot decode the request: %w", err))}
-	}
+// load answers one request. That a project cannot be loaded is an answer, too.
+func load(ctx context.Context, _ *helper.Call, req podccompose.LoadRequest) (*podccompose.LoadReply, error) {
 	warned := captureWarnings()
 	p, err := compose.Load(ctx, options(req))
-	reply := &project.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted, StatedName: p.StatedName}
+	reply := &podccompose.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted, StatedName: p.StatedName}
 	if err != nil {
 		reply.Fault = fault.Of(err)
-		return reply
+		return reply, nil
 	}
 	undeclared, err := amend(p, req)
 	if err != nil {
 		reply.Fault = fault.Of(err)
-		return reply
+		return reply, nil
 	}
 	reply.Inputs = p.Inputs
 	res, err := translate.Translate(p, translate.Options{
@@ -50,17 +33,17 @@ func answer(ctx context.Context, stdin io.Reader) *project.LoadReply {
 	})
 	if err != nil {
 		reply.Fault = fault.Of(err)
-		return reply
+		return reply, nil
 	}
 	reply.Desired, reply.Contents = res.Desired, res.Contents
 	reply.Desired.Volumes = slices.DeleteFunc(reply.Desired.Volumes, func(v project.Volume) bool { return slices.Contains(undeclared, v.Key) })
 	reply.Desired.Warnings = once(append(warned(), reply.Desired.Warnings...))
 	reply.Inputs = slices.Compact(slices.Sorted(slices.Values(append(reply.Inputs, res.Inputs...))))
 	reply.Memo = !p.Streamed
-	return reply
+	return reply, nil
 }
 
-func options(req project.LoadRequest) compose.Options {
+func options(req podccompose.LoadRequest) compose.Options {
 	return compose.Options{
 		Files: req.Files, Stdin: req.Stdin, WorkingDir: req.WorkingDir, ProjectDir: req.ProjectDir,
 		ProjectName: req.ProjectName, Profiles: req.Profiles, EnvFiles: req.EnvFiles,

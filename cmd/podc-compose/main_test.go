@@ -13,7 +13,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/project"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podccompose"
 )
 
 // stack writes a small project and moves into it.
@@ -41,7 +42,7 @@ secrets: {pw: {environment: PW}}
 func command(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = run(context.Background(), args, strings.NewReader(stdin), &out, &err)
+	code = run(context.Background(), args, helper.Streams{Request: strings.NewReader(stdin), Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err})
 	return code, out.String(), err.String()
 }
 
@@ -170,7 +171,7 @@ func TestHashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, out, _ := command(t, "", "config", "--hash", "db", "--key-file", "key")
-	reply := ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"db"}, Key: []byte("0123"), Version: "9"})
+	reply := ask(t, podccompose.LoadRequest{WorkingDir: dir, Services: []string{"db"}, Key: []byte("0123"), Version: "9"})
 	if reply.Fault != nil || out != "db "+reply.Desired.Services[0].Hash+"\n" {
 		t.Errorf("%q, %+v", out, reply)
 	}
@@ -179,26 +180,23 @@ func TestHashes(t *testing.T) {
 	}
 }
 
-func ask(t *testing.T, req project.LoadRequest) *project.LoadReply {
+func ask(t *testing.T, req podccompose.LoadRequest) *podccompose.LoadReply {
 	t.Helper()
 	b, err := json.Marshal(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	code, out, errs := command(t, string(b), "load")
-	var reply project.LoadReply
-	if err := json.Unmarshal([]byte(out), &reply); err != nil || errs != "" {
-		t.Fatalf("%v: %q %s", err, out, errs)
+	var answer struct{ Reply *podccompose.LoadReply }
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || code != 0 || answer.Reply == nil || errs != "" {
+		t.Fatalf("exit %d, %v: %q %s", code, err, out, errs)
 	}
-	if (code == 0) != (reply.Fault == nil) {
-		t.Errorf("exit %d with error %v", code, reply.Fault)
-	}
-	return &reply
+	return answer.Reply
 }
 
 func TestLoad(t *testing.T) {
 	dir := stack(t)
-	reply := ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"web"}, Scale: map[string]int{"web": 2}, Key: []byte("k"), Version: "9"})
+	reply := ask(t, podccompose.LoadRequest{WorkingDir: dir, Services: []string{"web"}, Scale: map[string]int{"web": 2}, Key: []byte("k"), Version: "9"})
 	d := reply.Desired
 	if d.Name != "shop" || len(d.Services) != 2 || d.Services[0].Name != "db" || d.Services[1].Replicas != 2 || !slices.Equal(d.Disabled, []string{"old"}) {
 		t.Errorf("%+v", d)
@@ -210,7 +208,7 @@ func TestLoad(t *testing.T) {
 	if err != nil || bytes.Contains(b, []byte("canary")) {
 		t.Error("a secret is in the plain part of the reply")
 	}
-	reply.Fill()
+	reply.Desired.Fill(reply.Contents)
 	if got := string(d.Services[0].Pod.Container.Files[0].Content); got != "canary" {
 		t.Errorf("content %q", got)
 	}
@@ -231,7 +229,7 @@ func TestLoadIncluded(t *testing.T) {
 		}
 	}
 	t.Setenv("OWN", "own")
-	reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")})
+	reply := ask(t, podccompose.LoadRequest{WorkingDir: dir, Key: []byte("k")})
 	if reply.Fault != nil {
 		t.Fatal(reply.Fault)
 	}
@@ -243,7 +241,7 @@ func TestLoadIncluded(t *testing.T) {
 			t.Errorf("%s has %q, want %q", key, got, want)
 		}
 	}
-	if e := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"both.yaml"}}).Fault; e == nil || !strings.Contains(e.Text, "mutually exclusive") {
+	if e := ask(t, podccompose.LoadRequest{WorkingDir: dir, Files: []string{"both.yaml"}}).Fault; e == nil || !strings.Contains(e.Text, "mutually exclusive") {
 		t.Errorf("a config with two sources: %v", e)
 	}
 }
@@ -259,7 +257,7 @@ func TestEnvFileWarnings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if reply := ask(t, project.LoadRequest{WorkingDir: dir, Key: []byte("k")}); reply.Fault != nil || !slices.Equal(reply.Desired.Warnings, []string{"variable NOBODY_SETS is not set; using an empty string"}) {
+	if reply := ask(t, podccompose.LoadRequest{WorkingDir: dir, Key: []byte("k")}); reply.Fault != nil || !slices.Equal(reply.Desired.Warnings, []string{"variable NOBODY_SETS is not set; using an empty string"}) {
 		t.Errorf("%+v", reply)
 	}
 	if _, _, errs := command(t, "", "config", "-q"); errs != "warning: variable NOBODY_SETS is not set; using an empty string\n" {
@@ -269,19 +267,19 @@ func TestEnvFileWarnings(t *testing.T) {
 
 func TestLoadErrors(t *testing.T) {
 	dir := stack(t)
-	e := ask(t, project.LoadRequest{WorkingDir: dir}).Fault
+	e := ask(t, podccompose.LoadRequest{WorkingDir: dir}).Fault
 	if e == nil || !errors.Is(e, errdefs.ErrNotImplemented) || e.Text != "compose.yaml:4: services.old.gpus: not served: podc knows no drivers of graphics cards; name their device files under devices" {
 		t.Errorf("%+v", e)
 	}
-	e = ask(t, project.LoadRequest{WorkingDir: dir, Services: []string{"nobody"}}).Fault
+	e = ask(t, podccompose.LoadRequest{WorkingDir: dir, Services: []string{"nobody"}}).Fault
 	if e == nil || !errors.Is(e, errdefs.ErrInvalidArgument) {
 		t.Errorf("%+v", e)
 	}
-	e = ask(t, project.LoadRequest{WorkingDir: "/", Files: []string{"/no.yaml"}}).Fault
+	e = ask(t, podccompose.LoadRequest{WorkingDir: "/", Files: []string{"/no.yaml"}}).Fault
 	if e == nil || !errors.Is(e, errdefs.ErrNotFound) {
 		t.Errorf("%+v", e)
 	}
-	stdin := ask(t, project.LoadRequest{WorkingDir: dir, Files: []string{"-"}, Stdin: []byte("services: {a: {image: x}}")})
+	stdin := ask(t, podccompose.LoadRequest{WorkingDir: dir, Files: []string{"-"}, Stdin: []byte("services: {a: {image: x}}")})
 	if stdin.Fault != nil || stdin.Memo || stdin.Desired.ConfigFiles[0] != "-" {
 		t.Errorf("%+v", stdin)
 	}
@@ -299,7 +297,7 @@ secrets: {pw: {environment: NOBODY_SETS}, key: {file: none.txt}}
 	if err := os.WriteFile("compose.yaml", []byte(yaml), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	req := project.LoadRequest{WorkingDir: dir, Key: []byte("k")}
+	req := podccompose.LoadRequest{WorkingDir: dir, Key: []byte("k")}
 	if reply := ask(t, req); reply.Fault == nil {
 		t.Error("it can be brought up")
 	}

@@ -12,7 +12,10 @@ import (
 	"github.com/containerd/errdefs"
 	"go.podman.io/storage/pkg/reexec"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/internal/testimage"
 )
 
@@ -23,39 +26,43 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// call runs the program in-process and decodes its reply; a failure comes back as an error.
-func call[T any](t *testing.T, stdin []byte, args ...string) (reply T, events []engine.ImageEvent, err error) {
+// call asks the program in-process; a fault that it answers with comes back as an error.
+func call[R any](t *testing.T, dir, verb string, request any) (reply R, events []api.Progress, err error) {
 	t.Helper()
+	question, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out, log bytes.Buffer
-	code := run(t.Context(), args, bytes.NewReader(stdin), &out, &log)
+	args := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), verb}
+	code := run(t.Context(), args, helper.Streams{Request: bytes.NewReader(question), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &log})
 	for line := range strings.Lines(log.String()) {
-		var e engine.ImageEvent
+		var e api.Progress
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("stderr line %q: %v", line, err)
 		}
 		events = append(events, e)
 	}
-	if code != 0 {
-		var f engine.ImageFailure
-		if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Fault == nil {
-			t.Fatalf("exit %d, stdout %q: %v", code, out.String(), err)
-		}
-		return reply, events, f.Fault
+	answer := struct {
+		Reply *R
+		Fault *fault.Fault
+	}{Reply: &reply}
+	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || (code != 0) != (answer.Fault != nil) {
+		t.Fatalf("exit %d, stdout %q: %v", code, out.String(), err)
 	}
-	if err := json.Unmarshal(out.Bytes(), &reply); err != nil {
-		t.Fatalf("stdout %q: %v", out.String(), err)
+	if answer.Fault != nil {
+		return reply, events, answer.Fault
 	}
 	return reply, events, nil
 }
 
-func TestUsage(t *testing.T) {
-	for _, args := range [][]string{
-		{}, {"--nonsense", "ls"}, {"frobnicate"}, {"ls", "extra"}, {"rm"}, {"pull"}, {"pull", "--policy", "sometimes", "x"},
-		{"resolve", "--pin", "x"}, {"unpin"}, {"tag", "one"},
+func TestQuestionsThatMakeNoSense(t *testing.T) {
+	for verb, request := range map[string]any{
+		"": nil, "frobnicate": nil, "--nonsense": nil, podcimage.Load: 7, podcimage.Unpin: podcimage.UnpinRequest{},
+		podcimage.Pull: podcimage.PullRequest{Ref: "x", Policy: "sometimes"},
 	} {
-		_, _, err := call[engine.ListReply](t, nil, append([]string{"--root", t.TempDir(), "--runroot", t.TempDir()}, args...)...)
-		if !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%q: %v", args, err)
+		if _, _, err := call[podcimage.ListReply](t, t.TempDir(), verb, request); !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%q: %v", verb, err)
 		}
 	}
 }
@@ -66,15 +73,12 @@ func TestStack(t *testing.T) {
 		t.Skip("an image store needs root")
 	}
 	dir := t.TempDir()
-	ask := func(args ...string) []string {
-		return append([]string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run")}, args...)
-	}
 	for _, image := range []string{testimage.Busybox, testimage.Probe} {
 		path, err := testimage.Build(context.Background(), image)
 		if err != nil {
 			t.Skip(err)
 		}
-		reply, events, err := call[engine.LoadReply](t, nil, ask("load", "-i", path)...)
+		reply, events, err := call[podcimage.LoadReply](t, dir, podcimage.Load, podcimage.LoadRequest{File: path})
 		if err != nil || len(reply.Images) != 1 || reply.Images[0].Names[0] != testimage.Ref(image) {
 			t.Fatal(reply, err)
 		}
@@ -83,7 +87,7 @@ func TestStack(t *testing.T) {
 		}
 	}
 	busybox, probe := testimage.Ref(testimage.Busybox), testimage.Ref(testimage.Probe)
-	got, _, err := call[engine.ResolveReply](t, nil, ask("resolve", "--group", "shop", "--pin", busybox, probe, "nothing")...)
+	got, _, err := call[podcimage.ResolveReply](t, dir, podcimage.Resolve, podcimage.ResolveRequest{Refs: []string{busybox, probe, "nothing"}, Pin: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,17 +102,17 @@ func TestStack(t *testing.T) {
 			t.Errorf("%s is stale at once", in.Path)
 		}
 	}
-	if _, _, err := call[engine.RemoveReply](t, nil, ask("rm", busybox)...); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "shop") {
+	if _, _, err := call[podcimage.RemoveReply](t, dir, podcimage.Remove, podcimage.RemoveRequest{Refs: []string{busybox}}); !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), "shop") {
 		t.Errorf("rm of a pinned image: %v", err)
 	}
-	if _, _, err := call[engine.UnpinReply](t, nil, ask("unpin", "--group", "shop")...); err != nil {
+	if _, _, err := call[podcimage.UnpinReply](t, dir, podcimage.Unpin, podcimage.UnpinRequest{Group: "shop"}); err != nil {
 		t.Fatal(err)
 	}
-	rm, _, err := call[engine.RemoveReply](t, nil, ask("rm", busybox, probe)...)
+	rm, _, err := call[podcimage.RemoveReply](t, dir, podcimage.Remove, podcimage.RemoveRequest{Refs: []string{busybox, probe}})
 	if err != nil || len(rm.Deleted) != 2 {
 		t.Fatal(rm, err)
 	}
-	check, _, err := call[engine.CheckReply](t, nil, ask("check", "--deep")...)
+	check, _, err := call[podcimage.CheckReply](t, dir, podcimage.Check, podcimage.CheckRequest{Deep: true})
 	if err != nil || len(check.Problems) != 0 {
 		t.Errorf("%+v %v", check, err)
 	}

@@ -1,73 +1,60 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/engine/images"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
-// verbs are the program's commands. Each parses its own arguments and returns its reply.
-var verbs = map[string]func(context.Context, *tool, []string) (any, error){
-	"load":    load,
-	"pull":    pull,
-	"ls":      list,
-	"inspect": inspect,
-	"rm":      remove,
-	"tag":     tag,
-	"commit":  commit,
-	"resolve": resolve,
-	"unpin":   unpin,
-	"check":   check,
-	"where":   where,
+func (t tool) verbs() map[string]helper.Verb {
+	return map[string]helper.Verb{
+		podcimage.Load:    answer(t.load),
+		podcimage.Pull:    answer(t.pull),
+		podcimage.List:    answer(t.list),
+		podcimage.Inspect: answer(t.inspect),
+		podcimage.Remove:  answer(t.remove),
+		podcimage.Tag:     answer(t.tag),
+		podcimage.Commit:  answer(t.commit),
+		podcimage.Resolve: answer(t.resolve),
+		podcimage.Unpin:   answer(t.unpin),
+		podcimage.Check:   answer(t.check),
+		podcimage.Where:   answer(t.where),
+	}
 }
 
-func newFlags(verb string) *flag.FlagSet {
-	flags := flag.NewFlagSet("podc-image "+verb, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	return flags
+// answer is helper.Answer for a verb whose errors get their hints here.
+func answer[Q, R any](do func(context.Context, *helper.Call, Q) (R, error)) helper.Verb {
+	return helper.Answer(func(ctx context.Context, c *helper.Call, req Q) (R, error) {
+		reply, err := do(ctx, c, req)
+		return reply, hinted(err)
+	})
 }
 
-// arguments parses args and wants at least low and at most high words after the flags (high < 0: any number).
-func arguments(flags *flag.FlagSet, args []string, low, high int) error {
-	if err := parse(flags, args); err != nil {
-		return err
-	}
-	if n := flags.NArg(); n < low || high >= 0 && n > high {
-		return invalid("%s: %d arguments given", flags.Name(), n)
-	}
-	return nil
-}
+// nothing is the request of a verb that says all.
+type nothing = struct{}
 
-func load(ctx context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("load")
-	input := flags.String("i", "-", "")
-	flags.StringVar(input, "input", "-", "")
-	if err := arguments(flags, args, 0, 0); err != nil {
-		return nil, err
-	}
-	r, name := t.stdin, "standard input"
-	if *input != "-" {
-		f, err := os.Open(*input)
+func (t tool) load(ctx context.Context, c *helper.Call, req podcimage.LoadRequest) (reply podcimage.LoadReply, err error) {
+	r, name := c.Stream, "standard input"
+	if req.File != "" {
+		f, err := os.Open(req.File)
 		if err != nil {
-			return nil, openError(*input, err)
+			return reply, openError(req.File, err)
 		}
 		defer f.Close()
-		r, name = f, *input
+		r, name = f, req.File
 	}
-	return with(t, func(s *images.Store) (engine.LoadReply, error) {
-		loaded, err := s.Load(ctx, r, name, t.events.say)
-		return engine.LoadReply{Images: loaded}, err
+	return with(t, func(s *images.Store) (podcimage.LoadReply, error) {
+		loaded, err := s.Load(ctx, r, name, c.Tell)
+		return podcimage.LoadReply{Images: loaded}, err
 	})
 }
 
@@ -78,60 +65,42 @@ func openError(path string, err error) error {
 	return fmt.Errorf("cannot load %s: %w", path, err)
 }
 
-func pull(ctx context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("pull")
-	policy := flags.String("policy", string(images.Always), "")
-	if err := arguments(flags, args, 1, 1); err != nil {
-		return nil, err
-	}
-	switch p := images.Policy(*policy); p {
+func (t tool) pull(ctx context.Context, c *helper.Call, req podcimage.PullRequest) (reply podcimage.PullReply, err error) {
+	switch p := images.Policy(req.Policy); p {
 	case images.Always, images.Missing, images.Never:
-		return with(t, func(s *images.Store) (engine.PullReply, error) {
-			sum, err := s.Pull(ctx, flags.Arg(0), p, t.events.say)
-			return engine.PullReply{Image: sum}, err
+		return with(t, func(s *images.Store) (podcimage.PullReply, error) {
+			sum, err := s.Pull(ctx, req.Ref, p, c.Tell)
+			return podcimage.PullReply{Image: sum}, err
 		})
 	}
-	return nil, invalid("podc-image pull: unknown policy %q", *policy)
+	return reply, invalid("unknown policy %q", req.Policy)
 }
 
-func list(_ context.Context, t *tool, args []string) (any, error) {
-	if err := arguments(newFlags("ls"), args, 0, 0); err != nil {
-		return nil, err
-	}
-	return withReserve(t, func(s *images.Store) (engine.ListReply, error) {
+func (t tool) list(context.Context, *helper.Call, nothing) (podcimage.ListReply, error) {
+	return withReserve(t, func(s *images.Store) (podcimage.ListReply, error) {
 		all, err := s.List()
-		return engine.ListReply{Images: all}, err
+		return podcimage.ListReply{Images: all}, err
 	})
 }
 
-func inspect(_ context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("inspect")
-	if err := arguments(flags, args, 1, -1); err != nil {
-		return nil, err
-	}
-	return withReserve(t, func(s *images.Store) (engine.InspectReply, error) {
-		all, err := s.Inspect(flags.Args())
-		return engine.InspectReply{Images: all}, err
+func (t tool) inspect(_ context.Context, _ *helper.Call, req podcimage.InspectRequest) (podcimage.InspectReply, error) {
+	return withReserve(t, func(s *images.Store) (podcimage.InspectReply, error) {
+		all, err := s.Inspect(req.Refs)
+		return podcimage.InspectReply{Images: all}, err
 	})
 }
 
 // remove goes on after a reference that cannot be removed; the reply says what went, the error what did not.
-func remove(_ context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("rm")
-	force := flags.Bool("force", false, "")
-	flags.BoolVar(force, "f", false, "")
-	if err := arguments(flags, args, 1, -1); err != nil {
-		return nil, err
-	}
-	var all engine.RemoveReply
+func (t tool) remove(_ context.Context, c *helper.Call, req podcimage.RemoveRequest) (podcimage.RemoveReply, error) {
+	var all podcimage.RemoveReply
 	done := map[string]bool{}
-	return withReserve(t, func(s *images.Store) (engine.RemoveReply, error) {
+	return withReserve(t, func(s *images.Store) (podcimage.RemoveReply, error) {
 		var errs []error
-		for _, ref := range flags.Args() {
+		for _, ref := range req.Refs {
 			if done[ref] {
 				continue
 			}
-			one, err := s.Remove(ref, *force)
+			one, err := s.Remove(ref, req.Force)
 			if err != nil {
 				errs = append(errs, err)
 				continue
@@ -139,92 +108,45 @@ func remove(_ context.Context, t *tool, args []string) (any, error) {
 			done[ref] = true
 			all.Untagged = append(all.Untagged, one.Untagged...)
 			all.Deleted = append(all.Deleted, one.Deleted...)
-			t.events.say(engine.ImageEvent{ID: ref, Status: "Done", Text: "Removed"})
+			c.Tell(api.Progress{ID: ref, Status: "Done", Text: "Removed"})
 		}
 		return all, errors.Join(errs...)
 	})
 }
 
-func tag(_ context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("tag")
-	if err := arguments(flags, args, 2, 2); err != nil {
-		return nil, err
-	}
-	return with(t, func(s *images.Store) (engine.TagReply, error) {
-		sum, err := s.Tag(flags.Arg(0), flags.Arg(1))
-		return engine.TagReply{Image: sum}, err
+func (t tool) tag(_ context.Context, _ *helper.Call, req podcimage.TagRequest) (podcimage.TagReply, error) {
+	return with(t, func(s *images.Store) (podcimage.TagReply, error) {
+		sum, err := s.Tag(req.Ref, req.Name)
+		return podcimage.TagReply{Image: sum}, err
 	})
 }
 
-// commit reads a request, on one line, and the layer after it from standard input.
-func commit(ctx context.Context, t *tool, args []string) (any, error) {
-	if err := arguments(newFlags("commit"), args, 0, 0); err != nil {
-		return nil, err
-	}
-	in := bufio.NewReader(t.stdin)
-	line, err := in.ReadBytes('\n')
-	if err != nil {
-		return nil, invalid("podc-image commit: no request: %v", err)
-	}
-	var req engine.CommitRequest
-	if err := json.Unmarshal(line, &req); err != nil {
-		return nil, invalid("podc-image commit: %v", err)
-	}
-	return with(t, func(s *images.Store) (engine.CommitReply, error) {
-		sum, err := s.Commit(ctx, req, in)
-		return engine.CommitReply{Image: sum}, err
+func (t tool) commit(ctx context.Context, c *helper.Call, req podcimage.CommitRequest) (podcimage.CommitReply, error) {
+	return with(t, func(s *images.Store) (podcimage.CommitReply, error) {
+		sum, err := s.Commit(ctx, req, c.Stream)
+		return podcimage.CommitReply{Image: sum}, err
 	})
 }
 
-func resolve(ctx context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("resolve")
-	group := flags.String("group", "", "")
-	pin := flags.Bool("pin", false, "")
-	if err := arguments(flags, args, 0, -1); err != nil {
-		return nil, err
+func (t tool) resolve(ctx context.Context, _ *helper.Call, req podcimage.ResolveRequest) (*podcimage.ResolveReply, error) {
+	return with(t, func(s *images.Store) (*podcimage.ResolveReply, error) { return s.Resolve(ctx, req.Refs, req.Pin) })
+}
+
+func (t tool) unpin(ctx context.Context, _ *helper.Call, req podcimage.UnpinRequest) (reply podcimage.UnpinReply, err error) {
+	if req.Group == "" {
+		return reply, invalid("unpin needs a group")
 	}
-	if *pin && *group == "" {
-		return nil, invalid("podc-image resolve: --pin needs --group")
-	}
-	if !*pin {
-		*group = ""
-	}
-	return with(t, func(s *images.Store) (*engine.ResolveReply, error) {
-		return s.Resolve(ctx, flags.Args(), *group)
+	return withReserve(t, func(s *images.Store) (podcimage.UnpinReply, error) {
+		gone, err := s.Unpin(ctx, req.Group, req.Keep)
+		return podcimage.UnpinReply{Unpinned: gone}, err
 	})
 }
 
-func unpin(ctx context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("unpin")
-	group := flags.String("group", "", "")
-	var keep words
-	flags.Var(&keep, "keep", "")
-	if err := arguments(flags, args, 0, 0); err != nil {
-		return nil, err
-	}
-	if *group == "" {
-		return nil, invalid("podc-image unpin: --group is needed")
-	}
-	return withReserve(t, func(s *images.Store) (engine.UnpinReply, error) {
-		gone, err := s.Unpin(ctx, *group, keep)
-		return engine.UnpinReply{Unpinned: gone}, err
-	})
+func (t tool) check(_ context.Context, _ *helper.Call, req podcimage.CheckRequest) (*podcimage.CheckReply, error) {
+	return withReserve(t, func(s *images.Store) (*podcimage.CheckReply, error) { return s.Check(req.Deep, req.Repair) })
 }
 
-func check(_ context.Context, t *tool, args []string) (any, error) {
-	flags := newFlags("check")
-	deep := flags.Bool("deep", false, "")
-	repair := flags.Bool("repair", false, "")
-	if err := arguments(flags, args, 0, 0); err != nil {
-		return nil, err
-	}
-	return withReserve(t, func(s *images.Store) (*engine.CheckReply, error) { return s.Check(*deep, *repair) })
-}
-
-func where(_ context.Context, t *tool, args []string) (any, error) {
-	if err := arguments(newFlags("where"), args, 0, 0); err != nil {
-		return nil, err
-	}
+func (t tool) where(context.Context, *helper.Call, nothing) (podcimage.WhereReply, error) {
 	root, err := images.GraphRoot(t.config)
-	return engine.WhereReply{GraphRoot: root}, err
+	return podcimage.WhereReply{GraphRoot: root}, err
 }

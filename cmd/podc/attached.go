@@ -10,6 +10,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -111,7 +112,7 @@ func (a *attachment) shows(svc project.Service, named []string) bool {
 }
 
 // up brings the project up and stays until its containers have ended, one of them ends everything, or a signal comes.
-func (a *attachment) up(ctx context.Context, w wish, sel selection, opt project.UpOptions) error {
+func (a *attachment) up(ctx context.Context, w podccompose.Project, sel selection, opt project.UpOptions) error {
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	a.live = live

@@ -11,6 +11,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 )
 
@@ -78,8 +81,8 @@ WantedBy=multi-user.target
 
 // imageStore is where images lie: where storage.conf says, or where it says by default.
 func (s *session) imageStore(ctx context.Context) string {
-	var reply engine.WhereReply
-	if err := askImages(ctx, s.con, s.globals, nil, func(event) {}, &reply, "where"); err != nil {
+	var reply podcimage.WhereReply
+	if err := s.images().Ask(ctx, helper.Question{Verb: podcimage.Where}, &reply); err != nil {
 		return "/var/lib/containers/storage"
 	}
 	return reply.GraphRoot
@@ -184,14 +187,14 @@ func (s *session) eachGroup(ctx context.Context, name string, m *manager, match 
 
 // lostContents reads the compose files that pods were made from again, for what their configs and secrets hold.
 func (s *session) lostContents(ctx context.Context, pods []engine.Pod) (map[string][]byte, error) {
-	key, _, err := s.secretKey()
+	client, err := s.compose()
 	if err != nil {
 		return nil, err
 	}
 	contents := map[string][]byte{}
 	var errs []error
 	for _, p := range pods {
-		reply, err := s.askCompose(ctx, requestOf(p), key)
+		reply, err := client.Ask(ctx, requestOf(p))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", p.Spec.Name, err))
 			continue
@@ -204,10 +207,10 @@ func (s *session) lostContents(ctx context.Context, pods []engine.Pod) (map[stri
 }
 
 // requestOf asks for the service of a pod as the files say that it was made from.
-func requestOf(p engine.Pod) project.LoadRequest {
+func requestOf(p engine.Pod) podccompose.LoadRequest {
 	l := p.Spec.Labels
 	dir := l[project.LabelWorkingDir]
-	req := project.LoadRequest{WorkingDir: dir, ProjectDir: dir, ProjectName: l[project.LabelProject],
+	req := podccompose.LoadRequest{WorkingDir: dir, ProjectDir: dir, ProjectName: l[project.LabelProject],
 		Services: []string{l[project.LabelService]}, NoDeps: true, Version: version}
 	if files := l[project.LabelConfigFiles]; files != "" {
 		req.Files = strings.Split(files, ",")

@@ -8,7 +8,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 )
 
 func commitCommand(con *console) *cli.Command {
@@ -26,7 +25,7 @@ func commitCommand(con *console) *cli.Command {
 			opt := commitOptionsOf(c)
 			o := s.operate("commit")
 			defer o.close()
-			e := event{s.dryRun, engine.ImageEvent{ID: "Container " + pods[0].Spec.Name, Status: working, Text: "Committing"}}
+			e := event{s.dryRun, api.Progress{ID: "Container " + pods[0].Spec.Name, Status: working, Text: "Committing"}}
 			o.show(e)
 			id, err := s.commit(c.Context, pods[0], opt)
 			if err != nil {

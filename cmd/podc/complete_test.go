@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -31,7 +32,7 @@ func TestComplete(t *testing.T) {
 	h := newFakeHelper(t, con, "podc-compose")
 	var web project.Service
 	web.Name, web.Pod = "web", engine.PodSpec{Name: "p-web"}
-	h.answer(t, project.LoadReply{Desired: &project.Desired{Name: "p", Services: []project.Service{web}, Disabled: []string{"admin", "worker"}}}, "0")
+	h.answer(t, podccompose.LoadReply{Desired: &project.Desired{Name: "p", Services: []project.Service{web}, Disabled: []string{"admin", "worker"}}})
 	for _, tt := range []struct{ line, want string }{
 		{"do", "down doctor"},
 		{"system ", "check info"},

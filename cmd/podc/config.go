@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/project"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podccompose"
 )
 
 // configCommand hands everything on to `podc-compose config`, which owns the flags.
@@ -35,7 +38,7 @@ func configCommand(con *console) *cli.Command {
 func configFlags() []cli.Flag {
 	var flags []cli.Flag
 	global := globalFlags()
-	for _, f := range project.ConfigFlags() {
+	for _, f := range podccompose.ConfigFlags() {
 		if flagNamed(global, f.Name, true) != nil {
 			continue
 		}
@@ -48,7 +51,7 @@ func configFlags() []cli.Flag {
 	return flags
 }
 
-func configFlag(f project.ConfigFlag) cli.Flag {
+func configFlag(f podccompose.ConfigFlag) cli.Flag {
 	if f.Value != "" && !strings.Contains(f.Usage, "`") {
 		f.Usage += " (`" + f.Value + "`)"
 	}
@@ -68,7 +71,7 @@ func configFlag(f project.ConfigFlag) cli.Flag {
 // configArgs spells out the flags that were given, and the services.
 func configArgs(c *cli.Context, g globals) []string {
 	var args []string
-	for _, f := range project.ConfigFlags() {
+	for _, f := range podccompose.ConfigFlags() {
 		switch {
 		case f.Name == "compatibility":
 			if g.compatibility {
@@ -89,19 +92,18 @@ func configArgs(c *cli.Context, g globals) []string {
 }
 
 func runConfig(ctx context.Context, con *console, args []string) error {
-	args, files := handOver(args)
-	defer closeAll(files)
-	h := helper{name: "podc-compose", args: append([]string{"config"}, args...), stdin: con.in, stdout: con.out,
-		onStderr: func(line []byte) { fmt.Fprintln(con.err, printable(string(line))) },
-		files:    files, deadline: composeDeadline}
+	args, files := helper.HandOver(args, 3)
+	defer helper.CloseAll(files)
+	r := helper.Run{Args: append([]string{podccompose.Config}, args...), Stdin: con.in, Stdout: con.out, Files: files,
+		Stderr: func(line []byte) { fmt.Fprintln(con.err, printable(string(line))) }}
 	if con.outTTY { // YAML quotes what is not text, but lists of names and variables are as they are
-		out := &lineWriter{each: func(line []byte) { fmt.Fprintln(con.out, printable(string(line))) }}
-		defer out.flush()
-		h.stdout = out
+		out := &helper.Lines{Each: func(line []byte) { fmt.Fprintln(con.out, printable(string(line))) }}
+		defer out.Flush()
+		r.Stdout = out
 	}
-	err := h.run(ctx, con)
-	if code, ok := exitStatus(err); ok {
-		return fault.Silent(code) // it has said why
+	err := con.helper(podccompose.Program, podccompose.Deadline).Run(ctx, r)
+	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return fault.Silent(exit.ExitCode()) // it has said why
 	}
 	return err
 }

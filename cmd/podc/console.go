@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/term"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
 )
 
 // console is what a command sees of the world around it. Tests build their own.
@@ -134,4 +138,21 @@ func printable(s string) string {
 
 func unprintable(r rune) bool {
 	return (r < 0x20 && r != '\t' && r != '\n') || (r >= 0x7f && r <= 0x9f)
+}
+
+// helper is a program that lies beside podc, run as podc was.
+func (c *console) helper(name string, deadline time.Duration) helper.Program {
+	return helper.Program{Path: filepath.Join(filepath.Dir(c.exe), name), Dir: c.dir, Env: c.env, Deadline: deadline}
+}
+
+// readStdin reads all of the standard input, up to limit bytes.
+func readStdin(con *console, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(bufio.NewReader(con.in), limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the standard input: %w", err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fault.New(errdefs.ErrInvalidArgument, "standard input holds more than %s", size(limit))
+	}
+	return b, nil
 }

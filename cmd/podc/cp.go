@@ -13,7 +13,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 	"podc.example/podc/engine/archive"
 )
 
@@ -97,7 +96,7 @@ func (s *session) copyPods(ctx context.Context, service string, index int, oneOf
 
 // copying shows one copy as it begins and ends.
 func (o *operation) copying(p api.Pod, what string, do func() error) error {
-	e := event{o.s.dryRun, engine.ImageEvent{ID: "Container " + p.Spec.Name, Status: working, Text: "Copying", Details: what}}
+	e := event{o.s.dryRun, api.Progress{ID: "Container " + p.Spec.Name, Status: working, Text: "Copying", Details: what}}
 	if o.s.dryRun {
 		e.Status, e.Text = done, "Copied"
 		o.show(e)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -38,7 +39,7 @@ func downCommand(con *console) *cli.Command {
 }
 
 func (s *session) down(ctx context.Context, opt downOptions) error {
-	d, _, err := s.existing(ctx, opt.services, planned)
+	d, _, err := s.existing(ctx, opt.services, podccompose.Planned)
 	if err != nil {
 		return err
 	}

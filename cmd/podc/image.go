@@ -9,8 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
 func imageCommand(con *console) *cli.Command {
@@ -88,12 +89,8 @@ func imageRemoveCommand(con *console) *cli.Command {
 }
 
 func (s *session) removeImages(ctx context.Context, force bool, refs []string) error {
-	args := []string{"rm"}
-	if force {
-		args = append(args, "--force")
-	}
-	var reply engine.RemoveReply
-	err := s.images(ctx, "image rm", true, nil, &reply, append(append(args, "--"), refs...)...)
+	var reply podcimage.RemoveReply
+	err := s.askImages(ctx, "image rm", true, helper.Question{Verb: podcimage.Remove, Request: podcimage.RemoveRequest{Refs: refs, Force: force}}, &reply)
 	for _, name := range reply.Untagged {
 		fmt.Fprintf(s.con.out, "Untagged: %s\n", printable(dockerapi.Familiar(name)))
 	}
@@ -112,8 +109,9 @@ func imagePullCommand(con *console) *cli.Command {
 				return err
 			}
 			for _, ref := range c.Args().Slice() {
-				var reply engine.PullReply
-				if err := s.images(c.Context, "pull", c.Bool("quiet"), nil, &reply, "pull", "--", ref); err != nil {
+				var reply podcimage.PullReply
+				q := helper.Question{Verb: podcimage.Pull, Request: podcimage.PullRequest{Ref: ref, Policy: "always"}}
+				if err := s.askImages(c.Context, "pull", c.Bool("quiet"), q, &reply); err != nil {
 					return err
 				}
 				fmt.Fprintln(con.out, reply.Image.ID)
@@ -130,8 +128,9 @@ func imageTagCommand(con *console) *cli.Command {
 			if c.NArg() != 2 {
 				return usage("tag needs two arguments: %s", c.Command.ArgsUsage)
 			}
-			var reply engine.TagReply
-			return s.images(c.Context, "tag", true, nil, &reply, "tag", "--", c.Args().Get(0), c.Args().Get(1))
+			var reply podcimage.TagReply
+			q := helper.Question{Verb: podcimage.Tag, Request: podcimage.TagRequest{Ref: c.Args().Get(0), Name: c.Args().Get(1)}}
+			return s.askImages(c.Context, "tag", true, q, &reply)
 		}),
 	}
 }

@@ -8,8 +8,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
 func imageHistoryCommand(con *console) *cli.Command {
@@ -25,8 +27,9 @@ func imageHistoryCommand(con *console) *cli.Command {
 			if c.NArg() != 1 {
 				return usage("history needs one argument: IMAGE")
 			}
-			var reply engine.InspectReply
-			if err := s.images(c.Context, "image history", true, nil, &reply, "inspect", "--", c.Args().First()); err != nil {
+			var reply podcimage.InspectReply
+			q := helper.Question{Verb: podcimage.Inspect, Request: podcimage.InspectRequest{Refs: []string{c.Args().First()}}}
+			if err := s.askImages(c.Context, "image history", true, q, &reply); err != nil {
 				return err
 			}
 			rows := historyRows(reply.Images[0], c.Bool("human"), c.Bool("no-trunc"), time.Now())
@@ -60,7 +63,7 @@ func historyLayout(human bool) layout {
 		headers: map[string]string{"CreatedAt": "CREATED AT", "CreatedSince": "CREATED"}}
 }
 
-func historyRows(img engine.ImageDetails, human, full bool, now time.Time) []historyRow {
+func historyRows(img api.ImageDetails, human, full bool, now time.Time) []historyRow {
 	var rows []historyRow
 	for i, step := range dockerapi.HistoryOf(img) {
 		created := img.History[len(img.History)-1-i].Created

@@ -5,8 +5,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
 func imageInspectCommand(con *console) *cli.Command {
@@ -24,13 +26,13 @@ func imageInspectCommand(con *console) *cli.Command {
 
 // imageLooker asks for all images at once. Where one of them is not there, it asks for each alone.
 func (s *session) imageLooker(ctx context.Context, refs []string) func(ref string) (dockerapi.Image, error) {
-	ask := func(refs ...string) ([]engine.ImageDetails, error) {
-		var reply engine.InspectReply
-		err := s.images(ctx, "image inspect", true, nil, &reply, append([]string{"inspect", "--"}, refs...)...)
+	ask := func(refs ...string) ([]api.ImageDetails, error) {
+		var reply podcimage.InspectReply
+		err := s.askImages(ctx, "image inspect", true, helper.Question{Verb: podcimage.Inspect, Request: podcimage.InspectRequest{Refs: refs}}, &reply)
 		return reply.Images, err
 	}
 	all, err := ask(refs...)
-	known := map[string]engine.ImageDetails{}
+	known := map[string]api.ImageDetails{}
 	if err == nil {
 		for i, ref := range refs {
 			known[ref] = all[i]

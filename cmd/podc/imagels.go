@@ -13,10 +13,12 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
 func imageListCommand(con *console) *cli.Command {
@@ -62,15 +64,15 @@ func (s *session) listImages(c *cli.Context) error {
 }
 
 // allImages asks podc-image for all images, the newest first.
-func (s *session) allImages(ctx context.Context) ([]engine.ImageSummary, error) {
-	var reply engine.ListReply
-	err := s.images(ctx, "image ls", true, nil, &reply, "ls")
-	slices.SortStableFunc(reply.Images, func(a, b engine.ImageSummary) int { return b.Created.Compare(a.Created) })
+func (s *session) allImages(ctx context.Context) ([]api.ImageSummary, error) {
+	var reply podcimage.ListReply
+	err := s.askImages(ctx, "image ls", true, helper.Question{Verb: podcimage.List}, &reply)
+	slices.SortStableFunc(reply.Images, func(a, b api.ImageSummary) int { return b.Created.Compare(a.Created) })
 	return reply.Images, err
 }
 
 // filteredImages are the images for which all of f holds but reference=, which is about their names.
-func (s *session) filteredImages(ctx context.Context, f control.Filters, all []engine.ImageSummary) ([]engine.ImageSummary, error) {
+func (s *session) filteredImages(ctx context.Context, f control.Filters, all []api.ImageSummary) ([]api.ImageSummary, error) {
 	dangling, err1 := f.Toggle("dangling")
 	before, err2 := imageMoment(f["before"], all)
 	since, err3 := imageMoment(f["since"], all)
@@ -85,24 +87,24 @@ func (s *session) filteredImages(ctx context.Context, f control.Filters, all []e
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(img engine.ImageSummary) bool {
+	return slices.DeleteFunc(slices.Clone(all), func(img api.ImageSummary) bool {
 		return !dangling(len(img.Names) == 0) || !f.Labelled(labels[img.ID]) ||
 			!before.IsZero() && !img.Created.Before(before) || !since.IsZero() && !img.Created.After(since) ||
 			!until.IsZero() && !img.Created.Before(until)
 	}), nil
 }
 
-func (s *session) imageLabels(ctx context.Context, all []engine.ImageSummary) (map[string]map[string]string, error) {
+func (s *session) imageLabels(ctx context.Context, all []api.ImageSummary) (map[string]map[string]string, error) {
 	labels := map[string]map[string]string{}
 	if len(all) == 0 {
 		return labels, nil
 	}
-	verb := []string{"inspect", "--"}
+	var req podcimage.InspectRequest
 	for _, img := range all {
-		verb = append(verb, img.ID)
+		req.Refs = append(req.Refs, img.ID)
 	}
-	var reply engine.InspectReply
-	err := s.images(ctx, "image ls", true, nil, &reply, verb...)
+	var reply podcimage.InspectReply
+	err := s.askImages(ctx, "image ls", true, helper.Question{Verb: podcimage.Inspect, Request: req}, &reply)
 	for _, img := range reply.Images {
 		labels[img.ID] = img.Config.Labels
 	}
@@ -110,9 +112,9 @@ func (s *session) imageLabels(ctx context.Context, all []engine.ImageSummary) (m
 }
 
 // imageMoment is when the last image of refs was made.
-func imageMoment(refs []string, all []engine.ImageSummary) (t time.Time, err error) {
+func imageMoment(refs []string, all []api.ImageSummary) (t time.Time, err error) {
 	for _, ref := range refs {
-		i := slices.IndexFunc(all, func(img engine.ImageSummary) bool { return isImage(img, ref) })
+		i := slices.IndexFunc(all, func(img api.ImageSummary) bool { return isImage(img, ref) })
 		if i < 0 {
 			return t, fault.New(errdefs.ErrNotFound, "no such image: %s", ref)
 		}
@@ -122,7 +124,7 @@ func imageMoment(refs []string, all []engine.ImageSummary) (t time.Time, err err
 }
 
 // isImage reports whether ref is one of an image's names, its id, or the beginning of that.
-func isImage(img engine.ImageSummary, ref string) bool {
+func isImage(img api.ImageSummary, ref string) bool {
 	if id := strings.TrimPrefix(ref, "sha256:"); len(id) > 1 && strings.HasPrefix(img.ID, id) {
 		return true
 	}
@@ -159,7 +161,7 @@ func imageLayout(digests bool) layout {
 }
 
 // imageRows makes one row for each name that matches, and one for an image without any.
-func imageRows(images []engine.ImageSummary, f control.Filters, full bool, now time.Time) []imageRow {
+func imageRows(images []api.ImageSummary, f control.Filters, full bool, now time.Time) []imageRow {
 	var rows []imageRow
 	for _, img := range images {
 		names := img.Names

@@ -10,7 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
 func imagePruneCommand(con *console) *cli.Command {
@@ -53,29 +56,29 @@ func (s *session) pruneImages(c *cli.Context) error {
 }
 
 // pruneUnused removes those images that nobody uses. What could not be removed does not keep the others.
-func (s *session) pruneUnused(ctx context.Context, images []engine.ImageSummary) error {
+func (s *session) pruneUnused(ctx context.Context, images []api.ImageSummary) error {
 	pods, err := s.engine.Pods("")
 	if err != nil {
 		return err
 	}
 	sizes := map[string]int64{}
-	verb := []string{"rm", "--force", "--"}
+	req := podcimage.RemoveRequest{Force: true}
 	for _, img := range images {
 		used := slices.ContainsFunc(pods, func(p engine.Pod) bool { return img.ID == cmp.Or(p.Image.ID, p.Spec.Container.ImageID) })
 		if !used && len(img.UsedBy) == 0 {
 			sizes[img.ID] = img.Size
-			verb = append(verb, img.ID)
+			req.Refs = append(req.Refs, img.ID)
 		}
 	}
 	var freed int64
 	var gone []string
 	if len(sizes) > 0 {
-		var reply engine.RemoveReply
-		err = askImages(ctx, s.con, s.globals, nil, func(e event) {
-			if bytes, ok := sizes[e.ID]; ok && !isLog(e) {
+		var reply podcimage.RemoveReply
+		err = s.images().Ask(ctx, helper.Question{Verb: podcimage.Remove, Request: req, Tell: func(e api.Progress) {
+			if bytes, ok := sizes[e.ID]; ok {
 				gone, freed = append(gone, "deleted: sha256:"+e.ID), freed+bytes
 			}
-		}, &reply, verb...)
+		}}, &reply)
 	}
 	if len(gone) > 0 {
 		fmt.Fprintf(s.con.out, "Deleted Images:\n%s\n\n", strings.Join(gone, "\n"))

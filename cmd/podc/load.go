@@ -3,14 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 )
 
 func loadCommand(con *console) *cli.Command {
@@ -30,17 +30,18 @@ func loadCommand(con *console) *cli.Command {
 }
 
 func (s *session) loadImages(ctx context.Context, file string, quiet bool) error {
-	var stdin io.Reader
+	q := helper.Question{Verb: podcimage.Load}
 	switch {
 	case file == "" && s.con.inTTY:
 		return fault.Hint(usage("the standard input is a terminal, not an archive"), "podc load -i FILE")
 	case file == "" || file == "-":
-		file, stdin = "-", s.con.in
+		file, q.Stream = "", s.con.in
 	case !filepath.IsAbs(file):
 		file = filepath.Join(s.con.dir, file)
 	}
-	var reply engine.LoadReply
-	if err := s.images(ctx, "load", quiet, stdin, &reply, "load", "-i", file); err != nil {
+	q.Request = podcimage.LoadRequest{File: file}
+	var reply podcimage.LoadReply
+	if err := s.askImages(ctx, "load", quiet, q, &reply); err != nil {
 		return err
 	}
 	for _, img := range reply.Images {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -41,7 +42,7 @@ func planCommand(con *console) *cli.Command {
 }
 
 func (s *session) plan(ctx context.Context, opt upOptions, asJSON bool) error {
-	w, err := s.load(ctx, selection{opt.services, opt.noDeps, opt.scale}, planned)
+	w, err := s.load(ctx, selection{opt.services, opt.noDeps, opt.scale}, podccompose.Planned)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // progressStyle is --progress.
@@ -24,7 +24,7 @@ const (
 // event is one piece of progress. Events with the same ID describe the same thing: a later one replaces the earlier.
 type event struct {
 	DryRun bool `json:"dry-run,omitempty"`
-	engine.ImageEvent
+	api.Progress
 }
 
 // The states of an event.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // screen is a terminal as far as podc's drawing goes.
@@ -61,7 +61,7 @@ func (s *screen) String() string {
 }
 
 func ev(id, status, text string) event {
-	return event{ImageEvent: engine.ImageEvent{ID: id, Status: status, Text: text}}
+	return event{Progress: api.Progress{ID: id, Status: status, Text: text}}
 }
 
 func TestTTYProgress(t *testing.T) {
@@ -83,7 +83,7 @@ func TestTTYProgress(t *testing.T) {
 	}
 	p.say("warning: something else")
 	now = now.Add(time.Second)
-	p.show(event{ImageEvent: engine.ImageEvent{ID: "Container shop-web-1", Status: failed, Text: "Error",
+	p.show(event{Progress: api.Progress{ID: "Container shop-web-1", Status: failed, Text: "Error",
 		Details: "no space left on the device, and this goes on\nand on"}})
 	p.draw(true)
 	want = `warning: something else
@@ -127,7 +127,7 @@ func TestTTYProgressPull(t *testing.T) {
 	p := newTTY(&s, "up", false, func() (int, int) { return 70, 24 }, func() time.Time { return now })
 	p.show(ev("Image nginx", working, "Pulling"))
 	for i, current := range []int64{0, 5e6, 10e6} {
-		p.show(event{ImageEvent: engine.ImageEvent{ID: fmt.Sprint(i), ParentID: "Image nginx", Status: working, Text: "Downloading",
+		p.show(event{Progress: api.Progress{ID: fmt.Sprint(i), ParentID: "Image nginx", Status: working, Text: "Downloading",
 			Current: current, Total: 10e6}})
 	}
 	p.draw(false)
@@ -144,8 +144,8 @@ func TestPlainJSONQuiet(t *testing.T) {
 	events := []event{
 		ev("Container a-1", working, "Starting"),
 		ev("Container a-1", working, "Starting"),
-		{DryRun: true, ImageEvent: engine.ImageEvent{ID: "Container a-1", Status: done, Text: "Started", Details: "(new)"}},
-		{ImageEvent: engine.ImageEvent{ID: "l1", ParentID: "Image x", Status: working, Text: "Downloading", Current: 1, Total: 2}},
+		{DryRun: true, Progress: api.Progress{ID: "Container a-1", Status: done, Text: "Started", Details: "(new)"}},
+		{Progress: api.Progress{ID: "l1", ParentID: "Image x", Status: working, Text: "Downloading", Current: 1, Total: 2}},
 	}
 	for style, want := range map[progressStyle]string{
 		progressPlain: " Container a-1 Starting\n DRY-RUN MODE -  Container a-1 Started (new)\nhello\n",

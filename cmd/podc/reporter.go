@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/project"
@@ -174,7 +175,7 @@ func endText(s project.Step) string {
 
 func stepEvent(s project.Step, status, text, details string) event {
 	w := s.Key
-	return event{ImageEvent: engine.ImageEvent{ID: kinds[w.Kind] + " " + w.Name, Status: status, Text: text, Details: details}}
+	return event{Progress: api.Progress{ID: kinds[w.Kind] + " " + w.Name, Status: status, Text: text, Details: details}}
 }
 
 // imageEvent describes the state of an image, or of a layer of it.
@@ -183,9 +184,9 @@ func imageEvent(e project.Event) event {
 	if e.Kind == project.PrepareMoved && e.Progress.ParentID != "" {
 		layer := e.Progress
 		layer.ParentID = id
-		return event{ImageEvent: layer}
+		return event{Progress: layer}
 	}
-	ev := engine.ImageEvent{ID: id, Status: working, Text: begun[string(e.How)], Details: e.Progress.Details}
+	ev := api.Progress{ID: id, Status: working, Text: begun[string(e.How)], Details: e.Progress.Details}
 	switch {
 	case e.Kind == project.RemovalBegan:
 		ev.Text = "Removing"
@@ -198,13 +199,13 @@ func imageEvent(e project.Event) event {
 	case e.Kind == project.PrepareEnded:
 		ev.Status, ev.Text = done, ended[string(e.How)]
 	}
-	return event{ImageEvent: ev}
+	return event{Progress: ev}
 }
 
 // showPlan renders a plan that will not be carried out, each step with its reason.
 func showPlan(p progress, plan project.Plan) {
 	for _, i := range plan.Prepare {
-		p.show(event{true, engine.ImageEvent{ID: "Image " + i.Ref, Status: done, Text: ended[string(i.How)], Details: "(" + i.Why.String() + ")"}})
+		p.show(event{true, api.Progress{ID: "Image " + i.Ref, Status: done, Text: ended[string(i.How)], Details: "(" + i.Why.String() + ")"}})
 	}
 	for _, s := range plan.Steps {
 		e := stepEvent(s, done, endText(s), "("+s.Why.String()+")")
@@ -233,7 +234,7 @@ func showUnchanged(p progress, d *project.Desired, opt project.UpOptions, plan p
 		for i := range n {
 			name := project.Replica(svc, i+1, engine.Image{}).Name
 			if !touched[name] {
-				p.show(event{ImageEvent: engine.ImageEvent{ID: "Container " + name, Status: done, Text: "Running"}})
+				p.show(event{Progress: api.Progress{ID: "Container " + name, Status: done, Text: "Running"}})
 			}
 		}
 	}

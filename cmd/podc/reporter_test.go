@@ -6,6 +6,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
@@ -17,7 +18,7 @@ func TestReporterOnImages(t *testing.T) {
 	r := &reporter{progress: &plainProgress{w: con.err}, quiet: true}
 	for _, e := range []project.Event{
 		{Kind: project.PrepareBegan, How: project.ByPull, Image: "nginx"},
-		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: engine.ImageEvent{Status: working, Text: "Pulling", Details: "3 MB"}},
+		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: api.Progress{Status: working, Text: "Pulling", Details: "3 MB"}},
 		{Kind: project.PrepareEnded, How: project.ByPull, Image: "nginx"},
 		{Kind: project.RemovalBegan, Image: "nginx"},
 		{Kind: project.RemovalEnded, Image: "nginx"},
@@ -48,7 +49,7 @@ func TestReporter(t *testing.T) {
 		{Kind: project.LockAwaited, Text: "waiting for project lock held by pid 7"},
 		{Kind: project.Warned, Text: "beware\x1b[2J"},
 		{Kind: project.PrepareBegan, How: project.ByPull, Image: "nginx"},
-		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: engine.ImageEvent{ID: "layer", ParentID: "nginx", Status: working}},
+		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: api.Progress{ID: "layer", ParentID: "nginx", Status: working}},
 		{Kind: project.PrepareEnded, How: project.ByPull, Image: "nginx"},
 		{Kind: project.PrepareEnded, How: project.ByPull, Image: "other", Err: errors.New("no route\nto host")},
 		{Kind: project.StepBegan, Step: network},

@@ -11,13 +11,14 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
 // runOptions are the flags of `run`.
 type runOptions struct {
 	pod           project.OneOff
-	request       project.RunRequest // what the compose file's parsers make of it
+	request       podccompose.RunRequest // what the compose file's parsers make of it
 	detach        bool
 	noDeps        bool
 	pull          project.PullPolicy
@@ -75,7 +76,7 @@ func runOptionsOf(c *cli.Context, con *console) (runOptions, error) {
 			TTY: !noTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
 			UseAliases: c.Bool("use-aliases"),
 		},
-		request: project.RunRequest{
+		request: podccompose.RunRequest{
 			Service: c.Args().First(), ServicePorts: c.Bool("service-ports"), Ports: c.StringSlice("publish"),
 			Volumes: c.StringSlice("volume"), EnvFiles: c.StringSlice("env-from-file"),
 		},
@@ -121,7 +122,7 @@ func (s *session) run(ctx context.Context, opt runOptions) error {
 		return err
 	}
 	req.Run = &opt.request
-	w, err := s.answer(ctx, req, whole)
+	w, err := s.answer(ctx, req, podccompose.Whole)
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func oneOffName(projectName, service, slug string, compatibility bool) string {
 	return strings.Join([]string{projectName, service, "run", slug[:12]}, sep)
 }
 
-func (s *session) runDetached(ctx context.Context, o *operation, w wish, wanted project.UpOptions) error {
+func (s *session) runDetached(ctx context.Context, o *operation, w podccompose.Project, wanted project.UpOptions) error {
 	deps := o.deps()
 	started := &startedPod{Engine: s.engine, name: wanted.OneOff.Pod}
 	deps.Engine = started
@@ -188,7 +189,7 @@ func (e *startedPod) StartPod(ctx context.Context, name string) error {
 	return e.Engine.StartPod(ctx, name)
 }
 
-func (s *session) runAttached(ctx context.Context, o *operation, w wish, wanted project.UpOptions) error {
+func (s *session) runAttached(ctx context.Context, o *operation, w podccompose.Project, wanted project.UpOptions) error {
 	pod := wanted.OneOff
 	in := &interaction{con: s.con, engine: s.engine, pod: pod.Pod, tty: pod.TTY, stdin: pod.Stdin, proxy: true, detachKeys: defaultDetachKeys}
 	signals := in.listen()

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
@@ -25,6 +22,9 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 )
 
@@ -69,7 +69,7 @@ func open(c *cli.Context, con *console) (*session, error) {
 		return nil, err
 	}
 	s := &session{con: con, globals: g, flags: c, engine: e}
-	s.podc = local.Open(local.Config{Engine: e, Root: g.root, Images: imageHelper{s, func(string) {}}, Idle: func(ctx context.Context, name string) error {
+	s.podc = local.Open(local.Config{Engine: e, Root: g.root, Images: s.images(), Idle: func(ctx context.Context, name string) error {
 		return project.Deps{RunDir: g.runRoot}.Idle(ctx, name)
 	}})
 	s.waits.use(func(text string) { fmt.Fprintln(con.err, printable(text)) })
@@ -84,105 +84,51 @@ type selection struct {
 	scale    map[string]int
 }
 
-// wish is a project as its compose file describes it.
-type wish struct {
-	*project.Desired
-	// partial says that contents of configs or secrets are not filled in: good for planning, not for making.
-	partial bool
-	// Of a project that could not be loaded: that podc-compose says so, the files that were read, and the name that they state.
-	refused bool
-	inputs  []string
-	stated  string
-}
-
-// composeAnswer is what is kept of an answer of podc-compose. Contents may be secret and are not.
-type composeAnswer struct {
-	Desired  *project.Desired
-	Promoted map[string]string `json:",omitempty"`
-	Partial  bool              `json:",omitempty"`
-}
-
-// detail is how much a command needs to know of a project.
-type detail int
-
-const (
-	outline detail = iota // its name and those of its services
-	planned               // all but the contents of configs and secrets, which memos lack
-	whole
-)
-
-// outlineOf asks for the outline of what a request asks for. Most commands need no more, and its memo is many times smaller.
-type outlineOf struct{ Outline project.LoadRequest }
-
-// outlineAnswer is what is kept of an outline.
-type outlineAnswer struct {
-	Name               string
-	Services, Disabled []string
-	Promoted           map[string]string `json:",omitempty"`
-}
-
-func outlined(reply *project.LoadReply) outlineAnswer {
-	short := outlineAnswer{Name: reply.Desired.Name, Disabled: reply.Desired.Disabled, Promoted: reply.Promoted}
-	for _, s := range reply.Desired.Services {
-		short.Services = append(short.Services, s.Name)
-	}
-	return short
-}
-
-func (o outlineAnswer) desired() *project.Desired {
-	d := &project.Desired{Name: o.Name, Disabled: o.Disabled}
-	for _, name := range o.Services {
-		d.Services = append(d.Services, project.Service{Name: name})
-	}
-	return d
-}
-
-// load reads the compose project: from a memo if one holds, else by podc-compose. Variables that env files set for podc itself
-// take effect.
-func (s *session) load(ctx context.Context, sel selection, d detail) (wish, error) {
+// load reads the compose project. Variables that env files set for podc itself take effect.
+func (s *session) load(ctx context.Context, sel selection, d podccompose.Detail) (podccompose.Project, error) {
 	req, err := s.loadRequest(sel)
 	if err != nil {
-		return wish{}, err
+		return podccompose.Project{}, err
 	}
 	return s.answer(ctx, req, d)
 }
 
 // answer is load for a question of one's own.
-func (s *session) answer(ctx context.Context, req project.LoadRequest, d detail) (wish, error) {
-	key, saved, err := s.secretKey()
+func (s *session) answer(ctx context.Context, req podccompose.LoadRequest, d podccompose.Detail) (podccompose.Project, error) {
+	client, err := s.compose()
 	if err != nil {
-		return wish{}, err
+		return podccompose.Project{}, err
 	}
-	m := newMemos(s.runRoot, s.beside("podc-compose"), s.con.env, key)
-	switch {
-	case !saved:
-	case d == outline:
-		if got, ok := recall[outlineAnswer](m, outlineOf{req}); ok && got.Name != "" {
-			return wish{Desired: got.desired()}, s.promote(got.Promoted)
-		}
-	default:
-		if got, ok := recall[composeAnswer](m, req); ok && got.Desired != nil && !(d == whole && got.Partial) {
-			return wish{Desired: got.Desired, partial: got.Partial}, s.promote(got.Promoted)
-		}
-	}
-	asked := time.Now()
-	reply, err := s.askCompose(ctx, req, key)
+	p, err := client.Load(ctx, req, d)
 	if err != nil {
-		var w wish
-		if reply != nil {
-			w.refused, w.inputs, w.stated = true, reply.Inputs, reply.StatedName
-		}
-		return w, err
+		return p, err
 	}
-	if saved && reply.Memo {
-		keep(m, req, composeAnswer{reply.Desired, reply.Promoted, len(reply.Contents) > 0}, reply.Inputs, asked)
-		keep(m, outlineOf{req}, outlined(reply), reply.Inputs, asked)
-	}
-	return wish{Desired: reply.Desired}, s.promote(reply.Promoted)
+	return p, s.promote(p.Promoted)
 }
 
-// beside is the path of a helper.
-func (s *session) beside(name string) string { return filepath.Join(filepath.Dir(s.con.exe), name) }
+// compose asks podc-compose, and remembers what it answered.
+func (s *session) compose() (c podccompose.Client, err error) {
+	c.Helper = s.con.helper(podccompose.Program, podccompose.Deadline)
+	key, saved, err := s.secretKey()
+	if saved {
+		c.Memos = c.Helper.Memos(s.runRoot, key)
+	}
+	c.Key = key
+	return c, err
+}
+
+// images asks podc-image, and remembers what references mean.
+func (s *session) images() podcimage.Client {
+	c := podcimage.Client{Helper: s.con.helper(podcimage.Program, podcimage.Deadline), Root: s.root, RunRoot: s.runRoot}
+	c.Memos = func() (helper.Memos, error) {
+		key, saved, err := s.secretKey()
+		if !saved {
+			return helper.Memos{}, err
+		}
+		return c.Helper.Memos(s.runRoot, key), nil
+	}
+	return c
+}
 
 // promote reads the global flags again with the variables that env files add to the environment.
 func (s *session) promote(vars map[string]string) error {
@@ -206,8 +152,8 @@ func (s *session) promote(vars map[string]string) error {
 const maxComposeFile = 5 << 20
 
 // loadRequest is the question for podc-compose but for the key.
-func (s *session) loadRequest(sel selection) (project.LoadRequest, error) {
-	req := project.LoadRequest{
+func (s *session) loadRequest(sel selection) (podccompose.LoadRequest, error) {
+	req := podccompose.LoadRequest{
 		Files: s.files, WorkingDir: s.con.dir, ProjectDir: s.projectDir, ProjectName: s.projectName,
 		Profiles: s.profiles, EnvFiles: s.envFiles, AllResources: s.allResources, Compatibility: s.compatibility,
 		Services: sel.services, NoDeps: sel.noDeps, Scale: sel.scale, Version: version, Store: s.root,
@@ -229,33 +175,6 @@ func (s *session) readsStdin() bool {
 	}
 	sep := cmp.Or(s.con.env["COMPOSE_PATH_SEPARATOR"], string(os.PathListSeparator))
 	return slices.Contains(strings.Split(s.con.env["COMPOSE_FILE"], sep), "-")
-}
-
-// askCompose asks podc-compose. With an error there is a reply if the error is podc-compose's.
-func (s *session) askCompose(ctx context.Context, req project.LoadRequest, key []byte) (*project.LoadReply, error) {
-	req.Key = key
-	var files []*os.File
-	req.Files, files = handOver(req.Files)
-	defer closeAll(files)
-	question, err := json.Marshal(req)
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	h := helper{name: "podc-compose", args: []string{"load"}, stdin: bytes.NewReader(question), stdout: &out, files: files, deadline: composeDeadline}
-	failure := h.run(ctx, s.con)
-	reply, err := project.DecodeReply(out.Bytes())
-	switch {
-	case reply != nil && err != nil:
-		return reply, err
-	case failure != nil:
-		return nil, failure
-	case err != nil:
-		return nil, fmt.Errorf("podc-compose gave an answer that cannot be read: %w", err)
-	case reply.Desired == nil:
-		return nil, errors.New("podc-compose gave an empty answer")
-	}
-	return reply, nil
 }
 
 // keySize is that of the key of the data root, in bytes.
@@ -313,7 +232,7 @@ type target struct {
 
 // target finds the project, as existing does, for commands that need no more than names of it.
 func (s *session) target(ctx context.Context, services []string) (target, error) {
-	d, modelled, err := s.existing(ctx, services, outline)
+	d, modelled, err := s.existing(ctx, services, podccompose.Outline)
 	return target{d.Name, modelled, known(&d), services}, err
 }
 
@@ -321,7 +240,7 @@ func (s *session) target(ctx context.Context, services []string) (target, error)
 // what exists are enough. With a file, services that it does not know are an error; but nothing that is wrong with it keeps the
 // project from being looked at and taken down: what keeps it from being brought up is passed over, and a file that is no compose
 // file at all is left out, with a warning, for the labels of what was made of it.
-func (s *session) existing(ctx context.Context, services []string, d detail) (found project.Desired, modelled bool, err error) {
+func (s *session) existing(ctx context.Context, services []string, d podccompose.Detail) (found project.Desired, modelled bool, err error) {
 	labelled := func(name string) (project.Desired, bool, error) {
 		return project.Desired{Name: name}, false, checkProjectName(name)
 	}
@@ -333,8 +252,8 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 	case err == nil:
 	case errdefs.IsNotFound(err) && len(s.files) == 0 && name != "":
 		return labelled(name)
-	case w.refused && !s.missesFile(): // one that was named and is not there is a slip of the pen
-		if name = cmp.Or(s.projectName, name, w.stated, s.madeOf(w.inputs)); name == "" {
+	case w.Refused && !s.missesFile(): // one that was named and is not there is a slip of the pen
+		if name = cmp.Or(s.projectName, name, w.StatedName, s.madeOf(w.Inputs)); name == "" {
 			return project.Desired{}, false, fault.Hint(err, "%s", cmp.Or(fault.HintOf(err), "-p NAME works without the file: labels tell what belongs to the project"))
 		}
 		warn(s.con, err.Error())
@@ -353,13 +272,13 @@ func (s *session) existing(ctx context.Context, services []string, d detail) (fo
 }
 
 // loadExisting reads the compose project leniently where it cannot be read otherwise.
-func (s *session) loadExisting(ctx context.Context, d detail) (wish, error) {
+func (s *session) loadExisting(ctx context.Context, d podccompose.Detail) (podccompose.Project, error) {
 	req, err := s.loadRequest(selection{})
 	if err != nil {
-		return wish{}, err
+		return podccompose.Project{}, err
 	}
 	w, err := s.answer(ctx, req, d)
-	if err == nil || !w.refused {
+	if err == nil || !w.Refused {
 		return w, err
 	}
 	req.Existing = true

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -45,9 +46,14 @@ func newFakeHelper(t *testing.T, con *console, names ...string) fakeHelper {
 	return h
 }
 
-func (h fakeHelper) answer(t *testing.T, reply any, code string) {
+func (h fakeHelper) answer(t *testing.T, reply podccompose.LoadReply) {
 	t.Helper()
-	b, err := json.Marshal(reply)
+	h.write(t, map[string]any{"reply": reply}, "0")
+}
+
+func (h fakeHelper) write(t *testing.T, answer any, code string) {
+	t.Helper()
+	b, err := json.Marshal(answer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +85,7 @@ func TestTargetAsksOnceThenRemembers(t *testing.T) {
 	if err := os.WriteFile(compose, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.answer(t, project.LoadReply{Desired: shop(), Memo: true, Inputs: []string{compose}}, "0")
+	h.answer(t, podccompose.LoadReply{Desired: shop(), Memo: true, Inputs: []string{compose}})
 	for range 2 {
 		if code := runPodc(t, con, "ps"); code != 0 {
 			t.Fatalf("code %d: %s", code, stderr)
@@ -97,7 +103,7 @@ func TestTargetAsksOnceThenRemembers(t *testing.T) {
 func TestTargetErrors(t *testing.T) {
 	con, _, stderr := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
-	h.answer(t, project.LoadReply{Desired: shop()}, "0")
+	h.answer(t, podccompose.LoadReply{Desired: shop()})
 	for line, want := range map[string]string{
 		"ps nope":                           "podc: no such service: nope\n",
 		"logs web debug":                    "",
@@ -132,7 +138,7 @@ func TestTargetErrors(t *testing.T) {
 func TestLoadErrorKeepsClassAndHint(t *testing.T) {
 	con, _, stderr := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
-	h.answer(t, project.LoadReply{Fault: &fault.Fault{Class: errdefs.ErrNotFound, Text: "no compose file", Hint: "use -f"}}, "1")
+	h.answer(t, podccompose.LoadReply{Fault: &fault.Fault{Class: errdefs.ErrNotFound, Text: "no compose file", Hint: "use -f"}})
 	if code := runPodc(t, con, "ps"); code != 1 || stderr.String() != "podc: no compose file\nhint: use -f\n" {
 		t.Errorf("code %d: %s", code, stderr)
 	}
@@ -166,7 +172,7 @@ func TestHelperCrash(t *testing.T) {
 func TestJSONProgressEndsWithError(t *testing.T) {
 	con, _, stderr := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
-	h.answer(t, project.LoadReply{Desired: shop()}, "0")
+	h.answer(t, podccompose.LoadReply{Desired: shop()})
 	runPodc(t, con, "--progress json ps nope")
 	if stderr.String() != `{"error":true,"message":"no such service: nope"}`+"\n" {
 		t.Errorf("%s", stderr)
@@ -176,7 +182,7 @@ func TestJSONProgressEndsWithError(t *testing.T) {
 func TestPromotedVariables(t *testing.T) {
 	con, _, _ := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
-	h.answer(t, project.LoadReply{Desired: shop(), Promoted: map[string]string{"COMPOSE_PROGRESS": "nonsense"}}, "0")
+	h.answer(t, podccompose.LoadReply{Desired: shop(), Promoted: map[string]string{"COMPOSE_PROGRESS": "nonsense"}})
 	if code := runPodc(t, con, "ps"); code != 1 {
 		t.Error("COMPOSE_PROGRESS of an env file has no effect")
 	}
@@ -189,7 +195,7 @@ func TestPromotedVariables(t *testing.T) {
 func TestConfigPassesFlagsOn(t *testing.T) {
 	con, out, _ := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
-	h.answer(t, "model", "0")
+	h.write(t, "model", "0")
 	if code := runPodc(t, con, "-f a.yaml -p x config --format json web --no-interpolate -f b.yaml"); code != 0 {
 		t.Fatal(code)
 	}
@@ -197,7 +203,7 @@ func TestConfigPassesFlagsOn(t *testing.T) {
 	if got := h.calls(); !slices.Equal(got, []string{want}) || strings.TrimSpace(out.String()) != `"model"` {
 		t.Errorf("%q, %s", got, out)
 	}
-	h.answer(t, "", "1")
+	h.write(t, "", "1")
 	if code := runPodc(t, con, "config -q"); code != 1 {
 		t.Errorf("code %d", code)
 	}

@@ -22,6 +22,8 @@ import (
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 	"podc.example/podc/secrets"
 )
@@ -85,13 +87,9 @@ func (s *session) check(ctx context.Context, repair bool, format string) error {
 	return nil
 }
 
-func (s *session) checkImages(ctx context.Context, repair bool) (engine.CheckReply, error) {
-	verb := []string{"check"}
-	if repair {
-		verb = append(verb, "--repair")
-	}
-	var reply engine.CheckReply
-	return reply, s.images(ctx, "system check", true, nil, &reply, verb...)
+func (s *session) checkImages(ctx context.Context, repair bool) (podcimage.CheckReply, error) {
+	var reply podcimage.CheckReply
+	return reply, s.askImages(ctx, "system check", true, helper.Question{Verb: podcimage.Check, Request: podcimage.CheckRequest{Repair: repair}}, &reply)
 }
 
 // checkFiles finds the files of a root that cannot be read and that no pod, network or volume owns. With repair it removes those that

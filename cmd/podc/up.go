@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -241,7 +242,7 @@ func (opt upOptions) wanted(s *session) (project.UpOptions, error) {
 
 func (s *session) up(ctx context.Context, opt upOptions) error {
 	sel := selection{opt.services, opt.noDeps, opt.scale}
-	w, err := s.load(ctx, sel, planned)
+	w, err := s.load(ctx, sel, podccompose.Planned)
 	if err != nil {
 		return err
 	}
@@ -268,8 +269,8 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 
 // converge makes the project what the compose file says. What a memo could not keep is loaded only if there is something to
 // make.
-func (o *operation) converge(ctx context.Context, w wish, sel selection, opt project.UpOptions) error {
-	if w.partial {
+func (o *operation) converge(ctx context.Context, w podccompose.Project, sel selection, opt project.UpOptions) error {
+	if w.Partial {
 		deps := o.deps()
 		deps.Images = pinning{deps.Images, w.Name}
 		plan, err := project.PlanUp(ctx, deps, *w.Desired, opt)
@@ -283,7 +284,7 @@ func (o *operation) converge(ctx context.Context, w wish, sel selection, opt pro
 			o.report(project.Event{Kind: project.Planned, Plan: &plan})
 			return nil
 		}
-		if w, err = o.s.load(ctx, sel, whole); err != nil {
+		if w, err = o.s.load(ctx, sel, podccompose.Whole); err != nil {
 			return err
 		}
 	}
@@ -291,7 +292,7 @@ func (o *operation) converge(ctx context.Context, w wish, sel selection, opt pro
 }
 
 // dryUp shows what up would do.
-func (o *operation) dryUp(ctx context.Context, w wish, opt project.UpOptions) error {
+func (o *operation) dryUp(ctx context.Context, w podccompose.Project, opt project.UpOptions) error {
 	plan, err := project.PlanUp(ctx, o.deps(), *w.Desired, opt)
 	if err != nil {
 		return err

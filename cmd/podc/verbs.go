@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -28,7 +29,12 @@ func (s *session) operate(name string) *operation {
 
 // deps are what package project works with.
 func (o *operation) deps() project.Deps {
-	images := imageHelper{o.s, func(text string) { o.say("warning: " + strings.TrimSpace(text)) }}
+	client := o.s.images()
+	client.Warn = func(text string) { o.say("warning: " + text) }
+	images := project.Images(client)
+	if o.s.dryRun {
+		images = unchanged{client}
+	}
 	return project.Deps{
 		Engine:    o.engine,
 		Images:    images,
@@ -73,7 +79,7 @@ func ask(con *console, question string) bool {
 // verbOn runs a verb on the pods that exist of services, or of all where none is named.
 func verbOn[O any](ctx context.Context, s *session, name string, services []string, opt O,
 	run func(context.Context, project.Deps, project.Desired, O) error) error {
-	d, _, err := s.existing(ctx, services, planned)
+	d, _, err := s.existing(ctx, services, podccompose.Planned)
 	if err != nil {
 		return err
 	}

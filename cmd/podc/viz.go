@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -30,7 +31,7 @@ func vizCommand(con *console) *cli.Command {
 			if c.Bool("spaces") {
 				with = " "
 			}
-			w, err := s.load(c.Context, selection{}, planned)
+			w, err := s.load(c.Context, selection{}, podccompose.Planned)
 			if err != nil {
 				return err
 			}

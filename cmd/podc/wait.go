@@ -9,6 +9,7 @@ import (
 
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
@@ -32,7 +33,7 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 	}
 	var d project.Desired
 	if down { // as the file is now, not as it may be when the wait is over
-		if d, _, err = s.existing(ctx, services, planned); err != nil {
+		if d, _, err = s.existing(ctx, services, podccompose.Planned); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/archive"
+	"podc.example/podc/engine/commit"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 )
 
@@ -114,7 +116,7 @@ func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions
 	if err != nil {
 		return "", err
 	}
-	config := engine.CommitConfigOf(p, project.HiddenLabel)
+	config := commit.Of(p, project.HiddenLabel)
 	if err := config.Change(opt.Changes); err != nil || opt.DryRun {
 		return "", err
 	}
@@ -125,11 +127,11 @@ func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions
 		}
 		defer func() { err = errors.Join(err, resume()) }()
 	}
-	req := engine.CommitRequest{
+	req := podcimage.CommitRequest{
 		Image: p.Spec.Container.ImageID, Name: opt.Name, Author: opt.Author, Message: opt.Message,
 		Command: strings.Join(p.Args, " "), Config: config,
 	}
-	var reply engine.CommitReply
+	var reply podcimage.CommitReply
 	// With the root in hand, one that does not run is neither started nor removed meanwhile.
 	err = f.cfg.Engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(*os.File) error {
 		upper, err := os.Open(f.cfg.Engine.Details(p).Upper)

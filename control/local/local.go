@@ -8,6 +8,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/secrets"
 )
 
@@ -25,7 +26,7 @@ type Images interface {
 	// Resolve says what references mean here; those that mean nothing are left out.
 	Resolve(ctx context.Context, group string, refs []string) (map[string]api.Image, error)
 	// Commit makes an image of a request and the layer that r streams; what libraries complain about goes to warn.
-	Commit(ctx context.Context, req engine.CommitRequest, r io.Reader, warn func(text string)) (engine.CommitReply, error)
+	Commit(ctx context.Context, req podcimage.CommitRequest, r io.Reader, warn func(text string)) (podcimage.CommitReply, error)
 }
 
 // Open returns podc on this machine. It has no side effect.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/kernel"
@@ -165,20 +164,11 @@ func (x *Exec) Close() {
 	x.files = nil
 }
 
-// memFile holds v as JSON in memory only: what is passed by it may be secret, and needs no clean-up.
+// memFile holds v as JSON.
 func memFile(name string, v any) (*os.File, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if _, err := f.WriteAt(b, 0); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return kernel.MemFile(name, b)
 }

@@ -19,7 +19,7 @@ import (
 	"go.podman.io/image/v5/pkg/compression"
 	"go.podman.io/image/v5/types"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	streams "podc.example/podc/engine/archive"
 	"podc.example/podc/internal/fault"
 )
@@ -127,7 +127,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	}
 	if c.n-c.said >= c.every {
 		c.said = c.n
-		c.progress.say(engine.ImageEvent{ID: c.id, Status: "Working", Text: "Reading", Current: c.n, Total: c.total, Percent: percent(c.n, c.total)})
+		c.progress.say(api.Progress{ID: c.id, Status: "Working", Text: "Reading", Current: c.n, Total: c.total, Percent: percent(c.n, c.total)})
 	}
 	return n, err
 }

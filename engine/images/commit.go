@@ -15,13 +15,14 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/storage"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcimage"
 )
 
 // Commit makes an image of the image req.Image, with the layer that layer holds as a tar stream on top, and req's config. A name
 // moves away from the image that had it before. When it fails nothing is left of it.
-func (s *Store) Commit(ctx context.Context, req engine.CommitRequest, layer io.Reader) (sum engine.ImageSummary, err error) {
+func (s *Store) Commit(ctx context.Context, req podcimage.CommitRequest, layer io.Reader) (sum api.ImageSummary, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("cannot make an image: %w", err)
@@ -110,7 +111,7 @@ func (s *Store) below(id string) (*base, error) {
 }
 
 // putCommitted records the image of a layer that is stored.
-func (s *Store) putCommitted(b *base, req engine.CommitRequest, l *storage.Layer, size int64) (string, error) {
+func (s *Store) putCommitted(b *base, req podcimage.CommitRequest, l *storage.Layer, size int64) (string, error) {
 	now := time.Now().UTC()
 	config, err := b.newConfig(req, l.UncompressedDigest, now)
 	if err != nil {
@@ -138,7 +139,7 @@ func (s *Store) putCommitted(b *base, req engine.CommitRequest, l *storage.Layer
 
 // newConfig is the config of the image below with another way to run, one more layer, and one more line of history. Keys that
 // podc does not know stay.
-func (b *base) newConfig(req engine.CommitRequest, diffID digest.Digest, now time.Time) ([]byte, error) {
+func (b *base) newConfig(req podcimage.CommitRequest, diffID digest.Digest, now time.Time) ([]byte, error) {
 	var rootfs struct {
 		Type    string          `json:"type"`
 		DiffIDs []digest.Digest `json:"diff_ids"`

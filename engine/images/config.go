@@ -16,7 +16,7 @@ import (
 	"github.com/moby/sys/signal"
 	"github.com/opencontainers/go-digest"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // Limits of a config. An image is input from strangers: nothing it says may cost more than this.
@@ -28,11 +28,11 @@ const (
 
 // parsedConfig is the part of an image's config that podc reads, checked.
 type parsedConfig struct {
-	engine.ImageConfig
+	api.ImageConfig
 	Created time.Time
 	Author  string
 	DiffIDs []digest.Digest
-	History []engine.ImageHistory
+	History []api.ImageHistory
 }
 
 // rawConfig is the OCI image config with docker's Healthcheck.
@@ -92,7 +92,7 @@ func parseConfig(raw []byte) (*parsedConfig, error) {
 		}
 	}
 	for _, h := range r.History {
-		step := engine.ImageHistory{CreatedBy: h.CreatedBy, Comment: h.Comment, Empty: h.EmptyLayer}
+		step := api.ImageHistory{CreatedBy: h.CreatedBy, Comment: h.Comment, Empty: h.EmptyLayer}
 		if h.Created != nil {
 			step.Created = *h.Created
 		}
@@ -103,7 +103,7 @@ func parseConfig(raw []byte) (*parsedConfig, error) {
 }
 
 // check fills c from what the image says about its containers.
-func (r *rawRun) check(c *engine.ImageConfig) (err error) {
+func (r *rawRun) check(c *api.ImageConfig) (err error) {
 	c.User, c.Env, c.Labels = r.User, r.Env, r.Labels
 	c.Entrypoint, c.Cmd = r.Entrypoint, r.Cmd
 	for _, check := range []struct {
@@ -264,7 +264,7 @@ func stopSignal(s string) (string, error) {
 }
 
 // health checks what docker's API would check.
-func health(r *rawHealth) (*engine.HealthCheck, error) {
+func health(r *rawHealth) (*api.HealthCheck, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -281,7 +281,7 @@ func health(r *rawHealth) (*engine.HealthCheck, error) {
 	if err := checkTest(r.Test); err != nil {
 		return nil, err
 	}
-	return &engine.HealthCheck{Test: r.Test, Interval: r.Interval, Timeout: r.Timeout, Retries: r.Retries,
+	return &api.HealthCheck{Test: r.Test, Interval: r.Interval, Timeout: r.Timeout, Retries: r.Retries,
 		StartPeriod: r.StartPeriod, StartInterval: r.StartInterval}, nil
 }
 

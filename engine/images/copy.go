@@ -16,7 +16,7 @@ import (
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage/pkg/configfile"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -122,8 +122,8 @@ func watchdog(parent context.Context, d time.Duration) (ctx context.Context, ali
 	return ctx, func() { t.Reset(d) }, func() { t.Stop(); cancel(nil) }
 }
 
-func blobEvent(parent string, p types.ProgressProperties) engine.ImageEvent {
-	e := engine.ImageEvent{
+func blobEvent(parent string, p types.ProgressProperties) api.Progress {
+	e := api.Progress{
 		ID: short(p.Artifact.Digest.Encoded()), ParentID: parent, Status: "Working", Text: "Copying",
 		Current: int64(p.Offset), Total: max(p.Artifact.Size, 0), Percent: percent(int64(p.Offset), p.Artifact.Size),
 	}

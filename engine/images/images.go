@@ -33,6 +33,7 @@ import (
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 )
@@ -46,9 +47,9 @@ type Config struct {
 }
 
 // Progress is told what happens during a transfer; it may be nil. It is called from one goroutine at a time.
-type Progress func(engine.ImageEvent)
+type Progress func(api.Progress)
 
-func (p Progress) say(e engine.ImageEvent) {
+func (p Progress) say(e api.Progress) {
 	if p != nil {
 		p(e)
 	}
@@ -222,8 +223,8 @@ func (snap *snapshot) chain(img *storage.Image) []*storage.Layer {
 	return chain
 }
 
-func (snap *snapshot) summary(img *storage.Image) engine.ImageSummary {
-	return engine.ImageSummary{
+func (snap *snapshot) summary(img *storage.Image) api.ImageSummary {
+	return api.ImageSummary{
 		ID:      img.ID,
 		Digest:  img.Digest.String(),
 		Names:   append([]string{}, img.Names...),
@@ -234,14 +235,14 @@ func (snap *snapshot) summary(img *storage.Image) engine.ImageSummary {
 }
 
 // summaryOf reads the store again and describes the image id.
-func (s *Store) summaryOf(id string) (engine.ImageSummary, error) {
+func (s *Store) summaryOf(id string) (api.ImageSummary, error) {
 	snap, err := s.snapshot()
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	img := snap.byID(id)
 	if img == nil {
-		return engine.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %s went away", short(id))
+		return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %s went away", short(id))
 	}
 	return snap.summary(img), nil
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"go.podman.io/storage"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/internal/podcimage"
 )
 
 // layerTar is a layer of empty files and, where a name has an arrow, links.
@@ -85,9 +85,9 @@ func TestTheStoreTakesNoHostileLayer(t *testing.T) {
 	base := have(t, s, "base", build(t, v1.Config{}, runtime.GOARCH, "base"))
 	layer := layerTar(t, "a", deep(101)+"x", "b")
 	_, _, loaded := load(t, s, archiveOf(t, map[string]v1.Image{"bad": imageOf(t, layer)}))
-	_, committed := s.Commit(t.Context(), engine.CommitRequest{Image: base}, bytes.NewReader(layer))
+	_, committed := s.Commit(t.Context(), podcimage.CommitRequest{Image: base}, bytes.NewReader(layer))
 	layer = compressed(t, layer, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
-	_, zipped := s.Commit(t.Context(), engine.CommitRequest{Image: base}, bytes.NewReader(layer))
+	_, zipped := s.Commit(t.Context(), podcimage.CommitRequest{Image: base}, bytes.NewReader(layer))
 	for what, err := range map[string]error{"loaded": loaded, "committed": committed, "compressed": zipped} {
 		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "100 folders deep") {
 			t.Errorf("%s: %v", what, err)

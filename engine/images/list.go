@@ -5,20 +5,20 @@ import (
 	"slices"
 	"strings"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // List describes all images, by their first name, nameless ones last.
-func (s *Store) List() ([]engine.ImageSummary, error) {
+func (s *Store) List() ([]api.ImageSummary, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	sums := []engine.ImageSummary{}
+	sums := []api.ImageSummary{}
 	for i := range snap.images {
 		sums = append(sums, snap.summary(&snap.images[i]))
 	}
-	slices.SortFunc(sums, func(a, b engine.ImageSummary) int {
+	slices.SortFunc(sums, func(a, b api.ImageSummary) int {
 		if named := len(b.Names) - len(a.Names); len(a.Names) == 0 || len(b.Names) == 0 {
 			if named != 0 {
 				return named
@@ -31,17 +31,17 @@ func (s *Store) List() ([]engine.ImageSummary, error) {
 }
 
 // Inspect tells everything about the images, in the order asked for; each must exist and be whole.
-func (s *Store) Inspect(refs []string) ([]engine.ImageDetails, error) {
+func (s *Store) Inspect(refs []string) ([]api.ImageDetails, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	all := []engine.ImageDetails{}
+	all := []api.ImageDetails{}
 	var errs []error
 	for _, ref := range refs {
 		img, err := snap.must(ref)
 		if err == nil {
-			var d *engine.ImageDetails
+			var d *api.ImageDetails
 			if d, err = s.image(snap, img, ref); err == nil {
 				all = append(all, *d)
 				continue

@@ -9,17 +9,17 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
 // Load stores every image of an archive, in its order, with all its names. The archive may be a docker-archive or an
 // oci-archive, compressed or not, which its content tells; name is for messages. What is no regular file is read into a
 // temporary file first. When it fails, the images before the bad one are stored and returned.
-func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Progress) (loaded []engine.ImageSummary, err error) {
+func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Progress) (loaded []api.ImageSummary, err error) {
 	defer func() {
 		if err != nil {
-			progress.say(engine.ImageEvent{ID: name, Status: "Error", Text: "Failed", Details: err.Error()})
+			progress.say(api.Progress{ID: name, Status: "Error", Text: "Failed", Details: err.Error()})
 			err = fmt.Errorf("cannot load %s: %w", name, err)
 		}
 	}()
@@ -28,7 +28,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 		return nil, err
 	}
 	defer release()
-	progress.say(engine.ImageEvent{ID: name, Status: "Working", Text: "Reading"})
+	progress.say(api.Progress{ID: name, Status: "Working", Text: "Reading"})
 	archive, err := s.open(ctx, r, name, progress)
 	if err != nil {
 		return nil, err
@@ -44,14 +44,14 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 		}
 		loaded = append(loaded, sum)
 	}
-	progress.say(engine.ImageEvent{ID: name, Status: "Done", Text: "Loaded", Details: describe(loaded), Percent: 100})
+	progress.say(api.Progress{ID: name, Status: "Done", Text: "Loaded", Details: describe(loaded), Percent: 100})
 	return loaded, nil
 }
 
-func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progress Progress) (engine.ImageSummary, error) {
+func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progress Progress) (api.ImageSummary, error) {
 	id, err := s.bring(ctx, transfer{src: c.src, srcSys: s.sys, names: c.names, id: parent}, progress)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	sum, err := s.summaryOf(id)
 	if err != nil {
@@ -73,20 +73,20 @@ func (s *Store) warn(id, name string, progress Progress) {
 	}
 	d, err := s.image(snap, img, name)
 	if err != nil {
-		progress.say(engine.ImageEvent{ID: name, Status: "Warning", Text: "Not runnable", Details: err.Error()})
+		progress.say(api.Progress{ID: name, Status: "Warning", Text: "Not runnable", Details: err.Error()})
 	} else if why := wrongPlatform(d.Config); why != "" {
-		progress.say(engine.ImageEvent{ID: name, Status: "Warning", Text: "Not runnable", Details: "image " + why})
+		progress.say(api.Progress{ID: name, Status: "Warning", Text: "Not runnable", Details: "image " + why})
 	}
 }
 
-func label(sum engine.ImageSummary) string {
+func label(sum api.ImageSummary) string {
 	if len(sum.Names) > 0 {
 		return sum.Names[0]
 	}
 	return short(sum.ID)
 }
 
-func describe(sums []engine.ImageSummary) string {
+func describe(sums []api.ImageSummary) string {
 	var names []string
 	for _, sum := range sums {
 		if len(sum.Names) == 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"go.podman.io/storage"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -148,7 +148,7 @@ func (s *Store) keep(layer string, h holder) error {
 }
 
 // unpinned lists which of the images lack one of their two records for the group.
-func (snap *snapshot) unpinned(root, group string, images map[string]engine.Image) []string {
+func (snap *snapshot) unpinned(root, group string, images map[string]api.Image) []string {
 	held := map[holder]int{}
 	for i := range snap.containers {
 		r, _ := parseRecord(&snap.containers[i])

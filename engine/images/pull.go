@@ -18,7 +18,7 @@ import (
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -35,10 +35,10 @@ const (
 // (mirrors, blocked and insecure registries), policy.json, auth.json and certs.d are honoured. A registry on this host is
 // talked to in plain HTTP where it does not speak TLS, as docker does, unless registries.conf has its own opinion of it.
 // Not found, not allowed and not reachable are told apart by class.
-func (s *Store) Pull(ctx context.Context, ref string, policy Policy, progress Progress) (engine.ImageSummary, error) {
+func (s *Store) Pull(ctx context.Context, ref string, policy Policy, progress Progress) (api.ImageSummary, error) {
 	named, err := Normalize(ref)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	if policy != Always {
 		sum, err := s.present(ctx, ref)
@@ -48,46 +48,46 @@ func (s *Store) Pull(ctx context.Context, ref string, policy Policy, progress Pr
 	}
 	release, err := s.transferring(ctx)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	defer release()
-	progress.say(engine.ImageEvent{ID: ref, Status: "Working", Text: "Pulling"})
+	progress.say(api.Progress{ID: ref, Status: "Working", Text: "Pulling"})
 	sum, err := s.fetch(ctx, named, ref, progress)
 	if err != nil {
-		progress.say(engine.ImageEvent{ID: ref, Status: "Error", Text: "Failed", Details: err.Error()})
+		progress.say(api.Progress{ID: ref, Status: "Error", Text: "Failed", Details: err.Error()})
 		return sum, fmt.Errorf("cannot pull %q: %w", ref, err)
 	}
-	progress.say(engine.ImageEvent{ID: ref, Status: "Done", Text: "Pulled", Percent: 100})
+	progress.say(api.Progress{ID: ref, Status: "Done", Text: "Pulled", Percent: 100})
 	return sum, nil
 }
 
-func (s *Store) present(ctx context.Context, ref string) (engine.ImageSummary, error) {
+func (s *Store) present(ctx context.Context, ref string) (api.ImageSummary, error) {
 	reply, err := s.Resolve(ctx, []string{ref}, "")
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	img, ok := reply.Images[ref]
 	if ok {
 		return s.summaryOf(img.ID)
 	}
 	if why := reply.Why[ref]; why != "" {
-		return engine.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q %s", ref, why)
+		return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q %s", ref, why)
 	}
-	return engine.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q not found", ref)
+	return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q not found", ref)
 }
 
-func (s *Store) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (engine.ImageSummary, error) {
+func (s *Store) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (api.ImageSummary, error) {
 	src, err := docker.NewReference(named)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	sys, err := s.registryContext(named)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	got, err := s.bring(ctx, transfer{src: src, srcSys: sys, names: []reference.Named{named}, id: id}, progress)
 	if err != nil {
-		return engine.ImageSummary{}, classify(err)
+		return api.ImageSummary{}, classify(err)
 	}
 	s.warn(got, id, progress)
 	return s.summaryOf(got)

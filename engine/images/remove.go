@@ -8,14 +8,15 @@ import (
 	"github.com/containerd/errdefs"
 	"go.podman.io/storage"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcimage"
 )
 
 // Remove takes a name away from an image, and deletes the image when that was the last one or when ref is its ID. An image
 // with several names goes by ID only with force. One that a group pins, or that a container of another program uses, is
 // never deleted: errdefs.IsFailedPrecondition, with their names.
-func (s *Store) Remove(ref string, force bool) (*engine.RemoveReply, error) {
+func (s *Store) Remove(ref string, force bool) (*podcimage.RemoveReply, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func (s *Store) Remove(ref string, force bool) (*engine.RemoveReply, error) {
 	}
 	name := snap.nameOf(img, ref)
 	if name != "" && len(img.Names) > 1 {
-		return &engine.RemoveReply{Untagged: []string{name}}, s.store.RemoveNames(img.ID, []string{name})
+		return &podcimage.RemoveReply{Untagged: []string{name}}, s.store.RemoveNames(img.ID, []string{name})
 	}
 	if err := snap.removable(img, ref, force || name != ""); err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func (s *Store) Remove(ref string, force bool) (*engine.RemoveReply, error) {
 	if _, err := s.store.DeleteImage(img.ID, true); err != nil {
 		return nil, removeError(ref, err)
 	}
-	return &engine.RemoveReply{Untagged: img.Names, Deleted: []string{img.ID}}, nil
+	return &podcimage.RemoveReply{Untagged: img.Names, Deleted: []string{img.ID}}, nil
 }
 
 func (snap *snapshot) removable(img *storage.Image, ref string, manyNames bool) error {
@@ -73,21 +74,21 @@ func removeError(ref string, err error) error {
 }
 
 // Tag gives the image ref one more name, taken from whichever image has it.
-func (s *Store) Tag(ref, name string) (engine.ImageSummary, error) {
+func (s *Store) Tag(ref, name string) (api.ImageSummary, error) {
 	snap, err := s.snapshot()
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	img, err := snap.must(ref)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	named, err := tagName(name)
 	if err != nil {
-		return engine.ImageSummary{}, err
+		return api.ImageSummary{}, err
 	}
 	if err := s.store.AddNames(img.ID, []string{named}); err != nil {
-		return engine.ImageSummary{}, fmt.Errorf("cannot tag image %q: %w", ref, err)
+		return api.ImageSummary{}, fmt.Errorf("cannot tag image %q: %w", ref, err)
 	}
 	return s.summaryOf(img.ID)
 }

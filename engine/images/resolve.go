@@ -15,15 +15,17 @@ import (
 	"go.podman.io/image/v5/manifest"
 	"go.podman.io/storage"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcimage"
 )
 
 // Resolve says what each reference means here. One that means nothing, or only an image for another platform, is missing
 // and no error; a damaged image, or one whose config is nonsense, is an error that says what to do.
 //
 // With a group that is not empty the images are pinned for it (see Pin), in the same instant as the answer.
-func (s *Store) Resolve(ctx context.Context, refs []string, group string) (*engine.ResolveReply, error) {
+func (s *Store) Resolve(ctx context.Context, refs []string, group string) (*podcimage.ResolveReply, error) {
 	if err := s.runnable(); err != nil {
 		return nil, err
 	}
@@ -53,8 +55,8 @@ func (s *Store) Resolve(ctx context.Context, refs []string, group string) (*engi
 	return nil, fault.New(errdefs.ErrUnavailable, "images were removed as fast as they could be pinned")
 }
 
-func (s *Store) resolve(snap *snapshot, refs []string) (*engine.ResolveReply, error) {
-	reply := &engine.ResolveReply{Images: map[string]engine.Image{}, Why: map[string]string{}}
+func (s *Store) resolve(snap *snapshot, refs []string) (*podcimage.ResolveReply, error) {
+	reply := &podcimage.ResolveReply{Images: map[string]api.Image{}, Why: map[string]string{}}
 	var errs []error
 	for _, ref := range refs {
 		img, err := snap.find(ref)
@@ -84,7 +86,7 @@ func (s *Store) resolve(snap *snapshot, refs []string) (*engine.ResolveReply, er
 	return reply, errors.Join(errs...)
 }
 
-func wrongPlatform(c engine.ImageConfig) string {
+func wrongPlatform(c api.ImageConfig) string {
 	if (c.OS == "" || c.OS == runtime.GOOS) && (c.Architecture == "" || c.Architecture == runtime.GOARCH) {
 		return ""
 	}
@@ -92,7 +94,7 @@ func wrongPlatform(c engine.ImageConfig) string {
 }
 
 // image gathers all that is known about img; ref is how the user called it.
-func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*engine.ImageDetails, error) {
+func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*api.ImageDetails, error) {
 	raw, err := s.rawConfig(img)
 	if err != nil {
 		return nil, damaged(ref, err.Error())
@@ -106,8 +108,8 @@ func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*engine.I
 		return nil, err
 	}
 	sum := snap.summary(img)
-	d := &engine.ImageDetails{
-		Image: engine.Image{ID: sum.ID, Digest: sum.Digest, Names: sum.Names, Size: sum.Size, Created: sum.Created,
+	d := &api.ImageDetails{
+		Image: api.Image{ID: sum.ID, Digest: sum.Digest, Names: sum.Names, Size: sum.Size, Created: sum.Created,
 			Config: c.ImageConfig, Layers: layers},
 		History: c.History, Author: c.Author, UsedBy: sum.UsedBy, DiffIDs: []string{},
 	}
@@ -120,7 +122,7 @@ func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*engine.I
 
 // measureHistory notes how large the layers are that the steps of a build have made. layers are in the order of chain; a history
 // that does not tell of as many layers is of no use.
-func measureHistory(history []engine.ImageHistory, layers []*storage.Layer) {
+func measureHistory(history []api.ImageHistory, layers []*storage.Layer) {
 	made := 0
 	for _, h := range history {
 		if !h.Empty {
@@ -244,10 +246,10 @@ func (s *Store) runnable() error {
 
 // inputs stamps every file that decides what Resolve answers. They are taken before the store is read, so that a change
 // in between makes the stamp stale, not the answer.
-func (s *Store) inputs() ([]engine.FileStamp, error) {
-	var stamps []engine.FileStamp
+func (s *Store) inputs() ([]disk.Stamp, error) {
+	var stamps []disk.Stamp
 	for _, path := range s.inputPaths() {
-		st, err := engine.StampFile(path)
+		st, err := disk.StampOf(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot look at the image store: %w", err)
 		}

@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/podcimage"
 )
 
 func TestNormalize(t *testing.T) {
@@ -69,8 +71,8 @@ func TestResolve(t *testing.T) {
 func TestInputs(t *testing.T) {
 	s := open(t)
 	have(t, s, "web", build(t, v1.Config{}, runtime.GOARCH, "web"))
-	fresh := func(r *engine.ResolveReply) bool {
-		return !slices.ContainsFunc(r.Inputs, func(in engine.FileStamp) bool { return !in.Fresh() })
+	fresh := func(r *podcimage.ResolveReply) bool {
+		return !slices.ContainsFunc(r.Inputs, func(in disk.Stamp) bool { return !in.Fresh() })
 	}
 	got, err := s.Resolve(t.Context(), []string{"web"}, "g")
 	if err != nil || !fresh(got) {
@@ -175,8 +177,8 @@ func TestPull(t *testing.T) {
 	if _, err := s.Pull(t.Context(), ref, Never, nil); !errdefs.IsNotFound(err) {
 		t.Errorf("never: %v", err)
 	}
-	var events []engine.ImageEvent
-	got, err := s.Pull(t.Context(), ref, Missing, func(e engine.ImageEvent) { events = append(events, e) })
+	var events []api.Progress
+	got, err := s.Pull(t.Context(), ref, Missing, func(e api.Progress) { events = append(events, e) })
 	if err != nil || got.Names[0] != ref {
 		t.Fatal(got, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -47,15 +47,15 @@ func (s *Store) clearScratch() error {
 }
 
 // leftScratch names what killed transfers left.
-func (s *Store) leftScratch() []engine.Problem {
+func (s *Store) leftScratch() []api.Problem {
 	l, err := disk.TryLock(s.lock)
 	if err != nil {
 		return nil // a transfer is under way
 	}
 	defer l.Unlock()
-	var problems []engine.Problem
+	var problems []api.Problem
 	for _, path := range s.scratch() {
-		problems = append(problems, engine.Problem{Kind: "file", Object: path, Detail: "left by a transfer that was killed"})
+		problems = append(problems, api.Problem{Kind: "file", Object: path, Detail: "left by a transfer that was killed"})
 	}
 	return problems
 }

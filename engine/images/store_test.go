@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"go.podman.io/storage/pkg/reexec"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 func TestMain(m *testing.M) {
@@ -102,15 +102,15 @@ func archiveOf(t *testing.T, images map[string]v1.Image) string {
 }
 
 // load loads the archive at path and collects the events.
-func load(t *testing.T, s *Store, path string) ([]engine.ImageSummary, []engine.ImageEvent, error) {
+func load(t *testing.T, s *Store, path string) ([]api.ImageSummary, []api.Progress, error) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var events []engine.ImageEvent
-	sums, err := s.Load(t.Context(), f, path, func(e engine.ImageEvent) { events = append(events, e) })
+	var events []api.Progress
+	sums, err := s.Load(t.Context(), f, path, func(e api.Progress) { events = append(events, e) })
 	return sums, events, err
 }
 

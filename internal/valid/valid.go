@@ -17,6 +17,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/moby/sys/signal"
+	"golang.org/x/sys/unix"
 )
 
 // Text takes what a process may be given: no control characters but those of layout. None of them can be in an argument or a
@@ -36,6 +39,18 @@ func Line(s string) error {
 		return fmt.Errorf("%.60q is more than one line", s)
 	}
 	return Text(s)
+}
+
+// lastSignal is the kernel's SIGRTMAX.
+const lastSignal = 64
+
+// Signal takes the name of a signal, with or without "SIG", or its number.
+func Signal(name string) (unix.Signal, error) {
+	s, err := signal.ParseSignal(name)
+	if err != nil || s < 1 || s > lastSignal {
+		return 0, fmt.Errorf("signal %q is not known", name)
+	}
+	return s, nil
 }
 
 func control(r rune) bool { return r < 0x20 || r >= 0x7f && r <= 0x9f }

@@ -1,4 +1,4 @@
-package main
+package helper
 
 import (
 	"os"
@@ -30,10 +30,10 @@ func TestMemo(t *testing.T) {
 	}
 	env := map[string]string{"A": "1", "B": "2"}
 	key := []byte("key")
-	open := func() memos { return newMemos(filepath.Join(dir, "run"), helper, env, key) }
-	store := func() { keep(open(), "question", "answer", []string{input, absent}, later1h()) }
+	open := func() Memos { return Program{Path: helper, Env: env}.Memos(filepath.Join(dir, "run"), key) }
+	store := func() { Keep(open(), "question", "answer", []string{input, absent}, later1h()) }
 	known := func(q string) bool {
-		a, ok := recall[string](open(), q)
+		a, ok := Recall[string](open(), q)
 		return ok && a == "answer"
 	}
 	write(helper, "v1")
@@ -81,8 +81,8 @@ func TestMemoDamaged(t *testing.T) {
 	if err := os.WriteFile(input, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := newMemos(dir, input, nil, nil)
-	keep(m, "q", "a", nil, later1h())
+	m := Program{Path: input}.Memos(dir, nil)
+	Keep(m, "q", "a", nil, later1h())
 	b, err := os.ReadFile(m.file("q"))
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestMemoDamaged(t *testing.T) {
 		if err := os.WriteFile(m.file("q"), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if a, ok := recall[string](m, "q"); ok && a != "a" {
+		if a, ok := Recall[string](m, "q"); ok && a != "a" {
 			t.Fatalf("cut at %d: believed %q", i, a)
 		}
 	}
@@ -105,9 +105,9 @@ func TestMemoRacy(t *testing.T) {
 	if err := os.WriteFile(input, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := newMemos(dir, input, nil, nil)
-	keep(m, "q", "a", nil, time.Now())
-	if _, ok := recall[string](m, "q"); ok {
+	m := Program{Path: input}.Memos(dir, nil)
+	Keep(m, "q", "a", nil, time.Now())
+	if _, ok := Recall[string](m, "q"); ok {
 		t.Error("an input just written is believed")
 	}
 }
@@ -118,15 +118,15 @@ func TestMemoPrune(t *testing.T) {
 	if err := os.WriteFile(input, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := newMemos(dir, input, nil, nil)
+	m := Program{Path: input}.Memos(dir, nil)
 	for i := range memosKept + 20 {
-		keep(m, i, i, nil, later1h())
+		Keep(m, i, i, nil, later1h())
 	}
 	entries, err := os.ReadDir(m.dir)
 	if err != nil || len(entries) != memosKept {
 		t.Errorf("%d memos are kept (%v)", len(entries), err)
 	}
-	if _, ok := recall[int](m, memosKept+19); !ok {
+	if _, ok := Recall[int](m, memosKept+19); !ok {
 		t.Error("the latest is gone")
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package commit
 
 import (
 	"encoding/json"
@@ -19,7 +19,7 @@ import (
 
 // Change applies instructions of a Dockerfile, those that change no files: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL,
 // ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR. What it cannot read is errdefs.ErrInvalidArgument, and changes nothing.
-func (c *CommitConfig) Change(instructions []string) error {
+func (c *Config) Change(instructions []string) error {
 	changed := *c
 	changed.ExposedPorts, changed.Volumes, changed.Labels = maps.Clone(c.ExposedPorts), maps.Clone(c.Volumes), maps.Clone(c.Labels)
 	changed.Env, changed.OnBuild = slices.Clone(c.Env), slices.Clone(c.OnBuild)
@@ -37,28 +37,28 @@ func (c *CommitConfig) Change(instructions []string) error {
 	return nil
 }
 
-var changes = map[string]func(c *CommitConfig, rest string) error{
-	"CMD": func(c *CommitConfig, rest string) error {
+var changes = map[string]func(c *Config, rest string) error{
+	"CMD": func(c *Config, rest string) error {
 		c.Cmd = commandOrShell(rest)
 		return needed(rest, "a command")
 	},
-	"ENTRYPOINT": func(c *CommitConfig, rest string) error {
+	"ENTRYPOINT": func(c *Config, rest string) error {
 		c.Entrypoint, c.Cmd = commandOrShell(rest), nil
 		return needed(rest, "a command")
 	},
-	"ENV": func(c *CommitConfig, rest string) error {
+	"ENV": func(c *Config, rest string) error {
 		return eachPair(rest, func(k, v string) error {
 			c.Env = api.MergeEnv(c.Env, []string{k + "=" + v})
 			return valid.Arguments(nil, []string{k + "=" + v})
 		})
 	},
-	"LABEL": func(c *CommitConfig, rest string) error {
+	"LABEL": func(c *Config, rest string) error {
 		return eachPair(rest, func(k, v string) error {
 			c.Labels = with(c.Labels, k, v)
 			return valid.Labels(map[string]string{k: v})
 		})
 	},
-	"EXPOSE": func(c *CommitConfig, rest string) error {
+	"EXPOSE": func(c *Config, rest string) error {
 		for port := range strings.FieldsSeq(rest) {
 			number, protocol, found := strings.Cut(port, "/")
 			if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 {
@@ -71,7 +71,7 @@ var changes = map[string]func(c *CommitConfig, rest string) error{
 		}
 		return needed(rest, "a port")
 	},
-	"VOLUME": func(c *CommitConfig, rest string) error {
+	"VOLUME": func(c *Config, rest string) error {
 		targets, ok := jsonWords(rest)
 		if !ok {
 			targets = strings.Fields(rest)
@@ -84,23 +84,23 @@ var changes = map[string]func(c *CommitConfig, rest string) error{
 		}
 		return needed(rest, "a path")
 	},
-	"USER": func(c *CommitConfig, rest string) error {
+	"USER": func(c *Config, rest string) error {
 		c.User = rest
 		return needed(rest, "a user")
 	},
-	"WORKDIR": func(c *CommitConfig, rest string) error {
+	"WORKDIR": func(c *Config, rest string) error {
 		if !path.IsAbs(rest) {
 			rest = path.Join("/", c.WorkingDir, rest)
 		}
 		c.WorkingDir = path.Clean(rest)
 		return needed(rest, "a path")
 	},
-	"STOPSIGNAL": func(c *CommitConfig, rest string) error {
+	"STOPSIGNAL": func(c *Config, rest string) error {
 		c.StopSignal = rest
-		_, err := ParseSignal(rest)
+		_, err := valid.Signal(rest)
 		return err
 	},
-	"ONBUILD": func(c *CommitConfig, rest string) error {
+	"ONBUILD": func(c *Config, rest string) error {
 		c.OnBuild = append(c.OnBuild, rest)
 		return needed(rest, "an instruction")
 	},
@@ -204,8 +204,8 @@ func quotedWords(s string) ([]string, error) {
 }
 
 // changeHealth reads "NONE", or "[--interval=D ...] CMD command".
-func changeHealth(c *CommitConfig, rest string) error {
-	h := &CommitHealth{}
+func changeHealth(c *Config, rest string) error {
+	h := &Health{}
 	for strings.HasPrefix(rest, "--") {
 		var option string
 		option, rest, _ = strings.Cut(rest, " ")
@@ -233,7 +233,7 @@ func changeHealth(c *CommitConfig, rest string) error {
 	command = strings.TrimSpace(command)
 	switch words, isJSON := jsonWords(command); {
 	case strings.EqualFold(kind, "NONE") && command == "":
-		h = &CommitHealth{Test: []string{"NONE"}}
+		h = &Health{Test: []string{"NONE"}}
 	case !strings.EqualFold(kind, "CMD") || command == "":
 		return fmt.Errorf("want NONE, or CMD and a command")
 	case isJSON:

@@ -1,4 +1,4 @@
-package engine
+package commit
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 )
 
 func TestChangesOfACommit(t *testing.T) {
-	c := CommitConfig{Env: []string{"A=1", "PATH=/bin"}, WorkingDir: "/srv", Cmd: []string{"old"}, OnBuild: []string{"RUN a"}}
+	c := Config{Env: []string{"A=1", "PATH=/bin"}, WorkingDir: "/srv", Cmd: []string{"old"}, OnBuild: []string{"RUN a"}}
 	err := c.Change([]string{
 		`CMD ["serve", "--all"]`, `env A=2 B="two words" C=x\ y`, `ENV D the rest`, `EXPOSE 80 53/UDP`, `LABEL team=shop "a b"=c`, `USER app:app`,
 		`VOLUME ["/data", "/more"]`, `VOLUME /third`, `WORKDIR sub`, `ONBUILD RUN b`, `STOPSIGNAL SIGINT`, `HEALTHCHECK --interval=5s --retries=2 CMD curl localhost`,
@@ -23,14 +23,14 @@ func TestChangesOfACommit(t *testing.T) {
 	if got, _ := json.Marshal(c); err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
-	c = CommitConfig{Cmd: []string{"old"}}
+	c = Config{Cmd: []string{"old"}}
 	if err := c.Change([]string{`ENTRYPOINT run it`, `HEALTHCHECK NONE`}); err != nil || len(c.Cmd) != 0 || len(c.Entrypoint) != 3 || c.Entrypoint[2] != "run it" || c.Healthcheck.Test[0] != "NONE" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	for _, bad := range []string{`RUN rm -rf /`, `COPY a b`, `CMD`, `ENV`, `ENV A`, `ENV A=1 "B`, `ENV =1`, `EXPOSE http`, `EXPOSE 0`, `VOLUME data`, `STOPSIGNAL NOPE`,
 		`HEALTHCHECK`, `HEALTHCHECK --often CMD x`, `HEALTHCHECK --interval=x CMD x`, `HEALTHCHECK CMD`, ``,
 		"ENV A=\x1b[31m", "ENV A 1\a", "ENV A\x1b=1", "LABEL \x1b=1", "LABEL a=1 b='\x7f'", "USER \x1b", "WORKDIR /\a", "CMD \x1b"} {
-		before := CommitConfig{User: "u"}
+		before := Config{User: "u"}
 		if err := before.Change([]string{`USER other`, bad}); !errdefs.IsInvalidArgument(err) || before.User != "u" {
 			t.Errorf("%q: %v, the user is %s", bad, err, before.User)
 		}
@@ -47,14 +47,14 @@ func TestTheConfigOfACommitIsThatOfTheContainer(t *testing.T) {
 	p.Spec.Container.Command = []string{"other"}
 	p.Spec.Container.Health = &api.HealthCheck{Interval: time.Second}
 	p.Spec.Network.Ports = []netstack.Port{{Container: 53, Protocol: "udp"}}
-	got, _ := json.Marshal(CommitConfigOf(p, func(label string) bool { return label == "own" }))
+	got, _ := json.Marshal(Of(p, func(label string) bool { return label == "own" }))
 	want := `{"User":"app","ExposedPorts":{"53/udp":{},"80/tcp":{}},"Env":["A=image","B=spec"],"Entrypoint":["entry"],"Cmd":["other"],"Volumes":{"/data":{}},` +
 		`"Labels":{"from":"image","team":"shop"},"Healthcheck":{"Test":["CMD","probe"],"Interval":1000000000}}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	p.Spec.Container.Entrypoint, p.Spec.Container.Command = []string{"mine"}, nil
-	if c := CommitConfigOf(p, func(string) bool { return false }); len(c.Cmd) != 0 || c.Entrypoint[0] != "mine" {
+	if c := Of(p, func(string) bool { return false }); len(c.Cmd) != 0 || c.Entrypoint[0] != "mine" {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -64,7 +64,7 @@ func FuzzChange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		var c CommitConfig
+		var c Config
 		c.Change([]string{s})
 	})
 }
