@@ -267,9 +267,11 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		folder := s.leases(network)
 		for a, h := range leases {
 			if _, ok := known[h.ID]; !ok {
-				detail, fix := fmt.Sprintf("of network %q, held by unknown %s", network, h.ID), func(ctx context.Context) error { return folder.Release(ctx, []netip.Addr{a}, h) }
+				detail := fmt.Sprintf("of network %q, held by unknown %s", network, h.ID)
+				fix := func(ctx context.Context) error { return folder.Release(ctx, []netip.Addr{a}, h) }
 				if h == (lease.Holder{}) {
-					detail, fix = fmt.Sprintf("of network %q, damaged", network), func(ctx context.Context) error { return folder.DropDamaged(ctx, a) }
+					detail = fmt.Sprintf("of network %q, damaged", network)
+					fix = func(ctx context.Context) error { return folder.DropDamaged(ctx, a) }
 				}
 				add("lease", a.String(), detail, fix)
 			}

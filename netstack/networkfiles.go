@@ -45,7 +45,8 @@ func bridgesOf(networks map[string]Network) []firewall.Bridge {
 
 // bridgeOf is what the firewall must know of n.
 func bridgeOf(n Network) firewall.Bridge {
-	b := firewall.Bridge{Name: n.Bridge, Borrowed: n.Lent != nil, Internal: n.Internal, Isolated: isolated(n), IPv4: hasFamily(n, false), IPv6: hasFamily(n, true)}
+	b := firewall.Bridge{Name: n.Bridge, Borrowed: n.Lent != nil, Internal: n.Internal, Isolated: isolated(n),
+		IPv4: hasFamily(n, false), IPv6: hasFamily(n, true)}
 	for _, sub := range n.Subnets {
 		v6 := sub.CIDR.Addr().Is6()
 		b.Ranges = append(b.Ranges, firewall.Range{First: sub.CIDR.Masked().Addr(), Beyond: lastAddr(sub.CIDR).Next(),

@@ -14,7 +14,8 @@ func ipv6Sysctls(ifname string, on bool) error {
 	if !on {
 		return kernel.SetSysctl(dir+"disable_ipv6", "1", true)
 	}
-	return errors.Join(kernel.SetSysctl(dir+"accept_dad", "0", false), kernel.SetSysctl(dir+"accept_ra", "0", false), kernel.SetSysctl(dir+"disable_ipv6", "0", false))
+	return errors.Join(kernel.SetSysctl(dir+"accept_dad", "0", false), kernel.SetSysctl(dir+"accept_ra", "0", false),
+		kernel.SetSysctl(dir+"disable_ipv6", "0", false))
 }
 
 // forwardIPv6 turns forwarding on. A host that forwards no longer believes router advertisements, from which it may have its own

@@ -104,7 +104,8 @@ func (d Folder) takeOf(i int, set []Range, static netip.Addr, h Holder, owner fu
 		return a, err
 	}
 	if valid.HostAddress(static, subnet) != nil || static == gateway {
-		return static, fault.New(errdefs.ErrInvalidArgument, "address %s cannot be used on network %q, which is %s with gateway %s", static, d.network(), subnet, gateway)
+		return static, fault.New(errdefs.ErrInvalidArgument, "address %s cannot be used on network %q, which is %s with gateway %s",
+			static, d.network(), subnet, gateway)
 	}
 	err := d.Give(static, h)
 	if errors.Is(err, fs.ErrExist) {
