@@ -357,6 +357,43 @@ func receiver(f *ast.FuncDecl) string {
 	return ""
 }
 
+// TestTextsBelowPlansNameNoKeys: what a container is made of is asked for by others than compose files too; a text that names a key
+// of theirs means nothing to those.
+func TestTextsBelowPlansNameNoKeys(t *testing.T) {
+	served, err := os.ReadFile("compose/served.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{} // those that are no words of any other language
+	for _, key := range regexp.MustCompile(`services\.\*\.([a-z]+(?:_[a-z]+)+)`).FindAllStringSubmatch(string(served), -1) {
+		keys[key[1]] = true
+	}
+	words := regexp.MustCompile(`[a-z_]+`)
+	files := token.NewFileSet()
+	for _, path := range list(t, "-f", `{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}`, "./engine/...", "./netstack/...", "./volumes/...") {
+		if path == "" {
+			continue
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Field: // tags of JSON
+				return n.Tag == nil
+			case *ast.BasicLit:
+				for _, word := range words.FindAllString(n.Value, -1) {
+					if n.Kind == token.STRING && keys[word] {
+						t.Errorf("%s: %s names the compose key %s", files.Position(n.Pos()), n.Value, word)
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
 // byText are the functions that look at the text of an error, and why they may. No other is to: texts change, and mean nothing to a
 // program; what it needs to know is the error's class or type.
 var byText = map[string]string{

@@ -77,7 +77,7 @@ services:
 	})
 	s.behaves("pre_stop runs before a stop, and one that fails prevents it", func(s *stack) {
 		s.write("out/stay", "")
-		contains(s.t, s.fails(1, "stop", "web"), "p-web-1", "pre_stop hook 1", "exited with code 1")
+		contains(s.t, s.fails(1, "stop", "web"), "p-web-1", "pre-stop hook 1", "exited with code 1")
 		if st := s.ps()["p-web-1"].State; st != "running" {
 			s.t.Errorf("it is %s", st)
 		}
@@ -95,7 +95,7 @@ services:
 	})
 	s.behaves("post_start that fails is the failure of up, and is due until it succeeds", func(s *stack) {
 		for range 2 {
-			contains(s.t, s.fails(1, "up", "-d", "failing"), `cannot start "p-failing-1": post_start hook 1`, "exited with code 1", "no good")
+			contains(s.t, s.fails(1, "up", "-d", "failing"), `cannot start "p-failing-1": post-start hook 1`, "exited with code 1", "no good")
 		}
 		contains(s.t, s.podc("plan", "failing"), "post_start has not succeeded yet")
 		s.write("out/good", "")

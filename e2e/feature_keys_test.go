@@ -45,7 +45,7 @@ services:
 	s.load("busybox")
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		out := s.fails(1, "up", "-d")
-		contains(t, out, "mem_swappiness cannot be set", "p-limited-1")
+		contains(t, out, "swappiness cannot be set", "p-limited-1")
 		t.Skip("cgroups v2 lack two of these limits")
 	}
 	s.podc("up", "-d")

@@ -31,7 +31,7 @@ func (h hooks) postStart(ctx context.Context, name string) error {
 		return err
 	}
 	run := p.state.Started
-	if err := h.run(ctx, p, "post_start", p.Spec.Container.PostStart); err != nil {
+	if err := h.run(ctx, p, "post-start", p.Spec.Container.PostStart); err != nil {
 		return err
 	}
 	return h.e.update(ctx, name, func(p *pod) error {
@@ -52,7 +52,7 @@ func (h hooks) preStop(ctx context.Context, name string) error {
 	if err != nil || len(p.Spec.Container.PreStop) == 0 || p.state.Status != api.StatusRunning || p.run().paused() {
 		return err
 	}
-	return h.run(ctx, p, "pre_stop", p.Spec.Container.PreStop)
+	return h.run(ctx, p, "pre-stop", p.Spec.Container.PreStop)
 }
 
 // run runs one after another; the first that fails is the last. That the container has ended is no failure of theirs.

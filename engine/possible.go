@@ -216,7 +216,7 @@ func kernelLacks(p string) bool {
 // checkCgroupParent refuses the cgroups of another root, which takes all that is in them for its own.
 func (c *possible) checkCgroupParent(p api.PodSpec) error {
 	if c.e.paths.cgroups().Foreign(p.Container.CgroupParent) {
-		return fault.New(errdefs.ErrInvalidArgument, "cgroup_parent %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
+		return fault.New(errdefs.ErrInvalidArgument, "the parent cgroup %q is a cgroup of another root of podc: choose another name", p.Container.CgroupParent)
 	}
 	return nil
 }

@@ -11,14 +11,14 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// Limits that not every kernel offers, by the names that people know them by.
+// Limits that not every kernel offers, as people say.
 const (
-	limitSwap         = "memswap_limit"
-	limitSwappiness   = "mem_swappiness"
-	limitOOM          = "oom_kill_disable"
-	LimitWeight       = "blkio_config.weight"
-	LimitWeightDevice = "blkio_config.weight_device"
-	LimitRate         = "blkio_config.device_*"
+	limitSwap         = "a limit of memory and swap"
+	limitSwappiness   = "swappiness"
+	limitOOM          = "exemption from the OOM killer"
+	LimitWeight       = "a weight of block devices"
+	LimitWeightDevice = "a weight of one block device"
+	LimitRate         = "a rate of a block device"
 )
 
 // optionalLimits says by which file of a controller the kernel offers a limit; "" on cgroups v2 is one that they do not have.

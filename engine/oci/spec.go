@@ -113,7 +113,7 @@ func (c Container) args() ([]string, error) {
 // CheckCommand refuses a command line without a program (errdefs.IsInvalidArgument).
 func CheckCommand(args []string, image string) error {
 	if len(args) == 0 || args[0] == "" {
-		return fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the service names one", image)
+		return fault.New(errdefs.ErrInvalidArgument, "no command to run: neither the image %q nor the container names one", image)
 	}
 	return nil
 }

@@ -82,10 +82,10 @@ func TestSpecRefuses(t *testing.T) {
 		{"unknown security option", func(c *Container) { c.Spec.SecurityOpt = []string{"seccmp=unconfined"} }, `security option "seccmp=unconfined"`},
 		{"swappiness on v2", func(c *Container) {
 			c.Host.CgroupV2, c.Host.Lacks, c.Spec.Resources.Swappiness = true, []string{limitSwappiness}, new(int64(1))
-		}, "mem_swappiness cannot be set: cgroups v2"},
+		}, "swappiness cannot be set: cgroups v2"},
 		{"swap without accounting", func(c *Container) {
 			c.Host.Lacks, c.Spec.Resources.MemorySwap = []string{limitSwap}, 1<<30
-		}, "memswap_limit cannot be set: the kernel"},
+		}, "a limit of memory and swap cannot be set: the kernel"},
 		{"bad device rule", func(c *Container) { c.Spec.DeviceRules = []string{"c 1 rwm"} }, `device rule "c 1 rwm" is not valid`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func CheckDevicePlace(s string) error {
 // CheckImageVolume refuses a volume that the image declares, and no file names, in a place that is not for images to choose.
 func CheckImageVolume(target string) error {
 	if clean := path.Clean("/" + target); clean == "/" || InKernelFolder(clean) {
-		return fault.New(errdefs.ErrInvalidArgument, "the image declares a volume at %s, which an image may not cover (a mount of the service's own there would be served)",
+		return fault.New(errdefs.ErrInvalidArgument, "the image declares a volume at %s, which an image may not cover (a mount of the container's own there would be served)",
 			target)
 	}
 	return nil
