@@ -125,3 +125,8 @@ type AddressClaim struct {
 	Network string
 	Addr    netip.Addr
 }
+
+// AddrsMeet reports whether two addresses of the host can meet: none means all of them, an unspecified one all of its family.
+func AddrsMeet(a, b netip.Addr) bool {
+	return !a.IsValid() || !b.IsValid() || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified() || a == b)
+}

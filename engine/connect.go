@@ -30,7 +30,7 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 		}
 		var claims []netstack.AddressClaim
 		for _, a := range ep.Static() {
-			claims = append(claims, netstack.AddressClaim{Owner: name, As: []string{KeeperOf(p.Spec.Group)}, Network: ep.Network, Addr: a})
+			claims = append(claims, netstack.AddressClaim{Owner: name, As: []string{api.KeeperOf(p.Spec.Group)}, Network: ep.Network, Addr: a})
 		}
 		if err := e.net.CheckAddresses(claims, nil, nil); err != nil {
 			return err

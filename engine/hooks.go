@@ -15,9 +15,6 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// HookDeadline bounds one hook. Docker has no bound; this one is for what hangs.
-const HookDeadline = time.Hour
-
 // hooks runs the hooks of pods.
 type hooks struct{ e *Engine }
 
@@ -72,7 +69,7 @@ func (h hooks) run(ctx context.Context, p *pod, kind string, hooks []api.Hook) e
 
 func (h hooks) runOne(ctx context.Context, name string, hook api.Hook) error {
 	mark := "PODC_HOOK=" + NewID()
-	ctx, cancel := context.WithTimeoutCause(ctx, HookDeadline, fmt.Errorf("did not end within %s", HookDeadline))
+	ctx, cancel := context.WithTimeoutCause(ctx, api.HookDeadline, fmt.Errorf("did not end within %s", api.HookDeadline))
 	defer cancel()
 	x, err := h.e.ExecCommand(ctx, name, ExecOptions{Args: hook.Command, Env: hook.Env, User: hook.User, WorkingDir: hook.WorkingDir, Privileged: hook.Privileged, Mark: []string{mark}})
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
+	"podc.example/podc/volumes"
 )
 
 // possible says what cannot be had of the host, before anything is made.
@@ -281,7 +282,16 @@ func numbers(s string) bool {
 	return len(fields) > 0
 }
 
+// CheckVolumes fails with every volume whose folder on the host does not exist.
+func (*possible) CheckVolumes(list []api.Volume) error {
+	var errs []error
+	for _, v := range list {
+		errs = append(errs, volumes.CheckSource(v))
+	}
+	return errors.Join(errs...)
+}
+
 // CheckCommand fails with errdefs.ErrInvalidArgument if neither a pod nor its image says what to run. A start finds the same again.
-func CheckCommand(p api.PodSpec, img api.ImageConfig) error {
+func (*possible) CheckCommand(p api.PodSpec, img api.ImageConfig) error {
 	return podError("create", p.Name, oci.CheckCommand(slices.Concat(api.EffectiveCommand(p.Container, img)), p.Container.Image))
 }

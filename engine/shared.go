@@ -44,9 +44,6 @@ func (s *shared) CheckAddresses(want []netstack.AddressClaim, leaving, gone []st
 	return s.e.net.CheckAddresses(want, leaving, gone)
 }
 
-// KeeperOf is the owner of the addresses that a group keeps for pods that need not exist yet.
-func KeeperOf(group string) string { return "group " + group }
-
 // keepAddresses has the pod keep its static addresses, or let go of them.
 func (p podNetwork) keepAddresses(ctx context.Context, keep bool) error {
 	var errs []error

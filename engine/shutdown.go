@@ -28,11 +28,6 @@ const (
 	// termPatience is how long a SIGTERM to a monitor counts as the end of the machine, which follows it within seconds. Should
 	// a person have sent it by mistake, restarts go on after that.
 	termPatience = time.Minute
-	// shutdownHooks bounds the pre_stop hooks of a pod, and shutdownGrace replaces a grace without end: the machine waits.
-	shutdownHooks = 5 * time.Minute
-	shutdownGrace = 90 * time.Second
-	// shutdownWork is what a stop takes beyond both, on a machine where everything stops.
-	shutdownWork = 2 * time.Minute
 )
 
 // Shutdown notes that the machine goes down.
@@ -127,29 +122,13 @@ func MachineStops() bool {
 // machine brings the pod back as far as its restart policy says. pre_stop hooks that fail, or take longer than five minutes, do
 // not keep it from being stopped. One that somebody stops already, or that does not run, stays what it is.
 func (e *Engine) ShutDownPod(ctx context.Context, name string) error {
-	hooks, cancel := context.WithTimeoutCause(ctx, shutdownHooks, fmt.Errorf("the machine does not wait longer than %s", shutdownHooks))
+	hooks, cancel := context.WithTimeoutCause(ctx, api.ShutdownHooks, fmt.Errorf("the machine does not wait longer than %s", api.ShutdownHooks))
 	err := e.hooks().preStop(hooks, name)
 	cancel()
 	if err != nil {
 		err = podError("run the hooks of", name, err)
 	}
 	return errors.Join(err, e.stopPod(ctx, name, stopRequest{shutdown: true}))
-}
-
-// ShutDownPatience is how long ShutDownPod may take: whoever takes longer hangs.
-func ShutDownPatience(s api.PodSpec) time.Duration {
-	d := shutdownWork
-	if len(s.Container.PreStop) > 0 {
-		d += shutdownHooks
-	}
-	switch g := s.Container.StopGrace; {
-	case g == nil:
-		return d + defaultGrace
-	case *g < 0:
-		return d + shutdownGrace
-	default:
-		return d + *g
-	}
 }
 
 // ShutDownAll shuts down what runs of a group, or of all if it is empty, at once and in no order.

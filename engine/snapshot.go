@@ -14,28 +14,26 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // Snapshot reads what exists: the pods of group (of every group if it is empty), all networks, those made by hand too, and all volumes. It takes no
 // lock and changes nothing; a pod that appears or vanishes meanwhile is there or not. A container that has ended and is about
 // to be noted as such is waited for: to a plan it must not count as running.
-func (s *store) Snapshot(ctx context.Context, group string) (Snapshot, error) {
+func (s *store) Snapshot(ctx context.Context, group string) (api.Snapshot, error) {
 	all, err := s.readAll()
 	if err != nil {
-		return Snapshot{}, err
+		return api.Snapshot{}, err
 	}
 	for _, p := range all {
 		if p.ending && (group == "" || p.Spec.Group == group) {
 			if err := s.awaitNoted(ctx, p.Spec.Name, p.state.Conmon); err != nil {
-				return Snapshot{}, err
+				return api.Snapshot{}, err
 			}
 			p.refresh()
 		}
 	}
 	pods := views(all, group)
-	snap := Snapshot{Pods: pods}
+	snap := api.Snapshot{Pods: pods}
 	if snap.Networks, snap.Unread = s.e.net.AllNetworks(); snap.Networks == nil {
 		return snap, snap.Unread
 	}
@@ -132,13 +130,4 @@ func (s *store) readAll() ([]*pod, error) {
 		}
 	}
 	return slices.DeleteFunc(pods, func(p *pod) bool { return p == nil }), errors.Join(errs...)
-}
-
-// Snapshot is what exists at one instant, as far as planning needs it.
-type Snapshot struct {
-	Pods     []api.Pod // of the group asked for, by name
-	Networks map[string]netstack.Network
-	Volumes  map[string]volumes.Volume
-	// Unread says why networks made by hand may be missing from Networks; nil if none are.
-	Unread error
 }

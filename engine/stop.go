@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	defaultGrace = 10 * time.Second
 	// killDeadline bounds the wait for a process that was sent SIGKILL: one in an uninterruptible call may outlast it.
 	killDeadline = 30 * time.Second
 )
@@ -117,7 +116,7 @@ func signalAttribute(sig unix.Signal) map[string]string {
 }
 
 func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
-	grace := defaultGrace
+	grace := api.DefaultGrace
 	if g := p.Spec.Container.StopGrace; g != nil {
 		grace = *g
 	}
@@ -125,7 +124,7 @@ func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
 		grace = *how.timeout
 	}
 	if how.shutdown && grace < 0 {
-		grace = shutdownGrace
+		grace = api.ShutdownGrace
 	}
 	if grace == 0 {
 		return unix.SIGKILL, 0, nil

@@ -3,55 +3,15 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"podc.example/podc/api"
 )
 
-// WaitError says why a wait for a pod failed, with what helps to understand it.
-type WaitError struct {
-	Pod    api.Pod
-	Until  api.Condition
-	Reason string
-	Log    []string // the last lines of its output
-}
-
-func (w *WaitError) Error() string {
-	return "container " + w.Pod.Spec.Name + " " + w.Reason + w.Evidence()
-}
-
-// Evidence is what the pod and its health check said last, in lines below the reason; "" if nothing.
-func (w *WaitError) Evidence() string {
-	var b strings.Builder
-	if n := len(w.Pod.Probes); n > 0 && (w.Until == api.Healthy || w.Until == api.Ready) {
-		last := w.Pod.Probes[n-1]
-		fmt.Fprintf(&b, "\n  last probe: %s", probeResult(last))
-		for line := range strings.Lines(strings.TrimSpace(last.Output)) {
-			fmt.Fprintf(&b, "\n    %s", strings.TrimRight(line, "\r\n"))
-		}
-	}
-	if len(w.Log) > 0 {
-		b.WriteString("\n  last output:")
-		for _, l := range w.Log {
-			fmt.Fprintf(&b, "\n    %s", l)
-		}
-	}
-	return b.String()
-}
-
-func probeResult(p api.Probe) string {
-	if p.ExitCode < 0 {
-		return fmt.Sprintf("killed after %s", p.End.Sub(p.Start).Round(time.Millisecond))
-	}
-	return fmt.Sprintf("exit code %d", p.ExitCode)
-}
-
 // waitLogLines is how much output a failed wait shows.
 const waitLogLines = 10
 
-// WaitPod returns when the pod meets until, or, as a *WaitError, when it no longer can: it exited, it is unhealthy, it has
+// WaitPod returns when the pod meets until, or, as a *api.WaitError, when it no longer can: it exited, it is unhealthy, it has
 // no probe to become healthy by. It follows the pod's state file, so it costs nothing while nothing happens. When ctx ends,
 // the error says what the pod was doing.
 func (s *store) WaitPod(ctx context.Context, name string, until api.Condition) error {
@@ -84,8 +44,8 @@ func (s *store) WaitPod(ctx context.Context, name string, until api.Condition) e
 	return err
 }
 
-func (s *store) waitError(p *pod, until api.Condition, reason string) *WaitError {
-	return &WaitError{Pod: p.view(), Until: until, Reason: reason, Log: s.lastLines(p.Spec.Name, waitLogLines)}
+func (s *store) waitError(p *pod, until api.Condition, reason string) *api.WaitError {
+	return &api.WaitError{Pod: p.view(), Until: until, Reason: reason, Log: s.lastLines(p.Spec.Name, waitLogLines)}
 }
 
 func describe(p api.Pod) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
@@ -81,7 +82,7 @@ type claim struct {
 }
 
 func (c claim) meets(ip netip.Addr, port uint16, protocol string) bool {
-	return c.port == port && c.protocol == protocol && Overlap(c.ip, ip)
+	return c.port == port && c.protocol == protocol && api.AddrsMeet(c.ip, ip)
 }
 
 func holders(recs []record) []claim {
@@ -224,7 +225,7 @@ func socketOwner(ip netip.Addr, port uint16, protocol string) string {
 	for _, table := range []string{protocol, protocol + "6"} {
 		for _, s := range kernel.Sockets(table) {
 			bothFamilies := s.Addr.Addr() == netip.IPv6Unspecified() // unless it is asked not to, which nobody is told
-			if s.Addr.Port() != port || !bothFamilies && !Overlap(s.Addr.Addr(), ip) {
+			if s.Addr.Port() != port || !bothFamilies && !api.AddrsMeet(s.Addr.Addr(), ip) {
 				continue
 			}
 			if pid := s.Holder(); pid != 0 {

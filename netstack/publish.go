@@ -134,8 +134,3 @@ func (s *Stack) beginDetach(ctx context.Context, rec *record) error {
 	}
 	return s.firewall.Withdraw(rec.Published)
 }
-
-// Overlap reports whether two addresses of the host can meet: none means all of them, an unspecified one all of its family.
-func Overlap(a, b netip.Addr) bool {
-	return !a.IsValid() || !b.IsValid() || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified() || a == b)
-}

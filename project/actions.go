@@ -10,10 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // Engine is what planning and applying need of an engine: the local one, a remote one, or the fake of engine/enginetest.
@@ -21,14 +19,14 @@ import (
 // only once.
 type Engine interface {
 	// Snapshot returns the pods of group and every network and volume of the root.
-	Snapshot(ctx context.Context, group string) (engine.Snapshot, error)
-	CreateNetwork(ctx context.Context, n netstack.Network) error
+	Snapshot(ctx context.Context, group string) (api.Snapshot, error)
+	CreateNetwork(ctx context.Context, n api.Network) error
 	RemoveNetwork(ctx context.Context, name string) error
 	// KeepAddresses has owner keep addrs of a network, and none else, from whoever asks for no address there.
 	KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error
-	CreateVolume(ctx context.Context, v volumes.Volume) error
+	CreateVolume(ctx context.Context, v api.Volume) error
 	RemoveVolume(ctx context.Context, name string) error
-	CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error
+	CreatePod(ctx context.Context, spec api.PodSpec, img api.Image) error
 	StartPod(ctx context.Context, name string) error
 	// RestoreFiles puts a pod's configs and secrets in place again; contents, by target, are those without a file of their own.
 	RestoreFiles(ctx context.Context, name string, contents map[string][]byte) error
@@ -42,29 +40,33 @@ type Engine interface {
 	// PausePod and UnpausePod refuse what is so already, as errdefs.ErrConflict.
 	PausePod(ctx context.Context, name string) error
 	UnpausePod(ctx context.Context, name string) error
-	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
+	RemovePod(ctx context.Context, name string, opt api.RemoveOptions) error
 	// ConnectPod joins a pod to a network, where a running one gets one of prefer for an address if that is free.
-	ConnectPod(ctx context.Context, name string, e netstack.Endpoint, prefer []netip.Addr) error
+	ConnectPod(ctx context.Context, name string, e api.Endpoint, prefer []netip.Addr) error
 	// DisconnectPod takes a running pod from a network until it is connected again, or starts again.
 	DisconnectPod(ctx context.Context, name, network string) error
 	// WaitPod fails as soon as the condition can no longer come true, with an error that shows what the pod said last.
-	WaitPod(ctx context.Context, name string, until engine.Condition) error
+	WaitPod(ctx context.Context, name string, until api.Condition) error
 	// Supervise sees to it that what runs of group is watched over.
 	Supervise(ctx context.Context, group string) error
 	// Tidy clears away what commands that died left, and waits for the end of what runs for a group without pods.
 	Tidy(ctx context.Context, group string) error
 	// CheckPorts fails with every claim that cannot be met, and names who holds the port.
-	CheckPorts(ctx context.Context, claims []netstack.PortClaim) error
+	CheckPorts(ctx context.Context, claims []api.PortClaim) error
 	// CheckPrograms fails with everything that the host lacks for pods of these runtimes, "" meaning the default, and warns of what
 	// another runtime stands in for.
 	CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error)
 	// CheckNetworks fails with everything for which networks could not be created once those that are leaving are gone.
-	CheckNetworks(want []netstack.Network, leaving []string) error
+	CheckNetworks(want []api.Network, leaving []string) error
 	// CheckAddresses fails with every static address that cannot be had once the pods of leaving have stopped and those of gone are
 	// removed.
-	CheckAddresses(want []netstack.AddressClaim, leaving, gone []string) error
+	CheckAddresses(want []api.AddressClaim, leaving, gone []string) error
+	// CheckVolumes fails with every volume whose folder on the host does not exist.
+	CheckVolumes(list []api.Volume) error
+	// CheckCommand fails if neither a pod nor its image says what to run.
+	CheckCommand(p api.PodSpec, img api.ImageConfig) error
 	// CheckPods fails with everything that pods ask for and the host cannot give.
-	CheckPods(ctx context.Context, pods []engine.PodSpec) error
+	CheckPods(ctx context.Context, pods []api.PodSpec) error
 }
 
 // Action is one verb and its operands. Every kind of step is one small type in this file; no other place lists them.
@@ -81,17 +83,17 @@ type limits struct {
 }
 
 type (
-	CreateNetwork struct{ Network netstack.Network }
+	CreateNetwork struct{ Network api.Network }
 	RemoveNetwork struct{ Name string }
 	KeepAddresses struct {
 		Network, Owner string
 		Addrs          []netip.Addr
 	}
-	CreateVolume struct{ Volume volumes.Volume }
+	CreateVolume struct{ Volume api.Volume }
 	RemoveVolume struct{ Name string }
 	CreatePod    struct {
-		Spec  engine.PodSpec
-		Image engine.Image
+		Spec  api.PodSpec
+		Image api.Image
 	}
 	RestoreFiles struct {
 		Name     string
@@ -122,13 +124,13 @@ type (
 	}
 	ConnectPod struct {
 		Name     string
-		Endpoint netstack.Endpoint
+		Endpoint api.Endpoint
 		Prefer   []netip.Addr // addresses to have again
 	}
 	DisconnectPod struct{ Name, Network string }
 	WaitPod       struct {
 		Name    string
-		Until   engine.Condition
+		Until   api.Condition
 		Timeout time.Duration
 		Needed  bool // by a service that depends on it
 	}
@@ -184,7 +186,7 @@ func (a ShutDownPod) apply(ctx context.Context, e Engine) error { return e.ShutD
 func (a KillPod) apply(ctx context.Context, e Engine) error {
 	err := e.KillPod(ctx, a.Name, a.Signal)
 	if err == nil && strings.HasSuffix(a.Signal, "KILL") { // no other signal is sure to end it
-		err = e.WaitPod(ctx, a.Name, engine.Stopped)
+		err = e.WaitPod(ctx, a.Name, api.Stopped)
 	}
 	if errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) { // it ended since it was seen running
 		return nil
@@ -194,7 +196,7 @@ func (a KillPod) apply(ctx context.Context, e Engine) error {
 func (a PausePod) apply(ctx context.Context, e Engine) error   { return e.PausePod(ctx, a.Name) }
 func (a UnpausePod) apply(ctx context.Context, e Engine) error { return e.UnpausePod(ctx, a.Name) }
 func (a RemovePod) apply(ctx context.Context, e Engine) error {
-	return e.RemovePod(ctx, a.Name, engine.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
+	return e.RemovePod(ctx, a.Name, api.RemoveOptions{Volumes: a.Volumes, Force: a.Force})
 }
 func (a ConnectPod) apply(ctx context.Context, e Engine) error {
 	return e.ConnectPod(ctx, a.Name, a.Endpoint, a.Prefer)
@@ -204,18 +206,18 @@ func (a DisconnectPod) apply(ctx context.Context, e Engine) error {
 }
 func (a WaitPod) apply(ctx context.Context, e Engine) error {
 	err := e.WaitPod(ctx, a.Name, a.Until)
-	var failed *engine.WaitError
+	var failed *api.WaitError
 	if !errors.As(err, &failed) || !a.Needed {
 		return err
 	}
 	// What it means to those who depend on it is in docker compose's words: scripts look for them.
 	switch service := serviceOf(&failed.Pod); {
-	case a.Until == engine.Healthy:
+	case a.Until == api.Healthy:
 		return fmt.Errorf("dependency failed to start: %w", err)
-	case a.Until == engine.Completed && failed.Pod.Status == engine.StatusExited && failed.Pod.ExitKnown:
+	case a.Until == api.Completed && failed.Pod.Status == api.StatusExited && failed.Pod.ExitKnown:
 		return &fault.Fault{Err: err, Text: fmt.Sprintf("service %q didn't complete successfully: exit %d%s%s",
 			service, failed.Pod.ExitCode, failed.Pod.ExitNote(), failed.Evidence())}
-	case a.Until == engine.Completed:
+	case a.Until == api.Completed:
 		return fmt.Errorf("service %q didn't complete successfully: %w", service, err)
 	}
 	return err
@@ -240,7 +242,7 @@ func (ConnectPod) limits() limits    { return limits{deadline: 2 * time.Minute} 
 func (DisconnectPod) limits() limits { return limits{deadline: 2 * time.Minute} }
 func (a WaitPod) limits() limits     { return limits{deadline: a.Timeout} }
 
-func hookTime(n int) time.Duration { return time.Duration(n) * engine.HookDeadline }
+func hookTime(n int) time.Duration { return time.Duration(n) * api.HookDeadline }
 
 // forever bounds the waits that a person asked to be unbounded, such as a stop without a time limit.
 const forever = 24 * time.Hour

@@ -10,14 +10,14 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // BootOptions say what Boot works with beside labels.
 type BootOptions struct {
 	// Contents finds what configs and secrets of pods hold that lie in no file of their own, by ContentKey; a reboot has taken
 	// them. It is asked only if a pod needs it. An error is a warning: the pods that need the contents then fail to start.
-	Contents func(ctx context.Context, pods []engine.Pod) (map[string][]byte, error)
+	Contents func(ctx context.Context, pods []api.Pod) (map[string][]byte, error)
 }
 
 const (
@@ -32,7 +32,7 @@ const (
 	hopelessUnknown = 10
 )
 
-// Boot starts the pods of a group that their restart policies bring back once the machine has started (engine.Pod.Returns), in
+// Boot starts the pods of a group that their restart policies bring back once the machine has started (api.Pod.Returns), in
 // the order of depends_on. What a pod depends on is waited for, but it is started even if that fails: a policy to restart says
 // that it can do without. Nothing is recreated, and the compose file is not applied. A second Boot finds nothing to do. One pod
 // that cannot start does not keep others from it. A machine that starts is busy: what fails is tried again until all that is due
@@ -147,8 +147,8 @@ func bootOnce(ctx context.Context, deps Deps, group string, opt BootOptions) err
 }
 
 // lostContents are the pods to bring back that need what is in no file.
-func lostContents(pods []engine.Pod) []engine.Pod {
-	var lost []engine.Pod
+func lostContents(pods []api.Pod) []api.Pod {
+	var lost []api.Pod
 	for _, p := range pods {
 		for _, f := range p.Spec.Container.Files {
 			if p.Returns && p.FilesLost && f.Source == "" {
@@ -180,7 +180,7 @@ func planBoot(d Desired, o Observed, contents map[string][]byte) (Plan, error) {
 	return p.finish()
 }
 
-func contentsOf(pod *engine.Pod, all map[string][]byte) map[string][]byte {
+func contentsOf(pod *api.Pod, all map[string][]byte) map[string][]byte {
 	own := map[string][]byte{}
 	for _, f := range pod.Spec.Container.Files {
 		if b, ok := all[ContentKey(serviceOf(pod), f.Target)]; ok {

@@ -12,13 +12,13 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
 // returning is a pod that is due after a start of the machine.
-func returning(name string) engine.Pod {
-	p := engine.Pod{Spec: engine.PodSpec{Name: name, Group: "shop"}, Status: engine.StatusExited, Returns: true}
+func returning(name string) api.Pod {
+	p := api.Pod{Spec: api.PodSpec{Name: name, Group: "shop"}, Status: api.StatusExited, Returns: true}
 	p.Spec.Container.Restart.Name = "always"
 	p.Spec.Labels = map[string]string{LabelProject: "shop", LabelService: name, LabelNumber: "1"}
 	return p
@@ -116,7 +116,7 @@ func TestBootTellsOfAFailureOnce(t *testing.T) {
 			calls[call]++
 			switch {
 			case call == "start pod hooked":
-				w.fake.Edit("hooked", func(p *engine.Pod) { p.Status, p.Returns = engine.StatusRunning, false })
+				w.fake.Edit("hooked", func(p *api.Pod) { p.Status, p.Returns = api.StatusRunning, false })
 				return errors.New("post_start hook 1 exited with code 3")
 			case call == "start pod slow" && calls[call] < 4:
 				return errors.New("not done in time")

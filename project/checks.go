@@ -6,7 +6,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
 )
 
 // checkNames refuses to make a pod under a name that another one keeps.
@@ -52,7 +51,7 @@ func (p *planner) checkHealth() {
 		}
 		for _, d := range u.DependsOn {
 			dep := p.byName[d.Service]
-			if d.Condition != engine.Healthy || dep == nil || dep.policy == leave || !unprobed(dep, p.o.Images) {
+			if d.Condition != api.Healthy || dep == nil || dep.policy == leave || !unprobed(dep, p.o.Images) {
 				continue
 			}
 			if d.Required {
@@ -65,7 +64,7 @@ func (p *planner) checkHealth() {
 }
 
 // unprobed reports whether replicas of u surely have no health check; of an image that is not here that is not known.
-func unprobed(u *unit, images map[string]engine.Image) bool {
+func unprobed(u *unit, images map[string]api.Image) bool {
 	img, ok := images[u.Pod.Container.Image]
 	if !ok && (u.Pod.Container.Health == nil || len(u.Pod.Container.Health.Test) == 0) {
 		return false

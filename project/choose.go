@@ -7,7 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // choose gives every unit its policy and number of replicas.
@@ -46,7 +46,7 @@ func (p *planner) chooseNamed() []string {
 func (p *planner) chooseUnborn() {
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			if u.Name == "" && s.old.Spec.AutoRemove && s.old.Status == engine.StatusCreated {
+			if u.Name == "" && s.old.Spec.AutoRemove && s.old.Status == api.StatusCreated {
 				s.discard(because(LeftOver))
 			}
 		}

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"strings"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // The names that docker compose gives to conditions, in the file and in its label.
-var conditionNames = map[engine.Condition]string{
-	engine.Started:   "service_started",
-	engine.Healthy:   "service_healthy",
-	engine.Completed: "service_completed_successfully",
+var conditionNames = map[api.Condition]string{
+	api.Started:   "service_started",
+	api.Healthy:   "service_healthy",
+	api.Completed: "service_completed_successfully",
 }
 
 // formatDependsOn writes the value of LabelDependsOn: "db:service_healthy:true,...", the last part being restart.
@@ -24,7 +24,7 @@ func formatDependsOn(deps []Dependency) string {
 		if d.Restart {
 			restart = "true"
 		}
-		parts = append(parts, d.Service+":"+conditionNames[cmp.Or(d.Condition, engine.Started)]+":"+restart)
+		parts = append(parts, d.Service+":"+conditionNames[cmp.Or(d.Condition, api.Started)]+":"+restart)
 	}
 	return strings.Join(parts, ",")
 }
@@ -37,7 +37,7 @@ func parseDependsOn(label string) []Dependency {
 		if f[0] == "" {
 			continue
 		}
-		d := Dependency{Service: f[0], Condition: engine.Started, Required: true}
+		d := Dependency{Service: f[0], Condition: api.Started, Required: true}
 		for cond, name := range conditionNames {
 			if len(f) > 1 && f[1] == name {
 				d.Condition = cond
@@ -51,7 +51,7 @@ func parseDependsOn(label string) []Dependency {
 
 // recall makes up the services of pods that no model describes, from their labels, dependencies before dependents. Labels of
 // different ages may contradict each other: a cycle is then cut where it is found, in the order of names.
-func recall(pods []*engine.Pod) []Service {
+func recall(pods []*api.Pod) []Service {
 	services := map[string]Service{}
 	owner := map[string]string{} // pod -> service
 	for _, p := range pods {
@@ -63,7 +63,7 @@ func recall(pods []*engine.Pod) []Service {
 		s.DependsOn = append(s.DependsOn, parseDependsOn(p.Spec.Labels[LabelDependsOn])...)
 		for _, b := range p.Spec.Borrowed() {
 			if of := owner[b.Of]; of != "" && of != s.Name {
-				s.DependsOn = append(s.DependsOn, Dependency{Service: of, Condition: engine.Started, Restart: b.What != engine.BorrowVolumes, Required: true})
+				s.DependsOn = append(s.DependsOn, Dependency{Service: of, Condition: api.Started, Restart: b.What != api.BorrowVolumes, Required: true})
 			}
 		}
 		services[s.Name] = s

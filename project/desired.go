@@ -11,9 +11,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // Desired is what a compose project should be. It is plain data: it crosses process boundaries as JSON, and another
@@ -33,20 +31,20 @@ type Desired struct {
 
 // Network is a network of the project.
 type Network struct {
-	Key      string           `json:"key"` // in the compose file
-	Spec     netstack.Network `json:"spec"`
-	External bool             `json:"external,omitempty"` // must exist; never made, changed or removed
-	Hash     string           `json:"hash,omitempty"`
+	Key      string      `json:"key"` // in the compose file
+	Spec     api.Network `json:"spec"`
+	External bool        `json:"external,omitempty"` // must exist; never made, changed or removed
+	Hash     string      `json:"hash,omitempty"`
 	// Static are the addresses that services name, those of inactive profiles too, sorted.
 	Static []netip.Addr `json:"static,omitempty"`
 }
 
 // Volume is a named volume of the project.
 type Volume struct {
-	Key      string         `json:"key"`
-	Spec     volumes.Volume `json:"spec"`
-	External bool           `json:"external,omitempty"`
-	Hash     string         `json:"hash,omitempty"`
+	Key      string     `json:"key"`
+	Spec     api.Volume `json:"spec"`
+	External bool       `json:"external,omitempty"`
+	Hash     string     `json:"hash,omitempty"`
 }
 
 // PullPolicy says when an image is fetched.
@@ -69,10 +67,10 @@ type Service struct {
 	// Pod is the template: Name is the base ("shop-web", to which "-N" is added) or, with FixedName, the whole name; ImageID
 	// is empty until images are resolved. Where it borrows from a pod of another service, it says LenderPrefix and that service's
 	// name instead of the pod's. Its labels are complete but for number, image and hash (see Replica).
-	Pod       engine.PodSpec `json:"pod"`
-	FixedName bool           `json:"fixed_name,omitempty"` // container_name
+	Pod       api.PodSpec `json:"pod"`
+	FixedName bool        `json:"fixed_name,omitempty"` // container_name
 	// PreStart are the templates of pods that run to their end before replicas start, one after another. Their names are whole.
-	PreStart []engine.PodSpec `json:"pre_start,omitempty"`
+	PreStart []api.PodSpec `json:"pre_start,omitempty"`
 	// Hash is the fingerprint of everything that a running replica got from the compose file, contents of env files,
 	// configs and secrets included; the image is compared apart.
 	Hash string `json:"hash"`
@@ -84,10 +82,10 @@ type Service struct {
 
 // Dependency is an edge of the service graph.
 type Dependency struct {
-	Service   string           `json:"service"`
-	Condition engine.Condition `json:"condition"` // Started, Healthy or Completed
-	Restart   bool             `json:"restart,omitempty"`
-	Required  bool             `json:"required"`
+	Service   string        `json:"service"`
+	Condition api.Condition `json:"condition"` // Started, Healthy or Completed
+	Restart   bool          `json:"restart,omitempty"`
+	Required  bool          `json:"required"`
 }
 
 // Labels that podc writes: docker compose's own names, so that other tools find what they look for.

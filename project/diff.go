@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -41,7 +41,7 @@ func Diff(d Desired, o Observed, opt UpOptions) (Plan, error) {
 func (p *planner) warnOfPaused() {
 	for _, u := range p.units {
 		for _, s := range u.slots {
-			if u.policy != leave && s.kept() && s.old.Status == engine.StatusPaused {
+			if u.policy != leave && s.kept() && s.old.Status == api.StatusPaused {
 				p.warn("%s is paused and stays so; podc unpause lets it go on", s.old.Spec.Name)
 			}
 		}

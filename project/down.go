@@ -11,8 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // Down stops and removes what the project has, dependents first. d may be no more than a name: then the labels of what is
@@ -190,13 +189,13 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 // pod stays attached to is kept, with a warning.
 func (r *resources) dropNetworks(all bool) {
 	for _, name := range slices.Sorted(maps.Keys(r.o.Networks)) {
-		if _, keeps := r.o.Networks[name].Kept[engine.KeeperOf(r.d.Name)]; all && keeps && (r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name)) {
+		if _, keeps := r.o.Networks[name].Kept[api.KeeperOf(r.d.Name)]; all && keeps && (r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name)) {
 			r.keeps[name] = nil
 		}
 		if r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name) {
 			continue
 		}
-		gone, stay := r.usersOf(func(pod *engine.Pod) bool {
+		gone, stay := r.usersOf(func(pod *api.Pod) bool {
 			return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
 		})
 		switch {
@@ -248,7 +247,7 @@ func (r *resources) dropNamedVolumes(all bool) {
 			r.warn("volume %s is kept: it was not made for this project", name)
 			continue
 		}
-		gone, stay := r.usersOf(func(pod *engine.Pod) bool { return uses(pod, name) })
+		gone, stay := r.usersOf(func(pod *api.Pod) bool { return uses(pod, name) })
 		switch {
 		case !all && len(gone) == 0, v.Anonymous && len(gone) > 0:
 		case len(stay) > 0:
@@ -260,7 +259,7 @@ func (r *resources) dropNamedVolumes(all bool) {
 }
 
 // concernsVolume reports whether a volume is one that the model says the project has or, without a model, its labels.
-func (r *resources) concernsVolume(v volumes.Volume) bool {
+func (r *resources) concernsVolume(v api.Volume) bool {
 	if !r.modelled() || v.Anonymous {
 		return v.Labels[LabelProject] == r.d.Name && !slices.Contains(r.d.Disabled, v.Labels[LabelService])
 	}

@@ -7,14 +7,13 @@ import (
 	"strconv"
 	"strings"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // Generate writes the compose model that pods could have been made from: one service for each pod, of the same name as the
 // container, on the networks and volumes that are there. What a model cannot hold (contents of configs and secrets) is left
 // out, with a warning. Dollars are doubled, so that the model can be read.
-func Generate(pods []engine.Pod) (model map[string]any, warnings []string) {
+func Generate(pods []api.Pod) (model map[string]any, warnings []string) {
 	services, networks, vols := map[string]any{}, map[string]any{}, map[string]any{}
 	for _, p := range pods {
 		services[serviceName(p)] = generateService(p, pods)
@@ -22,7 +21,7 @@ func Generate(pods []engine.Pod) (model map[string]any, warnings []string) {
 			networks[e.Network] = map[string]any{"name": e.Network, "external": true}
 		}
 		for _, m := range p.Spec.Container.Mounts {
-			if m.Type == engine.MountVolume && m.Source != "" {
+			if m.Type == api.MountVolume && m.Source != "" {
 				vols[m.Source] = map[string]any{"name": m.Source, "external": true}
 			}
 		}
@@ -37,7 +36,7 @@ func Generate(pods []engine.Pod) (model map[string]any, warnings []string) {
 }
 
 // serviceName makes a name for a service of that of a container.
-func serviceName(p engine.Pod) string {
+func serviceName(p api.Pod) string {
 	if numberOf(&p) == 1 && serviceOf(&p) != "" && !oneOff(&p) {
 		return serviceOf(&p)
 	}
@@ -50,7 +49,7 @@ func put(m map[string]any, key string, value any, is bool) {
 	}
 }
 
-func generateService(p engine.Pod, all []engine.Pod) map[string]any {
+func generateService(p api.Pod, all []api.Pod) map[string]any {
 	c, n := p.Spec.Container, p.Spec.Network
 	s := map[string]any{"image": c.Image, "container_name": p.Spec.Name}
 	put(s, "entrypoint", c.Entrypoint, c.Entrypoint != nil)
@@ -94,7 +93,7 @@ func generateService(p engine.Pod, all []engine.Pod) map[string]any {
 	return s
 }
 
-func restartText(r engine.RestartPolicy) string {
+func restartText(r api.RestartPolicy) string {
 	if r.MaxRetries > 0 {
 		return r.Name + ":" + strconv.Itoa(r.MaxRetries)
 	}
@@ -108,20 +107,20 @@ func ownLabels(labels map[string]string) map[string]string {
 	return own
 }
 
-func generateMounts(mounts []engine.Mount) []any {
+func generateMounts(mounts []api.Mount) []any {
 	var list []any
 	for _, m := range mounts {
 		v := map[string]any{"type": string(m.Type), "target": m.Target}
 		put(v, "source", m.Source, m.Source != "")
 		put(v, "read_only", true, m.ReadOnly)
-		put(v, "bind", map[string]any{"create_host_path": m.CreateSource}, m.Type == engine.MountBind)
-		put(v, "tmpfs", map[string]any{"size": m.TmpfsSize}, m.Type == engine.MountTmpfs && m.TmpfsSize > 0)
+		put(v, "bind", map[string]any{"create_host_path": m.CreateSource}, m.Type == api.MountBind)
+		put(v, "tmpfs", map[string]any{"size": m.TmpfsSize}, m.Type == api.MountTmpfs && m.TmpfsSize > 0)
 		list = append(list, v)
 	}
 	return list
 }
 
-func generatePorts(ports []netstack.Port) []any {
+func generatePorts(ports []api.Port) []any {
 	var list []any
 	for _, p := range ports {
 		v := map[string]any{"target": p.Container, "protocol": p.Protocol, "mode": "ingress"}
@@ -136,13 +135,13 @@ func generatePorts(ports []netstack.Port) []any {
 	return list
 }
 
-func generateNetwork(s map[string]any, n engine.PodNetwork, all []engine.Pod) {
+func generateNetwork(s map[string]any, n api.PodNetwork, all []api.Pod) {
 	switch {
-	case n.Mode == engine.NetworkHost:
+	case n.Mode == api.NetworkHost:
 		s["network_mode"] = "host"
-	case n.Mode == engine.NetworkPod:
+	case n.Mode == api.NetworkPod:
 		s["network_mode"] = "container:" + n.Pod
-		if i := slices.IndexFunc(all, func(p engine.Pod) bool { return p.Spec.Name == n.Pod }); i >= 0 {
+		if i := slices.IndexFunc(all, func(p api.Pod) bool { return p.Spec.Name == n.Pod }); i >= 0 {
 			s["network_mode"] = "service:" + serviceName(all[i])
 		}
 	case len(n.Endpoints) == 0:
@@ -161,7 +160,7 @@ func generateNetwork(s map[string]any, n engine.PodNetwork, all []engine.Pod) {
 	}
 }
 
-func generateHealth(s map[string]any, h *engine.HealthCheck) {
+func generateHealth(s map[string]any, h *api.HealthCheck) {
 	if h == nil {
 		return
 	}

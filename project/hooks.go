@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // pre_start hooks are pods of their own, that run to their end, one after another, before a service is started of which
@@ -13,7 +13,7 @@ import (
 // people to look at, until the service is started again or goes.
 
 // hookOf names the service whose pre_start hook a pod is, "" of other pods.
-func hookOf(p *engine.Pod) string {
+func hookOf(p *api.Pod) string {
 	if p.Spec.Labels[LabelHook] == "" {
 		return ""
 	}
@@ -21,12 +21,12 @@ func hookOf(p *engine.Pod) string {
 }
 
 // addHooks adds a unit for the hooks of each service that earlier starts have left.
-func (r *roster) addHooks(pods []engine.Pod) {
+func (r *roster) addHooks(pods []api.Pod) {
 	left := map[string]*unit{}
 	for i := range pods {
 		pod := &pods[i]
 		name := hookOf(pod)
-		if name == "" || pod.Status == engine.StatusDead {
+		if name == "" || pod.Status == api.StatusDead {
 			continue
 		}
 		if left[name] == nil {
@@ -72,7 +72,7 @@ func (p *planner) hook(u *unit, i int) *slot {
 // freeName is name, or the first that begins with it and is not that of a hook which an earlier start has left.
 func (p *planner) freeName(name string) string {
 	taken := func(n string) bool {
-		return slices.ContainsFunc(p.o.Pods, func(pod engine.Pod) bool { return pod.Spec.Name == n })
+		return slices.ContainsFunc(p.o.Pods, func(pod api.Pod) bool { return pod.Spec.Name == n })
 	}
 	for n, free := 2, name; ; n++ {
 		if !taken(free) {
@@ -93,7 +93,7 @@ func (c *scheduler) scheduleHooks(u *unit) []Key {
 		for _, b := range namespacesOf(s.spec) {
 			start.after(startKey(b.Of))
 		}
-		end := WaitPod{Name: s.name, Until: engine.Completed, Timeout: c.completionPatience()}
+		end := WaitPod{Name: s.name, Until: api.Completed, Timeout: c.completionPatience()}
 		c.add(because(Needed, u.Name), end).needs(startKey(s.name))
 		last = []Key{end.Key()}
 		c.add(because(Succeeded), RemovePod{s.name, true, false}).needs(last...)

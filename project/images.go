@@ -11,14 +11,13 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
 )
 
 // Images is what a project needs of the image store.
 type Images interface {
 	// Resolve says what references mean here; those that mean nothing are absent from the answer. The images are pinned for
 	// group, so that nobody deletes them, unless group is empty.
-	Resolve(ctx context.Context, group string, refs []string) (map[string]engine.Image, error)
+	Resolve(ctx context.Context, group string, refs []string) (map[string]api.Image, error)
 	// Pull fetches an image. Its error, like that of Remove, names the image.
 	Pull(ctx context.Context, ref string, report func(api.Progress)) error
 	// Unpin lets go of everything pinned for group.
@@ -60,7 +59,7 @@ func (i *preparations) pullPolicy(u *unit) PullPolicy {
 func (s Service) images() []string {
 	refs := []string{s.Pod.Container.Image}
 	for _, m := range s.Pod.Container.Mounts {
-		if m.Type == engine.MountImage {
+		if m.Type == api.MountImage {
 			refs = append(refs, m.Source)
 		}
 	}
@@ -77,11 +76,11 @@ func (s Service) allImages() []string {
 }
 
 // resolveMounts says in a spec what the images that it mounts mean.
-func (i *preparations) resolveMounts(spec *engine.PodSpec) {
+func (i *preparations) resolveMounts(spec *api.PodSpec) {
 	var digests []string
 	for at, m := range spec.Container.Mounts {
 		img, here := i.o.Images[m.Source]
-		if m.Type != engine.MountImage || !here {
+		if m.Type != api.MountImage || !here {
 			continue
 		}
 		spec.Container.Mounts[at].ImageID, spec.Container.Mounts[at].Layers = img.ID, img.Layers

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -65,7 +65,7 @@ func (deps Deps) runInheriting(ctx context.Context, name string, o Observed, pla
 	}
 	maps.DeleteFunc(notes, func(pod string, _ map[string]string) bool {
 		_, made := plan.inherits[pod]
-		return made || slices.ContainsFunc(o.Pods, func(p engine.Pod) bool { return p.Spec.Name == pod })
+		return made || slices.ContainsFunc(o.Pods, func(p api.Pod) bool { return p.Spec.Name == pod })
 	})
 	if len(notes) == 0 {
 		return os.RemoveAll(deps.inheritPath(name))

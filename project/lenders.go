@@ -6,7 +6,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // LenderPrefix begins what a template says instead of the name of a pod that its own pods borrow a namespace or volumes from:
@@ -16,11 +16,11 @@ const LenderPrefix = "service:"
 // lender is a service from whose pod those of another one borrow.
 type lender struct{ what, service string }
 
-func (l lender) namespace() bool { return l.what != engine.BorrowVolumes }
+func (l lender) namespace() bool { return l.what != api.BorrowVolumes }
 
 // phrase says what is borrowed from pod.
-func phrase(b engine.Borrowed) string {
-	if b.What == engine.BorrowVolumes {
+func phrase(b api.Borrowed) string {
+	if b.What == api.BorrowVolumes {
 		return "uses the volumes of " + b.Of
 	}
 	return "shares the " + b.What + " of " + b.Of
@@ -42,7 +42,7 @@ func dependencies(s Service) []Dependency {
 	deps := s.DependsOn
 	for _, l := range s.lenders() {
 		if !slices.ContainsFunc(deps, func(d Dependency) bool { return d.Service == l.service }) {
-			deps = append(slices.Clip(deps), Dependency{Service: l.service, Condition: engine.Started, Restart: l.namespace(), Required: true})
+			deps = append(slices.Clip(deps), Dependency{Service: l.service, Condition: api.Started, Restart: l.namespace(), Required: true})
 		}
 	}
 	return deps
@@ -63,8 +63,8 @@ func (r *roster) lenderSlot(service string) *slot {
 }
 
 // nameLenders puts the names of pods into a spec that was made from the template of u.
-func (p *planner) nameLenders(u *unit, spec *engine.PodSpec) {
-	spec.MapBorrowed(func(b engine.Borrowed) string {
+func (p *planner) nameLenders(u *unit, spec *api.PodSpec) {
+	spec.MapBorrowed(func(b api.Borrowed) string {
 		service, ok := strings.CutPrefix(b.Of, LenderPrefix)
 		if !ok {
 			return b.Of
@@ -72,14 +72,14 @@ func (p *planner) nameLenders(u *unit, spec *engine.PodSpec) {
 		if s := p.lenderSlot(service); s != nil {
 			return s.name
 		}
-		p.refuse(errdefs.ErrFailedPrecondition, "cannot create %s: it %s, which has no replica", spec.Name, phrase(engine.Borrowed{What: b.What, Of: "service " + service}))
+		p.refuse(errdefs.ErrFailedPrecondition, "cannot create %s: it %s, which has no replica", spec.Name, phrase(api.Borrowed{What: b.What, Of: "service " + service}))
 		return ""
 	})
 }
 
 // lenderReason compares the pods that old borrows from with those that it should. One that is only restarted asks for a
 // restart, not for a new pod (planRestarts).
-func (c *comparison) lenderReason(u *unit, old *engine.Pod) Reason {
+func (c *comparison) lenderReason(u *unit, old *api.Pod) Reason {
 	have := old.Spec.Borrowed()
 	for i, b := range u.Pod.Borrowed() {
 		service, ok := strings.CutPrefix(b.Of, LenderPrefix)
@@ -93,7 +93,7 @@ func (c *comparison) lenderReason(u *unit, old *engine.Pod) Reason {
 			return because(LenderChanged, b.What, s.name)
 		case s.create.given():
 			return because(LenderRemade, b.What, have[i].Of)
-		case b.What == engine.BorrowVolumes && s.old.Created.After(old.Created): // it looked at another pod of that name
+		case b.What == api.BorrowVolumes && s.old.Created.After(old.Created): // it looked at another pod of that name
 			return because(LenderReplaced, b.What, have[i].Of)
 		}
 	}
@@ -101,11 +101,11 @@ func (c *comparison) lenderReason(u *unit, old *engine.Pod) Reason {
 }
 
 // borrowsFrom reports whether pod borrows something from name.
-func borrowsFrom(spec *engine.PodSpec, name string) bool {
-	return slices.ContainsFunc(spec.Borrowed(), func(b engine.Borrowed) bool { return b.Of == name })
+func borrowsFrom(spec *api.PodSpec, name string) bool {
+	return slices.ContainsFunc(spec.Borrowed(), func(b api.Borrowed) bool { return b.Of == name })
 }
 
 // namespacesOf lists what a pod shares of others that is gone while they do not run.
-func namespacesOf(spec *engine.PodSpec) []engine.Borrowed {
-	return slices.DeleteFunc(spec.Borrowed(), func(b engine.Borrowed) bool { return b.What == engine.BorrowVolumes })
+func namespacesOf(spec *api.PodSpec) []api.Borrowed {
+	return slices.DeleteFunc(spec.Borrowed(), func(b api.Borrowed) bool { return b.What == api.BorrowVolumes })
 }

@@ -5,36 +5,34 @@ import (
 	"strconv"
 	"strings"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // Observed is what there is: one snapshot of the engine, and what the images named by the wish mean. It is taken once,
 // before planning, and not asked again.
 type Observed struct {
-	Pods     []engine.Pod // of the project, by name
-	Networks map[string]netstack.Network
+	Pods     []api.Pod // of the project, by name
+	Networks map[string]api.Network
 	Unread   error // why networks may be missing from Networks
-	Volumes  map[string]volumes.Volume
-	Images   map[string]engine.Image // by reference as the user wrote it; those that are not here are absent
-	Prepared []string                // references that were made ready for this plan: they are not to be once more
+	Volumes  map[string]api.Volume
+	Images   map[string]api.Image // by reference as the user wrote it; those that are not here are absent
+	Prepared []string             // references that were made ready for this plan: they are not to be once more
 	// Inherit names the anonymous volumes, by pod and target, that an interrupted run meant for pods it did not get to make.
 	Inherit map[string]map[string]string
 }
 
 // Observe joins a snapshot and resolved images.
-func Observe(s engine.Snapshot, images map[string]engine.Image) Observed {
+func Observe(s api.Snapshot, images map[string]api.Image) Observed {
 	return Observed{Pods: s.Pods, Networks: s.Networks, Unread: s.Unread, Volumes: s.Volumes, Images: images}
 }
 
-func running(p *engine.Pod) bool {
-	return p != nil && (p.Status.Live() || p.Status == engine.StatusRestarting)
+func running(p *api.Pod) bool {
+	return p != nil && (p.Status.Live() || p.Status == api.StatusRestarting)
 }
 
 // unfit says why a pod that runs must be stopped before it can count as running: its stop has begun, and under the project's lock
 // nobody is at that any more, or nothing but its processes is left of its run. None if there is no such reason.
-func unfit(p *engine.Pod) Reason {
+func unfit(p *api.Pod) Reason {
 	switch {
 	case p == nil || !p.Status.Live():
 		return Reason{}
@@ -48,16 +46,16 @@ func unfit(p *engine.Pod) Reason {
 
 // halfMade reports whether p was left by a process that died while making or removing it: under the project's lock nobody
 // else is at work on it.
-func halfMade(p *engine.Pod) bool {
-	return p.Status == engine.StatusCreating || p.Status == engine.StatusRemoving
+func halfMade(p *api.Pod) bool {
+	return p.Status == api.StatusCreating || p.Status == api.StatusRemoving
 }
 
-func serviceOf(p *engine.Pod) string { return p.Spec.Labels[LabelService] }
+func serviceOf(p *api.Pod) string { return p.Spec.Labels[LabelService] }
 
 // oneOff reports whether p was made by `run`.
-func oneOff(p *engine.Pod) bool { return strings.EqualFold(p.Spec.Labels[LabelOneoff], "true") }
+func oneOff(p *api.Pod) bool { return strings.EqualFold(p.Spec.Labels[LabelOneoff], "true") }
 
-func numberOf(p *engine.Pod) int {
+func numberOf(p *api.Pod) int {
 	n, err := strconv.Atoi(p.Spec.Labels[LabelNumber])
 	if err != nil || n < 1 {
 		return 1
@@ -66,7 +64,7 @@ func numberOf(p *engine.Pod) int {
 }
 
 // networksOf lists the networks a spec joins, in order.
-func networksOf(s *engine.PodSpec) []string {
+func networksOf(s *api.PodSpec) []string {
 	var names []string
 	for _, e := range s.Network.Endpoints {
 		names = append(names, e.Network)
@@ -75,10 +73,10 @@ func networksOf(s *engine.PodSpec) []string {
 }
 
 // volumesOf lists the named volumes a spec mounts, sorted.
-func volumesOf(s *engine.PodSpec) []string {
+func volumesOf(s *api.PodSpec) []string {
 	var names []string
 	for _, m := range s.Container.Mounts {
-		if m.Type == engine.MountVolume && m.Source != "" {
+		if m.Type == api.MountVolume && m.Source != "" {
 			names = append(names, m.Source)
 		}
 	}
@@ -87,7 +85,7 @@ func volumesOf(s *engine.PodSpec) []string {
 }
 
 // uses reports whether a pod mounts the volume, named or anonymous.
-func uses(p *engine.Pod, volume string) bool {
+func uses(p *api.Pod, volume string) bool {
 	for _, v := range p.Volumes {
 		if v == volume {
 			return true

@@ -8,7 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // OneOff is one more container of a service, beside its replicas: what `run` makes. Zero values leave what the service says.
@@ -44,7 +44,7 @@ func (r OneOff) of(s Service, alone bool) Service {
 		delete(pod.Labels, LabelDependsOn)
 	}
 	c := &pod.Container
-	c.Restart, c.PostStart, c.PreStop, s.PreStart = engine.RestartPolicy{}, nil, nil, nil
+	c.Restart, c.PostStart, c.PreStop, s.PreStart = api.RestartPolicy{}, nil, nil, nil
 	c.TTY, c.StdinOpen, c.StdinOnce = r.TTY, r.Stdin, r.StdinOnce
 	if r.Command != nil {
 		c.Command = r.Command
@@ -59,7 +59,7 @@ func (r OneOff) of(s Service, alone bool) Service {
 }
 
 // Unname takes away what the replicas of a service are known by, fixed addresses included: only one pod can have these.
-func Unname(pod *engine.PodSpec) {
+func Unname(pod *api.PodSpec) {
 	pod.Network.Unnamed = pod.Hostname != ""
 	pod.Network.Endpoints = slices.Clone(pod.Network.Endpoints)
 	for i := range pod.Network.Endpoints {

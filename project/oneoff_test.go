@@ -5,18 +5,17 @@ import (
 	"slices"
 	"testing"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 func webService() Service {
 	return Service{
 		Name: "web", Replicas: 3, Hash: "h", DependsOn: []Dependency{{Service: "db", Required: true}},
-		Pod: engine.PodSpec{
+		Pod: api.PodSpec{
 			Name: "shop-web", Labels: map[string]string{LabelProject: "shop", LabelOneoff: "False", LabelDependsOn: "db:service_started:false"},
-			Network: engine.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "shop_back", Aliases: []string{"web", "www"}, IPv4: netip.MustParseAddr("10.5.0.9"), MAC: "02:00:00:00:00:01"}}},
-			Container: engine.ContainerSpec{
-				Image: "app", Command: []string{"serve"}, Env: []string{"A=1"}, User: "www", Restart: engine.RestartPolicy{Name: "always"}, CapAdd: []string{"NET_RAW"},
+			Network: api.PodNetwork{Endpoints: []api.Endpoint{{Network: "shop_back", Aliases: []string{"web", "www"}, IPv4: netip.MustParseAddr("10.5.0.9"), MAC: "02:00:00:00:00:01"}}},
+			Container: api.ContainerSpec{
+				Image: "app", Command: []string{"serve"}, Env: []string{"A=1"}, User: "www", Restart: api.RestartPolicy{Name: "always"}, CapAdd: []string{"NET_RAW"},
 			},
 		},
 	}

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // Plan is what will be done, and all of it: creations, starts, waits, stops, removals. It is data; Run applies it.
@@ -20,10 +19,10 @@ type Plan struct {
 	// Stopped are the pods that are to be stopped and were so before.
 	Stopped []string
 	// Claims are the host ports that must be free for the plan to succeed, those that the plan itself frees left out.
-	Claims []netstack.PortClaim
+	Claims []api.PortClaim
 
 	// Addresses are the static addresses that pods need. Leaving are the pods that stop before, Gone those that are removed.
-	Addresses     []netstack.AddressClaim
+	Addresses     []api.AddressClaim
 	Leaving, Gone []string
 
 	inherits map[string]map[string]string // pod -> target -> anonymous volume of its predecessor
@@ -85,8 +84,8 @@ func (p Plan) runtimes() []string {
 }
 
 // made lists the pods that will be made.
-func (p Plan) made() []engine.PodSpec {
-	var pods []engine.PodSpec
+func (p Plan) made() []api.PodSpec {
+	var pods []api.PodSpec
 	for _, s := range p.Steps {
 		if do, ok := s.Do.(CreatePod); ok {
 			pods = append(pods, do.Spec)

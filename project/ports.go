@@ -7,8 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // claims collects the ports and addresses that a plan needs, and refuses what two pods cannot both have.
@@ -21,25 +20,25 @@ type claims struct {
 
 // claim is a host port with the replica that holds or wants it.
 type claim struct {
-	port netstack.Port
+	port api.Port
 	unit *unit
 	slot *slot
 }
 
 // fixed reports whether exactly one host port will do.
-func fixed(p netstack.Port) bool {
+func fixed(p api.Port) bool {
 	return p.HostPort != 0 && (p.HostEnd == 0 || p.HostEnd == p.HostPort)
 }
 
 // overlaps reports whether a port of a's cannot be held together with one of b's.
-func overlaps(a, b netstack.Port) bool {
-	return a.Protocol == b.Protocol && netstack.Overlap(a.HostIP, b.HostIP) && a.HostPort <= last(b) && b.HostPort <= last(a)
+func overlaps(a, b api.Port) bool {
+	return a.Protocol == b.Protocol && api.AddrsMeet(a.HostIP, b.HostIP) && a.HostPort <= last(b) && b.HostPort <= last(a)
 }
 
-func last(p netstack.Port) uint16 { return max(p.HostPort, p.HostEnd) }
+func last(p api.Port) uint16 { return max(p.HostPort, p.HostEnd) }
 
 // wants lists the fixed host ports that a slot will hold; published lists those that its present pod holds.
-func (s *slot) wants() []netstack.Port {
+func (s *slot) wants() []api.Port {
 	switch {
 	case s.name == "":
 		return nil
@@ -53,7 +52,7 @@ func (s *slot) wants() []netstack.Port {
 	return nil
 }
 
-func (s *slot) published() []netstack.Port {
+func (s *slot) published() []api.Port {
 	if !running(s.old) {
 		return nil
 	}
@@ -97,7 +96,7 @@ func (c *claims) refuseTwice(seen []claim, one claim) {
 	c.refuse(errdefs.ErrConflict, "cannot publish port %s for every replica of %s: only one can have it; publish a range of ports or leave the host's port out", portName(one.port), one.unit.Name)
 }
 
-func portName(p netstack.Port) string {
+func portName(p api.Port) string {
 	if !fixed(p) {
 		return fmt.Sprintf("%d-%d/%s", p.HostPort, p.HostEnd, p.Protocol)
 	}
@@ -108,19 +107,19 @@ func portName(p netstack.Port) string {
 }
 
 // claim notes a port that a pod needs at its start, unless a pod that this plan stops holds it now.
-func (c *claims) claim(s *slot, port netstack.Port) {
+func (c *claims) claim(s *slot, port api.Port) {
 	if !s.start.given() || port.HostPort == 0 || len(c.portHolders(port)) > 0 {
 		return
 	}
-	c.plan.Claims = append(c.plan.Claims, netstack.PortClaim{Owner: s.name, Port: port})
+	c.plan.Claims = append(c.plan.Claims, api.PortClaim{Owner: s.name, Port: port})
 }
 
 // portHolders finds the slots that hold the port now and give it up.
-func (r *roster) portHolders(port netstack.Port) []*slot {
+func (r *roster) portHolders(port api.Port) []*slot {
 	var holders []*slot
 	for _, u := range r.units {
 		for _, s := range u.slots {
-			overlap := func(held netstack.Port) bool { return overlaps(held, port) }
+			overlap := func(held api.Port) bool { return overlaps(held, port) }
 			if s.stop.given() && slices.ContainsFunc(s.published(), overlap) {
 				holders = append(holders, s)
 			}
@@ -147,7 +146,7 @@ func (c *claims) claimAddresses() {
 					continue // it has what the model says
 				}
 				for _, a := range e.Static() {
-					c.plan.Addresses = append(c.plan.Addresses, netstack.AddressClaim{Owner: s.name, As: []string{engine.KeeperOf(c.d.Name)}, Network: e.Network, Addr: a})
+					c.plan.Addresses = append(c.plan.Addresses, api.AddressClaim{Owner: s.name, As: []string{api.KeeperOf(c.d.Name)}, Network: e.Network, Addr: a})
 				}
 			}
 		}
@@ -155,11 +154,11 @@ func (c *claims) claimAddresses() {
 }
 
 // addressHolders finds the slots that hold a static address now and give it up.
-func (r *roster) addressHolders(e netstack.Endpoint) []*slot {
+func (r *roster) addressHolders(e api.Endpoint) []*slot {
 	var holders []*slot
 	for _, u := range r.units {
 		for _, s := range u.slots {
-			holds := func(i netstack.Interface) bool {
+			holds := func(i api.Interface) bool {
 				return i.Network == e.Network && slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return a == e.IPv4 || a == e.IPv6 })
 			}
 			if s.stop.given() && slices.ContainsFunc(s.old.Interfaces, holds) {

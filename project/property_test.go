@@ -11,10 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/engine/enginetest"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // randomWish draws a project of up to five services with dependencies, networks, volumes and shared namespaces. Nothing in it
@@ -23,43 +21,43 @@ func randomWish(r *rapid.T, label string) Desired {
 	draw := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(r, label+what) }
 	d := Desired{Name: "shop"}
 	for i := range 2 {
-		d.Networks = append(d.Networks, Network{Key: fmt.Sprint("n", i), Spec: netstack.Network{Name: fmt.Sprint("shop_n", i)}, Hash: fmt.Sprint(draw(2, "network hash"))})
-		d.Volumes = append(d.Volumes, Volume{Key: fmt.Sprint("v", i), Spec: volumes.Volume{Name: fmt.Sprint("shop_v", i)}, Hash: fmt.Sprint(draw(2, "volume hash"))})
+		d.Networks = append(d.Networks, Network{Key: fmt.Sprint("n", i), Spec: api.Network{Name: fmt.Sprint("shop_n", i)}, Hash: fmt.Sprint(draw(2, "network hash"))})
+		d.Volumes = append(d.Volumes, Volume{Key: fmt.Sprint("v", i), Spec: api.Volume{Name: fmt.Sprint("shop_v", i)}, Hash: fmt.Sprint(draw(2, "volume hash"))})
 	}
 	for i := range draw(5, "services") + 1 {
 		s := Service{Name: fmt.Sprint("s", i), Replicas: draw(4, "replicas"), Hash: fmt.Sprint(draw(3, "hash"))}
-		s.Pod = engine.PodSpec{Name: "shop-" + s.Name, Group: "shop", Labels: map[string]string{LabelProject: "shop", LabelService: s.Name}}
+		s.Pod = api.PodSpec{Name: "shop-" + s.Name, Group: "shop", Labels: map[string]string{LabelProject: "shop", LabelService: s.Name}}
 		s.Pod.Container.Image = fmt.Sprint("image", draw(2, "image"))
-		s.Pod.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "ok"}}
+		s.Pod.Container.Health = &api.HealthCheck{Test: []string{"CMD", "ok"}}
 		if draw(2, "has volume") == 0 {
-			s.Pod.Container.Mounts = append(s.Pod.Container.Mounts, engine.Mount{Type: engine.MountVolume, Source: fmt.Sprint("shop_v", draw(2, "volume")), Target: "/v"})
+			s.Pod.Container.Mounts = append(s.Pod.Container.Mounts, api.Mount{Type: api.MountVolume, Source: fmt.Sprint("shop_v", draw(2, "volume")), Target: "/v"})
 		}
 		if draw(2, "has anonymous volume") == 0 {
-			s.Pod.Container.Mounts = append(s.Pod.Container.Mounts, engine.Mount{Type: engine.MountVolume, Target: "/a"})
+			s.Pod.Container.Mounts = append(s.Pod.Container.Mounts, api.Mount{Type: api.MountVolume, Target: "/a"})
 		}
 		for j := range i {
 			if draw(3, "depends") == 0 {
 				dep := Dependency{Service: fmt.Sprint("s", j), Restart: draw(2, "restart") == 0, Required: draw(4, "required") > 0}
-				dep.Condition = []engine.Condition{engine.Started, engine.Healthy}[draw(2, "condition")]
+				dep.Condition = []api.Condition{api.Started, api.Healthy}[draw(2, "condition")]
 				s.DependsOn = append(s.DependsOn, dep)
 			}
 		}
 		shares := draw(4, "shares")
 		if shares == 0 && i > 0 && d.Services[i-1].Replicas > 0 && len(d.Services[i-1].lenders()) == 0 {
-			s.Pod.Network.Mode, s.Pod.Network.Pod = engine.NetworkPod, LenderPrefix+d.Services[i-1].Name
+			s.Pod.Network.Mode, s.Pod.Network.Pod = api.NetworkPod, LenderPrefix+d.Services[i-1].Name
 		} else {
-			s.Pod.Network.Endpoints = []netstack.Endpoint{{Network: fmt.Sprint("shop_n", draw(2, "network"))}}
+			s.Pod.Network.Endpoints = []api.Endpoint{{Network: fmt.Sprint("shop_n", draw(2, "network"))}}
 		}
 		d.Services = append(d.Services, s)
 	}
 	return d
 }
 
-func randomImages(r *rapid.T, label string) map[string]engine.Image {
-	images := map[string]engine.Image{}
+func randomImages(r *rapid.T, label string) map[string]api.Image {
+	images := map[string]api.Image{}
 	for i := range 2 {
 		id := fmt.Sprintf("image%d-%d", i, rapid.IntRange(0, 1).Draw(r, label+"image id"))
-		img := engine.Image{ID: id, Layers: []string{"/" + id}}
+		img := api.Image{ID: id, Layers: []string{"/" + id}}
 		img.Config.Volumes = []string{"/i"}
 		images[fmt.Sprint("image", i)] = img
 	}
@@ -71,7 +69,7 @@ func randomOptions(r *rapid.T) UpOptions {
 	return UpOptions{RenewAnon: flip("renew"), RemoveOrphans: flip("orphans"), Wait: flip("wait"), ForceRecreate: flip("force"), KeepVolumes: flip("keep volumes")}
 }
 
-func observeFake(t interface{ Fatal(...any) }, f *enginetest.Fake, images map[string]engine.Image) Observed {
+func observeFake(t interface{ Fatal(...any) }, f *enginetest.Fake, images map[string]api.Image) Observed {
 	s, err := f.Snapshot(context.Background(), "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -84,19 +82,19 @@ func disturb(r *rapid.T, f *enginetest.Fake) {
 	for _, p := range observeFake(r, f, nil).Pods {
 		switch rapid.IntRange(0, 5).Draw(r, "happens to "+p.Spec.Name) {
 		case 0:
-			f.Edit(p.Spec.Name, func(p *engine.Pod) {
-				p.Status, p.ExitCode, p.ExitKnown, p.Interfaces, p.Ports = engine.StatusExited, 1, true, nil, nil
+			f.Edit(p.Spec.Name, func(p *api.Pod) {
+				p.Status, p.ExitCode, p.ExitKnown, p.Interfaces, p.Ports = api.StatusExited, 1, true, nil, nil
 			})
 		case 1:
-			f.Edit(p.Spec.Name, func(p *engine.Pod) { p.Status, p.Interfaces = engine.StatusCreating, nil })
+			f.Edit(p.Spec.Name, func(p *api.Pod) { p.Status, p.Interfaces = api.StatusCreating, nil })
 		case 2:
-			f.Edit(p.Spec.Name, func(p *engine.Pod) { p.Status, p.Interfaces = engine.StatusRemoving, nil })
+			f.Edit(p.Spec.Name, func(p *api.Pod) { p.Status, p.Interfaces = api.StatusRemoving, nil })
 		}
 	}
 }
 
 // apply plans and runs, and checks what holds for every plan and run.
-func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]engine.Image, opt UpOptions) error {
+func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]api.Image, opt UpOptions) error {
 	plan, err := Diff(d, observeFake(r, f, images), opt)
 	if err != nil {
 		r.Fatal(err)

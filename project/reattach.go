@@ -4,13 +4,12 @@ import (
 	"net/netip"
 	"slices"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // rejoin is a network that a pod, which stays, leaves and joins again, or only joins.
 type rejoin struct {
-	endpoint netstack.Endpoint
+	endpoint api.Endpoint
 	prefer   []netip.Addr // of the pod on the network so far
 	leave    bool         // it is on it still
 	why      Reason
@@ -20,7 +19,7 @@ type rejoin struct {
 // those of the model that a pod has lost are joined. Names, addresses and published ports stay as far as they can.
 func (p *planner) planNetworksOf(u *unit) {
 	for _, s := range u.slots {
-		if s.old == nil || s.remove.given() || s.old.Status == engine.StatusDead || halfMade(s.old) {
+		if s.old == nil || s.remove.given() || s.old.Status == api.StatusDead || halfMade(s.old) {
 			continue
 		}
 		spec := &s.old.Spec
@@ -31,7 +30,7 @@ func (p *planner) planNetworksOf(u *unit) {
 				s.rejoins = append(s.rejoins, rejoin{e, attached, true, f.reason("network", e.Network)})
 			}
 		}
-		if !u.model || u.policy < diverged || spec.Network.Mode != engine.NetworkPrivate {
+		if !u.model || u.policy < diverged || spec.Network.Mode != api.NetworkPrivate {
 			continue
 		}
 		for _, e := range u.Pod.Network.Endpoints {
@@ -59,7 +58,7 @@ func (p *planner) lostNetwork(s *slot, network string) Reason {
 
 // addressesOn are the addresses of a pod on a network. One that a plugin gave none has an invalid one: it is attached all the
 // same.
-func addressesOn(pod *engine.Pod, network string) []netip.Addr {
+func addressesOn(pod *api.Pod, network string) []netip.Addr {
 	for _, i := range pod.Interfaces {
 		if i.Network == network {
 			return append(i.Addrs(), netip.Addr{})

@@ -8,13 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // Replica completes the template of s for replica n: name, labels, image, and the volumes that the image declares as
 // anonymous mounts, so that a successor can inherit them. It shares no memory that it changed with s.
-func Replica(s Service, n int, img engine.Image) engine.PodSpec {
+func Replica(s Service, n int, img api.Image) api.PodSpec {
 	spec := s.Pod
 	spec.Name = replicaName(s, n)
 	spec.Labels = replicaLabels(s, n, img)
@@ -37,7 +36,7 @@ func replicaName(s Service, n int) string {
 
 // replicaLabels are the image's, the service's and podc's own. An image that another project built has that project's labels,
 // which must not pass for this one's.
-func replicaLabels(s Service, n int, img engine.Image) map[string]string {
+func replicaLabels(s Service, n int, img api.Image) map[string]string {
 	labels := maps.Clone(img.Config.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -64,20 +63,20 @@ func replicaLabels(s Service, n int, img engine.Image) map[string]string {
 
 // replicaMounts adds the volumes of the image that nothing else covers and puts parents before what lies in them, as docker
 // does. Anonymous volumes are labelled, so that `down -v` finds even those that no pod uses any more.
-func replicaMounts(s Service, img engine.Image) []engine.Mount {
+func replicaMounts(s Service, img api.Image) []api.Mount {
 	mounts := slices.Clone(s.Pod.Container.Mounts)
 	for _, target := range img.Config.Volumes {
-		covered := func(m engine.Mount) bool { return path.Clean(m.Target) == path.Clean(target) }
+		covered := func(m api.Mount) bool { return path.Clean(m.Target) == path.Clean(target) }
 		if !slices.ContainsFunc(mounts, covered) {
-			mounts = append(mounts, engine.Mount{Type: engine.MountVolume, Target: target})
+			mounts = append(mounts, api.Mount{Type: api.MountVolume, Target: target})
 		}
 	}
 	for i, m := range mounts {
-		if m.Type == engine.MountVolume && m.Source == "" {
+		if m.Type == api.MountVolume && m.Source == "" {
 			mounts[i].Labels = anonymousLabels(s, m.Labels)
 		}
 	}
-	slices.SortStableFunc(mounts, func(a, b engine.Mount) int { return depth(a.Target) - depth(b.Target) })
+	slices.SortStableFunc(mounts, func(a, b api.Mount) int { return depth(a.Target) - depth(b.Target) })
 	return mounts
 }
 
@@ -91,15 +90,15 @@ func depth(target string) int { return strings.Count(strings.TrimSuffix(path.Cle
 
 // inheritance gives pods the anonymous volumes of those that they replace.
 type inheritance struct {
-	there map[string]volumes.Volume
+	there map[string]api.Volume
 	plan  *Plan
 }
 
 // inherit gives the anonymous mounts of spec the volumes that have, by target, if they are still there.
-func (h *inheritance) inherit(spec *engine.PodSpec, have map[string]string) {
+func (h *inheritance) inherit(spec *api.PodSpec, have map[string]string) {
 	for i, m := range spec.Container.Mounts {
 		v, ok := h.there[have[m.Target]]
-		if ok && v.Anonymous && m.Type == engine.MountVolume && m.Source == "" {
+		if ok && v.Anonymous && m.Type == api.MountVolume && m.Source == "" {
 			spec.Container.Mounts[i].Source = v.Name
 			h.note(spec.Name, m.Target, v.Name)
 		}

@@ -4,12 +4,12 @@ import (
 	"reflect"
 	"testing"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 func TestReplica(t *testing.T) {
 	s := parseWish(t, []byte("service db needs=a:healthy:restart,b:completed,c facets=ports:1 volumes=data:/var/lib/db,:/var")).Services[0]
-	img := engine.Image{ID: "1234"}
+	img := api.Image{ID: "1234"}
 	img.Config.Volumes = []string{"/var/lib/db", "/cache"}
 	img.Config.Labels = map[string]string{LabelProject: "other", LabelOneoff: "True", "from": "image"}
 	spec := Replica(s, 3, img)
@@ -39,7 +39,7 @@ func TestReplica(t *testing.T) {
 
 func TestReplicaName(t *testing.T) {
 	for base, want := range map[string]string{"shop-a_b": "shop-a_b-2", "shop_a_b": "shop_a_b_2", "my_shop-a_b": "my_shop-a_b-2"} {
-		s := Service{Name: "a_b", Pod: engine.PodSpec{Name: base}}
+		s := Service{Name: "a_b", Pod: api.PodSpec{Name: base}}
 		if got := replicaName(s, 2); got != want {
 			t.Errorf("%s: got %s, want %s", base, got, want)
 		}

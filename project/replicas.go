@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // planReplicas decides for each replica of u whether it stays, goes, is replaced or made.
@@ -142,13 +142,13 @@ func (p *planner) revive(u *unit, s *slot) {
 	s.start = idleReason(s.old)
 }
 
-func completed(pod *engine.Pod) bool {
-	return pod.Status == engine.StatusExited && pod.ExitKnown && pod.ExitCode == 0
+func completed(pod *api.Pod) bool {
+	return pod.Status == api.StatusExited && pod.ExitKnown && pod.ExitCode == 0
 }
 
-func idleReason(pod *engine.Pod) Reason {
+func idleReason(pod *api.Pod) Reason {
 	switch {
-	case pod.Status == engine.StatusCreated:
+	case pod.Status == api.StatusCreated:
 		return because(NotStarted)
 	case !pod.ExitKnown:
 		return because(NotRunning)

@@ -8,9 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // resources decides what becomes of networks and volumes.
@@ -39,12 +37,12 @@ func (f *fate) reason(kind, name string) Reason {
 
 // wanted reports whether the resources that use tells of in a spec are needed: by a chosen service or, with no service
 // named, by the model.
-func (r *resources) wanted(services []string, name string, use func(*engine.PodSpec) []string) bool {
+func (r *resources) wanted(services []string, name string, use func(*api.PodSpec) []string) bool {
 	if len(services) == 0 {
 		return true
 	}
 	for _, u := range r.units {
-		uses := func(pod engine.PodSpec) bool { return slices.Contains(use(&pod), name) }
+		uses := func(pod api.PodSpec) bool { return slices.Contains(use(&pod), name) }
 		if u.model && u.policy != leave && (uses(u.Pod) || slices.ContainsFunc(u.PreStart, uses)) {
 			return true
 		}
@@ -72,7 +70,7 @@ func (r *resources) planNetworks(services []string) {
 			why := networkChange(old, n.Spec)
 			r.networks[name] = &fate{remove: why, create: why, make: r.createNetwork(n)}
 		}
-		if r.networks[name] == nil && exists && !slices.Equal(old.Kept[engine.KeeperOf(r.d.Name)], n.Static) {
+		if r.networks[name] == nil && exists && !slices.Equal(old.Kept[api.KeeperOf(r.d.Name)], n.Static) {
 			r.keeps[name] = n.Static
 		}
 	}
@@ -82,7 +80,7 @@ func (r *resources) createNetwork(n Network) Action {
 	spec := n.Spec
 	spec.Labels = withLabels(spec.Labels, map[string]string{LabelProject: r.d.Name, LabelNetwork: n.Key, LabelHash: n.Hash})
 	if len(n.Static) > 0 {
-		spec.Kept = map[string][]netip.Addr{engine.KeeperOf(r.d.Name): n.Static}
+		spec.Kept = map[string][]netip.Addr{api.KeeperOf(r.d.Name): n.Static}
 	}
 	return CreateNetwork{spec}
 }
@@ -115,7 +113,7 @@ func (r *resources) foreign(kind, name string, labels map[string]string) bool {
 }
 
 // networkChange says what differs. What old has beyond the wish was chosen for it.
-func networkChange(old, want netstack.Network) Reason {
+func networkChange(old, want api.Network) Reason {
 	var changed []string
 	note := func(differs bool, what string) {
 		if differs {
@@ -134,9 +132,9 @@ func networkChange(old, want netstack.Network) Reason {
 }
 
 // sameSubnets reports whether old has what want asks for; what old has beyond was chosen.
-func sameSubnets(old, want []netstack.Subnet) bool {
+func sameSubnets(old, want []api.Subnet) bool {
 	for _, w := range want {
-		same := func(o netstack.Subnet) bool {
+		same := func(o api.Subnet) bool {
 			return o.CIDR == w.CIDR && (!w.Gateway.IsValid() || o.Gateway == w.Gateway) && o.IPRange == w.IPRange && maps.Equal(o.Reserved, w.Reserved)
 		}
 		if !slices.ContainsFunc(old, same) {
@@ -193,7 +191,7 @@ func (r *resources) createVolume(v Volume) Action {
 }
 
 // changeVolume plans the loss of a volume whose configuration changed, unless pods outside of this plan use it.
-func (r *resources) changeVolume(v Volume, old volumes.Volume) {
+func (r *resources) changeVolume(v Volume, old api.Volume) {
 	name, why := v.Spec.Name, volumeChange(old, v.Spec)
 	for _, u := range r.units {
 		for _, s := range u.slots {
@@ -206,7 +204,7 @@ func (r *resources) changeVolume(v Volume, old volumes.Volume) {
 	r.volumes[name] = &fate{remove: why, create: why, make: r.createVolume(v)}
 }
 
-func volumeChange(old, want volumes.Volume) Reason {
+func volumeChange(old, want api.Volume) Reason {
 	var changed []string
 	if driver(old.Driver, "local") != driver(want.Driver, "local") {
 		changed = append(changed, "driver")

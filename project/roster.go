@@ -3,7 +3,7 @@ package project
 import (
 	"slices"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // roster is who takes part in a plan: the services of the model, those that only labels tell of, and what else is there of the
@@ -41,11 +41,11 @@ type unit struct {
 // slot is one replica: what is there, what will be there, and why each thing is done in between; no reason means that it
 // is not done.
 type slot struct {
-	old    *engine.Pod // nil: nothing is there
+	old    *api.Pod // nil: nothing is there
 	number int
 	name   string // of what will be there; empty: nothing
-	spec   *engine.PodSpec
-	image  engine.Image
+	spec   *api.PodSpec
+	image  api.Image
 
 	stop, remove, create, start Reason
 
@@ -56,7 +56,7 @@ type slot struct {
 }
 
 // will is the spec of what will be there, or nil.
-func (s *slot) will() *engine.PodSpec {
+func (s *slot) will() *api.PodSpec {
 	switch {
 	case s.name == "":
 		return nil
@@ -77,16 +77,16 @@ func (s *slot) touched() bool {
 	return s.old != nil && (s.create.given() || s.stop.given() && s.start.given())
 }
 
-func newRoster(d Desired, pods []engine.Pod) *roster {
+func newRoster(d Desired, pods []api.Pod) *roster {
 	r := &roster{d: d, byName: map[string]*unit{}}
 	for _, s := range d.Services {
 		r.addUnit(&unit{Service: s, model: true})
 	}
-	var rest []*engine.Pod
+	var rest []*api.Pod
 	var dead []*slot
 	for i := range pods {
 		pod := &pods[i]
-		if pod.Status == engine.StatusDead {
+		if pod.Status == api.StatusDead {
 			dead = append(dead, &slot{old: pod, name: pod.Spec.Name})
 		} else if u := r.byName[serviceOf(pod)]; u != nil && !oneOff(pod) {
 			u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})
@@ -120,16 +120,16 @@ func (r *roster) addUnit(u *unit) {
 }
 
 // addOneOffs adds a unit for the pods made by `run`. It has no name: nothing depends on it.
-func (r *roster) addOneOffs(pods []engine.Pod) {
+func (r *roster) addOneOffs(pods []api.Pod) {
 	u := &unit{}
 	for i := range pods {
 		pod := &pods[i]
-		if !oneOff(pod) || hookOf(pod) != "" || pod.Status == engine.StatusDead {
+		if !oneOff(pod) || hookOf(pod) != "" || pod.Status == api.StatusDead {
 			continue
 		}
 		u.slots = append(u.slots, &slot{old: pod, name: pod.Spec.Name, number: numberOf(pod)})
 		u.DependsOn = append(u.DependsOn, parseDependsOn(pod.Spec.Labels[LabelDependsOn])...)
-		u.DependsOn = append(u.DependsOn, Dependency{Service: serviceOf(pod), Condition: engine.Started})
+		u.DependsOn = append(u.DependsOn, Dependency{Service: serviceOf(pod), Condition: api.Started})
 	}
 	if len(u.slots) > 0 {
 		u.DependsOn = unique(u.DependsOn)
@@ -157,7 +157,7 @@ func (r *roster) knows(service string) bool {
 }
 
 // orphanOneOff reports whether a one-off is left over: it has ended, or its service is gone.
-func (r *roster) orphanOneOff(pod *engine.Pod) bool {
+func (r *roster) orphanOneOff(pod *api.Pod) bool {
 	return !running(pod) || !r.knows(serviceOf(pod))
 }
 
@@ -202,7 +202,7 @@ func (r *roster) withDependents(units []*unit) []*unit {
 func (r *roster) awaited(u *unit) bool {
 	for _, other := range r.units {
 		for _, d := range other.DependsOn {
-			if d.Service == u.Name && d.Condition == engine.Completed {
+			if d.Service == u.Name && d.Condition == api.Completed {
 				return true
 			}
 		}
@@ -211,7 +211,7 @@ func (r *roster) awaited(u *unit) bool {
 }
 
 // usersOf names the matching pods, apart by whether this plan removes them.
-func (r *roster) usersOf(match func(*engine.Pod) bool) (gone, stay []string) {
+func (r *roster) usersOf(match func(*api.Pod) bool) (gone, stay []string) {
 	for _, u := range r.units {
 		for _, s := range u.slots {
 			switch {
@@ -228,7 +228,7 @@ func (r *roster) usersOf(match func(*engine.Pod) bool) (gone, stay []string) {
 }
 
 // endsOf are the steps after which matching pods hold nothing any more.
-func (r *roster) endsOf(match func(*engine.Pod) bool) []Key {
+func (r *roster) endsOf(match func(*api.Pod) bool) []Key {
 	var ends []Key
 	for _, u := range r.units {
 		for _, s := range u.slots {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // RunOptions bound a run.
@@ -24,7 +24,7 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
-	var wait *engine.WaitError
+	var wait *api.WaitError
 	if text := e.Err.Error(); errors.As(e.Err, &wait) || strings.HasPrefix(text, "cannot ") {
 		return text // complete as it is
 	}
@@ -67,7 +67,7 @@ func (r *run) failures(p Plan) []error {
 
 // reason is what failed, whoever waited for it.
 func reason(err error) string {
-	var wait *engine.WaitError
+	var wait *api.WaitError
 	if errors.As(err, &wait) {
 		return wait.Error()
 	}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/engine/enginetest"
 )
 
@@ -81,7 +81,7 @@ func TestRunJoinsErrors(t *testing.T) {
 func TestRunTellsOneFailureOnce(t *testing.T) {
 	f := &enginetest.Fake{Fail: func(c string) error {
 		if strings.HasPrefix(c, "wait pod shop-db-1") {
-			return &engine.WaitError{Pod: engine.Pod{Spec: engine.PodSpec{Name: "shop-db-1"}}, Until: engine.Healthy, Reason: "is unhealthy"}
+			return &api.WaitError{Pod: api.Pod{Spec: api.PodSpec{Name: "shop-db-1"}}, Until: api.Healthy, Reason: "is unhealthy"}
 		}
 		return nil
 	}}
@@ -135,8 +135,8 @@ func TestRunCancelled(t *testing.T) {
 func TestRunDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &enginetest.Fake{}
-		f.Put(engine.Pod{Spec: engine.PodSpec{Name: "a", Group: "shop"}, Status: engine.StatusCreated})
-		wait := WaitPod{Name: "a", Until: engine.Started, Timeout: time.Minute}
+		f.Put(api.Pod{Spec: api.PodSpec{Name: "a", Group: "shop"}, Status: api.StatusCreated})
+		wait := WaitPod{Name: "a", Until: api.Started, Timeout: time.Minute}
 		begin := time.Now()
 		err := Run(t.Context(), f, Plan{Steps: []Step{{Key: wait.Key(), Do: wait}}}, RunOptions{})
 		if err == nil || !strings.Contains(err.Error(), "not done within 1m0s") || time.Since(begin) != time.Minute {
@@ -152,7 +152,7 @@ type gate struct {
 	now, most int
 }
 
-func (g *gate) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error {
+func (g *gate) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image) error {
 	g.mu.Lock()
 	g.now++
 	g.most = max(g.most, g.now)

@@ -5,8 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // scheduler makes the steps of what is decided, and their edges.
@@ -15,7 +14,7 @@ type scheduler struct {
 	*resources
 	graph
 	scheduling
-	images map[string]engine.Image
+	images map[string]api.Image
 }
 
 // scheduling is what concerns all steps of a plan.
@@ -40,7 +39,7 @@ func (c *scheduler) schedule() {
 	}
 	c.scheduleResources("network", c.networks, func(n string) Action { return RemoveNetwork{n} }, c.stopsOfNetwork)
 	for _, name := range slices.Sorted(maps.Keys(c.keeps)) {
-		c.add(because(AddressesChanged), KeepAddresses{name, engine.KeeperOf(c.d.Name), c.keeps[name]})
+		c.add(because(AddressesChanged), KeepAddresses{name, api.KeeperOf(c.d.Name), c.keeps[name]})
 	}
 	c.scheduleResources("volume", c.volumes, func(n string) Action { return RemoveVolume{n} }, c.removalsOfVolume)
 	for _, u := range c.units {
@@ -74,11 +73,11 @@ func (c *scheduler) scheduleStop(u *unit, s *slot) {
 		c.add(s.unpause, UnpausePod{name})
 	}
 	if s.stop.given() && c.shutdown {
-		c.add(s.stop, ShutDownPod{name, engine.ShutDownPatience(s.old.Spec)}).past(c.dependentStops(u, s)...)
+		c.add(s.stop, ShutDownPod{name, api.ShutDownPatience(s.old.Spec)}).past(c.dependentStops(u, s)...)
 		return
 	}
 	if s.stop.given() {
-		grace := 10 * time.Second
+		grace := api.DefaultGrace
 		if g := s.old.Spec.Container.StopGrace; g != nil {
 			grace = *g
 		}
@@ -113,7 +112,7 @@ func (c *scheduler) scheduleResources(kind string, fates map[string]*fate, remov
 
 // stopsOfNetwork are the steps after which no pod is attached to the network.
 func (c *scheduler) stopsOfNetwork(name string) []Key {
-	ends := c.endsOf(func(pod *engine.Pod) bool {
+	ends := c.endsOf(func(pod *api.Pod) bool {
 		return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
 	})
 	return append(ends, c.leavesOf(name)...)
@@ -121,7 +120,7 @@ func (c *scheduler) stopsOfNetwork(name string) []Key {
 
 // removalsOfVolume are the steps after which no pod uses the volume.
 func (c *scheduler) removalsOfVolume(name string) []Key {
-	return c.endsOf(func(pod *engine.Pod) bool { return uses(pod, name) })
+	return c.endsOf(func(pod *api.Pod) bool { return uses(pod, name) })
 }
 
 func (c *scheduler) scheduleCreate(s *slot) {
@@ -138,7 +137,7 @@ func (c *scheduler) scheduleCreate(s *slot) {
 }
 
 // resourcesOf are the steps that make what a spec uses.
-func (r *resources) resourcesOf(spec *engine.PodSpec) []Key {
+func (r *resources) resourcesOf(spec *api.PodSpec) []Key {
 	var keys []Key
 	for _, name := range networksOf(spec) {
 		if f := r.networks[name]; f != nil && f.create.given() {
@@ -193,7 +192,7 @@ func (c *scheduler) scheduleStart(u *unit, s *slot) {
 
 // beforeInRange is the replica that starts before s, if both take a port of a range: these go to the replicas in order.
 func (u *unit) beforeInRange(s *slot) *slot {
-	ranged := func(port netstack.Port) bool { return port.HostPort != 0 && !fixed(port) }
+	ranged := func(port api.Port) bool { return port.HostPort != 0 && !fixed(port) }
 	if !slices.ContainsFunc(s.wants(), ranged) {
 		return nil
 	}

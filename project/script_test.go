@@ -8,9 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // The golden files describe wishes and what is there in lines such as
@@ -80,9 +78,9 @@ func parseWish(t *testing.T, text []byte) Desired {
 	for _, l := range lines(t, text) {
 		switch name := l.words[1]; l.words[0] {
 		case "network":
-			d.Networks = append(d.Networks, Network{Key: name, Spec: netstack.Network{Name: name}, External: l.has("external"), Hash: l.get("hash", "h")})
+			d.Networks = append(d.Networks, Network{Key: name, Spec: api.Network{Name: name}, External: l.has("external"), Hash: l.get("hash", "h")})
 		case "volume":
-			d.Volumes = append(d.Volumes, Volume{Key: name, Spec: volumes.Volume{Name: name}, External: l.has("external"), Hash: l.get("hash", "h")})
+			d.Volumes = append(d.Volumes, Volume{Key: name, Spec: api.Volume{Name: name}, External: l.has("external"), Hash: l.get("hash", "h")})
 		case "service":
 			d.Services = append(d.Services, l.service(name))
 		case "disabled":
@@ -102,11 +100,11 @@ func (l line) service(name string) Service {
 	s.Pod.Labels = map[string]string{LabelProject: "shop", LabelService: name}
 	s.Pod.Container.Image = l.get("image", "app")
 	for i, ref := range l.list("hooks") {
-		h := engine.PodSpec{Name: HookName(s.Pod.Name, "-", i+1), Group: "shop", Labels: s.Pod.Labels}
-		h.Container.Image, h.Container.VolumesFrom = ref, []engine.VolumesFrom{{Pod: LenderPrefix + name}}
+		h := api.PodSpec{Name: HookName(s.Pod.Name, "-", i+1), Group: "shop", Labels: s.Pod.Labels}
+		h.Container.Image, h.Container.VolumesFrom = ref, []api.VolumesFrom{{Pod: LenderPrefix + name}}
 		s.PreStart = append(s.PreStart, h)
 	}
-	s.Pod.MapBorrowed(func(b engine.Borrowed) string { return LenderPrefix + b.Of })
+	s.Pod.MapBorrowed(func(b api.Borrowed) string { return LenderPrefix + b.Of })
 	return s
 }
 
@@ -126,7 +124,7 @@ func (l line) needs() []Dependency {
 	var deps []Dependency
 	for _, n := range l.list("needs") {
 		f := strings.Split(n, ":")
-		d := Dependency{Service: f[0], Condition: engine.Started, Required: true}
+		d := Dependency{Service: f[0], Condition: api.Started, Required: true}
 		for _, w := range f[1:] {
 			switch w {
 			case "restart":
@@ -134,7 +132,7 @@ func (l line) needs() []Dependency {
 			case "optional":
 				d.Required = false
 			default:
-				d.Condition = engine.Condition(w)
+				d.Condition = api.Condition(w)
 			}
 		}
 		deps = append(deps, d)
@@ -143,20 +141,20 @@ func (l line) needs() []Dependency {
 }
 
 // spec has what services and pods share.
-func (l line) spec() engine.PodSpec {
-	spec := engine.PodSpec{Group: "shop"}
+func (l line) spec() api.PodSpec {
+	spec := api.PodSpec{Group: "shop"}
 	if of := l.get("of", ""); of != "" {
-		spec.Network.Mode, spec.Network.Pod = engine.NetworkPod, of
+		spec.Network.Mode, spec.Network.Pod = api.NetworkPod, of
 	}
 	if of := l.get("pid", ""); of != "" {
-		spec.PID = engine.Namespace{Mode: engine.NamespacePod, Pod: of}
+		spec.PID = api.Namespace{Mode: api.NamespacePod, Pod: of}
 	}
 	for _, of := range l.list("from") {
-		spec.Container.VolumesFrom = append(spec.Container.VolumesFrom, engine.VolumesFrom{Pod: of})
+		spec.Container.VolumesFrom = append(spec.Container.VolumesFrom, api.VolumesFrom{Pod: of})
 	}
 	for _, n := range l.list("networks") {
 		name, ip, _ := strings.Cut(n, "@")
-		e := netstack.Endpoint{Network: name}
+		e := api.Endpoint{Network: name}
 		if ip != "" {
 			e.IPv4 = netip.MustParseAddr(ip)
 		}
@@ -164,23 +162,23 @@ func (l line) spec() engine.PodSpec {
 	}
 	for _, v := range l.list("volumes") {
 		name, target, _ := strings.Cut(v, ":")
-		spec.Container.Mounts = append(spec.Container.Mounts, engine.Mount{Type: engine.MountVolume, Source: name, Target: target})
+		spec.Container.Mounts = append(spec.Container.Mounts, api.Mount{Type: api.MountVolume, Source: name, Target: target})
 	}
 	for _, v := range l.list("mounts") {
 		ref, id, _ := strings.Cut(v, ":")
-		spec.Container.Mounts = append(spec.Container.Mounts, engine.Mount{Type: engine.MountImage, Source: ref, ImageID: id, Target: "/" + ref})
+		spec.Container.Mounts = append(spec.Container.Mounts, api.Mount{Type: api.MountImage, Source: ref, ImageID: id, Target: "/" + ref})
 	}
 	for _, p := range l.list("ports") {
 		host, ctr, _ := strings.Cut(p, ":")
 		from, to, _ := strings.Cut(host, "-")
-		port := netstack.Port{Protocol: "tcp", HostPort: number(l.t, from), Container: number(l.t, ctr)}
+		port := api.Port{Protocol: "tcp", HostPort: number(l.t, from), Container: number(l.t, ctr)}
 		if to != "" {
 			port.HostEnd = number(l.t, to)
 		}
 		spec.Network.Ports = append(spec.Network.Ports, port)
 	}
 	if l.has("health") {
-		spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "true"}}
+		spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", "true"}}
 	}
 	return spec
 }
@@ -194,16 +192,16 @@ func number(t *testing.T, s string) uint16 {
 }
 
 func parseObserved(t *testing.T, text []byte) Observed {
-	o := Observed{Networks: map[string]netstack.Network{}, Volumes: map[string]volumes.Volume{}, Images: map[string]engine.Image{}}
+	o := Observed{Networks: map[string]api.Network{}, Volumes: map[string]api.Volume{}, Images: map[string]api.Image{}}
 	for _, l := range lines(t, text) {
 		labels := map[string]string{LabelProject: l.get("project", "shop"), LabelHash: l.get("hash", "h")}
 		switch name := l.words[1]; l.words[0] {
 		case "network":
-			o.Networks[name] = netstack.Network{Name: name, Labels: labels}
+			o.Networks[name] = api.Network{Name: name, Labels: labels}
 		case "volume":
-			o.Volumes[name] = volumes.Volume{Name: name, Labels: labels, Anonymous: l.has("anonymous")}
+			o.Volumes[name] = api.Volume{Name: name, Labels: labels, Anonymous: l.has("anonymous")}
 		case "image":
-			img := engine.Image{ID: l.words[2], Layers: []string{"/" + l.words[2]}}
+			img := api.Image{ID: l.words[2], Layers: []string{"/" + l.words[2]}}
 			img.Config.Volumes = l.list("volumes")
 			o.Images[name] = img
 		case "pod":
@@ -213,14 +211,14 @@ func parseObserved(t *testing.T, text []byte) Observed {
 		}
 	}
 	if len(o.Images) == 0 {
-		o.Images["app"] = engine.Image{ID: "app-id", Layers: []string{"/app"}}
+		o.Images["app"] = api.Image{ID: "app-id", Layers: []string{"/app"}}
 	}
 	return o
 }
 
-func (l line) pod(service string) engine.Pod {
+func (l line) pod(service string) api.Pod {
 	n := l.words[2]
-	p := engine.Pod{Spec: l.spec(), Status: engine.Status(l.get("status", "running")), ExitCode: l.num("code", 0), ExitKnown: true}
+	p := api.Pod{Spec: l.spec(), Status: api.Status(l.get("status", "running")), ExitCode: l.num("code", 0), ExitKnown: true}
 	p.FilesLost, p.Halting = l.has("fileslost"), l.has("halting")
 	p.RunLost = l.has("runlost")
 	if p.Returns = l.has("returns"); p.Returns {
@@ -247,10 +245,10 @@ func (l line) pod(service string) engine.Pod {
 		p.Volumes[m.Target] = m.Source
 	}
 	if running(&p) {
-		p.Health = engine.Health(l.get("health", ""))
+		p.Health = api.Health(l.get("health", ""))
 		p.Ports = p.Spec.Network.Ports
 		for _, e := range p.Spec.Network.Endpoints {
-			i := netstack.Interface{Network: e.Network}
+			i := api.Interface{Network: e.Network}
 			if e.IPv4.IsValid() {
 				i.IPv4 = netip.PrefixFrom(e.IPv4, 24)
 			}

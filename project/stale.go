@@ -6,18 +6,18 @@ import (
 	"maps"
 	"slices"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // comparison says in what pods differ from what their services would have now.
 type comparison struct {
 	*roster
 	volumes map[string]*fate
-	images  map[string]engine.Image
+	images  map[string]api.Image
 }
 
 // stale says why a pod cannot stay as it is, if it cannot.
-func (c *comparison) stale(u *unit, old *engine.Pod) Reason {
+func (c *comparison) stale(u *unit, old *api.Pod) Reason {
 	switch {
 	case halfMade(old):
 		return because(HalfMade)
@@ -34,12 +34,12 @@ func (c *comparison) stale(u *unit, old *engine.Pod) Reason {
 }
 
 // obsolete reports whether a pod is not what would be made now, whether that is reason enough to replace it or not.
-func (c *comparison) obsolete(u *unit, old *engine.Pod) bool {
+func (c *comparison) obsolete(u *unit, old *api.Pod) bool {
 	return halfMade(old) || old.FilesLost || c.differs(u, old).given()
 }
 
 // differs says what a pod has that its service has not, or the other way round.
-func (c *comparison) differs(u *unit, old *engine.Pod) Reason {
+func (c *comparison) differs(u *unit, old *api.Pod) Reason {
 	return firstGiven(
 		hashReason(u.Service, old),
 		c.imageReason(u.Service, old),
@@ -50,7 +50,7 @@ func (c *comparison) differs(u *unit, old *engine.Pod) Reason {
 	)
 }
 
-func hashReason(s Service, old *engine.Pod) Reason {
+func hashReason(s Service, old *api.Pod) Reason {
 	if old.Spec.Labels[LabelHash] == s.Hash {
 		return Reason{}
 	}
@@ -92,10 +92,10 @@ func sortedUnion(a, b map[string]string) []string {
 
 // imageReason compares identities, not names: a new tag, pull or build shows here. An image that is not here yet cannot be
 // compared; that is done once it is.
-func (c *comparison) imageReason(s Service, old *engine.Pod) Reason {
+func (c *comparison) imageReason(s Service, old *api.Pod) Reason {
 	ids := map[string]string{s.Pod.Container.Image: old.Spec.Container.ImageID}
 	for _, m := range old.Spec.Container.Mounts {
-		if m.Type == engine.MountImage {
+		if m.Type == api.MountImage {
 			ids[m.Source] = m.ImageID
 		}
 	}
@@ -108,21 +108,21 @@ func (c *comparison) imageReason(s Service, old *engine.Pod) Reason {
 }
 
 // modeReason is about where the network comes from. Networks themselves are joined and left without a new pod.
-func modeReason(s Service, old *engine.Pod) Reason {
+func modeReason(s Service, old *api.Pod) Reason {
 	if s.Pod.Network.Mode != old.Spec.Network.Mode {
 		return because(NetworkModeChanged)
 	}
 	return Reason{}
 }
 
-func nameReason(s Service, old *engine.Pod) Reason {
+func nameReason(s Service, old *api.Pod) Reason {
 	if want := replicaName(s, numberOf(old)); want != old.Spec.Name {
 		return because(NameChanged, want)
 	}
 	return Reason{}
 }
 
-func interfacesOf(pod *engine.Pod) []string {
+func interfacesOf(pod *api.Pod) []string {
 	var names []string
 	for _, i := range pod.Interfaces {
 		names = append(names, i.Network)
@@ -130,14 +130,14 @@ func interfacesOf(pod *engine.Pod) []string {
 	return names
 }
 
-func (c *comparison) volumeReason(s Service, old *engine.Pod) Reason {
+func (c *comparison) volumeReason(s Service, old *api.Pod) Reason {
 	for _, v := range slices.Sorted(maps.Keys(c.volumes)) {
 		if f := c.volumes[v]; f.remove.given() && uses(old, v) {
 			return f.reason("volume", v)
 		}
 	}
 	for _, m := range s.Pod.Container.Mounts {
-		if m.Type != engine.MountVolume || m.Source == "" {
+		if m.Type != api.MountVolume || m.Source == "" {
 			continue
 		}
 		if f := c.volumes[m.Source]; f != nil && f.create.given() {
@@ -151,12 +151,12 @@ func (c *comparison) volumeReason(s Service, old *engine.Pod) Reason {
 }
 
 // mounted names the volume at target in a pod.
-func mounted(pod *engine.Pod, target string) string {
+func mounted(pod *api.Pod, target string) string {
 	if v := pod.Volumes[target]; v != "" {
 		return v
 	}
 	for _, m := range pod.Spec.Container.Mounts {
-		if m.Type == engine.MountVolume && m.Target == target {
+		if m.Type == api.MountVolume && m.Target == target {
 			return m.Source
 		}
 	}

@@ -8,10 +8,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // Deps are what the verbs of a project work with.
@@ -100,22 +98,24 @@ func (deps Deps) checkHost(ctx context.Context, plan *Plan) error {
 		warnings, err := deps.Engine.CheckPrograms(ctx, runtimes)
 		plan.Warnings, errs = append(plan.Warnings, warnings...), append(errs, err)
 	}
-	var made []netstack.Network
+	var made []api.Network
 	var leaving []string
+	var filled []api.Volume
 	for _, s := range plan.Steps {
 		switch do := s.Do.(type) {
 		case CreateVolume:
-			errs = append(errs, volumes.CheckSource(do.Volume))
+			filled = append(filled, do.Volume)
 		case CreateNetwork:
 			made = append(made, do.Network)
 		case RemoveNetwork:
 			leaving = append(leaving, do.Name)
 		case CreatePod:
 			if do.Image.ID != "" { // of one that is not here nothing is known; once it is prepared this is asked again
-				errs = append(errs, engine.CheckCommand(do.Spec, do.Image.Config))
+				errs = append(errs, deps.Engine.CheckCommand(do.Spec, do.Image.Config))
 			}
 		}
 	}
+	errs = append(errs, deps.Engine.CheckVolumes(filled))
 	if len(made) > 0 {
 		errs = append(errs, deps.Engine.CheckNetworks(made, leaving))
 	}
@@ -125,7 +125,7 @@ func (deps Deps) checkHost(ctx context.Context, plan *Plan) error {
 	return errors.Join(errs...)
 }
 
-func (deps Deps) observe(ctx context.Context, name string, images map[string]engine.Image) (Observed, error) {
+func (deps Deps) observe(ctx context.Context, name string, images map[string]api.Image) (Observed, error) {
 	s, err := deps.Engine.Snapshot(ctx, name)
 	if err != nil {
 		return Observed{}, err
@@ -162,7 +162,7 @@ func (deps Deps) run(ctx context.Context, plan Plan) error {
 			return fault.New(errdefs.ErrNotFound, "cannot create %s: No such image: %s", c.Spec.Name, c.Spec.Container.Image)
 		}
 		for _, m := range c.Spec.Container.Mounts {
-			if m.Type == engine.MountImage && m.ImageID == "" {
+			if m.Type == api.MountImage && m.ImageID == "" {
 				return fault.New(errdefs.ErrNotFound, "cannot create %s: No such image: %s", c.Spec.Name, m.Source)
 			}
 		}

@@ -15,31 +15,29 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
 	"podc.example/podc/engine/enginetest"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 )
 
 // store is an image store in memory: references that are here, and those that can be pulled.
 type store struct {
 	mu       sync.Mutex
-	here     map[string]engine.Image
-	remote   map[string]engine.Image
+	here     map[string]api.Image
+	remote   map[string]api.Image
 	pulls    []string
 	unpinned []string
 	used     string // by others
 }
 
-func image(id string) engine.Image {
-	return engine.Image{ID: id, Layers: []string{"/" + id}, Config: engine.ImageConfig{Cmd: []string{"/app"}}}
+func image(id string) api.Image {
+	return api.Image{ID: id, Layers: []string{"/" + id}, Config: api.ImageConfig{Cmd: []string{"/app"}}}
 }
 
-func (s *store) Resolve(_ context.Context, _ string, refs []string) (map[string]engine.Image, error) {
+func (s *store) Resolve(_ context.Context, _ string, refs []string) (map[string]api.Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := map[string]engine.Image{}
+	found := map[string]api.Image{}
 	for _, ref := range refs {
 		if img, ok := s.here[ref]; ok {
 			found[ref] = img
@@ -85,7 +83,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{fake: &enginetest.Fake{}, images: &store{here: map[string]engine.Image{"app": image("app-1")}, remote: map[string]engine.Image{}}}
+	w := &world{fake: &enginetest.Fake{}, images: &store{here: map[string]api.Image{"app": image("app-1")}, remote: map[string]api.Image{}}}
 	w.Deps = Deps{Engine: w.fake, Images: w.images, RunDir: t.TempDir(), Report: func(e Event) { w.events = append(w.events, e) }}
 	return w
 }
@@ -208,8 +206,8 @@ func TestUpRefusesFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.images.remote["far"] = image("far-1")
-			w.images.here["mute"] = engine.Image{ID: "mute-1", Layers: []string{"/mute"}}
-			w.fake.Occupy(netstack.Port{HostPort: 8080, Protocol: "tcp"}, "nginx (pid 7)")
+			w.images.here["mute"] = api.Image{ID: "mute-1", Layers: []string{"/mute"}}
+			w.fake.Occupy(api.Port{HostPort: 8080, Protocol: "tcp"}, "nginx (pid 7)")
 			err := Up(t.Context(), w.Deps, parseWish(t, []byte(c.wish)), UpOptions{})
 			if !errors.Is(err, c.class) || len(w.fake.Log()) > 0 || len(w.images.pulls) > 0 {
 				t.Errorf("got %v, did %q, pulled %q", err, w.fake.Log(), w.images.pulls)

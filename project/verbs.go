@@ -8,7 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // Stop stops running pods, dependents first. Like the other verbs of this file it works with no more than the project's name
@@ -201,7 +201,7 @@ func planKill(d Desired, o Observed, opt KillOptions) (Plan, error) {
 		switch {
 		case s.old.Status.Live():
 			s.kill = orKill(opt.Signal)
-		case s.old.Status == engine.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
+		case s.old.Status == api.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
 			s.stop = because(AskedFor) // no process to signal, but one to come
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // VizOptions say what Viz shows of a service beside its name.
@@ -78,7 +78,7 @@ func networkKeys(d Desired, s Service) []string {
 	return keys
 }
 
-func vizPort(p netstack.Port) string {
+func vizPort(p api.Port) string {
 	host := ""
 	if p.HostPort != 0 {
 		host = strconv.Itoa(int(p.HostPort))

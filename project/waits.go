@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
 )
 
 // waitsFor plans the waits for what u depends on, which are shared by all who need them, and returns what gives the start of a
@@ -37,11 +36,11 @@ func (c *scheduler) waitsFor(u *unit) func(node) {
 // readyAt returns the step at which one replica of a dependency is ready for u; not ok if it is so already or is none of this plan's
 // business.
 func (c *scheduler) readyAt(u *unit, d Dependency, dep *unit, s *slot) (key Key, ok bool) {
-	cond := cmp.Or(d.Condition, engine.Started)
+	cond := cmp.Or(d.Condition, api.Started)
 	switch {
 	case s.name == "" || c.noStart && !s.start.given():
 		return Key{}, false
-	case cond == engine.Started, cond == engine.Healthy && dep.model && unprobed(dep, c.images): // not required, or checkHealth had refused
+	case cond == api.Started, cond == api.Healthy && dep.model && unprobed(dep, c.images): // not required, or checkHealth had refused
 		return startKey(s.name), s.start.given()
 	case !s.start.given() && (dep.policy == leave || met(s.old, cond)):
 		return Key{}, false
@@ -50,21 +49,21 @@ func (c *scheduler) readyAt(u *unit, d Dependency, dep *unit, s *slot) (key Key,
 }
 
 // met reports whether an untouched pod fulfils the condition already.
-func met(pod *engine.Pod, cond engine.Condition) bool {
+func met(pod *api.Pod, cond api.Condition) bool {
 	switch cond {
-	case engine.Healthy:
-		return pod.Status.Live() && pod.Health == engine.HealthHealthy
-	case engine.Completed:
+	case api.Healthy:
+		return pod.Status.Live() && pod.Health == api.HealthHealthy
+	case api.Completed:
 		return completed(pod)
-	case engine.Ready: // of what has no health check it takes a look at the clock, which planning does not have
-		return pod.Status.Live() && pod.Health == engine.HealthHealthy || completed(pod)
+	case api.Ready: // of what has no health check it takes a look at the clock, which planning does not have
+		return pod.Status.Live() && pod.Health == api.HealthHealthy || completed(pod)
 	default:
 		return running(pod) || completed(pod)
 	}
 }
 
 // wait adds a wait, or joins the one that is planned already.
-func (c *scheduler) wait(u *unit, s *slot, cond engine.Condition, why Reason, optional bool) Key {
+func (c *scheduler) wait(u *unit, s *slot, cond api.Condition, why Reason, optional bool) Key {
 	do := WaitPod{s.name, cond, c.patience(u, s, cond), why.Kind == Needed}
 	if n, ok := c.find(do.Key()); ok {
 		step := n.step()
@@ -98,9 +97,9 @@ func (c *scheduler) scheduleReady(u *unit, s *slot) {
 	if !c.ready || u.policy == leave || u.policy == drop || s.name == "" {
 		return
 	}
-	cond := engine.Ready
+	cond := api.Ready
 	if c.awaited(u) {
-		cond = engine.Completed
+		cond = api.Completed
 	}
 	if s.start.given() || !met(s.old, cond) {
 		c.wait(u, s, cond, because(Awaited), false)
@@ -108,8 +107,8 @@ func (c *scheduler) scheduleReady(u *unit, s *slot) {
 }
 
 // patience bounds a wait: by --wait-timeout, else that for health by the time after which the health check has spoken either way.
-func (c *scheduler) patience(u *unit, s *slot, cond engine.Condition) time.Duration {
-	if cond == engine.Completed {
+func (c *scheduler) patience(u *unit, s *slot, cond api.Condition) time.Duration {
+	if cond == api.Completed {
 		return c.completionPatience()
 	}
 	img := c.images[u.Pod.Container.Image]
@@ -122,8 +121,8 @@ func (c *scheduler) completionPatience() time.Duration {
 }
 
 // probeTime is the longest time that a health check, with docker's defaults, takes to say healthy or unhealthy.
-func probeTime(own, image *engine.HealthCheck) time.Duration {
-	var h engine.HealthCheck
+func probeTime(own, image *api.HealthCheck) time.Duration {
+	var h api.HealthCheck
 	if is := api.EffectiveHealth(own, image); is != nil {
 		h = *is
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/helper"
 	"podc.example/podc/internal/podccompose"
@@ -141,7 +142,7 @@ func (s *session) shutDown(ctx context.Context, m *manager) error {
 	late, _ := s.engine.Pods("") // what was started meanwhile; of what cannot be read ShutDownAll tells
 	for _, p := range late {
 		if runs(p) {
-			m.wait("stop pod "+p.Spec.Name, engine.ShutDownPatience(p.Spec))
+			m.wait("stop pod "+p.Spec.Name, api.ShutDownPatience(p.Spec))
 		}
 	}
 	err = errors.Join(err, s.engine.ShutDownAll(ctx, ""))

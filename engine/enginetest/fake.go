@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
@@ -21,6 +22,7 @@ import (
 // code 0 or 1, every other runs until it is stopped. A health check succeeds at the first probe, unless its test is
 // {"CMD", "false"}. The zero value is ready for use.
 type Fake struct {
+	Possible
 	// Fail, if set before use, is asked before each call that changes or awaits something, named as in Log; its error is the
 	// call's result, and nothing happens.
 	Fail func(call string) error
@@ -116,10 +118,10 @@ func (f *Fake) pod(name string) (*engine.Pod, error) {
 }
 
 // Snapshot implements project.Engine.
-func (f *Fake) Snapshot(_ context.Context, group string) (engine.Snapshot, error) {
+func (f *Fake) Snapshot(_ context.Context, group string) (api.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := engine.Snapshot{Networks: maps.Clone(f.networks), Volumes: maps.Clone(f.volumes)}
+	s := api.Snapshot{Networks: maps.Clone(f.networks), Volumes: maps.Clone(f.volumes)}
 	for _, name := range slices.Sorted(maps.Keys(f.pods)) {
 		if p := f.pods[name]; group == "" || p.Spec.Group == group {
 			s.Pods = append(s.Pods, *p)
@@ -185,9 +187,6 @@ func (f *Fake) Supervise(context.Context, string) error { return nil }
 // Tidy implements project.Engine: nothing dies half-way in memory.
 func (f *Fake) Tidy(context.Context, string) error { return nil }
 
-// CheckPrograms implements project.Engine: here nothing is missing.
-func (f *Fake) CheckPrograms(context.Context, []string) ([]string, error) { return nil, nil }
-
 // KeepAddresses implements project.Engine.
 func (f *Fake) KeepAddresses(ctx context.Context, network, owner string, addrs []netip.Addr) error {
 	return f.do(ctx, "keep addresses of "+network, func() error {
@@ -201,15 +200,6 @@ func (f *Fake) KeepAddresses(ctx context.Context, network, owner string, addrs [
 		return nil
 	})
 }
-
-// CheckAddresses implements project.Engine: here everything is possible.
-func (f *Fake) CheckAddresses([]netstack.AddressClaim, []string, []string) error { return nil }
-
-// CheckNetworks implements project.Engine: here everything is possible.
-func (f *Fake) CheckNetworks([]netstack.Network, []string) error { return nil }
-
-// CheckPods implements project.Engine: here everything is possible.
-func (f *Fake) CheckPods(context.Context, []engine.PodSpec) error { return nil }
 
 // CheckPorts implements project.Engine.
 func (f *Fake) CheckPorts(_ context.Context, claims []netstack.PortClaim) error {

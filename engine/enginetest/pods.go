@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
@@ -258,7 +259,7 @@ func (f *Fake) look(name string, until engine.Condition) (bool, <-chan struct{},
 	}
 	done, never := meets(p, until)
 	if never != "" {
-		return false, nil, &engine.WaitError{Pod: *p, Until: until, Reason: never}
+		return false, nil, &api.WaitError{Pod: *p, Until: until, Reason: never}
 	}
 	if f.changed == nil {
 		f.changed = make(chan struct{})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -16,7 +17,7 @@ import (
 
 // Engine is what the suite tests.
 type Engine interface {
-	Snapshot(ctx context.Context, group string) (engine.Snapshot, error)
+	Snapshot(ctx context.Context, group string) (api.Snapshot, error)
 	CreateNetwork(ctx context.Context, n netstack.Network) error
 	RemoveNetwork(ctx context.Context, name string) error
 	CreateVolume(ctx context.Context, v volumes.Volume) error
@@ -172,7 +173,7 @@ func fails(s *suite) {
 	s.ok(s.StartPod(s.Context(), "a"))
 	s.ok(s.WaitPod(s.Context(), "a", engine.Stopped))
 	for _, cond := range []engine.Condition{engine.Completed, engine.Ready} {
-		var failed *engine.WaitError
+		var failed *api.WaitError
 		if err := s.WaitPod(s.Context(), "a", cond); !errors.As(err, &failed) || failed.Pod.ExitCode != 1 {
 			s.Fatalf("wait until %s: %v", cond, err)
 		}
@@ -189,7 +190,7 @@ func health(s *suite) {
 	}
 	s.ok(s.WaitPod(s.Context(), "well", engine.Healthy))
 	s.ok(s.WaitPod(s.Context(), "well", engine.Ready))
-	var failed *engine.WaitError
+	var failed *api.WaitError
 	if err := s.WaitPod(s.Context(), "sick", engine.Healthy); !errors.As(err, &failed) {
 		s.Fatalf("wait for the sick: %v", err)
 	}

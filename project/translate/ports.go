@@ -10,6 +10,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/valid"
@@ -152,7 +153,7 @@ func portConflicts(s project.Service, taken map[string][]claim) error {
 		}
 		at := fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)
 		for _, other := range taken[at] {
-			if netstack.Overlap(other.ip, p.HostIP) {
+			if api.AddrsMeet(other.ip, p.HostIP) {
 				return compose.Invalid(key, "host port %s is published by service %q too", at, other.service)
 			}
 		}
