@@ -39,7 +39,7 @@ type opened struct {
 // open lays out the archive r, whatever it is: a docker-archive or an oci-archive, as it is or compressed with gzip, zstd,
 // xz or bzip2. An uncompressed regular file is read in place.
 func (s *Store) open(ctx context.Context, r io.Reader, name string, progress Progress) (_ *opened, err error) {
-	dir, err := os.MkdirTemp(s.tmp, s.loadPrefix())
+	dir, err := os.MkdirTemp(s.scratch.dir, s.scratch.prefix)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (s *Store) Check(deep, repair bool) (*podcimage.CheckReply, error) {
 		return &podcimage.CheckReply{Problems: problems}, nil
 	}
 	errs := s.store.Repair(report, &storage.RepairOptions{})
-	if err := s.clearScratch(); err != nil {
+	if err := s.scratch.clear(); err != nil {
 		errs = append(errs, err)
 	}
 	_, left, err := s.examine(deep)
@@ -64,7 +64,7 @@ func (s *Store) examine(deep bool) (storage.CheckReport, []api.Problem, error) {
 	}
 	slices.SortStableFunc(problems, func(a, b api.Problem) int { return strings.Compare(a.Kind, b.Kind) })
 	more, err := s.unresolvable(report)
-	return report, slices.Concat(problems, more, s.leftScratch()), err
+	return report, slices.Concat(problems, more, s.scratch.left()), err
 }
 
 // unresolvable finds the images that the store thinks whole and podc could not run.

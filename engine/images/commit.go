@@ -36,7 +36,7 @@ func (s *Store) Commit(ctx context.Context, req podcimage.CommitRequest, layer i
 		}
 		names = []string{name}
 	}
-	release, err := s.transferring(ctx)
+	release, err := s.scratch.transferring(ctx)
 	if err != nil {
 		return sum, err
 	}

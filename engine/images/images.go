@@ -57,13 +57,10 @@ func (p Progress) say(e api.Progress) {
 
 // Store is an open image store. Many goroutines, and many processes, may use one at the same time.
 type Store struct {
-	store  storage.Store
-	rootID string // tells the pins of one podc root from those of another in a shared store
-	sys    *types.SystemContext
-	tmp    string // where archives are unpacked
-	lock   string // held shared by transfers
-	// private says that nobody but podc keeps files in tmp.
-	private bool
+	store   storage.Store
+	rootID  string // tells the pins of one podc root from those of another in a shared store
+	sys     *types.SystemContext
+	scratch scratch
 }
 
 // Open opens the store, and makes it where missing. reexec.Init must have been called first thing in main.
@@ -80,10 +77,11 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, openError(opts, err)
 	}
-	s := &Store{store: checkedStore{st}, rootID: engine.RootIDOf(c.Root), tmp: temporary(c), lock: filepath.Join(c.RunRoot, "images.lock"), private: c.Private}
-	s.sys = systemContext(c, s.tmp)
+	s := &Store{store: checkedStore{st}, rootID: engine.RootIDOf(c.Root)}
+	s.scratch = scratch{temporary(c), "podc-load-" + s.rootID + "-", filepath.Join(c.RunRoot, "images.lock"), c.Private}
+	s.sys = systemContext(c, s.scratch.dir)
 	if c.Private {
-		err = os.MkdirAll(s.tmp, 0o700)
+		err = os.MkdirAll(s.scratch.dir, 0o700)
 	}
 	return s, err
 }

@@ -23,7 +23,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 			err = fmt.Errorf("cannot load %s: %w", name, err)
 		}
 	}()
-	release, err := s.transferring(ctx)
+	release, err := s.scratch.transferring(ctx)
 	if err != nil {
 		return nil, err
 	}

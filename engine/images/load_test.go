@@ -46,8 +46,8 @@ func TestLoadSeveralImages(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Size == 0 || list[0].Created.Year() != 2024 {
 		t.Errorf("list %+v %v", list, err)
 	}
-	if left, _ := os.ReadDir(s.tmp); len(left) != 0 {
-		t.Errorf("left behind in %s: %v", s.tmp, left)
+	if left, _ := os.ReadDir(s.scratch.dir); len(left) != 0 {
+		t.Errorf("left behind in %s: %v", s.scratch.dir, left)
 	}
 }
 

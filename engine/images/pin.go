@@ -78,7 +78,8 @@ func (snap *snapshot) users(id string) []string {
 // Pin keeps everybody from deleting the layers of the images, by ID, until Unpin. It is idempotent, and holds a lock that
 // excludes other calls of Pin and Unpin on the same store. An image that is gone is NotFound.
 func (s *Store) Pin(ctx context.Context, group string, imageIDs []string) error {
-	unlock, err := s.lockPins(ctx)
+	p := pins{s.store}
+	unlock, err := p.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,15 +92,18 @@ func (s *Store) Pin(ctx context.Context, group string, imageIDs []string) error 
 		if err := ended(ctx); err != nil {
 			return err
 		}
-		if err := s.pin(snap, holder{s.rootID, group, id}); err != nil {
+		if err := p.enter(snap, holder{s.rootID, group, id}); err != nil {
 			return fmt.Errorf("cannot pin image %s for %q: %w", short(id), group, err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) lockPins(ctx context.Context) (unlock func(), err error) {
-	l, err := disk.LockWait(ctx, filepath.Join(s.store.GraphRoot(), "podc-pins.lock"), disk.Wait{For: "the pins of images", Patience: time.Minute})
+// pins are the records of who holds images.
+type pins struct{ store storage.Store }
+
+func (p pins) lock(ctx context.Context) (unlock func(), err error) {
+	l, err := disk.LockWait(ctx, filepath.Join(p.store.GraphRoot(), "podc-pins.lock"), disk.Wait{For: "the pins of images", Patience: time.Minute})
 	if err != nil {
 		return nil, err
 	}
@@ -107,18 +111,18 @@ func (s *Store) lockPins(ctx context.Context) (unlock func(), err error) {
 	return l.Unlock, nil
 }
 
-// pin makes both records, as far as they are missing. The keeper comes first: a pin found whole means that both are there.
-func (s *Store) pin(snap *snapshot, h holder) error {
+// enter makes both records, as far as they are missing. The keeper comes first: a pin found whole means that both are there.
+func (p pins) enter(snap *snapshot, h holder) error {
 	img := snap.byID(h.Image)
 	if img == nil {
 		return fault.New(errdefs.ErrNotFound, "it is gone")
 	}
 	if img.TopLayer != "" {
-		if err := s.keep(img.TopLayer, h); err != nil {
+		if err := p.keep(img.TopLayer, h); err != nil {
 			return err
 		}
 	}
-	_, err := s.store.CreateContainer("", []string{pinName(h)}, h.Image, "", record{kindPin, []holder{h}}.String(), nil)
+	_, err := p.store.CreateContainer("", []string{pinName(h)}, h.Image, "", record{kindPin, []holder{h}}.String(), nil)
 	switch {
 	case errors.Is(err, storage.ErrDuplicateName):
 		return nil
@@ -129,11 +133,11 @@ func (s *Store) pin(snap *snapshot, h holder) error {
 }
 
 // keep enters h with the keeper of the layer, which it makes where it is missing.
-func (s *Store) keep(layer string, h holder) error {
-	c, err := s.store.Container(layer)
+func (p pins) keep(layer string, h holder) error {
+	c, err := p.store.Container(layer)
 	if errors.Is(err, storage.ErrContainerUnknown) {
 		names := []string{"podc-layers-" + short(layer), layer}
-		_, err = s.store.CreateContainer("", names, "", "", record{kindKeeper, []holder{h}}.String(), nil)
+		_, err = p.store.CreateContainer("", names, "", "", record{kindKeeper, []holder{h}}.String(), nil)
 		return err
 	}
 	if err != nil {
@@ -144,7 +148,7 @@ func (s *Store) keep(layer string, h holder) error {
 		return nil // somebody else's container bears the layer's name: it keeps the layer as well
 	}
 	r.Holders = append(r.Holders, h)
-	return s.store.SetMetadata(c.ID, r.String())
+	return p.store.SetMetadata(c.ID, r.String())
 }
 
 // unpinned lists which of the images lack one of their two records for the group.
@@ -173,7 +177,8 @@ func (snap *snapshot) unpinned(root, group string, images map[string]api.Image) 
 // Unpin gives up what the group holds, but for the images in keep, and returns the IDs of the images that it held.
 // Layers whose image others removed in the meantime go with their last holder. It is idempotent.
 func (s *Store) Unpin(ctx context.Context, group string, keep []string) ([]string, error) {
-	unlock, err := s.lockPins(ctx)
+	p := pins{s.store}
+	unlock, err := p.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -199,18 +204,18 @@ func (s *Store) Unpin(ctx context.Context, group string, keep []string) ([]strin
 			}
 		}
 		r.Holders = slices.DeleteFunc(r.Holders, goes)
-		errs = append(errs, s.release(snap, c, r))
+		errs = append(errs, p.release(snap, c, r))
 	}
 	slices.Sort(gone)
 	return slices.Compact(gone), errors.Join(errs...)
 }
 
 // release saves what is left of a record: nothing, if nobody holds it any more.
-func (s *Store) release(snap *snapshot, c *storage.Container, r record) error {
+func (p pins) release(snap *snapshot, c *storage.Container, r record) error {
 	if len(r.Holders) > 0 {
-		return s.store.SetMetadata(c.ID, r.String())
+		return p.store.SetMetadata(c.ID, r.String())
 	}
-	if err := s.store.DeleteContainer(c.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) {
+	if err := p.store.DeleteContainer(c.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) {
 		return fmt.Errorf("cannot remove the pin %s: %w", strings.Join(c.Names[:min(1, len(c.Names))], ""), err)
 	}
 	if r.Podc != kindKeeper {
@@ -218,16 +223,16 @@ func (s *Store) release(snap *snapshot, c *storage.Container, r record) error {
 	}
 	for _, name := range c.Names {
 		if l, ok := snap.layers[name]; ok {
-			return s.dropUnused(snap, l)
+			return p.dropUnused(snap, l)
 		}
 	}
 	return nil
 }
 
 // dropUnused deletes a layer and its parents up to the first that an image, another layer or a container still needs.
-func (s *Store) dropUnused(snap *snapshot, l *storage.Layer) error {
+func (p pins) dropUnused(snap *snapshot, l *storage.Layer) error {
 	for l != nil && !l.ReadOnly {
-		err := s.store.DeleteLayer(l.ID)
+		err := p.store.DeleteLayer(l.ID)
 		for _, used := range []error{storage.ErrLayerUsedByImage, storage.ErrLayerHasChildren, storage.ErrLayerUsedByContainer, storage.ErrNotALayer, storage.ErrLayerUnknown} {
 			if errors.Is(err, used) {
 				return nil

@@ -46,7 +46,7 @@ func (s *Store) Pull(ctx context.Context, ref string, policy Policy, progress Pr
 			return sum, err
 		}
 	}
-	release, err := s.transferring(ctx)
+	release, err := s.scratch.transferring(ctx)
 	if err != nil {
 		return api.ImageSummary{}, err
 	}
