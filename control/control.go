@@ -18,6 +18,8 @@ import (
 
 // Control is podc, on this machine or another one.
 type Control struct {
+	Projects   Projects
+	System     System
 	Containers Containers
 	Streams    Streams
 	Files      Files
@@ -47,6 +49,9 @@ type Containers interface {
 	Pause(ctx context.Context, ref string) error
 	Unpause(ctx context.Context, ref string) error
 	Remove(ctx context.Context, ref string, opt api.RemoveOptions) error
+	// Await waits until the run of a container has ended, and returns it as it is then. What follows is not waited for, as Refresh
+	// does. Of one that is gone by then it is known how it ended.
+	Await(ctx context.Context, ref string) (api.Pod, error)
 	// Wait waits until a container meets a condition, and returns it as it is then.
 	Wait(ctx context.Context, ref string, until api.Condition) (api.Pod, error)
 	// Prune removes the containers that do not run; filters as PruneFilters.
@@ -62,6 +67,8 @@ type Containers interface {
 type StopOptions struct {
 	Signal  string         `json:"signal,omitempty"`  // instead of its own
 	Timeout *time.Duration `json:"timeout,omitempty"` // before it is killed; nil: its own grace period, negative: never
+	// ForEnd says that the machine goes down: nobody is on record as having asked for it, and nothing else here counts.
+	ForEnd bool `json:"for_end,omitempty"`
 }
 
 // Pruned is what was removed.
@@ -79,6 +86,9 @@ type Streams interface {
 	Logs(ctx context.Context, sel Selection, opt LogOptions, out LogOutput) error
 	// Events passes on what befell containers, in order.
 	Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error
+	// Follow passes on what one container writes until it has ended and will not restart. It is errdefs.IsFailedPrecondition of one
+	// that keeps no log.
+	Follow(ctx context.Context, ref string, opt LogOptions, out FollowOutput) error
 	// Exec runs a command in a running container, and returns its exit code once it has ended, or runs if it is to be left alone. The
 	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code.
 	Exec(ctx context.Context, ref string, opt ExecOptions, with ExecStreams) (code int, err error)
@@ -99,7 +109,7 @@ type Line struct {
 	Pod    string    `json:"pod"` // its name
 	Stderr bool      `json:"stderr,omitempty"`
 	Time   time.Time `json:"time"`
-	Text   []byte    `json:"text"` // without the newline at its end
+	Text   []byte    `json:"text"` // without the newline at its end; valid only until the receiver returns
 }
 
 // LogOutput takes what Logs passes on, in one goroutine at a time. Lines come in batches: each is worth a write of its own.
@@ -134,6 +144,13 @@ type ExecStreams struct {
 // own is left between two terminals. It returns only if that fails.
 type Becomer interface {
 	Become(ctx context.Context, ref string, opt ExecOptions) error
+}
+
+// FollowOutput takes what Follow passes on, in one goroutine at a time.
+type FollowOutput struct {
+	Line func(l Line)
+	// CaughtUp is called whenever all that there is has been passed on.
+	CaughtUp func()
 }
 
 // Stream is a connection with the standard streams of a container.

@@ -5,8 +5,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
-
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // attachCommandOptions are the flags of `attach`.
@@ -70,15 +69,15 @@ func (s *session) attach(ctx context.Context, opt attachCommandOptions) error {
 }
 
 // attachTo is attach to a container that is known already.
-func (s *session) attachTo(ctx context.Context, pod engine.Pod, opt attachCommandOptions) (err error) {
+func (s *session) attachTo(ctx context.Context, pod api.Pod, opt attachCommandOptions) (err error) {
 	spec := pod.Spec.Container
 	in := &interaction{
-		con: s.con, engine: s.engine, pod: pod.Spec.Name, tty: spec.TTY, stdin: (spec.StdinOpen || spec.TTY) && !opt.noStdin,
+		con: s.con, podc: s.podc, pod: pod.Spec.Name, tty: spec.TTY, stdin: (spec.StdinOpen || spec.TTY) && !opt.noStdin,
 		proxy: opt.sigProxy, detachKeys: opt.detachKeys,
 	}
 	signals := in.listen()
 	defer signals.stop()
-	if in.stream, err = s.engine.Attach(ctx, pod.Spec.Name); err != nil {
+	if in.stream, err = s.podc.Streams.Attach(ctx, pod.Spec.Name); err != nil {
 		return err
 	}
 	defer in.stream.Close()
@@ -90,7 +89,7 @@ func (s *session) attachTo(ctx context.Context, pod engine.Pod, opt attachComman
 	if err != nil || ended == nil {
 		return err
 	}
-	if _, err := s.engine.Refresh(context.WithoutCancel(ctx), pod.Spec.Name); err != nil && !errdefs.IsNotFound(err) {
+	if _, err := s.podc.Containers.Refresh(context.WithoutCancel(ctx), pod.Spec.Name); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
 	in.finish()

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
@@ -31,22 +31,10 @@ func nonEmpty(s string) []string {
 	return []string{s}
 }
 
-// podReader is what an attached `up` needs to see of containers.
-type podReader interface {
-	Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error
-	Pods(group string) ([]engine.Pod, error)
-	Pod(name string) (engine.Pod, error)
-	WaitPod(ctx context.Context, name string, until engine.Condition) error
-	Refresh(ctx context.Context, name string) (engine.Pod, error)
-	Attach(ctx context.Context, name string) (*engine.Stream, error)
-	Events(ctx context.Context, opt engine.EventOptions, out func(engine.Event) error) error
-	Ending() bool
-}
-
 // attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
 type attachment struct {
 	o       *operation
-	engine  podReader
+	podc    *control.Control
 	project string
 	members map[string]bool // services that are brought up
 	named   map[string]bool // those that were asked for, and not only needed: their ends count, and they are stopped
@@ -58,17 +46,13 @@ type attachment struct {
 	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
 	halt func(ctx context.Context, kill bool, services []string, use func(progress)) error
 
-	// idle returns when no other command is at work on the project.
-	idle func(ctx context.Context) error
-
 	live     context.Context // of the readers: it outlives an interrupt
 	ends     chan ending
 	mu       sync.Mutex // protects what follows
 	display  progress   // where lines must be put aside
 	followed map[string]*follower
-	streams  map[string]*engine.Stream // by name: to containers that were started and are not listened to yet
-	deaths   map[string]chan int       // by id: the exit code of a container's last run, for when the container is gone
-	alive    int                       // runs of containers whose end counts and is still to come
+	deaths   map[string]chan int // by id: the exit code of a container's last run, for when the container is gone
+	alive    int                 // runs of containers whose end counts and is still to come
 }
 
 // ending is how a run of a container ended.
@@ -81,12 +65,11 @@ type ending struct {
 
 func newAttachment(o *operation, d *project.Desired, opt upOptions) *attachment {
 	a := &attachment{
-		o: o, engine: o.s.engine, project: d.Name, opt: opt.watch,
+		o: o, podc: o.s.podc, project: d.Name, opt: opt.watch,
 		members: map[string]bool{}, named: map[string]bool{}, shown: map[string]bool{},
 		printer: newLogPrinter(o.s.con, opt.watch.style), display: o.progress, ends: make(chan ending),
-		followed: map[string]*follower{}, streams: map[string]*engine.Stream{}, deaths: map[string]chan int{},
+		followed: map[string]*follower{}, deaths: map[string]chan int{},
 	}
-	a.idle = func(ctx context.Context) error { return o.deps().Idle(ctx, d.Name) }
 	a.halt = func(ctx context.Context, kill bool, services []string, use func(progress)) error {
 		return o.halt(ctx, project.Desired{Name: d.Name}, kill, project.StopOptions{Services: services, Timeout: opt.timeout}, use)
 	}
@@ -121,7 +104,11 @@ func (a *attachment) up(ctx context.Context, w podccompose.Project, sel selectio
 		a.onPlan(p)
 	}
 	a.o.stepped = a.onStep
-	a.o.engine = listeningEngine{a.o.s.engine, a}
+	for _, svc := range w.Desired.Services {
+		if a.shown[svc.Name] {
+			a.o.listen = append(a.o.listen, svc.Name)
+		}
+	}
 	go a.meetOthers()
 	err := a.o.converge(ctx, w, sel, opt)
 	a.o.close()
@@ -233,7 +220,7 @@ func (a *attachment) abort(ctx context.Context, seen []ending) error {
 // interrupted stops everything because of a signal; another one kills, unless it is the machine that goes down: it sends several.
 func (a *attachment) interrupted(seen []ending) error {
 	again := a.o.s.con.secondSignal()
-	if a.engine.Ending() {
+	if a.podc.System.Ending() {
 		again = nil
 		fmt.Fprintln(a.o.s.con.err, "Gracefully stopping, for the machine goes down...")
 	} else {
@@ -303,20 +290,20 @@ func (a *attachment) asked() []string {
 // halt runs Stop or Kill with a display of its own. Labels are enough for it. When the machine goes down nobody asks for the stop,
 // which is that of the whole project then.
 func (o *operation) halt(ctx context.Context, d project.Desired, kill bool, opt project.StopOptions, use func(progress)) error {
-	name, run := "stop", project.Stop
-	switch {
-	case kill:
-		name, run = "kill", func(ctx context.Context, deps project.Deps, d project.Desired, opt project.StopOptions) error {
-			return project.Kill(ctx, deps, d, project.KillOptions{Services: opt.Services})
-		}
-	case o.s.engine.Ending():
-		run = func(ctx context.Context, deps project.Deps, d project.Desired, _ project.StopOptions) error {
-			return project.ShutDown(ctx, deps, d.Name)
-		}
+	name := "stop"
+	if kill {
+		name = "kill"
 	}
 	h := o.s.operate(name)
 	use(h)
 	defer use(quietProgress{})
 	defer h.close()
-	return run(ctx, h.deps(), d, opt)
+	projects := o.s.podc.Projects
+	switch {
+	case kill:
+		return projects.Kill(ctx, d, project.KillOptions{Services: opt.Services}, h.watch())
+	case o.s.podc.System.Ending():
+		return projects.ShutDown(ctx, d.Name, h.watch())
+	}
+	return projects.Stop(ctx, d, opt, h.watch())
 }

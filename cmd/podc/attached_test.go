@@ -14,27 +14,33 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
 // fakePods are containers whose output and end a test decides.
 type fakePods struct {
+	control.Containers
+	control.Streams
+
 	mu    sync.Mutex
 	pods  map[string]*fakePod
-	asked []engine.LogOptions
-	told  chan engine.Event
+	asked []control.LogOptions
+	idle  func(ctx context.Context) error
+	told  chan api.Event
 }
 
 type fakePod struct {
-	engine.Pod
+	api.Pod
 	lines chan string
 	ended chan struct{}
 }
 
-func newFakePods(pods ...engine.Pod) *fakePods {
-	f := &fakePods{pods: map[string]*fakePod{}, told: make(chan engine.Event)}
+func newFakePods(pods ...api.Pod) *fakePods {
+	f := &fakePods{pods: map[string]*fakePod{}, told: make(chan api.Event)}
+	f.idle = func(ctx context.Context) error { return context.Cause(ctx) }
 	for _, p := range pods {
 		f.add(p)
 	}
@@ -42,45 +48,55 @@ func newFakePods(pods ...engine.Pod) *fakePods {
 }
 
 // add places a container that has just been started.
-func (f *fakePods) add(p engine.Pod) {
-	p.Status, p.Started, p.ExitKnown = engine.StatusRunning, time.Now(), false
+func (f *fakePods) add(p api.Pod) {
+	p.Status, p.Started, p.ExitKnown = api.StatusRunning, time.Now(), false
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{})}
 }
 
-func (f *fakePods) Pods(string) ([]engine.Pod, error) {
+// fakeProjects are at rest when the test says so.
+type fakeProjects struct {
+	control.Projects
+	pods *fakePods
+}
+
+func (f fakeProjects) Idle(ctx context.Context, _ string) error { return f.pods.idle(ctx) }
+
+func (f *fakePods) List(context.Context, control.Selection) ([]api.Pod, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var list []engine.Pod
+	var list []api.Pod
 	for _, p := range f.pods {
 		list = append(list, p.Pod)
 	}
 	return list, nil
 }
 
-func (f *fakePods) Pod(name string) (engine.Pod, error) {
+func (f *fakePods) Get(_ context.Context, name string) (api.Pod, error) { return f.pod(name) }
+
+func (f *fakePods) pod(name string) (api.Pod, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p := f.pods[name]; p != nil {
 		return p.Pod, nil
 	}
-	return engine.Pod{}, errdefs.ErrNotFound
+	return api.Pod{}, errdefs.ErrNotFound
 }
 
-func (f *fakePods) Refresh(_ context.Context, name string) (engine.Pod, error) { return f.Pod(name) }
+func (f *fakePods) Refresh(_ context.Context, name string) (api.Pod, error) { return f.pod(name) }
 
 func (f *fakePods) Ending() bool { return false }
 
-func (f *fakePods) Attach(context.Context, string) (*engine.Stream, error) {
+func (f *fakePods) Attach(context.Context, string) (control.Stream, error) {
 	return nil, errors.New("not expected")
 }
 
-func (f *fakePods) WaitPod(context.Context, string, engine.Condition) error {
-	return errors.New("not expected")
+func (f *fakePods) Wait(context.Context, string, api.Condition) (api.Pod, error) {
+	return api.Pod{}, errors.New("not expected")
 }
 
-func (f *fakePods) Events(ctx context.Context, _ engine.EventOptions, out func(engine.Event) error) error {
+func (f *fakePods) Events(ctx context.Context, _ api.EventOptions, out func(api.Event) error) error {
 	for {
 		select {
 		case e := <-f.told:
@@ -93,27 +109,21 @@ func (f *fakePods) Events(ctx context.Context, _ engine.EventOptions, out func(e
 
 // started tells that a container was started.
 func (f *fakePods) started(name string) {
-	p, _ := f.Pod(name)
-	f.told <- engine.Event{Action: "start", Pod: name, Attributes: p.Spec.Labels}
+	p, _ := f.pod(name)
+	f.told <- api.Event{Action: "start", Pod: name, Attributes: p.Spec.Labels}
 }
 
-func (f *fakePods) Logs(ctx context.Context, name string, opt engine.LogOptions, out func(engine.LogLine) error) error {
+func (f *fakePods) Follow(ctx context.Context, name string, opt control.LogOptions, out control.FollowOutput) error {
 	f.mu.Lock()
 	f.asked = append(f.asked, opt)
 	p := f.pods[name]
 	ended := p.ended
 	f.mu.Unlock()
 	for {
-		if opt.CaughtUp != nil {
-			if err := opt.CaughtUp(); err != nil {
-				return err
-			}
-		}
+		out.CaughtUp()
 		select {
 		case text := <-p.lines:
-			if err := out(engine.LogLine{Time: time.Now(), Stream: "stdout", Text: []byte(text)}); err != nil {
-				return err
-			}
+			out.Line(control.Line{Pod: name, Time: time.Now(), Text: []byte(text)})
 		case <-ended:
 			return nil
 		case <-ctx.Done():
@@ -130,14 +140,14 @@ func (f *fakePods) end(name string, code int) {
 	if p.ExitKnown {
 		return
 	}
-	p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
+	p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, code, true
 	close(p.ended)
 }
 
 // startAgain makes a container that has ended run again.
 func (f *fakePods) startAgain(name string) {
 	time.Sleep(time.Second) // of the bubble: its start is another one
-	p, _ := f.Pod(name)
+	p, _ := f.pod(name)
 	f.add(p)
 	f.started(name)
 }
@@ -150,7 +160,7 @@ func (f *fakePods) restarts(name string, code int) {
 	attributes := maps.Clone(p.Spec.Labels)
 	f.mu.Unlock()
 	attributes["exitCode"] = strconv.Itoa(code)
-	f.told <- engine.Event{Action: "die", Pod: name, ID: p.ID, Time: time.Now(), Attributes: attributes}
+	f.told <- api.Event{Action: "die", Pod: name, ID: p.ID, Time: time.Now(), Attributes: attributes}
 	time.Sleep(time.Second)
 }
 
@@ -187,11 +197,10 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	con, out, stderr := testConsole()
 	pods := newFakePods(testPod("db", "1", nil), testPod("web", "1", nil))
 	d := &project.Desired{Name: "shop", Services: []project.Service{{Name: "db", Attach: true}, {Name: "web", Attach: true}}}
-	s := &session{con: con, globals: globals{progress: progressQuiet}}
+	s := &session{con: con, globals: globals{progress: progressQuiet}, podc: &control.Control{Projects: fakeProjects{pods: pods}, Containers: pods, Streams: pods, System: pods}}
 	opt.style = logStyle{prefix: true}
 	a := &attached{attachment: newAttachment(&operation{s: s, reporter: reporter{progress: quietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
-	a.out, a.stderr, a.engine = out.String, stderr.String, pods
-	a.idle = func(ctx context.Context) error { return context.Cause(ctx) }
+	a.out, a.stderr = out.String, stderr.String
 	a.halt = func(_ context.Context, kill bool, services []string, _ func(progress)) error {
 		a.halts = append(a.halts, "stop "+strings.Join(services, " "))
 		pods.endAll(143)
@@ -287,10 +296,10 @@ func TestAttachedWaitsForOtherCommands(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := attach(t, opt)
 			waited := 0
-			a.idle = func(context.Context) error { // until the other command has started db again
+			a.pods.idle = func(context.Context) error { // until the other command has started db again
 				time.Sleep(time.Second)
 				if waited++; waited == 1 {
-					p, _ := a.pods.Pod("shop-db-1")
+					p, _ := a.pods.pod("shop-db-1")
 					a.pods.add(p)
 				}
 				return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/helper"
 	"podc.example/podc/internal/podccompose"
@@ -116,8 +117,8 @@ func (s *session) boot(ctx context.Context, m *manager) error {
 
 func (s *session) startAll(ctx context.Context, m *manager) error {
 	due := func(p engine.Pod) bool { return p.Returns }
-	return s.eachGroup(ctx, "boot", m, due, func(ctx context.Context, deps project.Deps, group string) error {
-		return project.Boot(ctx, deps, group, project.BootOptions{Contents: s.lostContents})
+	return s.eachGroup(ctx, "boot", m, due, func(ctx context.Context, group string, w control.Watch) error {
+		return s.podc.Projects.Boot(ctx, group, project.BootOptions{Contents: s.lostContents}, w)
 	})
 }
 
@@ -135,7 +136,7 @@ func (s *session) shutDown(ctx context.Context, m *manager) error {
 		noted = s.engine.Shutdown().Note()
 	}
 	runs := func(p engine.Pod) bool { return p.Status.Live() || p.Status == engine.StatusRestarting }
-	err := errors.Join(noted, s.eachGroup(ctx, "stop", m, runs, project.ShutDown))
+	err := errors.Join(noted, s.eachGroup(ctx, "stop", m, runs, s.podc.Projects.ShutDown))
 	if s.dryRun {
 		return err
 	}
@@ -152,7 +153,7 @@ func (s *session) shutDown(ctx context.Context, m *manager) error {
 }
 
 // eachGroup runs a verb for every group that has a matching pod, all at once, and tells m what they wait for.
-func (s *session) eachGroup(ctx context.Context, name string, m *manager, match func(engine.Pod) bool, verb func(context.Context, project.Deps, string) error) error {
+func (s *session) eachGroup(ctx context.Context, name string, m *manager, match func(engine.Pod) bool, verb func(context.Context, string, control.Watch) error) error {
 	pods, err := s.engine.Pods("")
 	groups := map[string]bool{}
 	for _, p := range pods {
@@ -167,14 +168,12 @@ func (s *session) eachGroup(ctx context.Context, name string, m *manager, match 
 	errs := []error{err}
 	for group := range groups {
 		wg.Go(func() {
-			err := o.run(ctx, func(ctx context.Context) error {
-				deps := o.deps()
-				deps.Report = func(e project.Event) {
-					m.hear(e)
-					o.report(e)
-				}
-				return verb(ctx, deps, group)
-			})
+			w := o.watch()
+			w.Report = func(e project.Event) {
+				m.hear(e)
+				o.report(e)
+			}
+			err := verb(ctx, group, w)
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()

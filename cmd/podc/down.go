@@ -45,9 +45,7 @@ func (s *session) down(ctx context.Context, opt downOptions) error {
 	}
 	o := s.operate("down")
 	defer o.close()
-	return o.run(ctx, func(ctx context.Context) error {
-		return project.Down(ctx, o.deps(), d, project.DownOptions{
-			Services: opt.services, Volumes: opt.volumes, RemoveImages: opt.images, RemoveOrphans: s.removeOrphans(), Timeout: opt.timeout,
-		})
-	})
+	return s.podc.Projects.Down(ctx, d, project.DownOptions{
+		Services: opt.services, Volumes: opt.volumes, RemoveImages: opt.images, RemoveOrphans: s.removeOrphans(), Timeout: opt.timeout,
+	}, o.watch())
 }

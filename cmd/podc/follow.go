@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -11,8 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -20,18 +19,18 @@ import (
 func (a *attachment) onPlan(plan project.Plan) {
 	now := time.Now()
 	touched := map[string]bool{}
-	var pods []engine.Pod
+	var pods []api.Pod
 	for _, s := range plan.Steps {
 		if w := s.Key; w.Kind == "pod" && w.Verb != "wait" {
 			touched[w.Name] = true
 		}
 		if c, ok := s.Do.(project.CreatePod); ok {
-			pods = append(pods, engine.Pod{Spec: c.Spec})
+			pods = append(pods, api.Pod{Spec: c.Spec})
 		}
 	}
-	present, _ := a.engine.Pods(a.project) // what cannot be read is not shown
+	present, _ := a.containers() // what cannot be read is not shown
 	for _, p := range present {
-		created := slices.ContainsFunc(pods, func(q engine.Pod) bool { return q.Spec.Name == p.Spec.Name })
+		created := slices.ContainsFunc(pods, func(q api.Pod) bool { return q.Spec.Name == p.Spec.Name })
 		if !created && !control.IsOneOff(p) && a.members[p.Spec.Labels[project.LabelService]] {
 			pods = append(pods, p)
 		}
@@ -50,8 +49,8 @@ func (a *attachment) concerns(labels map[string]string) bool {
 }
 
 // announce prints the first line of an attached up.
-func (a *attachment) announce(pods []engine.Pod) {
-	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return !a.shown[p.Spec.Labels[project.LabelService]] })
+func (a *attachment) announce(pods []api.Pod) {
+	pods = slices.DeleteFunc(pods, func(p api.Pod) bool { return !a.shown[p.Spec.Labels[project.LabelService]] })
 	labels := labelsOf(pods)
 	a.printer.add(labels)
 	var names []string
@@ -70,7 +69,7 @@ func (a *attachment) onStep(e project.Event) {
 	if w.Verb != "start" || e.Kind != project.StepEnded || e.Err != nil {
 		return
 	}
-	if p, err := a.engine.Pod(w.Name); err == nil && a.concerns(p.Spec.Labels) {
+	if p, err := a.podc.Containers.Get(a.live, w.Name); err == nil && a.concerns(p.Spec.Labels) {
 		a.meet(p, p.Started)
 	}
 }
@@ -103,7 +102,7 @@ type restart struct {
 }
 
 // meet follows a run of a container, unless it is followed already or was.
-func (a *attachment) meet(p engine.Pod, since time.Time) {
+func (a *attachment) meet(p api.Pod, since time.Time) {
 	name, service := p.Spec.Name, p.Spec.Labels[project.LabelService]
 	a.mu.Lock()
 	f := a.followed[name]
@@ -136,11 +135,11 @@ func (a *attachment) begun(f *follower) {
 }
 
 // introduce makes a container that is about to be followed known.
-func (a *attachment) introduce(p engine.Pod, replaced bool) {
+func (a *attachment) introduce(p api.Pod, replaced bool) {
 	if !a.shown[p.Spec.Labels[project.LabelService]] {
 		return
 	}
-	a.printer.add(labelsOf([]engine.Pod{p}))
+	a.printer.add(labelsOf([]api.Pod{p}))
 	if replaced {
 		a.aside(func() { a.printer.status(p.Spec.Name, "has been recreated") })
 	}
@@ -166,7 +165,7 @@ func (a *attachment) follow(f *follower) {
 // next finds the run that follows the one that has ended, if there is one already.
 func (a *attachment) next(f *follower) bool {
 	for {
-		p, err := a.engine.Refresh(a.live, f.pod)
+		p, err := a.podc.Containers.Refresh(a.live, f.pod)
 		a.mu.Lock()
 		up := err == nil && control.IsUp(p)
 		if up && (p.ID != f.id || !p.Started.Equal(f.started)) {
@@ -199,7 +198,7 @@ func (a *attachment) follows(pod string) bool {
 
 // meetOthers follows what other commands start: containers that are recreated, started again, or more of a service.
 func (a *attachment) meetOthers() {
-	err := a.engine.Events(a.live, engine.EventOptions{Group: a.project, Follow: true}, func(e engine.Event) error {
+	err := a.podc.Streams.Events(a.live, api.EventOptions{Group: a.project, Follow: true}, func(e api.Event) error {
 		switch {
 		case !a.concerns(e.Attributes) || e.Action != "start" && e.Action != "die":
 			return nil
@@ -208,7 +207,7 @@ func (a *attachment) meetOthers() {
 			return nil
 		}
 		// Its lock is held until the start is on record.
-		if p, err := a.engine.Refresh(a.live, e.Pod); err == nil {
+		if p, err := a.podc.Containers.Refresh(a.live, e.Pod); err == nil {
 			a.meet(p, p.Started)
 		}
 		return nil
@@ -219,7 +218,7 @@ func (a *attachment) meetOthers() {
 }
 
 // died notes how a run ended.
-func (a *attachment) died(e engine.Event) {
+func (a *attachment) died(e api.Event) {
 	code, err := strconv.Atoi(e.Attributes["exitCode"])
 	if err != nil {
 		return
@@ -231,8 +230,8 @@ func (a *attachment) died(e engine.Event) {
 	}
 	last <- code
 	// Its lock is held until it is settled what follows.
-	p, err := a.engine.Refresh(a.live, e.Pod)
-	if err == nil && p.ID == e.ID && (p.Status == engine.StatusRestarting || control.IsUp(p) && p.Restarts > 0) {
+	p, err := a.podc.Containers.Refresh(a.live, e.Pod)
+	if err == nil && p.ID == e.ID && (p.Status == api.StatusRestarting || control.IsUp(p) && p.Restarts > 0) {
 		a.restarted(e.Pod, restart{e.Time, code})
 	}
 }
@@ -299,10 +298,10 @@ func (a *attachment) exitOfRemoved(id string) (code int, known bool) {
 // resumed waits until no other command is at work on the project, which may be about to start what it has stopped, and reports
 // whether anything runs then.
 func (a *attachment) resumed(ctx context.Context) bool {
-	if a.idle(ctx) != nil {
+	if a.podc.Projects.Idle(ctx, a.project) != nil {
 		return false
 	}
-	pods, _ := a.engine.Pods(a.project)
+	pods, _ := a.containers()
 	for _, p := range pods {
 		if a.concerns(p.Spec.Labels) && control.IsUp(p) {
 			a.meet(p, p.Started)
@@ -313,34 +312,45 @@ func (a *attachment) resumed(ctx context.Context) bool {
 
 // read shows a container's output until it has ended and will not restart.
 func (a *attachment) read(f *follower) error {
-	opt := engine.LogOptions{Follow: true, Tail: -1, Since: f.since, CaughtUp: func() error { a.caughtUp(f); return nil }}
+	opt := control.LogOptions{Tail: -1, Since: f.since}
 	if !a.shown[f.service] {
 		opt.Tail = 0
 	}
-	err := a.engine.Logs(a.live, f.pod, opt, func(l engine.LogLine) error {
+	err := a.podc.Streams.Follow(a.live, f.pod, opt, control.FollowOutput{CaughtUp: func() { a.caughtUp(f) }, Line: func(l control.Line) {
 		if a.shown[f.service] {
-			line := control.Line{Pod: f.pod, Stderr: l.Stream == "stderr", Time: time.Now(), Text: bytes.Clone(l.Text)}
+			written := l.Time
+			l.Time = time.Now()
 			a.aside(func() {
-				a.showRestarts(f, l.Time)
-				a.printer.line(line)
+				a.showRestarts(f, written)
+				a.printer.line(l)
 			})
 		}
-		return nil
-	})
+	}})
 	switch {
 	case !errdefs.IsFailedPrecondition(err):
 		return err
 	case a.shown[f.service]: // it keeps no log
 		return a.listen(f)
 	}
-	return a.engine.WaitPod(a.live, f.pod, engine.Stopped)
+	return a.await(f.pod, api.Stopped)
+}
+
+// await waits until a container meets a condition.
+func (a *attachment) await(pod string, until api.Condition) error {
+	_, err := a.podc.Containers.Wait(a.live, pod, until)
+	return err
+}
+
+// containers are those of the project.
+func (a *attachment) containers() ([]api.Pod, error) {
+	return a.podc.Containers.List(a.live, control.Selection{Group: a.project, OneOffs: true})
 }
 
 // ended reports the end of a run, once.
 func (a *attachment) ended(f *follower, id string, err error) {
 	end := ending{pod: f.pod, service: f.service}
 	text := "has been removed"
-	p, podErr := a.engine.Pod(f.pod)
+	p, podErr := a.podc.Containers.Get(a.live, f.pod)
 	if errdefs.IsNotFound(podErr) {
 		p.ExitCode, p.ExitKnown = a.exitOfRemoved(id)
 	}

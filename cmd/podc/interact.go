@@ -1,26 +1,29 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
-
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 )
 
 // interaction connects podc's own streams with those of a container, until the container ends or the person detaches.
 type interaction struct {
 	con        *console
-	engine     *engine.Engine
+	podc       *control.Control
 	pod        string
-	stream     *engine.Stream
+	stream     control.Stream
 	tty        bool // the container has a terminal
 	stdin      bool // the container has a standard input, and gets podc's
 	proxy      bool // signals are passed on
@@ -48,7 +51,7 @@ func (in *interaction) listen() signals {
 func (c signals) stop() { signal.Stop(c) }
 
 // stay passes input, output and signals on. It returns the pod when it has ended, and nil if the person detached.
-func (in *interaction) stay(ctx context.Context, got signals) (*engine.Pod, error) {
+func (in *interaction) stay(ctx context.Context, got signals) (*api.Pod, error) {
 	restore, err := in.raw()
 	if err != nil {
 		return nil, err
@@ -63,12 +66,12 @@ func (in *interaction) stay(ctx context.Context, got signals) (*engine.Pod, erro
 		go in.input(detached)
 	}
 	type end struct {
-		pod engine.Pod
+		pod api.Pod
 		err error
 	}
 	ended := make(chan end, 1)
 	go func() {
-		p, err := in.engine.Await(ctx, in.pod)
+		p, err := in.podc.Containers.Await(ctx, in.pod)
 		ended <- end{p, err}
 	}()
 	forward := in.forwarder(ctx)
@@ -87,7 +90,7 @@ func (in *interaction) stay(ctx context.Context, got signals) (*engine.Pod, erro
 			in.output <- err // for finish
 			output = nil
 			if err != nil { // nobody wants to hear it any more
-				go in.engine.StopPod(ctx, in.pod, nil)
+				go in.podc.Containers.Stop(ctx, in.pod, control.StopOptions{})
 			}
 		}
 	}
@@ -144,36 +147,42 @@ func (in *interaction) forwarder(ctx context.Context) func(os.Signal) {
 		case syscall.SIGTERM, syscall.SIGHUP:
 			asked = max(asked+1, 2)
 		}
-		if asked >= 2 && !stopping && in.engine.Ending() {
+		if asked >= 2 && !stopping && in.podc.System.Ending() {
 			stopping, ending = true, true
-			go in.engine.ShutDownPod(ctx, in.pod)
+			go in.podc.Containers.Stop(ctx, in.pod, control.StopOptions{ForEnd: true})
 		}
 		if ending {
 			return
 		}
 		if asked > 2 {
-			go in.engine.StopPod(ctx, in.pod, new(time.Duration))
+			go in.podc.Containers.Stop(ctx, in.pod, control.StopOptions{Timeout: new(time.Duration)})
 			return
 		}
 		stops := asked == 2 && !stopping
-		if !stops || sig != in.stopSignal() { // which it is not sent twice
-			in.engine.KillPod(ctx, in.pod, unix.SignalName(sig.(syscall.Signal)))
+		if !stops || !isSignal(in.stopSignal(ctx), sig) { // which it is not sent twice
+			in.podc.Containers.Kill(ctx, in.pod, unix.SignalName(sig.(syscall.Signal)))
 		}
 		if stops {
 			stopping = true
-			go in.engine.StopPod(ctx, in.pod, nil)
+			go in.podc.Containers.Stop(ctx, in.pod, control.StopOptions{})
 		}
 	}
 }
 
-// stopSignal is that of the container, 0 if nobody knows.
-func (in *interaction) stopSignal() os.Signal {
-	p, err := in.engine.Pod(in.pod)
+// stopSignal is that of the container, as it is spelt; "" if nobody knows.
+func (in *interaction) stopSignal(ctx context.Context) string {
+	p, err := in.podc.Containers.Get(ctx, in.pod)
 	if err != nil {
-		return syscall.Signal(0)
+		return ""
 	}
-	sig, _ := engine.StopSignal(p)
-	return sig
+	return cmp.Or(api.Effective(p.Spec.Container, p.Image.Config).StopSignal, "SIGTERM")
+}
+
+// isSignal reports whether name, with or without "SIG", or a number, is that of sig.
+func isSignal(name string, sig os.Signal) bool {
+	s, ok := sig.(syscall.Signal)
+	name = strings.ToUpper(name)
+	return ok && (name == strconv.Itoa(int(s)) || "SIG"+strings.TrimPrefix(name, "SIG") == unix.SignalName(s))
 }
 
 // raw has podc's terminal pass every key on, if the container has one of its own.
@@ -190,7 +199,7 @@ func (in *interaction) raw() (restore func(), err error) {
 }
 
 // resize gives the container's terminal the size of podc's.
-func (in *interaction) resize(s *engine.Stream) {
+func (in *interaction) resize(s control.Stream) {
 	if w, h, ok := in.size(); ok {
 		s.Resize(w, h)
 	}

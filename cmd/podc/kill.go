@@ -17,7 +17,7 @@ func killCommand(con *console) *cli.Command {
 			services := c.Args().Slice()
 			return verbOn(c.Context, s, "kill", services, project.KillOptions{
 				Services: services, Signal: c.String("signal"), RemoveOrphans: s.removeOrphans(),
-			}, project.Kill)
+			}, s.podc.Projects.Kill)
 		}),
 	}
 }

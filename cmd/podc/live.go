@@ -5,54 +5,20 @@ import (
 	"context"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
-	"podc.example/podc/project"
 )
 
 // A container whose logging driver is "none" keeps nothing that could be read: `logs` leaves it out, and an attached `up` is
 // connected with it while it runs, from before its start where it is up's own.
 
-// listeningEngine starts containers that keep no log with a stream to them.
-type listeningEngine struct {
-	*engine.Engine
-	a *attachment
-}
-
-// StartPod implements project.Engine.
-func (e listeningEngine) StartPod(ctx context.Context, name string) error {
-	p, err := e.Pod(name)
-	if err != nil || control.IsUp(p) || p.Spec.Container.Log.Driver != "none" || !e.a.concerns(p.Spec.Labels) || !e.a.shown[p.Spec.Labels[project.LabelService]] {
-		return e.Engine.StartPod(ctx, name)
-	}
-	s, err := e.StartAttached(ctx, name, nil)
-	if err == nil {
-		e.a.mu.Lock()
-		defer e.a.mu.Unlock()
-		e.a.streams[name] = s
-	}
-	return err
-}
-
-// stream is that to a running container which keeps no log.
-func (a *attachment) stream(pod string) (*engine.Stream, error) {
-	a.mu.Lock()
-	s := a.streams[pod]
-	delete(a.streams, pod)
-	a.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	return a.engine.Attach(a.live, pod)
-}
-
 // listen shows what a container says, over restarts by its policy, until it has ended for good. Of a run that up did not start
 // itself the first words may be missed.
 func (a *attachment) listen(f *follower) error {
 	for {
-		s, err := a.stream(f.pod)
+		s, err := a.podc.Streams.Attach(a.live, f.pod)
 		if err != nil { // it has ended, or its conmon: its end is all that there is to wait for
-			return a.engine.WaitPod(a.live, f.pod, engine.Stopped)
+			return a.await(f.pod, api.Stopped)
 		}
 		out, errs := &liveOutput{a: a, f: f}, &liveOutput{a: a, f: f, stderr: true}
 		gone := context.AfterFunc(a.live, func() { s.Close() })
@@ -61,12 +27,12 @@ func (a *attachment) listen(f *follower) error {
 		s.Close()
 		out.flush()
 		errs.flush()
-		p, err := a.engine.Refresh(a.live, f.pod)
+		p, err := a.podc.Containers.Refresh(a.live, f.pod)
 		a.caughtUp(f)
 		if err != nil || !control.IsUp(p) {
 			return err
 		}
-		a.engine.WaitPod(a.live, f.pod, engine.Started) // if it never does, there is no stream to it
+		a.await(f.pod, api.Started) // if it never does, there is no stream to it
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/internal/podccompose"
-	"podc.example/podc/project"
 )
 
 func planCommand(con *console) *cli.Command {
@@ -52,7 +51,7 @@ func (s *session) plan(ctx context.Context, opt upOptions, asJSON bool) error {
 	}
 	o := s.operate("plan")
 	defer o.close()
-	plan, err := project.PlanUp(ctx, o.deps(), *w.Desired, wanted)
+	plan, err := s.podc.Projects.Plan(ctx, *w.Desired, wanted, false, o.watch())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/project"
 )
 
@@ -24,9 +25,9 @@ func rmCommand(con *console) *cli.Command {
 			services := c.Args().Slice()
 			return verbOn(c.Context, s, "rm", services, project.RemoveOptions{
 				Services: services, Force: c.Bool("force"), Stop: c.Bool("stop"), Volumes: c.Bool("volumes"),
-			}, func(ctx context.Context, deps project.Deps, d project.Desired, opt project.RemoveOptions) error {
-				deps.Report = announcing(con, deps.Report)
-				return project.Remove(ctx, deps, d, opt)
+			}, func(ctx context.Context, d project.Desired, opt project.RemoveOptions, w control.Watch) error {
+				w.Report = announcing(con, w.Report)
+				return s.podc.Projects.Remove(ctx, d, opt, w)
 			})
 		}),
 	}

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
@@ -162,112 +163,92 @@ func oneOffName(projectName, service, slug string, compatibility bool) string {
 }
 
 func (s *session) runDetached(ctx context.Context, o *operation, w podccompose.Project, wanted project.UpOptions) error {
-	deps := o.deps()
-	started := &startedPod{Engine: s.engine, name: wanted.OneOff.Pod}
-	deps.Engine = started
-	if err := project.Up(ctx, deps, *w.Desired, wanted); err != nil {
+	var id string // noted when it is about to be started: it may be gone soon after
+	o.stepped = func(e project.Event) {
+		if e.Kind == project.StepBegan && startOf(e, wanted.OneOff.Pod) {
+			if p, err := s.container(wanted.OneOff.Pod); err == nil {
+				id = p.ID
+			}
+		}
+	}
+	if err := s.podc.Projects.Up(ctx, *w.Desired, control.UpOptions{UpOptions: wanted}, o.watch()); err != nil {
 		return s.failedRun(ctx, wanted.OneOff, err)
 	}
 	o.close()
-	fmt.Fprintln(s.con.out, started.id)
+	fmt.Fprintln(s.con.out, id)
 	return nil
 }
 
-// startedPod notes the id of a pod when it is about to be started: it may be gone soon after.
-type startedPod struct {
-	*engine.Engine
-	name, id string
+// startOf reports whether an event is about the start of a pod.
+func startOf(e project.Event, pod string) bool {
+	return e.Step.Key.Verb == "start" && e.Step.Key.Name == pod
 }
 
-// StartPod implements project.Engine.
-func (e *startedPod) StartPod(ctx context.Context, name string) error {
-	if name == e.name {
-		if p, err := e.Pod(name); err == nil {
-			e.id = p.ID
-		}
-	}
-	return e.Engine.StartPod(ctx, name)
-}
-
+// runAttached stays with the one-off from its start on. What up has still to do then it does beside the container, whose output must
+// not wait for it.
 func (s *session) runAttached(ctx context.Context, o *operation, w podccompose.Project, wanted project.UpOptions) error {
 	pod := wanted.OneOff
-	in := &interaction{con: s.con, engine: s.engine, pod: pod.Pod, tty: pod.TTY, stdin: pod.Stdin, proxy: true, detachKeys: defaultDetachKeys}
+	in := &interaction{con: s.con, podc: s.podc, pod: pod.Pod, tty: pod.TTY, stdin: pod.Stdin, proxy: true, detachKeys: defaultDetachKeys}
 	signals := in.listen()
 	defer signals.stop()
-	deps := o.deps()
-	attaching := &attachingEngine{Engine: s.engine, in: in}
-	deps.Engine = attaching
-	err := project.Up(ctx, deps, *w.Desired, wanted)
+	up := control.UpOptions{UpOptions: wanted, Attach: pod.Pod}
+	up.Width, up.Height, _ = in.size()
+	started, done := make(chan struct{}), make(chan error, 1)
+	o.stepped = func(e project.Event) {
+		if e.Kind == project.StepEnded && e.Err == nil && startOf(e, pod.Pod) {
+			close(started)
+		}
+	}
+	go func() { done <- s.podc.Projects.Up(ctx, *w.Desired, up, o.watch()) }()
+	runs := true
+	var failure error
+	select {
+	case <-started:
+	case failure = <-done:
+		done <- nil
+		select {
+		case <-started:
+		default:
+			runs = false
+		}
+	}
 	o.close()
-	if in.stream == nil {
+	if !runs {
+		return s.failedRun(ctx, pod, failure)
+	}
+	stream, err := s.podc.Streams.Attach(ctx, pod.Pod)
+	if err != nil {
 		return s.failedRun(ctx, pod, err)
 	}
-	defer in.stream.Close()
-	if err != nil { // it runs all the same
-		report(s.con.err, err, s.progress == progressJSON)
+	defer stream.Close()
+	in.stream = stream
+	if failure != nil { // it runs all the same
+		report(s.con.err, failure, s.progress == progressJSON)
 	}
 	ctx = context.WithoutCancel(ctx)
 	ended, err := in.stay(ctx, signals)
 	if err != nil || ended == nil {
 		return err
 	}
-	err = s.afterRun(ctx, w.Name, pod)
+	err = s.afterRun(ctx, pod)
 	in.finish()
-	if err = errors.Join(err, attaching.tidied()); err == nil || ended.ExitCode != 0 {
+	if err = errors.Join(err, <-done); err == nil || ended.ExitCode != 0 {
 		return endOf(*ended)
 	}
 	return err
 }
 
 // afterRun clears away what the end of a one-off leaves.
-func (s *session) afterRun(ctx context.Context, group string, pod *project.OneOff) error {
+func (s *session) afterRun(ctx context.Context, pod *project.OneOff) error {
 	if !pod.AutoRemove {
-		_, err := s.engine.Refresh(ctx, pod.Pod)
+		_, err := s.podc.Containers.Refresh(ctx, pod.Pod)
 		return err
 	}
-	if err := s.engine.RemovePod(ctx, pod.Pod, engine.RemoveOptions{Volumes: true}); err != nil {
-		return err
-	}
-	if pods, err := s.engine.Pods(group); err != nil || len(pods) > 0 {
-		return err
-	}
-	return s.engine.Tidy(ctx, group)
-}
-
-// attachingEngine starts the one-off with a stream to it.
-type attachingEngine struct {
-	*engine.Engine
-	in   *interaction
-	tidy chan error
-}
-
-// StartPod implements project.Engine.
-func (e *attachingEngine) StartPod(ctx context.Context, name string) error {
-	if name != e.in.pod {
-		return e.Engine.StartPod(ctx, name)
-	}
-	stream, err := e.StartAttached(ctx, name, e.in.resize)
-	e.in.stream = stream
-	return err
-}
-
-// Tidy implements project.Engine. It goes on beside the container, whose output must not wait for it.
-func (e *attachingEngine) Tidy(ctx context.Context, group string) error {
-	e.tidy = make(chan error, 1)
-	go func() { e.tidy <- e.Engine.Tidy(ctx, group) }()
-	return nil
-}
-
-// tidied waits for Tidy.
-func (e *attachingEngine) tidied() error {
-	if e.tidy == nil {
-		return nil
-	}
-	return <-e.tidy
+	return s.podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true})
 }
 
 // endOf is the exit code of podc for the end of a container.
-func endOf(p engine.Pod) error {
+func endOf(p api.Pod) error {
 	switch {
 	case !p.ExitKnown:
 		return fault.Exit(fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), fault.ExitUnable)
@@ -277,27 +258,14 @@ func endOf(p engine.Pod) error {
 	return nil
 }
 
-// failedRun removes a one-off that did not start, if it was to go with its end, and gives the failure docker's exit code: 127
-// for a command that is not there, 126 for one that cannot be executed, 125 for what else keeps the container from running.
+// failedRun removes a one-off that did not start, if it was to go with its end.
 func (s *session) failedRun(ctx context.Context, pod *project.OneOff, err error) error {
-	if pod.AutoRemove {
-		ctx := context.WithoutCancel(ctx)
-		if p, podErr := s.engine.Pod(pod.Pod); podErr == nil && p.Spec.Labels[project.LabelSlug] == pod.Slug {
-			err = errors.Join(err, s.engine.RemovePod(ctx, pod.Pod, engine.RemoveOptions{Volumes: true, Force: true}))
-		}
-	}
-	var step *project.StepError
-	if !errors.As(err, &step) || step.Step.Key.Name != pod.Pod || interrupted(ctx) {
+	if !pod.AutoRemove {
 		return err
 	}
-	code := fault.ExitUnable
-	var runtime *engine.RuntimeError
-	switch {
-	case step.Step.Key.Verb != "start" || !errors.As(err, &runtime):
-	case errdefs.IsNotFound(runtime):
-		code = fault.ExitNotFound
-	case errdefs.IsPermissionDenied(runtime):
-		code = fault.ExitNotExecutable
+	ctx = context.WithoutCancel(ctx)
+	if p, podErr := s.container(pod.Pod); podErr == nil && p.Spec.Labels[project.LabelSlug] == pod.Slug {
+		err = errors.Join(err, s.podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true, Force: true}))
 	}
-	return fault.Exit(err, code)
+	return err
 }

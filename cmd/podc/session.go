@@ -69,9 +69,7 @@ func open(c *cli.Context, con *console) (*session, error) {
 		return nil, err
 	}
 	s := &session{con: con, globals: g, flags: c, engine: e}
-	s.podc = local.Open(local.Config{Engine: e, Root: g.root, Images: s.images(), Idle: func(ctx context.Context, name string) error {
-		return project.Deps{RunDir: g.runRoot}.Idle(ctx, name)
-	}})
+	s.podc = local.Open(local.Config{Engine: e, Root: g.root, RunRoot: g.runRoot, Images: s.images()})
 	s.waits.use(func(text string) { fmt.Fprintln(con.err, printable(text)) })
 	c.Context = disk.ReportWaits(c.Context, s.waits.tell)
 	return s, nil

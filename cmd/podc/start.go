@@ -22,7 +22,7 @@ func startCommand(con *console) *cli.Command {
 			services := c.Args().Slice()
 			return verbOn(c.Context, s, "start", services, project.StartOptions{
 				Services: services, Wait: c.Bool("wait"), WaitTimeout: time.Duration(c.Int("wait-timeout")) * time.Second,
-			}, project.Start)
+			}, s.podc.Projects.Start)
 		}),
 	}
 }

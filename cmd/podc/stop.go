@@ -12,7 +12,7 @@ func stopCommand(con *console) *cli.Command {
 		Flags: []cli.Flag{number("timeout", 0, "`SECONDS` that containers get to stop", "t")},
 		Action: with(con, func(s *session, c *cli.Context) error {
 			services := c.Args().Slice()
-			return verbOn(c.Context, s, "stop", services, project.StopOptions{Services: services, Timeout: seconds(c, "timeout")}, project.Stop)
+			return verbOn(c.Context, s, "stop", services, project.StopOptions{Services: services, Timeout: seconds(c, "timeout")}, s.podc.Projects.Stop)
 		}),
 	}
 }

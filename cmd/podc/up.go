@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -271,9 +272,7 @@ func (s *session) up(ctx context.Context, opt upOptions) error {
 // make.
 func (o *operation) converge(ctx context.Context, w podccompose.Project, sel selection, opt project.UpOptions) error {
 	if w.Partial {
-		deps := o.deps()
-		deps.Images = pinning{deps.Images, w.Name}
-		plan, err := project.PlanUp(ctx, deps, *w.Desired, opt)
+		plan, err := o.s.podc.Projects.Plan(ctx, *w.Desired, opt, true, o.watch())
 		if err != nil {
 			return err
 		}
@@ -288,12 +287,12 @@ func (o *operation) converge(ctx context.Context, w podccompose.Project, sel sel
 			return err
 		}
 	}
-	return project.Up(ctx, o.deps(), *w.Desired, opt)
+	return o.s.podc.Projects.Up(ctx, *w.Desired, control.UpOptions{UpOptions: opt, Listen: o.listen}, o.watch())
 }
 
 // dryUp shows what up would do.
 func (o *operation) dryUp(ctx context.Context, w podccompose.Project, opt project.UpOptions) error {
-	plan, err := project.PlanUp(ctx, o.deps(), *w.Desired, opt)
+	plan, err := o.s.podc.Projects.Plan(ctx, *w.Desired, opt, false, o.watch())
 	if err != nil {
 		return err
 	}

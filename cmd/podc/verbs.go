@@ -3,10 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
+	"podc.example/podc/control"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -15,34 +15,24 @@ import (
 type operation struct {
 	s *session
 	reporter
-	yes    bool           // answer every question with yes
-	engine project.Engine // what the verb works with
+	yes    bool     // answer every question with yes
+	listen []string // services whose output is shown
 }
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	o := &operation{s: s, engine: s.engine, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.engine.Pod,
+	o := &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.container,
 		restart: name == "restart"}}
+	if s.dryRun {
+		o.dry = func(p project.Plan) { showPlan(o, p) }
+	}
 	s.waits.use(o.say)
 	return o
 }
 
-// deps are what package project works with.
-func (o *operation) deps() project.Deps {
-	client := o.s.images()
-	client.Warn = func(text string) { o.say("warning: " + text) }
-	images := project.Images(client)
-	if o.s.dryRun {
-		images = unchanged{client}
-	}
-	return project.Deps{
-		Engine:    o.engine,
-		Images:    images,
-		RunDir:    o.s.runRoot,
-		Report:    o.report,
-		Confirm:   o.confirm,
-		PullLimit: o.s.pulls,
-	}
+// watch is how the verb is heard of, and asks.
+func (o *operation) watch() control.Watch {
+	return control.Watch{Report: o.report, Confirm: o.confirm, DryRun: o.s.dryRun, Pulls: o.s.pulls}
 }
 
 // confirm asks whether steps may be taken that should not be taken unasked.
@@ -78,34 +68,12 @@ func ask(con *console, question string) bool {
 
 // verbOn runs a verb on the pods that exist of services, or of all where none is named.
 func verbOn[O any](ctx context.Context, s *session, name string, services []string, opt O,
-	run func(context.Context, project.Deps, project.Desired, O) error) error {
+	run func(context.Context, project.Desired, O, control.Watch) error) error {
 	d, _, err := s.existing(ctx, services, podccompose.Planned)
 	if err != nil {
 		return err
 	}
 	o := s.operate(name)
 	defer o.close()
-	return o.run(ctx, func(ctx context.Context) error { return run(ctx, o.deps(), d, opt) })
-}
-
-// errDryRun ends a dry run once its plan is known.
-var errDryRun = errors.New("dry run")
-
-// run calls a verb. With --dry-run its plan is shown instead of carried out: the context of the verb ends when the plan is
-// known, and a plan takes no step after that.
-func (o *operation) run(ctx context.Context, verb func(context.Context) error) error {
-	if !o.s.dryRun {
-		return verb(ctx)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	o.dry = func(p project.Plan) {
-		showPlan(o, p)
-		cancel(errDryRun)
-	}
-	err := verb(ctx)
-	if errors.Is(context.Cause(ctx), errDryRun) {
-		return nil
-	}
-	return err
+	return run(ctx, d, opt, o.watch())
 }

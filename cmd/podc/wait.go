@@ -7,7 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
@@ -37,7 +37,7 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 			return err
 		}
 	}
-	pods, err := s.chosen(t, true, func(p engine.Pod) bool { return !p.Started.IsZero() })
+	pods, err := s.chosen(t, true, func(p api.Pod) bool { return !p.Started.IsZero() })
 	if err != nil {
 		return err
 	}
@@ -56,21 +56,17 @@ func (s *session) wait(ctx context.Context, services []string, down bool) error 
 
 // awaitEnds tells of each container as it ends, and returns the first code that is not 0; with first it returns at the first
 // end.
-func (s *session) awaitEnds(ctx context.Context, pods []engine.Pod, first bool) (int, error) {
+func (s *session) awaitEnds(ctx context.Context, pods []api.Pod, first bool) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type end struct {
-		pod engine.Pod
+		pod api.Pod
 		err error
 	}
 	ends := make(chan end, len(pods))
 	for _, p := range pods {
 		go func() {
-			err := s.engine.WaitPod(ctx, p.Spec.Name, engine.Stopped)
-			now, readErr := s.engine.Pod(p.Spec.Name)
-			if err == nil {
-				err = readErr
-			}
+			now, err := s.podc.Containers.Wait(ctx, p.Spec.Name, api.Stopped)
 			ends <- end{now, err}
 		}()
 	}
@@ -98,5 +94,5 @@ func (s *session) awaitEnds(ctx context.Context, pods []engine.Pod, first bool) 
 func (s *session) takeDown(ctx context.Context, d project.Desired) error {
 	o := s.operate("down")
 	defer o.close()
-	return o.run(ctx, func(ctx context.Context) error { return project.Down(ctx, o.deps(), d, project.DownOptions{}) })
+	return s.podc.Projects.Down(ctx, d, project.DownOptions{}, o.watch())
 }

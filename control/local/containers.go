@@ -15,13 +15,14 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcimage"
 )
 
 // containers implements control.Containers.
 type containers struct {
 	engine   *engine.Engine
 	networks networks
-	images   Images
+	images   podcimage.Client
 }
 
 func (c containers) List(ctx context.Context, sel control.Selection) ([]api.Pod, error) {
@@ -127,7 +128,12 @@ func (c containers) Start(ctx context.Context, ref string) error {
 }
 
 func (c containers) Stop(ctx context.Context, ref string, opt control.StopOptions) error {
-	return c.do(ref, func(name string) error { return c.engine.StopPodBy(ctx, name, opt.Signal, opt.Timeout) })
+	return c.do(ref, func(name string) error {
+		if opt.ForEnd {
+			return c.engine.ShutDownPod(ctx, name)
+		}
+		return c.engine.StopPodBy(ctx, name, opt.Signal, opt.Timeout)
+	})
 }
 
 func (c containers) Restart(ctx context.Context, ref string, opt control.StopOptions) error {
@@ -135,13 +141,7 @@ func (c containers) Restart(ctx context.Context, ref string, opt control.StopOpt
 		if err := c.engine.StopPodBy(ctx, name, opt.Signal, opt.Timeout); err != nil {
 			return err
 		}
-		if err := c.engine.StartPod(ctx, name); err != nil {
-			return err
-		}
-		if p, err := c.engine.Pod(name); err == nil { // else it is gone already
-			c.engine.NoteEvent(p, "restart", nil)
-		}
-		return nil
+		return restarting{c.engine}.StartPod(ctx, name)
 	})
 }
 
@@ -158,7 +158,25 @@ func (c containers) Unpause(ctx context.Context, ref string) error {
 }
 
 func (c containers) Remove(ctx context.Context, ref string, opt api.RemoveOptions) error {
-	return c.do(ref, func(name string) error { return c.engine.RemovePod(ctx, name, opt) })
+	p, err := c.get(ref)
+	if err != nil {
+		return err
+	}
+	if err := c.engine.RemovePod(ctx, p.Spec.Name, opt); err != nil {
+		return err
+	}
+	if rest, err := c.engine.Pods(p.Spec.Group); err != nil || len(rest) > 0 {
+		return err
+	}
+	return c.engine.Tidy(ctx, p.Spec.Group)
+}
+
+func (c containers) Await(ctx context.Context, ref string) (p api.Pod, err error) {
+	err = c.do(ref, func(name string) error {
+		p, err = c.engine.Await(ctx, name)
+		return err
+	})
+	return p, err
 }
 
 func (c containers) Wait(ctx context.Context, ref string, until api.Condition) (p api.Pod, err error) {

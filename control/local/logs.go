@@ -14,6 +14,7 @@ import (
 type streams struct {
 	cfg        Config
 	containers containers
+	projects   projects
 }
 
 func (s streams) Logs(ctx context.Context, sel control.Selection, opt control.LogOptions, out control.LogOutput) error {
@@ -31,8 +32,24 @@ func (s streams) Logs(ctx context.Context, sel control.Selection, opt control.Lo
 		out.Met(pods)
 		return printLogs(ctx, kept, pods, read, out.Lines)
 	}
-	f := &follower{engine: kept, sel: sel, opt: read, out: out, idle: s.cfg.Idle}
+	f := &follower{engine: kept, sel: sel, opt: read, out: out, idle: s.projects.Idle}
 	return f.run(ctx)
+}
+
+func (s streams) Follow(ctx context.Context, ref string, opt control.LogOptions, out control.FollowOutput) error {
+	p, err := s.containers.get(ref)
+	if err != nil {
+		return err
+	}
+	name := p.Spec.Name
+	read := engine.LogOptions{Follow: true, Tail: opt.Tail, Since: opt.Since, Until: opt.Until, CaughtUp: func() error {
+		out.CaughtUp()
+		return nil
+	}}
+	return s.cfg.Engine.Logs(ctx, name, read, func(l api.LogLine) error {
+		out.Line(control.Line{Pod: name, Stderr: l.Stream == "stderr", Time: l.Time, Text: l.Text})
+		return nil
+	})
 }
 
 func (s streams) Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error {
@@ -43,6 +60,9 @@ func (s streams) Attach(ctx context.Context, ref string) (control.Stream, error)
 	p, err := s.containers.get(ref)
 	if err != nil {
 		return nil, err
+	}
+	if s := s.projects.held.take(p.Spec.Name); s != nil {
+		return s, nil
 	}
 	return s.cfg.Engine.Attach(ctx, p.Spec.Name)
 }

@@ -1,0 +1,7 @@
+package control
+
+// System is the machine that podc runs containers on.
+type System interface {
+	// Ending reports whether the machine goes down.
+	Ending() bool
+}
