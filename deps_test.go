@@ -62,6 +62,8 @@ var imports = []struct {
 	{"engine/rootfs", false, []string{module + "engine/images", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"files and mounts are looked at in one place, whoever asks"},
 	{"engine/commit", false, []string{module + "engine", module + "project", module + "compose"}, "an image's config follows from a pod's data alone"},
+	{"engine/host", false, []string{module + "engine/images", module + "project", module + "compose", module + "netstack", module + "volumes"},
+		"a machine offers what it offers, whoever asks"},
 	{"engine/images", false, []string{module + "compose", module + "project", module + "netstack", module + "volumes"},
 		"images are stored whoever runs them"},
 	{"netstack", false, []string{module + "engine", module + "project", module + "compose", module + "volumes"},

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
 )
 
@@ -35,7 +36,7 @@ func (s *store) Details(pod api.Pod) PodDetails {
 		d.NetNS = ""
 	}
 	opt, _ := oci.ParseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made
-	d.AppArmor = thisHost().ProfileOf(pod.Spec.Container, opt)
+	d.AppArmor = host.This().ProfileOf(pod.Spec.Container, opt)
 	if !pod.Spec.Container.Privileged && !opt.Unmasked {
 		d.Masked, d.ReadOnly = oci.MaskedPaths, oci.ReadonlyPaths
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"podc.example/podc/engine/conmon"
+	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/journal"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
@@ -80,14 +81,14 @@ type Engine struct {
 	*store
 	*shared
 	*possible
-	*programs
 
-	paths   paths
-	net     *netstack.Stack
-	volumes *volumes.Store
-	watch   *kernel.Watcher
-	runner  conmon.Runner
-	opened  time.Duration // since the start of the machine
+	paths    paths
+	programs *host.Programs
+	net      *netstack.Stack
+	volumes  *volumes.Store
+	watch    *kernel.Watcher
+	runner   conmon.Runner
+	opened   time.Duration // since the start of the machine
 }
 
 // Open returns the engine of the roots in cfg. It is cheap and has no side effect: folders are made by the first write.
@@ -112,7 +113,7 @@ func Open(cfg Config) (*Engine, error) {
 	watch := new(kernel.Watcher)
 	e := &Engine{
 		Journal: journal.Open(p.journal(), watch), watch: watch,
-		programs: &programs{cfg: cfg, run: p.run},
+		programs: &host.Programs{Helpers: cfg.Helpers, Runtime: cfg.Runtime, Env: append([]string{host.Path}, cfg.CNI.environ()...), Stamp: filepath.Join(p.run, "apparmor")},
 		paths:    p,
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
 			Host: netstack.Host{PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
@@ -120,7 +121,7 @@ func Open(cfg Config) (*Engine, error) {
 		opened:  kernel.SinceBoot(),
 	}
 	e.store, e.shared, e.possible = &store{e}, &shared{e}, &possible{e}
-	e.runner = conmon.Runner{State: p.runtime(), Exits: p.exits(), Env: e.helperEnv()}
+	e.runner = conmon.Runner{State: p.runtime(), Exits: p.exits(), Env: e.programs.Env}
 	return e, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine/conmon"
+	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
 	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
@@ -63,7 +64,7 @@ func (p podRun) exec(ctx context.Context, opt ExecOptions) (*conmon.Exec, error)
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := p.e.runtimePath(p.Spec.Container.Runtime)
+	runtime, err := p.e.programs.RuntimePath(p.Spec.Container.Runtime)
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +136,13 @@ func (p podRun) execProcess(opt ExecOptions) (*specs.Process, error) {
 		}
 	}
 	if opt.Privileged {
-		all := thisHost().Caps
+		all := host.This().Caps
 		proc.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 		if proc.ApparmorProfile != "" {
 			proc.ApparmorProfile = oci.Unconfined
 		}
 	}
-	return proc, oci.CheckArguments(proc.Args, proc.Env, oci.Container{Spec: p.Spec.Container, Host: oci.Host{Stack: stackLimit()}}.Stack())
+	return proc, oci.CheckArguments(proc.Args, proc.Env, oci.Container{Spec: p.Spec.Container, Host: oci.Host{Stack: host.StackLimit()}}.Stack())
 }
 
 // workingDir is where dir leads in the container, as a path without links. The runtime would follow one to a descriptor of its

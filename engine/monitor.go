@@ -108,8 +108,8 @@ func (m Monitors) start(ctx context.Context, group string) error {
 		return err
 	}
 	defer log.Close()
-	cmd := child.Command(context.WithoutCancel(ctx), m.e.helper("podc-monitor"), "monitor", "--root", m.e.paths.data, "--runroot", m.e.paths.run, group)
-	cmd.Env = m.e.helperEnv()
+	cmd := child.Command(context.WithoutCancel(ctx), m.e.programs.Helper("podc-monitor"), "monitor", "--root", m.e.paths.data, "--runroot", m.e.paths.run, group)
+	cmd.Env = m.e.programs.Env
 	cmd.Dir = "/"
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{told} // descriptor 3

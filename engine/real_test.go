@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/logfile"
 	"podc.example/podc/netstack"
 )
@@ -52,7 +53,7 @@ func realEngine(t *testing.T) *Engine {
 		t.Skip("needs root")
 	}
 	for _, bin := range []string{"conmon", "crun"} {
-		if _, err := lookupBinary(bin); err != nil {
+		if _, err := host.Lookup(bin); err != nil {
 			t.Skip(err)
 		}
 	}

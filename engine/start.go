@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -15,6 +14,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/conmon"
+	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
 	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
@@ -281,8 +281,8 @@ func (p podRun) configure(ctx context.Context, hostname string) (conmon.Containe
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	root := e.paths.merged(name)
 	c := oci.Container{
-		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: thisHost(),
-		CgroupPath: p.cgroup(), InitBinary: e.helper("podc-monitor"),
+		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: host.This(),
+		CgroupPath: p.cgroup(), InitBinary: e.programs.Helper("podc-monitor"),
 	}
 	run, err := p.conmonRun()
 	if err != nil {
@@ -310,10 +310,10 @@ func (p podRun) configure(ctx context.Context, hostname string) (conmon.Containe
 	if c.Spec.Devices, c.Devices, err = p.files().devices(); err != nil {
 		return run, nil, err
 	}
-	if c.BlockIO, err = blockIO(spec.Resources.BlockIO, c.Host); err != nil {
+	if c.BlockIO, err = host.BlockIO(spec.Resources.BlockIO, c.Host); err != nil {
 		return run, nil, err
 	}
-	if c.Seccomp, err = seccompProfile(spec.SecurityOpt); err != nil {
+	if c.Seccomp, err = host.SeccompProfile(spec.SecurityOpt); err != nil {
 		return run, nil, err
 	}
 	s, err := c.Generate()
@@ -327,7 +327,7 @@ func (p podRun) configure(ctx context.Context, hostname string) (conmon.Containe
 		return run, nil, err
 	}
 	if s.Process.ApparmorProfile == oci.DefaultProfile {
-		if err := e.loadProfile(ctx); err != nil {
+		if err := e.programs.LoadProfile(ctx); err != nil {
 			return run, nil, err
 		}
 	}
@@ -337,30 +337,14 @@ func (p podRun) configure(ctx context.Context, hostname string) (conmon.Containe
 // conmonRun is what conmon is told of the pod's container.
 func (p podRun) conmonRun() (conmon.Container, error) {
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
-	program, err := lookupBinary("conmon")
+	program, err := host.Lookup("conmon")
 	if err != nil {
 		return conmon.Container{}, err
 	}
-	runtime, err := e.runtimePath(spec.Runtime)
+	runtime, err := e.programs.RuntimePath(spec.Runtime)
 	return conmon.Container{
 		ID: p.ID, Name: name, Conmon: program, Runtime: runtime, Bundle: e.paths.bundle(name), Dir: e.paths.conmonDir(name), Login: p.state.Login,
 		Terminal: spec.TTY, Stdin: spec.StdinOpen, StdinOnce: spec.StdinOnce, Log: e.paths.log(name), LogConfig: spec.Log,
-		OnExit: []string{e.helper("podc-monitor"), "exit", "--root", e.paths.data, "--runroot", e.paths.run, name, p.ID}, Escape: e.paths.cgroups().Escape,
+		OnExit: []string{e.programs.Helper("podc-monitor"), "exit", "--root", e.paths.data, "--runroot", e.paths.run, name, p.ID}, Escape: e.paths.cgroups().Escape,
 	}, err
-}
-
-// seccompProfile reads the profile that security_opt names, if it names one.
-func seccompProfile(opts []string) (string, error) {
-	o, err := oci.ParseSecurityOpt(opts)
-	if err != nil || o.Seccomp == "" || o.Seccomp == "unconfined" || o.Seccomp == "builtin" {
-		return "", err
-	}
-	if strings.HasPrefix(strings.TrimSpace(o.Seccomp), "{") {
-		return o.Seccomp, nil
-	}
-	b, err := disk.ReadRegular(o.Seccomp, rootfs.MaxFile)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the seccomp profile %s: %w", o.Seccomp, err)
-	}
-	return string(b), nil
 }

@@ -3,18 +3,23 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 
+	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
 	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/volumes"
 )
 
@@ -105,7 +110,7 @@ func (p podFiles) userMounts() ([]specs.Mount, error) {
 			return nil, err
 		}
 		fi, _ := os.Stat(source)
-		om := oci.UserMount(m, source, fi != nil && fi.IsDir() && thisHost().RecursiveReadOnly)
+		om := oci.UserMount(m, source, fi != nil && fi.IsDir() && host.This().RecursiveReadOnly)
 		if m.Type == api.MountVolume {
 			v, err := p.e.volumes.Get(p.Volumes[m.Target])
 			if err != nil {
@@ -129,4 +134,36 @@ func (p podFiles) mountSource(i int, m api.Mount) (string, error) {
 		return m.Source, bindSource(m)
 	}
 	return "", nil
+}
+
+// devices lists the devices that a pod may use. Privileged pods get all of /dev.
+func (p podFiles) devices() ([]api.Device, []specs.LinuxDevice, error) {
+	list := p.Spec.Container.Devices
+	if p.Spec.Container.Privileged {
+		list = append(slices.Clone(list), host.DevicesIn("/dev", api.Device{Container: "/dev"})...)
+	}
+	return host.DeviceNodes(list)
+}
+
+// checkDevices refuses a container in which a device that the pod asks for is not in its place; pid is its first process, which waits.
+// Of those that a privileged container has beside nobody has named any. What the pod mounts in a device's place is meant.
+func (p podFiles) checkDevices(pid int) error {
+	full, nodes, err := host.DeviceNodes(p.Spec.Container.Devices)
+	if err != nil {
+		return err
+	}
+	root := "/proc/" + strconv.Itoa(pid) + "/root"
+	for i, d := range nodes {
+		if slices.ContainsFunc(p.Spec.Container.Mounts, func(m api.Mount) bool { return path.Clean(m.Target) == path.Clean(d.Path) }) {
+			continue
+		}
+		switch there, err := host.IsDevice(root, d); {
+		case err != nil:
+			return fmt.Errorf("cannot see whether the device %s is at %s: %w", full[i].Host, d.Path, err)
+		case !there:
+			return fault.New(errdefs.ErrFailedPrecondition, "the device %s is not at %s: the container's files have something else there, which the runtime leaves; give it another place",
+				full[i].Host, d.Path)
+		}
+	}
+	return nil
 }

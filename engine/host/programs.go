@@ -1,4 +1,4 @@
-package engine
+package host
 
 import (
 	"cmp"
@@ -21,25 +21,28 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// programs are those of the host's, and podc's own, that pods need.
-type programs struct {
-	cfg     Config
-	run     string     // the run root
-	profile sync.Mutex // held to load the default AppArmor profile
+// Programs are those of the host's, and podc's own, that pods need.
+type Programs struct {
+	Helpers string   // folder of podc's own
+	Runtime string   // of pods that name none
+	Env     []string // of conmon, runtime and helpers: nothing of the caller's but where programs are found, and what they share with it
+	Stamp   string   // path of a file that says which AppArmor profile was loaded
+
+	profile sync.Mutex // held to load the default one
 }
 
-// CheckPrograms fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
+// Check fails with everything of the host's that pods need and is not there: conmon, the runtimes (empty: the
 // default), podc's own helper, and cgroups that the runtime takes, and warns of runtimes in whose place the default runs. It is for
 // before anything is made.
-func (p *programs) CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error) {
-	_, err = lookupBinary("conmon")
+func (p *Programs) Check(ctx context.Context, runtimes []string) (warnings []string, err error) {
+	_, err = Lookup("conmon")
 	errs := []error{err}
-	if _, err := os.Stat(p.helper("podc-monitor")); err != nil {
+	if _, err := os.Stat(p.Helper("podc-monitor")); err != nil {
 		errs = append(errs, fmt.Errorf("cannot find podc's helper beside podc (build it with: go tool task build): %w", err))
 	}
 	var paths []string
 	for _, name := range runtimes {
-		path, err := p.runtimePath(name)
+		path, err := p.RuntimePath(name)
 		if err == nil {
 			err = p.checkRuntime(ctx, path)
 		}
@@ -61,14 +64,14 @@ var specLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 
 // checkRuntime refuses a program that is no OCI runtime. Those that podc is tested with are not asked, which would cost every
 // start.
-func (p *programs) checkRuntime(ctx context.Context, path string) error {
+func (p *Programs) checkRuntime(ctx context.Context, path string) error {
 	if slices.Contains([]string{"crun", "runc"}, filepath.Base(path)) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cmd := child.Command(ctx, path, "--version")
-	cmd.Env, cmd.WaitDelay = p.helperEnv(), 100*time.Millisecond // what it has started may keep its output open
+	cmd.Env, cmd.WaitDelay = p.Env, 100*time.Millisecond // what it has started may keep its output open
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
@@ -89,16 +92,14 @@ func checkHybrid(cgroups string) error {
 	return nil
 }
 
-// helperEnv is the environment of conmon, runtime and helpers: nothing of the caller's but where programs are found.
-func (p *programs) helperEnv() []string {
-	return append([]string{"PATH=" + searchPath}, p.cfg.CNI.environ()...)
-}
+// Path is the environment's entry by which programs find others.
+const Path = "PATH=" + searchPath
 
 // searchPath holds where distributions put conmon and the runtimes; the caller's PATH may lack the sbin folders.
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/podman:/usr/lib/podman"
 
-// lookupBinary finds a program on the caller's PATH, then where distributions put it.
-func lookupBinary(name string) (string, error) {
+// Lookup finds a program on the caller's PATH, then where distributions put it.
+func Lookup(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return filepath.Abs(path)
 	}
@@ -125,14 +126,14 @@ func whereToGet(name string) string {
 	return "looked for in PATH and in " + strings.ReplaceAll(searchPath, ":", ", ")
 }
 
-// runtimePath finds the OCI runtime of a pod.
-func (p *programs) runtimePath(name string) (string, error) {
-	path, err := lookupBinary(cmp.Or(name, p.cfg.Runtime))
+// RuntimePath finds the OCI runtime of a pod.
+func (p *Programs) RuntimePath(name string) (string, error) {
+	path, err := Lookup(cmp.Or(name, p.Runtime))
 	if err != nil && (name == "runc" || name == "crun") { // what files ask for by these names is the usual one
-		return lookupBinary(p.cfg.Runtime)
+		return Lookup(p.Runtime)
 	}
 	return path, err
 }
 
-// helper is the path of one of podc's own helper binaries.
-func (p *programs) helper(name string) string { return filepath.Join(p.cfg.Helpers, name) }
+// Helper is the path of one of podc's own helper binaries.
+func (p *Programs) Helper(name string) string { return filepath.Join(p.Helpers, name) }

@@ -1,4 +1,4 @@
-package engine
+package host
 
 import (
 	"os"
@@ -13,7 +13,7 @@ func TestMissingProgramsAreLookedForByTheirPackages(t *testing.T) {
 	for name, want := range map[string]string{
 		"no-such": "looked for in PATH and in /usr/local/sbin, ", "./no-such": "no program at that path", "/no/crun": "apt-get install crun",
 	} {
-		_, err := lookupBinary(name)
+		_, err := Lookup(name)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "install no-such") {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

@@ -1,4 +1,6 @@
-package engine
+// Package host knows what this machine offers to containers: capabilities, limits, devices, security modules, programs. It says before
+// anything is made what cannot be had of it.
+package host
 
 import (
 	"path/filepath"
@@ -13,8 +15,8 @@ import (
 	"podc.example/podc/engine/oci"
 )
 
-// thisHost describes the machine; it is asked once per process.
-var thisHost = sync.OnceValue(func() oci.Host {
+// This describes the machine; it is asked once per process.
+var This = sync.OnceValue(func() oci.Host {
 	h := oci.Host{CgroupV2: cgroups.V2(), Caps: boundingCaps(), Rlimits: map[string]uint64{}}
 	for name, resource := range rlimitResources {
 		var l unix.Rlimit
@@ -22,10 +24,10 @@ var thisHost = sync.OnceValue(func() oci.Host {
 			h.Rlimits[name] = l.Max
 		}
 	}
-	h.Stack = stackLimit()
+	h.Stack = StackLimit()
 	h.Lacks = oci.LackedLimits("/sys/fs/cgroup", h.CgroupV2)
 	if h.AppArmor = hasAppArmor(); h.AppArmor {
-		if _, err := lookupBinary("apparmor_parser"); err == nil {
+		if _, err := Lookup("apparmor_parser"); err == nil {
 			h.Profile = oci.DefaultProfile
 		}
 	}
@@ -34,8 +36,8 @@ var thisHost = sync.OnceValue(func() oci.Host {
 	return h
 })
 
-// stackLimit is the limit of podc's own stack, in bytes.
-func stackLimit() uint64 {
+// StackLimit is the limit of podc's own stack, in bytes.
+func StackLimit() uint64 {
 	var l unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_STACK, &l) // which cannot fail
 	return l.Cur

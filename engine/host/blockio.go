@@ -1,4 +1,4 @@
-package engine
+package host
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// blockIO resolves the limits of traffic with block devices; nil if there are none.
-func blockIO(b *api.BlockIO, h oci.Host) (*specs.LinuxBlockIO, error) {
+// BlockIO resolves the limits of traffic with block devices; nil if there are none.
+func BlockIO(b *api.BlockIO, h oci.Host) (*specs.LinuxBlockIO, error) {
 	if b == nil {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package engine
+package host
 
 import (
 	"cmp"
@@ -7,7 +7,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -20,23 +19,14 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-// devices lists the devices that a pod may use. Privileged pods get all of /dev.
-func (p podFiles) devices() ([]api.Device, []specs.LinuxDevice, error) {
-	list := p.Spec.Container.Devices
-	if p.Spec.Container.Privileged {
-		list = append(slices.Clone(list), devicesIn("/dev", api.Device{Container: "/dev"})...)
-	}
-	return deviceNodes(list)
-}
-
-// deviceNodes resolves devices to nodes, one each. A folder stands for the nodes in it, as docker has it: so the first answer
+// DeviceNodes resolves devices to nodes, one each. A folder stands for the nodes in it, as docker has it: so the first answer
 // may be longer than list.
-func deviceNodes(list []api.Device) (full []api.Device, nodes []specs.LinuxDevice, err error) {
+func DeviceNodes(list []api.Device) (full []api.Device, nodes []specs.LinuxDevice, err error) {
 	for _, d := range list {
 		d.Container = cmp.Or(d.Container, d.Host)
 		found := []api.Device{d}
 		if fi, err := os.Stat(d.Host); err == nil && fi.IsDir() {
-			if found = devicesIn(d.Host, d); len(found) == 0 {
+			if found = DevicesIn(d.Host, d); len(found) == 0 {
 				return nil, nil, fault.New(errdefs.ErrInvalidArgument, "cannot use %s as a device: it is a folder with no device in it", d.Host)
 			}
 		}
@@ -94,31 +84,8 @@ func checkNodePlace(s string) error {
 	return nil
 }
 
-// checkDevices refuses a container in which a device that the pod asks for is not in its place; pid is its first process, which waits.
-// Of those that a privileged container has beside nobody has named any. What the pod mounts in a device's place is meant.
-func (p podFiles) checkDevices(pid int) error {
-	full, nodes, err := deviceNodes(p.Spec.Container.Devices)
-	if err != nil {
-		return err
-	}
-	root := "/proc/" + strconv.Itoa(pid) + "/root"
-	for i, d := range nodes {
-		if slices.ContainsFunc(p.Spec.Container.Mounts, func(m api.Mount) bool { return path.Clean(m.Target) == path.Clean(d.Path) }) {
-			continue
-		}
-		switch there, err := isDevice(root, d); {
-		case err != nil:
-			return fmt.Errorf("cannot see whether the device %s is at %s: %w", full[i].Host, d.Path, err)
-		case !there:
-			return fault.New(errdefs.ErrFailedPrecondition, "the device %s is not at %s: the container's files have something else there, which the runtime leaves; give it another place",
-				full[i].Host, d.Path)
-		}
-	}
-	return nil
-}
-
-// isDevice reports whether the device is in its place in a container's files, as the container sees them.
-func isDevice(root string, d specs.LinuxDevice) (bool, error) {
+// IsDevice reports whether the device is in its place in a container's files, as the container sees them.
+func IsDevice(root string, d specs.LinuxDevice) (bool, error) {
 	f, err := rootfs.OpenIn(root, d.Path, unix.O_PATH)
 	if err != nil {
 		return false, err
@@ -129,8 +96,8 @@ func isDevice(root string, d specs.LinuxDevice) (bool, error) {
 	return deviceType(st) == d.Type && st.Rdev == unix.Mkdev(uint32(d.Major), uint32(d.Minor)), err
 }
 
-// devicesIn lists the nodes below a folder of the host, placed below the folder that as names, with its permissions.
-func devicesIn(folder string, as api.Device) []api.Device {
+// DevicesIn lists the nodes below a folder of the host, placed below the folder that as names, with its permissions.
+func DevicesIn(folder string, as api.Device) []api.Device {
 	var list []api.Device
 	filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
 		switch {

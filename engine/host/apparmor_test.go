@@ -1,4 +1,4 @@
-package engine
+package host
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func TestTheProfileOfAContainer(t *testing.T) {
 		if got := s.Process.ApparmorProfile; got != tt.spec {
 			t.Errorf("%s: the container has %q", tt.name, got)
 		}
-		err = checkSecurity(c)
+		err = CheckSecurity(c)
 		if tt.refused == "" && err != nil || tt.refused != "" && (!errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), tt.refused)) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -59,7 +59,7 @@ func TestTheProfileOfAContainer(t *testing.T) {
 
 // The policy is one that the parser understands, whether or not this kernel has AppArmor.
 func TestThePolicyIsUnderstood(t *testing.T) {
-	parser, err := lookupBinary("apparmor_parser")
+	parser, err := Lookup("apparmor_parser")
 	if err != nil {
 		t.Skip("no apparmor_parser")
 	}

@@ -1,4 +1,4 @@
-package engine
+package host
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -64,28 +63,27 @@ func checkProfile(h oci.Host, name string) error {
 	return err
 }
 
-// loadProfile sees to it that the default profile is loaded, and is that of this podc: once after a start of the machine or a change
+// LoadProfile sees to it that the default profile is loaded, and is that of this podc: once after a start of the machine or a change
 // of podc, and again should somebody unload it.
-func (p *programs) loadProfile(ctx context.Context) error {
+func (p *Programs) LoadProfile(ctx context.Context) error {
 	p.profile.Lock()
 	defer p.profile.Unlock()
-	stamp := filepath.Join(p.run, "apparmor")
 	want := fmt.Sprintf("%s %x\n", kernel.BootID(), sha256.Sum256(defaultPolicy))
-	if have, err := disk.ReadFile(stamp); err == nil && string(have) == want {
+	if have, err := disk.ReadFile(p.Stamp); err == nil && string(have) == want {
 		if loaded, err := profileLoaded(oci.DefaultProfile); loaded || err != nil {
 			return err
 		}
 	}
-	parser, err := lookupBinary("apparmor_parser")
+	parser, err := Lookup("apparmor_parser")
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, parserDeadline)
 	defer cancel()
 	cmd := child.Command(ctx, parser, "--replace", "--skip-cache")
-	cmd.Env, cmd.Stdin = p.helperEnv(), bytes.NewReader(defaultPolicy)
+	cmd.Env, cmd.Stdin = p.Env, bytes.NewReader(defaultPolicy)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot load the AppArmor profile %s: %w: %s", oci.DefaultProfile, err, bytes.TrimSpace(out))
 	}
-	return disk.WriteFile(stamp, []byte(want), 0o600, disk.Volatile)
+	return disk.WriteFile(p.Stamp, []byte(want), 0o600, disk.Volatile)
 }
