@@ -21,12 +21,16 @@ func ShutDownPatience(s PodSpec) time.Duration {
 	if len(s.Container.PreStop) > 0 {
 		d += ShutdownHooks
 	}
-	switch g := s.Container.StopGrace; {
-	case g == nil:
-		return d + DefaultGrace
-	case *g < 0:
-		return d + ShutdownGrace
-	default:
-		return d + *g
+	if g := s.Container.Grace(); g >= 0 {
+		return d + g
 	}
+	return d + ShutdownGrace
+}
+
+// Grace is how long the container has to end after its stop signal; negative: for ever.
+func (c ContainerSpec) Grace() time.Duration {
+	if c.StopGrace == nil {
+		return DefaultGrace
+	}
+	return *c.StopGrace
 }

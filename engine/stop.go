@@ -18,10 +18,8 @@ import (
 	"podc.example/podc/internal/valid"
 )
 
-const (
-	// killDeadline bounds the wait for a process that was sent SIGKILL: one in an uninterruptible call may outlast it.
-	killDeadline = 30 * time.Second
-)
+// killDeadline bounds the wait for a process that was sent SIGKILL: one in an uninterruptible call may outlast it.
+const killDeadline = 30 * time.Second
 
 // StopPod ends a pod: its pre_stop hooks, its stop signal, its grace period (or timeout, if given; 0 means SIGKILL at once), then SIGKILL. It
 // returns when the end is on record and cleared away. A pod that does not run is only kept from restarting.
@@ -116,10 +114,7 @@ func signalAttribute(sig unix.Signal) map[string]string {
 }
 
 func (p *pod) stopWay(how stopRequest) (unix.Signal, time.Duration, error) {
-	grace := api.DefaultGrace
-	if g := p.Spec.Container.StopGrace; g != nil {
-		grace = *g
-	}
+	grace := p.Spec.Container.Grace()
 	if how.timeout != nil {
 		grace = *how.timeout
 	}

@@ -1,7 +1,5 @@
 package project
 
-import ()
-
 // planRestarts stops and starts those running replicas of u that stay as they are, but cannot stay running while something
 // they hold on to is replaced. Units are visited dependencies first, so one restart can call for the next.
 func (p *planner) planRestarts(u *unit) {

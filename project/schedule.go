@@ -77,11 +77,7 @@ func (c *scheduler) scheduleStop(u *unit, s *slot) {
 		return
 	}
 	if s.stop.given() {
-		grace := api.DefaultGrace
-		if g := s.old.Spec.Container.StopGrace; g != nil {
-			grace = *g
-		}
-		c.add(s.stop, StopPod{name, c.timeout, grace, s.remove.given(), len(s.old.Spec.Container.PreStop)}).after(c.dependentStops(u, s)...)
+		c.add(s.stop, StopPod{name, c.timeout, s.old.Spec.Container.Grace(), s.remove.given(), len(s.old.Spec.Container.PreStop)}).after(c.dependentStops(u, s)...)
 	}
 	if s.remove.given() {
 		n := c.add(s.remove, RemovePod{name, c.dropVolumes, halfMade(s.old)}).after(KillPod{Name: name}.Key())
