@@ -17,7 +17,7 @@ import (
 // daemon: it has run before, and `always` brings it back in any case, `unless-stopped` unless a person ended it, `on-failure`
 // if its last run failed or was cut short and there are tries left. Beyond docker, `on-failure` respects a person's stop too,
 // and what a person stopped since the machine started stays stopped under every policy.
-func (p *pod) returns() bool {
+func (p podPolicy) returns() bool {
 	if p.last.Started.IsZero() || p.state.Status != api.StatusExited || p.stoppedByUser() {
 		return false
 	}
@@ -35,7 +35,7 @@ func (p *pod) returns() bool {
 
 // durability is that of a record of the last run that replaces another: a power cut must not lose what the start of the machine
 // goes by. While a pod runs again and again by its policy nothing of that changes, and nothing is synced.
-func (p *pod) durability(old, now lastRun) disk.Durability {
+func (p podPolicy) durability(old, now lastRun) disk.Durability {
 	switch p.Spec.Container.Restart.Name {
 	case "always":
 		return disk.Durability(old.Started.IsZero())
@@ -56,7 +56,7 @@ func (p *pod) writeLast(l lastRun, d disk.Durability) error {
 }
 
 // stoppedByUser reports whether a person asked for the end of the last run, or of the one under way.
-func (p *pod) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdown }
+func (p podPolicy) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdown }
 
 // Heal clears away what processes that died, or the machine's last run, have left. It is for before pods are started after a
 // start of the machine; each start finds and clears away what is its own. Idempotent.

@@ -48,7 +48,7 @@ func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
 	} {
 		p := &pod{last: tt.last, state: tt.state}
 		p.Spec.Container.Restart.Name = tt.policy
-		if got := p.returns(); got != tt.want {
+		if got := p.policy().returns(); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}
@@ -72,7 +72,7 @@ func TestWhatTheStartOfTheMachineGoesByIsSynced(t *testing.T) {
 		for _, policy := range []string{"", "no", "always", "unless-stopped", "on-failure"} {
 			p := &pod{}
 			p.Spec.Container.Restart.Name = policy
-			if got, want := p.durability(tt.old, tt.now), slices.Contains(strings.Fields(tt.policies), policy); bool(got) != want {
+			if got, want := p.policy().durability(tt.old, tt.now), slices.Contains(strings.Fields(tt.policies), policy); bool(got) != want {
 				t.Errorf("%s, restart: %s: durable is %v", tt.name, policy, got)
 			}
 		}

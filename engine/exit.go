@@ -50,11 +50,11 @@ func (p *pod) settle(ctx context.Context) error {
 	if p.state.Status == api.StatusRestarting {
 		return p.run().clearRuntime()
 	}
-	if p.restartsNext() && !p.e.Shutdown().Noted() {
+	if p.policy().restartsNext() && !p.e.Shutdown().Noted() {
 		if err := p.run().clearRuntime(); err != nil {
 			return err
 		}
-		p.scheduleRestart()
+		p.policy().scheduleRestart()
 		return p.e.Monitors().Ensure(ctx, p.Spec.Group)
 	}
 	// The runtime's remains come last: the kernel takes its time to let ended tasks out of their cgroups.
@@ -72,12 +72,12 @@ func (p *pod) settle(ctx context.Context) error {
 }
 
 // restartsNext reports whether a run has ended, and the pod is to be started again as soon as somebody settles it.
-func (p *pod) restartsNext() bool {
+func (p podPolicy) restartsNext() bool {
 	return p.state.Status == api.StatusExited && !p.state.Settled && p.endedAlone() && p.wantsRestart()
 }
 
 // endedAlone tells the end of a run that took place from a start that failed half-way.
-func (p *pod) endedAlone() bool {
+func (p podPolicy) endedAlone() bool {
 	return !p.state.Started.IsZero() && !p.last.Finished.Before(p.state.Started)
 }
 
@@ -103,11 +103,11 @@ func (p *pod) noteEnd() {
 
 func (p *pod) saveLast() error {
 	p.last.OOMKilled = p.last.OOMKilled || p.run().outOfMemory()
-	p.last.ByUser = p.last.ByUser || p.stoppedByUser()
-	p.last.GaveUp = p.last.GaveUp || p.stoppedByUser() || !p.policyRestarts()
-	byUser := p.stoppedByUser()
+	p.last.ByUser = p.last.ByUser || p.policy().stoppedByUser()
+	p.last.GaveUp = p.last.GaveUp || p.policy().stoppedByUser() || !p.policy().restarts()
+	byUser := p.policy().stoppedByUser()
 	underWay := lastRun{Started: p.last.Started, ByUser: byUser, GaveUp: byUser} // as noteStart, or noteStop, has put it on record
-	return p.writeLast(p.last, p.durability(underWay, p.last))
+	return p.writeLast(p.last, p.policy().durability(underWay, p.last))
 }
 
 // clearRuntime removes what conmon and the runtime made for the run: conmon itself, cgroups, state. The runtime's own delete
@@ -246,11 +246,11 @@ const (
 )
 
 // wantsRestart applies the restart policy to the run that has ended, or to a start by policy that failed.
-func (p *pod) wantsRestart() bool {
-	return !p.state.Stopping && p.policyRestarts()
+func (p podPolicy) wantsRestart() bool {
+	return !p.state.Stopping && p.restarts()
 }
 
-func (p *pod) policyRestarts() bool {
+func (p podPolicy) restarts() bool {
 	switch r := p.Spec.Container.Restart; r.Name {
 	case "always", "unless-stopped":
 		return true
@@ -260,7 +260,7 @@ func (p *pod) policyRestarts() bool {
 	return false
 }
 
-func (p *pod) scheduleRestart() {
+func (p podPolicy) scheduleRestart() {
 	switch {
 	case p.state.Backoff == 0 || p.state.Error == "" && p.last.Finished.Sub(p.last.Started) >= goodRun:
 		p.state.Backoff = firstBackoff

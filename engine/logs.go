@@ -37,7 +37,7 @@ func (s *store) Logs(ctx context.Context, name string, opt logfile.Options, out 
 		if opt.Stay || now.state.Status == api.StatusRunning || now.state.Status == api.StatusRestarting {
 			return false
 		}
-		return !now.restartsNext()
+		return !now.policy().restartsNext()
 	}
 	return s.Log(name, p.Spec.Container.Log).Read(ctx, opt, logfile.Run{Watch: s.e.watch, Dir: s.e.paths.runPod(name), Ended: ended}, out)
 }

@@ -132,6 +132,11 @@ func (m Monitors) start(ctx context.Context, group string) error {
 	return nil
 }
 
+// Ping returns nil if the group's monitor answers, and an error after two seconds if not.
+func (m Monitors) Ping(ctx context.Context, group string) error {
+	return m.ask(ctx, group, MonitorRequest{Op: "ping"})
+}
+
 // LeaveCgroup moves this process out of its caller's cgroups, so that it outlives them. A monitor does so before it says that
 // it is ready.
 func (m Monitors) LeaveCgroup() error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
 	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
@@ -263,10 +264,10 @@ func TestAClockThatWasSetDecidesNothing(t *testing.T) {
 			if err != nil || now.state.Status != api.StatusExited || now.last.ExitCode != 3 {
 				t.Fatalf("after its end: %+v, %v", now.state, err)
 			}
-			if !now.endedAlone() || !now.wantsRestart() {
+			if !now.policy().endedAlone() || !now.policy().wantsRestart() {
 				t.Error("its restart policy is not applied")
 			}
-			if now.scheduleRestart(); time.Until(now.state.NextStart) > MaxBackoff {
+			if now.policy().scheduleRestart(); time.Until(now.state.NextStart) > MaxBackoff {
 				t.Errorf("it is due in %s", time.Until(now.state.NextStart))
 			}
 		})

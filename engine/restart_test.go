@@ -32,7 +32,7 @@ func TestRestartPolicies(t *testing.T) {
 		p.Spec.Container.Restart = api.RestartPolicy{Name: c.policy, MaxRetries: c.max}
 		p.last.ExitCode = c.exit
 		p.state = state{Status: api.StatusExited, Restarts: c.restarts, Error: c.error, Stopping: c.stopping}
-		if got := p.wantsRestart(); got != c.want {
+		if got := p.policy().wantsRestart(); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
@@ -61,7 +61,7 @@ func TestBackoffDoublesUpToAMinuteAndForgets(t *testing.T) {
 		p.last.Started = time.Now()
 		p.last.Finished = p.last.Started.Add(d)
 		p.state.Status = api.StatusExited
-		p.scheduleRestart()
+		p.policy().scheduleRestart()
 		if wait := time.Until(p.state.NextStart); p.state.Status != api.StatusRestarting || wait > p.state.Backoff {
 			t.Errorf("state %+v", p.state)
 		}

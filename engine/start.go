@@ -79,8 +79,8 @@ func (s Supervisor) RestartPod(ctx context.Context, name string) error {
 		case err == nil:
 			p.note("start", nil)
 			return nil
-		case p.wantsRestart():
-			p.scheduleRestart()
+		case p.policy().wantsRestart():
+			p.policy().scheduleRestart()
 			return errors.Join(err, p.settle(context.WithoutCancel(ctx)))
 		}
 		return errors.Join(err, p.giveUp(ctx))
@@ -212,7 +212,7 @@ func (p podRun) create(ctx context.Context, c conmon.Container, mounts []specs.M
 // noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
 func (p *pod) noteStart() error {
 	now := lastRun{Boot: kernel.BootID(), Started: p.state.Started, ExitCode: 255}
-	return p.writeLast(now, p.durability(p.last, now))
+	return p.writeLast(now, p.policy().durability(p.last, now))
 }
 
 // hostname is what the pod calls itself. In a network that is not its own, by default, it is the name that is known there: a

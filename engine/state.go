@@ -102,7 +102,7 @@ type pod struct {
 // store is what is known of pods: it reads records and state, and update is the only writer of the latter.
 type store struct{ e *Engine }
 
-// What a pod does is in three views of it: podNetwork, podFiles and podRun. All need its lock where they change anything.
+// What a pod does is in views of it: podNetwork, podFiles, podRun and podPolicy. They need its lock where they change anything.
 
 // podNetwork is a pod's namespaces, networks and names.
 type podNetwork struct{ *pod }
@@ -118,6 +118,11 @@ func (p *pod) files() podFiles { return podFiles{p} }
 type podRun struct{ *pod }
 
 func (p *pod) run() podRun { return podRun{p} }
+
+// podPolicy is what an end of a pod means by its restart policy, and by who asked for it.
+type podPolicy struct{ *pod }
+
+func (p *pod) policy() podPolicy { return podPolicy{p} }
 
 // lockDeadline bounds the wait for a pod's lock. A holder starts or stops the pod, which has deadlines of its own.
 const lockDeadline = 2 * time.Minute
@@ -279,7 +284,7 @@ func (p *pod) noted() bool {
 
 // ended notes the end of a run; what follows (restart, or nothing) is settle's business.
 func (p *pod) ended(end lastRun) {
-	end.ByUser = p.stoppedByUser()
+	end.ByUser = p.policy().stoppedByUser()
 	p.last, p.unrecorded = end, true
 	p.state.Status, p.state.Halting, p.state.Paused = api.StatusExited, false, false
 	p.state.Init = kernel.Process{}
@@ -307,7 +312,7 @@ func (p *pod) view() api.Pod {
 	if s.Started.IsZero() {
 		v.Started = l.Started
 	}
-	if p.restartsNext() {
+	if p.policy().restartsNext() {
 		v.Status = api.StatusRestarting
 	}
 	if s.Status == api.StatusRunning {
@@ -319,7 +324,7 @@ func (p *pod) view() api.Pod {
 		}
 	} else {
 		v.Probes = s.Probes
-		v.Returns = p.returns()
+		v.Returns = p.policy().returns()
 	}
 	if s.Status != api.StatusRunning || s.RunLost {
 		v.FilesLost = len(p.Spec.Container.Files) > 0 && !rootfs.HasFiles(p.e.paths.files(p.Spec.Name))

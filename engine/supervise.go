@@ -185,11 +185,6 @@ func (p podRun) pids() []int {
 // cgroup is that of the pod's container, below each hierarchy's mount.
 func (p podRun) cgroup() string { return p.e.paths.cgroups().Of(p.ID, p.Spec.Container.CgroupParent) }
 
-// Ping returns nil if the group's monitor answers, and an error after two seconds if not.
-func (m Monitors) Ping(ctx context.Context, group string) error {
-	return m.ask(ctx, group, MonitorRequest{Op: "ping"})
-}
-
 // SplicePorts serves, until ctx ends, those published ports of the run that d was read from to which the kernel cannot lead what
 // comes for them (see netstack.Splices). Their sockets are conmon's, so that connections outlast whoever serves them.
 func (s Supervisor) SplicePorts(ctx context.Context, d Duty) error {
