@@ -501,3 +501,30 @@ func list(t *testing.T, args ...string) []string {
 	}
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
+
+// mountCalls are the calls that change what a process sees of the system; each is in a room that is made for it.
+var mountCalls = regexp.MustCompile(`\bunix\.(Mount|Unshare|Setns|MoveMount|OpenTree|Fsmount)\(`)
+
+// TestFewPlacesMountAndEnter: where podc does not run as root these differ, and so they are in few places.
+func TestFewPlacesMountAndEnter(t *testing.T) {
+	allowed := []string{"internal/kernel", "engine/rootfs", "volumes"}
+	for _, pkg := range list(t, "./...") {
+		rel := strings.TrimPrefix(pkg, module)
+		if slices.Contains(allowed, rel) || slices.ContainsFunc(tools, func(tool string) bool { return rel == tool || strings.HasPrefix(rel, tool+"/") }) {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(rel, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if call := mountCalls.Find(text); call != nil && !strings.HasSuffix(file, "_test.go") {
+				t.Errorf("%s calls %s: ask %s", file, call, strings.Join(allowed, ", "))
+			}
+		}
+	}
+}

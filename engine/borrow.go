@@ -7,14 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine/oci"
-	"podc.example/podc/internal/disk"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
@@ -124,7 +122,7 @@ func (p podNetwork) namespacePaths() (map[string]string, error) {
 		if of.state.Status != api.StatusRunning {
 			return nil, notLent("pid namespace", p.Spec.PID.Pod)
 		}
-		paths["pid"] = fmt.Sprintf("/proc/%d/ns/pid", of.state.Init.Pid)
+		paths["pid"] = kernel.NamespaceOf(of.state.Init.Pid, "pid")
 	}
 	return paths, nil
 }
@@ -145,17 +143,7 @@ func (p podFiles) mountShm() (string, error) {
 		return p.e.paths.shm(ipc.Pod), nil
 	case api.NamespaceShareable:
 		dir := p.e.paths.shm(p.Spec.Name)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", err
-		}
-		if disk.IsMountPoint(dir) {
-			return dir, nil
-		}
-		options := "mode=1777,size=" + strconv.FormatInt(oci.ShmSize(p.Spec.Container), 10)
-		if err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
-			return "", fmt.Errorf("cannot mount /dev/shm: %w", err)
-		}
-		return dir, nil
+		return dir, rootfs.MountShm(dir, oci.ShmSize(p.Spec.Container))
 	}
 	return "", nil
 }

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,12 +40,9 @@ func readProcess(pid int, boot time.Time) (api.ProcessInfo, bool) {
 		Pid: pid, Parent: s.Parent, State: string(s.State), Threads: s.Threads, TTY: ttyName(s.Terminal), CPU: s.Work,
 		Started: boot.Add(time.Duration(s.Start) * kernel.Tick), Virtual: s.Virtual, Resident: s.Resident, Name: s.Name, Args: kernel.Args(pid),
 	}
-	var st unix.Stat_t
-	if !ok || unix.Stat(filepath.Join("/proc", strconv.Itoa(pid)), &st) != nil {
-		return api.ProcessInfo{}, false
-	}
-	info.UID = int(st.Uid)
-	return info, true
+	uid, there := kernel.UID(pid)
+	info.UID = uid
+	return info, ok && there
 }
 
 // ttyName names a terminal by its device number, as far as containers have such.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -63,7 +62,7 @@ func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn fu
 
 // liveRoot is that of a running container.
 func (p podFiles) liveRoot(view RootView) (*os.File, error) {
-	dir := "/proc/" + strconv.Itoa(p.state.Init.Pid) + "/root"
+	dir := kernel.RootOf(p.state.Init.Pid)
 	if view == RootOnly {
 		dir = p.e.paths.merged(p.Spec.Name)
 	}
@@ -90,11 +89,8 @@ func (p podFiles) idleRoot(ctx context.Context, view RootView, fn func(*os.File)
 }
 
 func (p podFiles) mountedRoot(ctx context.Context, view RootView, fn func(*os.File) error) (err error) {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("cannot make a mount namespace: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("cannot make mounts private: %w", err)
+	if err := rootfs.Private(); err != nil {
+		return err
 	}
 	merged := p.e.paths.merged(p.Spec.Name)
 	if err := p.mount(); err != nil {
@@ -150,7 +146,7 @@ func (p podFiles) mountIdle(ctx context.Context, merged string) error {
 		}
 	}
 	if p.Spec.Container.ReadOnly {
-		return unix.Mount("", merged, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+		return rootfs.ReadOnly(merged)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func MachineStops() bool {
 		return false
 	}
 	// Last of all, systemd gives way to a program that ends what is left, and that answers no question.
-	if name, _ := disk.ReadFile("/proc/1/comm"); strings.HasPrefix(string(name), "systemd-shut") {
+	if strings.HasPrefix(kernel.Comm(1), "systemd-shut") {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), systemctlPatience)

@@ -1,12 +1,12 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -132,7 +132,7 @@ func (s Supervisor) KillMarked(ctx context.Context, name, marker string) error {
 		return err
 	}
 	for {
-		doomed := marked(p.run().pids(), p.state.Init.Pid, []byte(marker))
+		doomed := marked(p.run().pids(), p.state.Init.Pid, marker)
 		if len(doomed) == 0 {
 			return nil
 		}
@@ -148,15 +148,12 @@ func (s Supervisor) KillMarked(ctx context.Context, name, marker string) error {
 }
 
 // marked picks the processes that carry the marker, and their descendants.
-func marked(pids []int, init int, marker []byte) []kernel.Process {
+func marked(pids []int, init int, marker string) []kernel.Process {
 	parents := map[int]int{}
 	hit := map[int]bool{}
 	for _, pid := range pids {
 		parents[pid] = parentOf(pid)
-		env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		for kv := range bytes.SplitSeq(env, []byte{0}) {
-			hit[pid] = hit[pid] || bytes.HasPrefix(kv, marker)
-		}
+		hit[pid] = slices.ContainsFunc(kernel.Environ(pid), func(kv string) bool { return strings.HasPrefix(kv, marker) })
 	}
 	var found []kernel.Process
 	for _, pid := range pids {

@@ -20,6 +20,7 @@ import (
 	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/volumes"
 )
 
@@ -152,7 +153,7 @@ func (p podFiles) checkDevices(pid int) error {
 	if err != nil {
 		return err
 	}
-	root := "/proc/" + strconv.Itoa(pid) + "/root"
+	root := kernel.RootOf(pid)
 	for i, d := range nodes {
 		if slices.ContainsFunc(p.Spec.Container.Mounts, func(m api.Mount) bool { return path.Clean(m.Target) == path.Clean(d.Path) }) {
 			continue

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +20,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/child"
-	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
@@ -148,13 +146,7 @@ func vitalityOf(list []kernel.Process) vitality {
 			v.work += s.Work
 			v.processes += p.Pid
 		}
-		status, _ := disk.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/status")
-		for line := range strings.Lines(string(status)) {
-			if name, n, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "_ctxt_switches") {
-				count, _ := strconv.Atoi(strings.TrimSpace(n))
-				v.switches += count
-			}
-		}
+		v.switches += kernel.Switches(p.Pid)
 	}
 	return v
 }
@@ -171,7 +163,7 @@ func accuse(c Container, atWork []kernel.Process) (program, said string) {
 			continue // conmon
 		}
 		program = filepath.Base(c.Runtime)
-		said = cmp.Or(unread("/proc/"+strconv.Itoa(p.Pid)+"/fd/2"), said)
+		said = cmp.Or(unread(kernel.StderrOf(p.Pid)), said)
 	}
 	return program, said
 }

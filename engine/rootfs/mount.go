@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -109,4 +110,35 @@ func MountsBelow(dirs ...string) ([]string, error) {
 		paths = append(paths, m.Mountpoint)
 	}
 	return paths, err
+}
+
+// Private gives this thread, which must never be anything else's, a mount namespace of its own.
+func Private() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("cannot make a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	return nil
+}
+
+// ReadOnly makes a mount read-only.
+func ReadOnly(dir string) error {
+	return unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+}
+
+// MountShm mounts a /dev/shm of a size in bytes at dir; it is a no-op when it is mounted already.
+func MountShm(dir string, size int64) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if disk.IsMountPoint(dir) {
+		return nil
+	}
+	options := "mode=1777,size=" + strconv.FormatInt(size, 10)
+	if err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
+		return fmt.Errorf("cannot mount /dev/shm: %w", err)
+	}
+	return nil
 }

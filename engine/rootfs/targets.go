@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -17,6 +16,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/internal/valid"
 )
 
@@ -222,12 +222,7 @@ func ResolveWorkingDir(root string, mounts []specs.Mount, dir string) (string, e
 
 // CheckPlaces refuses a container whose mounts are not all where they should be; pid is its first process, which waits.
 func CheckPlaces(pid int, mounts []specs.Mount) error {
-	table, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mountinfo")
-	var there []*mountinfo.Info
-	if err == nil {
-		defer table.Close()
-		there, err = mountinfo.GetMountsFromReader(table, nil)
-	}
+	there, err := kernel.MountsOf(pid)
 	if err != nil {
 		return fmt.Errorf("cannot see where the mounts are: %w", err)
 	}

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
 	"podc.example/podc/internal/disk"
 )
 
@@ -109,3 +112,50 @@ var BootID = sync.OnceValue(func() string {
 	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(b))
 })
+
+// of is a file of a process below /proc.
+func of(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+// RootOf is the path of a process's root folder, as it is while the process lives.
+func RootOf(pid int) string { return of(pid, "root") }
+
+// NamespaceOf is the path of a namespace of a process: "net", "pid", ...
+func NamespaceOf(pid int, kind string) string { return of(pid, "ns/"+kind) }
+
+// StderrOf is the path of a process's standard error.
+func StderrOf(pid int) string { return of(pid, "fd/2") }
+
+// MountsOf lists what is mounted for a process.
+func MountsOf(pid int) ([]*mountinfo.Info, error) {
+	table, err := os.Open(of(pid, "mountinfo"))
+	if err != nil {
+		return nil, err
+	}
+	defer table.Close()
+	return mountinfo.GetMountsFromReader(table, nil)
+}
+
+// Environ is the environment that a process was started with, K=V; none if it has ended.
+func Environ(pid int) []string {
+	b, _ := os.ReadFile(of(pid, "environ"))
+	return strings.Split(string(b), "\x00")
+}
+
+// UID is the effective user id of a process; ok is false if it has ended.
+func UID(pid int) (uid int, ok bool) {
+	var st unix.Stat_t
+	err := unix.Stat(of(pid, ""), &st)
+	return int(st.Uid), err == nil
+}
+
+// Switches is how often the threads of a process gave up a processor, or lost it: while a process does anything, it grows.
+func Switches(pid int) (n int) {
+	status, _ := disk.ReadFile(of(pid, "status"))
+	for line := range strings.Lines(string(status)) {
+		if name, count, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "_ctxt_switches") {
+			c, _ := strconv.Atoi(strings.TrimSpace(count))
+			n += c
+		}
+	}
+	return n
+}
