@@ -65,7 +65,6 @@ func (p paths) etc(name string) string       { return filepath.Join(p.runPod(nam
 func (p paths) files(name string) string     { return filepath.Join(p.runPod(name), "files") }
 func (p paths) shm(name string) string       { return filepath.Join(p.runPod(name), "shm") }
 func (p paths) conmonDir(name string) string { return filepath.Join(p.runPod(name), "conmon") }
-func (p paths) conmonPid(name string) string { return filepath.Join(p.conmonDir(name), "conmon.pid") }
 func (p paths) exits() string                { return filepath.Join(p.run, "exits") }
 func (p paths) exit(id string) string        { return filepath.Join(p.run, "exits", id) }
 func (p paths) runtime() string              { return filepath.Join(p.run, "runtime") }

@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -12,6 +14,8 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
+	"podc.example/podc/engine/rootfs"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/volumes"
 )
@@ -128,4 +132,32 @@ func (*possible) CheckCommand(p api.PodSpec, img api.ImageConfig) error {
 // another runtime stands in for.
 func (c *possible) CheckPrograms(ctx context.Context, runtimes []string) (warnings []string, err error) {
 	return c.e.programs.Check(ctx, runtimes)
+}
+
+// TryRootfs mounts a root filesystem as pods get it, where pods get it, and lets it go again. Its error says what the file
+// system of the data root, the kernel, or the rights of this process do not give.
+func (c *possible) TryRootfs(context.Context) (err error) {
+	above := c.e.paths.data
+	for !isFolder(above) && above != filepath.Dir(above) {
+		above = filepath.Dir(above)
+	}
+	dir, err := os.MkdirTemp(above, ".podc-try-")
+	if err != nil {
+		return fmt.Errorf("cannot write to the data root: %w", err)
+	}
+	defer func() { err = errors.Join(err, disk.Unmount(filepath.Join(dir, "merged")), os.RemoveAll(dir)) }()
+	layer := filepath.Join(dir, "layer")
+	if err := os.Mkdir(layer, 0o755); err != nil {
+		return err
+	}
+	o := rootfs.Overlay{Layers: []string{layer}, Diff: filepath.Join(dir, "diff"), Work: filepath.Join(dir, "work"), Volatile: true}
+	if err := rootfs.Mount(o, filepath.Join(dir, "merged")); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "merged", "file"), nil, 0o600)
+}
+
+func isFolder(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.IsDir()
 }

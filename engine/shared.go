@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
 	"podc.example/podc/volumes"
@@ -96,4 +97,21 @@ func (s *store) usersOf(volume, but string) ([]string, error) {
 // CheckPorts fails with every claim that cannot be met, naming who holds the port. It reserves nothing.
 func (s *shared) CheckPorts(ctx context.Context, claims []netstack.PortClaim) error {
 	return s.e.net.CheckPorts(ctx, claims, nil)
+}
+
+// TryPorts fails with every fixed port of a pod at rest that somebody else has by now: the pod could not be started.
+func (s *shared) TryPorts(ctx context.Context) error {
+	pods, err := s.e.Pods("")
+	if err != nil {
+		return err
+	}
+	var claims []netstack.PortClaim
+	for _, p := range pods {
+		for _, port := range p.Spec.Network.Ports {
+			if p.Status != api.StatusRunning && p.Status != api.StatusRestarting && port.HostPort != 0 && port.HostEnd == 0 {
+				claims = append(claims, netstack.PortClaim{Owner: p.Spec.Name, Port: port})
+			}
+		}
+	}
+	return s.CheckPorts(ctx, claims)
 }

@@ -13,7 +13,6 @@ import (
 // Data that the engine shares with others.
 type (
 	BlockIO       = api.BlockIO
-	Borrowed      = api.Borrowed
 	Condition     = api.Condition
 	ContainerSpec = api.ContainerSpec
 	Device        = api.Device
@@ -33,15 +32,11 @@ type (
 	MountType     = api.MountType
 	Namespace     = api.Namespace
 	NamespaceMode = api.NamespaceMode
-	NetworkMode   = api.NetworkMode
-	NetworkUsage  = api.NetworkUsage
 	Pod           = api.Pod
 	PodNetwork    = api.PodNetwork
 	PodSpec       = api.PodSpec
 	Probe         = api.Probe
 	Problem       = api.Problem
-	Process       = api.Process
-	ProcessInfo   = api.ProcessInfo
 	RemoveOptions = api.RemoveOptions
 	Resources     = api.Resources
 	RestartPolicy = api.RestartPolicy
@@ -56,42 +51,30 @@ type (
 )
 
 const (
-	NetworkPrivate     = api.NetworkPrivate
-	NetworkHost        = api.NetworkHost
-	NetworkPod         = api.NetworkPod
-	MountBind          = api.MountBind
-	MountVolume        = api.MountVolume
-	MountTmpfs         = api.MountTmpfs
-	MountImage         = api.MountImage
-	LogNone            = api.LogNone
-	LogLocal           = api.LogLocal
-	LogJournald        = api.LogJournald
-	StatusCreating     = api.StatusCreating
-	StatusCreated      = api.StatusCreated
-	StatusRunning      = api.StatusRunning
-	StatusPaused       = api.StatusPaused
-	StatusRestarting   = api.StatusRestarting
-	StatusExited       = api.StatusExited
-	StatusRemoving     = api.StatusRemoving
-	StatusDead         = api.StatusDead
-	HealthNone         = api.HealthNone
-	HealthStarting     = api.HealthStarting
-	HealthHealthy      = api.HealthHealthy
-	HealthUnhealthy    = api.HealthUnhealthy
-	Started            = api.Started
-	Healthy            = api.Healthy
-	Completed          = api.Completed
-	Ready              = api.Ready
-	Running            = api.Running
-	Stopped            = api.Stopped
-	NamespacePrivate   = api.NamespacePrivate
-	NamespaceHost      = api.NamespaceHost
-	NamespacePod       = api.NamespacePod
-	NamespaceShareable = api.NamespaceShareable
-	NamespaceNone      = api.NamespaceNone
-	BorrowNetwork      = api.BorrowNetwork
-	BorrowPID          = api.BorrowPID
-	BorrowIPC          = api.BorrowIPC
-	BorrowUTS          = api.BorrowUTS
-	BorrowVolumes      = api.BorrowVolumes
+	NetworkPrivate   = api.NetworkPrivate
+	NetworkHost      = api.NetworkHost
+	NetworkPod       = api.NetworkPod
+	MountBind        = api.MountBind
+	MountVolume      = api.MountVolume
+	MountTmpfs       = api.MountTmpfs
+	MountImage       = api.MountImage
+	StatusCreating   = api.StatusCreating
+	StatusCreated    = api.StatusCreated
+	StatusRunning    = api.StatusRunning
+	StatusPaused     = api.StatusPaused
+	StatusRestarting = api.StatusRestarting
+	StatusExited     = api.StatusExited
+	StatusDead       = api.StatusDead
+	HealthNone       = api.HealthNone
+	HealthStarting   = api.HealthStarting
+	HealthHealthy    = api.HealthHealthy
+	HealthUnhealthy  = api.HealthUnhealthy
+	Started          = api.Started
+	Healthy          = api.Healthy
+	Completed        = api.Completed
+	Ready            = api.Ready
+	Running          = api.Running
+	Stopped          = api.Stopped
+	NamespacePrivate = api.NamespacePrivate
+	NamespacePod     = api.NamespacePod
 )
