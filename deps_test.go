@@ -47,7 +47,7 @@ var imports = []struct {
 		"compose knows YAML and no containers: it can be used without podc"},
 	{"engine", true, []string{module + "compose", module + "project", module + "engine/images"},
 		"the engine knows no compose words, and images reach it resolved: the helpers that restart pods stay small"},
-	{"engine/archive", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
+	{"archive", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes"},
 		"tar streams come from strangers, whoever asks for them: they meet nothing but files"},
 	{"engine/oci", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "volumes", module + "internal/kernel", module + "internal/child"},
 		"a configuration follows from values: what has to be looked up is looked up by who asks for it"},
@@ -83,6 +83,7 @@ var imports = []struct {
 	{"dockerapi", false, []string{module + "compose", module + "project", module + "engine/images", "github.com/moby/moby", netHTTP},
 		"shapes are made of facts by whoever shows them; moby's own types cost a tenth of a command's start"},
 	{"api", false, []string{module}, "the vocabulary is below all that speak it, on every system"},
+	{"internal/rootkey", false, []string{module + "engine", module + "control", module + "cmd"}, "whoever remembers answers needs a key"},
 	{"internal/disk", false, []string{module}, "what all others share is below them"},
 	{"internal/fault", false, []string{module}, "what all others share is below them"},
 	{"internal/helper", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "control", module + "cmd"},
@@ -117,7 +118,7 @@ func TestImports(t *testing.T) {
 // apart are the rooms that ask internal/kernel for what is in /proc and /sys, and enter no namespaces and mount nothing, but for the
 // files and rooms named: where podc does not run as root these differ.
 var (
-	apart    = []string{"api", "compose", "control", "dockerapi", "engine", "netstack", "project", "secrets", "volumes"}
+	apart    = []string{"api", "archive", "compose", "control", "dockerapi", "engine", "netstack", "project", "secrets", "volumes"}
 	together = []string{"control/local/lookpath.go", "engine/cgroups/", "engine/host/", "engine/oci/", "engine/rootfs/", "netstack/internal/nettest/nettest.go", "volumes/mount.go"}
 )
 

@@ -130,3 +130,57 @@ type AddressClaim struct {
 func AddrsMeet(a, b netip.Addr) bool {
 	return !a.IsValid() || !b.IsValid() || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified() || a == b)
 }
+
+// PerFamily is ports with each that is published by both families in two, as docker shows them.
+func PerFamily(ports []Port) []Port {
+	var list []Port
+	for _, p := range ports {
+		if !p.Dual {
+			list = append(list, p)
+			continue
+		}
+		for _, ip := range p.HostIPs() {
+			list = append(list, Port{HostIP: ip, HostPort: p.HostPort, Container: p.Container, Protocol: p.Protocol})
+		}
+	}
+	return list
+}
+
+// HostIPs are the addresses of the host that a completed port takes: an unspecified one stands for all of its family.
+func (p Port) HostIPs() []netip.Addr {
+	switch {
+	case p.HostIP.IsValid():
+		return []netip.Addr{p.HostIP}
+	case p.Dual:
+		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	return []netip.Addr{netip.IPv4Unspecified()}
+}
+
+// Attachment is everything the network does for one namespace. It is what Attach is asked for and, completed, what it
+// answers and keeps on disk until Detach.
+type Attachment struct {
+	ID        string     `json:"id"`              // the key: unique, chosen by the caller
+	Owner     string     `json:"owner"`           // who to name in messages, such as the pod's name
+	NetNS     string     `json:"netns"`           // path of the pinned namespace
+	Names     []string   `json:"names,omitempty"` // names on every network of the attachment
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Ports     []Port     `json:"ports,omitempty"`
+
+	// DNS lists the servers that names unknown here are asked of, as addresses; empty: the host's.
+	DNS []string `json:"dns,omitempty"`
+	// Links maps extra names, which only this attachment sees, to names of its networks.
+	Links map[string]string `json:"links,omitempty"`
+
+	Interfaces []Interface `json:"interfaces,omitempty"` // answered; same order as Endpoints
+	// DNSPorts is answered: where in the namespace the name server of this attachment listens.
+	DNSPorts DNSPorts `json:"dns_ports,omitzero"`
+	// Warnings is answered: what was asked for and cannot be had, such as a port of a pod whose networks are all internal.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// DNSPorts are the ports on 127.0.0.11 to which queries for 127.0.0.11:53 are redirected inside a namespace.
+type DNSPorts struct {
+	UDP uint16 `json:"udp"`
+	TCP uint16 `json:"tcp"`
+}

@@ -4,6 +4,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -324,6 +325,15 @@ const (
 	Stopped Condition = "stopped"
 )
 
+// String is a problem in one line.
+func (p Problem) String() string {
+	line := strings.TrimSpace(p.Kind + " " + p.Object)
+	if p.Detail != "" {
+		line += ": " + p.Detail
+	}
+	return line
+}
+
 // Problem is a broken invariant found by Check.
 type Problem struct {
 	Kind   string `json:"kind"` // "pod", "netns", "mount", "cgroup", "link", "lease", "rule", "process", "file", ...
@@ -421,3 +431,14 @@ const (
 	BorrowUTS     = "uts namespace"
 	BorrowVolumes = "volumes"
 )
+
+// PodDetails is what there is to know of a pod beside Pod, for those who look closely: where its files lie on the host, and what
+// is kept from its container. Paths are given whether or not something is there at the moment.
+type PodDetails struct {
+	Log                     string // the newest file
+	Hosts, Resolv, Hostname string // mounted into the container
+	Merged, Upper, Work     string // the root filesystem's overlay; its lower folders are Pod.Image.Layers
+	NetNS                   string // the pinned network namespace; empty: the host's
+	Masked, ReadOnly        []string
+	AppArmor                string // its profile; "" where there is no AppArmor
+}

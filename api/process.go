@@ -2,6 +2,8 @@ package api
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/hex"
 	"slices"
 	"strings"
 )
@@ -88,4 +90,11 @@ func MergeEnv(lists ...[]string) []string {
 		env = append(env, kv)
 	}
 	return env
+}
+
+// NewID returns the random id of a container, in docker's form.
+func NewID() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
 }

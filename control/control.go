@@ -20,6 +20,7 @@ import (
 type Control struct {
 	Projects   Projects
 	System     System
+	Images     Images
 	Containers Containers
 	Streams    Streams
 	Files      Files
@@ -198,7 +199,8 @@ type Networks interface {
 	List(ctx context.Context, f Filters) ([]api.Network, error)
 	Get(ctx context.Context, ref string) (api.Network, error)
 	Inspect(ctx context.Context, ref string) (dockerapi.Network, error)
-	Create(ctx context.Context, n api.Network) error
+	// Create makes a network; errdefs.IsAlreadyExists if there is one of the name. Warnings tell what of it has no effect.
+	Create(ctx context.Context, n NewNetwork) (warnings []string, err error)
 	Remove(ctx context.Context, ref string) error
 	// Prune removes the networks that no container uses (PruneFilters).
 	Prune(ctx context.Context, f Filters) (Pruned, error)
@@ -206,6 +208,14 @@ type Networks interface {
 	Connect(ctx context.Context, ref, container string, e api.Endpoint) error
 	// Disconnect takes a container from a network. With force it does not mind one that is not there, or not on it.
 	Disconnect(ctx context.Context, ref, container string, force bool) error
+}
+
+// NewNetwork is a network that is to be made. Where nothing is said of a family of addresses, driver options may, else there are those
+// of IPv4 alone.
+type NewNetwork struct {
+	api.Network
+	IPv4 *bool `json:"want_ipv4,omitempty"`
+	IPv6 *bool `json:"want_ipv6,omitempty"`
 }
 
 // Volumes are named and anonymous ones.

@@ -110,6 +110,7 @@ var (
 	ContainerFilters = []string{"id", "name", "label", "label!", "status", "health", "network", "volume", "ancestor", "exited", "before",
 		"since", "publish", "expose"}
 	NetworkFilters = []string{"name", "id", "driver", "label", "label!", "scope", "type", "dangling"}
+	ImageFilters   = []string{"reference", "dangling", "label", "label!", "before", "since", "until"}
 	VolumeFilters  = []string{"name", "label", "label!", "driver", "dangling"}
 	// PruneFilters are those of containers and of networks.
 	PruneFilters = []string{"label", "label!", "until"}

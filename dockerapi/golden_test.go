@@ -13,8 +13,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"podc.example/podc/api"
-	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -25,9 +23,9 @@ var goldenNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // facts are the input of a golden file, by what it is about.
 type facts struct {
 	Container *ContainerFacts
-	Network   *netstack.Network
-	Attached  []netstack.Attachment
-	Volume    *volumes.Volume
+	Network   *api.Network
+	Attached  []api.Attachment
+	Volume    *api.Volume
 	Image     *api.ImageDetails
 }
 

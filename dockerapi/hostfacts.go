@@ -8,8 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // What podc gives a container that asks for nothing else.
@@ -46,7 +45,7 @@ func hostConfigOf(f ContainerFacts) *HostConfig {
 	return h
 }
 
-func logConfigOf(l engine.LogConfig) LogConfig {
+func logConfigOf(l api.LogConfig) LogConfig {
 	out := LogConfig{Type: cmp.Or(l.Driver, "json-file"), Config: map[string]string{}}
 	if out.Type == "none" {
 		return out
@@ -69,12 +68,12 @@ func logConfigOf(l engine.LogConfig) LogConfig {
 }
 
 // networkMode names the network namespace: that of the host, of another container, or of the first network.
-func networkMode(p engine.Pod, ids map[string]string) string {
+func networkMode(p api.Pod, ids map[string]string) string {
 	n := p.Spec.Network
 	switch {
-	case n.Mode == engine.NetworkHost:
+	case n.Mode == api.NetworkHost:
 		return "host"
-	case n.Mode == engine.NetworkPod:
+	case n.Mode == api.NetworkPod:
 		return "container:" + cmp.Or(ids[n.Pod], n.Pod)
 	case len(n.Endpoints) == 0:
 		return "none"
@@ -82,14 +81,14 @@ func networkMode(p engine.Pod, ids map[string]string) string {
 	return n.Endpoints[0].Network
 }
 
-func namespaceMode(n engine.Namespace, ids map[string]string) string {
-	if n.Mode == engine.NamespacePod {
+func namespaceMode(n api.Namespace, ids map[string]string) string {
+	if n.Mode == api.NamespacePod {
 		return "container:" + cmp.Or(ids[n.Pod], n.Pod)
 	}
 	return string(n.Mode)
 }
 
-func resourcesOf(c engine.ContainerSpec) Resources {
+func resourcesOf(c api.ContainerSpec) Resources {
 	r := c.Resources
 	out := Resources{
 		CPUShares: r.CPUShares, Memory: r.Memory, NanoCPUs: int64(r.CPUs * 1e9), CgroupParent: c.CgroupParent,
@@ -120,7 +119,7 @@ func resourcesOf(c engine.ContainerSpec) Resources {
 	return out
 }
 
-func throttles(list []engine.DeviceRate) []ThrottleDevice {
+func throttles(list []api.DeviceRate) []ThrottleDevice {
 	var out []ThrottleDevice
 	for _, d := range list {
 		out = append(out, ThrottleDevice(d))
@@ -153,7 +152,7 @@ func orEmpty(list []string) []string {
 }
 
 // bindings are the ports that were asked for.
-func bindings(ports []netstack.Port) map[string][]PortBinding {
+func bindings(ports []api.Port) map[string][]PortBinding {
 	m := map[string][]PortBinding{}
 	for _, p := range ports {
 		host := ""
@@ -169,4 +168,4 @@ func bindings(ports []netstack.Port) map[string][]PortBinding {
 	return m
 }
 
-func portKey(p netstack.Port) string { return fmt.Sprintf("%d/%s", p.Container, p.Protocol) }
+func portKey(p api.Port) string { return fmt.Sprintf("%d/%s", p.Container, p.Protocol) }

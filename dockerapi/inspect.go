@@ -7,15 +7,13 @@ import (
 	"time"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
 )
 
 // ContainerFacts is what the description of a container is made of.
 type ContainerFacts struct {
-	Pod      engine.Pod
-	Details  engine.PodDetails
-	Networks map[string]netstack.Network
+	Pod      api.Pod
+	Details  api.PodDetails
+	Networks map[string]api.Network
 	// IDs are the ids of the containers whose namespaces this one uses, by name.
 	IDs map[string]string
 	// VolumePath is where a volume's data lies on the host.
@@ -57,14 +55,14 @@ func InspectContainer(f ContainerFacts) Container {
 	return out
 }
 
-func stateOf(p engine.Pod) *State {
+func stateOf(p api.Pod) *State {
 	status := StatusOf(p)
 	s := &State{
 		Status: status, Paused: status == "paused", Restarting: status == "restarting", Dead: status == "dead",
 		OOMKilled: p.OOMKilled, Pid: p.Pid, ExitCode: p.ExitCode, Error: p.Error, StartedAt: stamp(p.Started), FinishedAt: stamp(p.Finished),
 	}
 	s.Running = status == "running" || s.Paused || s.Restarting // so in docker
-	if p.Health != engine.HealthNone || len(p.Probes) > 0 {
+	if p.Health != api.HealthNone || len(p.Probes) > 0 {
 		s.Health = &Health{Status: cmp.Or(string(p.Health), "unhealthy"), FailingStreak: p.Failing, Log: []HealthResult{}}
 		for _, probe := range p.Probes {
 			s.Health.Log = append(s.Health.Log, HealthResult{probe.Start, probe.End, probe.ExitCode, probe.Output})
@@ -74,14 +72,14 @@ func stateOf(p engine.Pod) *State {
 }
 
 // StatusOf is the container's status in docker's words.
-func StatusOf(p engine.Pod) string {
-	if p.Status == engine.StatusCreating {
-		return string(engine.StatusCreated)
+func StatusOf(p api.Pod) string {
+	if p.Status == api.StatusCreating {
+		return string(api.StatusCreated)
 	}
 	return string(p.Status)
 }
 
-func configOf(p engine.Pod) *Config {
+func configOf(p api.Pod) *Config {
 	c, img := p.Spec.Container, p.Image.Config
 	is := api.Effective(c, img)
 	out := &Config{
@@ -98,7 +96,7 @@ func configOf(p engine.Pod) *Config {
 }
 
 // LabelsOf are the image's labels and the container's own, which win.
-func LabelsOf(p engine.Pod) map[string]string {
+func LabelsOf(p api.Pod) map[string]string {
 	if len(p.Image.Config.Labels) == 0 {
 		return notNil(p.Spec.Labels)
 	}
@@ -107,7 +105,7 @@ func LabelsOf(p engine.Pod) map[string]string {
 	return labels
 }
 
-func healthConfig(h *engine.HealthCheck) *HealthConfig {
+func healthConfig(h *api.HealthCheck) *HealthConfig {
 	if h == nil {
 		return nil
 	}

@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // What inspect says of a health check is what is run: field by field the service's, else the image's.
 func TestInspectShowsTheHealthCheckThatIsRun(t *testing.T) {
-	p := engine.Pod{
-		Spec:  engine.PodSpec{Container: engine.ContainerSpec{Health: &engine.HealthCheck{Retries: 7}}},
-		Image: engine.Image{Config: engine.ImageConfig{Health: &engine.HealthCheck{Test: []string{"CMD", "x"}, Interval: time.Minute, Retries: 2}}},
+	p := api.Pod{
+		Spec:  api.PodSpec{Container: api.ContainerSpec{Health: &api.HealthCheck{Retries: 7}}},
+		Image: api.Image{Config: api.ImageConfig{Health: &api.HealthCheck{Test: []string{"CMD", "x"}, Interval: time.Minute, Retries: 2}}},
 	}
 	if h := configOf(p).Healthcheck; h == nil || h.Retries != 7 || h.Interval != time.Minute || len(h.Test) != 2 {
 		t.Errorf("inspect shows %+v", h)

@@ -7,17 +7,17 @@ import (
 	"slices"
 	"strings"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // mountPoints are a container's mounts as they stand, anonymous volumes of the image included.
-func mountPoints(p engine.Pod, volumePath func(string) string) []MountPoint {
+func mountPoints(p api.Pod, volumePath func(string) string) []MountPoint {
 	points := []MountPoint{}
 	seen := map[string]bool{}
 	for _, m := range slices.Concat(p.Spec.Container.Mounts, p.From) {
 		seen[path.Clean(m.Target)] = true
 		switch m.Type {
-		case engine.MountVolume:
+		case api.MountVolume:
 			points = append(points, volumePoint(p.Volumes[m.Target], m.Target, !m.ReadOnly, volumePath))
 		default:
 			points = append(points, hostPoint(m))
@@ -36,12 +36,12 @@ func volumePoint(name, target string, writable bool, volumePath func(string) str
 		Mode: mode(!writable, "z"), RW: writable}
 }
 
-func hostPoint(m engine.Mount) MountPoint {
-	if m.Type == engine.MountImage {
+func hostPoint(m api.Mount) MountPoint {
+	if m.Type == api.MountImage {
 		return MountPoint{Type: "image", Name: m.Source, Destination: m.Target, Mode: "ro"}
 	}
 	point := MountPoint{Type: string(m.Type), Source: m.Source, Destination: m.Target, Mode: mode(m.ReadOnly, m.Relabel), RW: !m.ReadOnly}
-	if m.Type == engine.MountBind {
+	if m.Type == api.MountBind {
 		point.Propagation = cmp.Or(m.Propagation, "rprivate")
 	}
 	return point
@@ -55,25 +55,25 @@ func mode(readOnly bool, writable string) string {
 }
 
 // asked are the mounts that the container asked for. Those that docker's short form can say are Binds, as with docker compose.
-func asked(mounts []engine.Mount) (binds []string, rest []Mount) {
+func asked(mounts []api.Mount) (binds []string, rest []Mount) {
 	for _, m := range mounts {
 		if m.Source != "" && !m.NonRecursive && !m.NoCopy && m.Subpath == "" && !m.OnlyTopReadOnly && !m.AllReadOnly &&
-			(m.Type == engine.MountVolume || m.Type == engine.MountBind && m.CreateSource) {
+			(m.Type == api.MountVolume || m.Type == api.MountBind && m.CreateSource) {
 			binds = append(binds, shortBind(m))
 			continue
 		}
 		out := Mount{Type: string(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly}
 		switch m.Type {
-		case engine.MountBind:
+		case api.MountBind:
 			out.BindOptions = &BindOptions{Propagation: m.Propagation, NonRecursive: m.NonRecursive, CreateMountpoint: m.CreateSource,
 				ReadOnlyNonRecursive: m.OnlyTopReadOnly, ReadOnlyForceRecursive: m.AllReadOnly}
-		case engine.MountVolume:
+		case api.MountVolume:
 			if m.NoCopy || m.Labels != nil || m.Subpath != "" {
 				out.VolumeOptions = &VolumeOptions{NoCopy: m.NoCopy, Labels: m.Labels, Subpath: m.Subpath}
 			}
-		case engine.MountImage:
+		case api.MountImage:
 			out.ImageOptions = &ImageOptions{m.Subpath}
-		case engine.MountTmpfs:
+		case api.MountTmpfs:
 			out.TmpfsOptions = &TmpfsOptions{SizeBytes: m.TmpfsSize, Mode: m.TmpfsMode}
 			for _, o := range m.TmpfsOptions {
 				out.TmpfsOptions.Options = append(out.TmpfsOptions.Options, strings.SplitN(o, "=", 2))
@@ -84,7 +84,7 @@ func asked(mounts []engine.Mount) (binds []string, rest []Mount) {
 	return binds, rest
 }
 
-func shortBind(m engine.Mount) string {
+func shortBind(m api.Mount) string {
 	options := []string{"rw"}
 	if m.ReadOnly {
 		options[0] = "ro"
@@ -100,7 +100,7 @@ func shortBind(m engine.Mount) string {
 
 // MountSources are what a container's mounts show, by name or host path, in the order of the mounts; whatever has neither is
 // left out.
-func MountSources(p engine.Pod) []string {
+func MountSources(p api.Pod) []string {
 	var sources []string
 	for _, m := range mountPoints(p, func(name string) string { return name }) {
 		if m.Source != "" {

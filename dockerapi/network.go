@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // Network is the answer of GET /networks/{id}, and one entry of GET /networks.
@@ -52,10 +52,10 @@ type EndpointResource struct {
 }
 
 // NetworkID is the id of a network in docker's form. It lasts as long as the network: one made anew under its name has another.
-func NetworkID(n netstack.Network) string { return derivedID("network", n.Name, stamp(n.Created)) }
+func NetworkID(n api.Network) string { return derivedID("network", n.Name, stamp(n.Created)) }
 
 // InspectNetwork describes a network and who is on it.
-func InspectNetwork(n netstack.Network, attachments []netstack.Attachment) Network {
+func InspectNetwork(n api.Network, attachments []api.Attachment) Network {
 	out := Network{
 		Name: n.Name, ID: NetworkID(n), Created: n.Created, Scope: "local", Driver: cmp.Or(n.Driver, "bridge"),
 		IPAM: IPAM{Driver: "default", Options: map[string]string{}, Config: []IPAMConfig{}}, Internal: n.Internal, Attachable: true,
@@ -76,7 +76,7 @@ func InspectNetwork(n netstack.Network, attachments []netstack.Attachment) Netwo
 	return out
 }
 
-func ipamConfig(sub netstack.Subnet) IPAMConfig {
+func ipamConfig(sub api.Subnet) IPAMConfig {
 	c := IPAMConfig{Subnet: prefixText(sub.CIDR), IPRange: prefixText(sub.IPRange), Gateway: addrText(sub.Gateway)}
 	for name, a := range sub.Reserved {
 		if c.AuxAddress == nil {

@@ -4,8 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 func networkSettingsOf(f ContainerFacts) *NetworkSettings {
@@ -20,19 +19,19 @@ func networkSettingsOf(f ContainerFacts) *NetworkSettings {
 }
 
 // published are the ports of a running container: where they are published, or nil for those that are only exposed.
-func published(p engine.Pod) map[string][]PortBinding {
+func published(p api.Pod) map[string][]PortBinding {
 	m := map[string][]PortBinding{}
 	for _, key := range exposed(p) {
 		m[key] = nil
 	}
-	for _, port := range netstack.PerFamily(p.Ports) {
+	for _, port := range api.PerFamily(p.Ports) {
 		m[portKey(port)] = append(m[portKey(port)], PortBinding{hostAddress(port), strconv.Itoa(int(port.HostPort))})
 	}
 	return m
 }
 
 // exposed are the ports that the image or a published port names.
-func exposed(p engine.Pod) []string {
+func exposed(p api.Pod) []string {
 	keys := slices.Clone(p.Exposed)
 	for _, port := range p.Spec.Network.Ports {
 		keys = append(keys, portKey(port))
@@ -42,13 +41,13 @@ func exposed(p engine.Pod) []string {
 }
 
 // endpointsOf are the networks of a container. Addresses are there while it runs.
-func endpointsOf(p engine.Pod, networks map[string]netstack.Network) map[string]*Endpoint {
+func endpointsOf(p api.Pod, networks map[string]api.Network) map[string]*Endpoint {
 	m := map[string]*Endpoint{}
-	if p.Spec.Network.Mode == engine.NetworkHost {
+	if p.Spec.Network.Mode == api.NetworkHost {
 		m["host"] = &Endpoint{}
 		return m
 	}
-	if p.Spec.Network.Mode == engine.NetworkPrivate && len(p.Spec.Network.Endpoints) == 0 {
+	if p.Spec.Network.Mode == api.NetworkPrivate && len(p.Spec.Network.Endpoints) == 0 {
 		m["none"] = &Endpoint{}
 		return m
 	}
@@ -80,12 +79,12 @@ func endpointsOf(p engine.Pod, networks map[string]netstack.Network) map[string]
 func endpointID(container, network string) string { return derivedID("endpoint", container, network) }
 
 // aliases are the names that were asked for on a network.
-func aliases(p engine.Pod, e netstack.Endpoint) []string {
+func aliases(p api.Pod, e api.Endpoint) []string {
 	return distinct(slices.Concat([]string{p.Spec.Name}, p.Spec.Network.Names, e.Aliases))
 }
 
 // dnsNames are all names that a network resolves to the container.
-func dnsNames(p engine.Pod, e netstack.Endpoint) []string {
+func dnsNames(p api.Pod, e api.Endpoint) []string {
 	return distinct(append(aliases(p, e), ShortID(p.ID)))
 }
 

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 // StatusText is docker's sentence about what a container does: "Up 2 hours (healthy)". An exit code that nobody saw is "?".
-func StatusText(p engine.Pod, now time.Time) string {
+func StatusText(p api.Pod, now time.Time) string {
 	switch status := StatusOf(p); status {
 	case "running":
 		return "Up " + Ago(now.Sub(p.Started)) + healthText(p.Health)
@@ -35,11 +35,11 @@ func StatusText(p engine.Pod, now time.Time) string {
 	}
 }
 
-func healthText(h engine.Health) string {
+func healthText(h api.Health) string {
 	switch h {
-	case engine.HealthNone:
+	case api.HealthNone:
 		return ""
-	case engine.HealthStarting:
+	case api.HealthStarting:
 		return " (health: starting)"
 	}
 	return " (" + string(h) + ")"

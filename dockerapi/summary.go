@@ -8,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // Summary is one container in the answer of GET /containers/json.
@@ -72,9 +71,9 @@ func ListContainer(f ContainerFacts, now time.Time) Summary {
 }
 
 // Ports are a container's ports: the published ones, then those that are only exposed.
-func Ports(p engine.Pod) []PortSummary {
+func Ports(p api.Pod) []PortSummary {
 	list := []PortSummary{}
-	for _, port := range netstack.PerFamily(p.Ports) {
+	for _, port := range api.PerFamily(p.Ports) {
 		list = append(list, PortSummary{hostAddress(port), port.Container, port.HostPort, port.Protocol})
 	}
 	for _, key := range exposedOnly(p) {
@@ -87,16 +86,16 @@ func Ports(p engine.Pod) []PortSummary {
 }
 
 // exposedOnly are the ports of the image that are not published.
-func exposedOnly(p engine.Pod) []string {
+func exposedOnly(p api.Pod) []string {
 	return slices.DeleteFunc(slices.Clone(p.Exposed), func(key string) bool {
-		return slices.ContainsFunc(p.Ports, func(port netstack.Port) bool { return key == portKey(port) })
+		return slices.ContainsFunc(p.Ports, func(port api.Port) bool { return key == portKey(port) })
 	})
 }
 
 // PortList is a container's ports for people. Neighbours are shown as a range: "443/tcp", "0.0.0.0:8000-8002->80-82/tcp".
-func PortList(p engine.Pod) []string {
-	sorted := netstack.PerFamily(p.Ports)
-	slices.SortFunc(sorted, func(a, b netstack.Port) int {
+func PortList(p api.Pod) []string {
+	sorted := api.PerFamily(p.Ports)
+	slices.SortFunc(sorted, func(a, b api.Port) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Container, b.Container),
 			cmp.Compare(a.HostPort, b.HostPort))
 	})
@@ -115,7 +114,7 @@ func PortList(p engine.Pod) []string {
 }
 
 // exposedRanges are the ports that are not published, by number.
-func exposedRanges(p engine.Pod) (parts []string) {
+func exposedRanges(p api.Pod) (parts []string) {
 	only := slices.DeleteFunc(Ports(p), func(port PortSummary) bool { return port.PublicPort != 0 })
 	slices.SortFunc(only, func(a, b PortSummary) int {
 		return cmp.Or(cmp.Compare(a.PrivatePort, b.PrivatePort), cmp.Compare(a.Type, b.Type))
@@ -135,17 +134,17 @@ func exposedRanges(p engine.Pod) (parts []string) {
 }
 
 // hostAddress is where a port is published; docker spells out that it is everywhere.
-func hostAddress(p netstack.Port) string { return cmp.Or(addrText(p.HostIP), "0.0.0.0") }
+func hostAddress(p api.Port) string { return cmp.Or(addrText(p.HostIP), "0.0.0.0") }
 
 // HostAddress is where a port is published, in the form that a number of a port follows: "0.0.0.0", "[::1]".
-func HostAddress(p netstack.Port) string {
+func HostAddress(p api.Port) string {
 	if a := hostAddress(p); strings.Contains(a, ":") {
 		return "[" + a + "]"
 	}
 	return hostAddress(p)
 }
 
-func follows(a, b netstack.Port) bool {
+func follows(a, b api.Port) bool {
 	return a.Protocol == b.Protocol && a.HostIP == b.HostIP && b.Container == a.Container+1 && b.HostPort == a.HostPort+1
 }
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"podc.example/podc/volumes"
+	"podc.example/podc/api"
 )
 
 // Volume is the answer of GET /volumes/{name}.
@@ -26,7 +26,7 @@ type VolumeUsage struct {
 }
 
 // InspectVolume describes a volume whose data lies at path.
-func InspectVolume(v volumes.Volume, path string) Volume {
+func InspectVolume(v api.Volume, path string) Volume {
 	out := Volume{CreatedAt: v.Created.UTC().Format(time.RFC3339), Driver: cmp.Or(v.Driver, "local"), Labels: v.Labels, Mountpoint: path,
 		Name: v.Name, Options: v.Options, Scope: "local"}
 	if v.Anonymous {

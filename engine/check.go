@@ -308,7 +308,7 @@ func (c Checker) strayDirs(inv inventory, names map[string]bool) []finding {
 			continue
 		}
 		add(dir, name, "folder of a pod without a record", func() error {
-			return errors.Join(c.e.paths.discard(dir, NewID()), c.e.emptyTrash())
+			return errors.Join(c.e.paths.discard(dir, api.NewID()), c.e.emptyTrash())
 		})
 	}
 	for _, name := range inv.runDirs {

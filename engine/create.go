@@ -46,7 +46,7 @@ func (e *Engine) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image)
 		return podError("create", spec.Name, fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use", spec.Name))
 	}
 	spec.MapBorrowed(func(b api.Borrowed) string { return e.nameOf(b.Of) })
-	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: spec, Image: img}}
+	p := &pod{e: e, record: record{ID: api.NewID(), Created: time.Now(), Spec: spec, Image: img}}
 	if p.From, err = e.mountsFrom(spec); err != nil {
 		return podError("create", spec.Name, err)
 	}
@@ -117,7 +117,7 @@ func (p podFiles) nameVolumes() error {
 	for _, m := range p.mounts() {
 		covered[path.Clean(m.Target)] = true
 		if m.Type == api.MountVolume {
-			p.Volumes[m.Target] = cmp.Or(m.Source, NewID())
+			p.Volumes[m.Target] = cmp.Or(m.Source, api.NewID())
 		}
 	}
 	for _, target := range p.Image.Config.Volumes {
@@ -127,7 +127,7 @@ func (p podFiles) nameVolumes() error {
 		if err := rootfs.CheckImageVolume(target); err != nil {
 			return err
 		}
-		p.Volumes[target] = NewID()
+		p.Volumes[target] = api.NewID()
 	}
 	return nil
 }

@@ -14,25 +14,14 @@ import (
 	"podc.example/podc/internal/disk"
 )
 
-// PodDetails is what there is to know of a pod beside Pod, for those who look closely: where its files lie on the host, and what
-// is kept from its container. Paths are given whether or not something is there at the moment.
-type PodDetails struct {
-	Log                     string // the newest file
-	Hosts, Resolv, Hostname string // mounted into the container
-	Merged, Upper, Work     string // the root filesystem's overlay; its lower folders are Pod.Image.Layers
-	NetNS                   string // the pinned network namespace; empty: the host's
-	Masked, ReadOnly        []string
-	AppArmor                string // its profile; "" where there is no AppArmor
-}
-
 // Details tells the details of pod. It reads nothing of the pod.
-func (s *store) Details(pod api.Pod) PodDetails {
+func (s *store) Details(pod api.Pod) api.PodDetails {
 	name, shared := pod.Spec.Name, pod.Spec.Name
 	if pod.Spec.Network.Mode == api.NetworkPod {
 		shared = pod.Spec.Network.Pod
 	}
 	etc := func(owner, file string) string { return filepath.Join(s.e.paths.etc(owner), file) }
-	d := PodDetails{
+	d := api.PodDetails{
 		Log:   s.e.paths.log(name),
 		Hosts: etc(shared, "hosts"), Resolv: etc(shared, "resolv.conf"), Hostname: etc(name, "hostname"),
 		Merged: s.e.paths.merged(name), Upper: s.e.paths.diff(name), Work: s.e.paths.work(name),

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -169,11 +168,4 @@ func realPath(path string) string {
 			return path
 		}
 	}
-}
-
-// NewID returns the random id of a container, in docker's form.
-func NewID() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }

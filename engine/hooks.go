@@ -68,7 +68,7 @@ func (h hooks) run(ctx context.Context, p *pod, kind string, hooks []api.Hook) e
 }
 
 func (h hooks) runOne(ctx context.Context, name string, hook api.Hook) error {
-	mark := "PODC_HOOK=" + NewID()
+	mark := "PODC_HOOK=" + api.NewID()
 	ctx, cancel := context.WithTimeoutCause(ctx, api.HookDeadline, fmt.Errorf("did not end within %s", api.HookDeadline))
 	defer cancel()
 	x, err := h.e.ExecCommand(ctx, name, ExecOptions{Args: hook.Command, Env: hook.Env, User: hook.User, WorkingDir: hook.WorkingDir, Privileged: hook.Privileged, Mark: []string{mark}})

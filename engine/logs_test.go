@@ -23,7 +23,7 @@ func recordedPod(t *testing.T, log api.LogConfig) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pod{e: e, record: record{ID: NewID(), Created: time.Now(), Spec: api.PodSpec{Name: "web", Group: "g", Container: api.ContainerSpec{Log: log}}}}
+	p := &pod{e: e, record: record{ID: api.NewID(), Created: time.Now(), Spec: api.PodSpec{Name: "web", Group: "g", Container: api.ContainerSpec{Log: log}}}}
 	p.state = state{Status: api.StatusRunning, Started: time.Now(), Init: kernel.Find(os.Getpid())}
 	if err := errors.Join(os.MkdirAll(e.paths.bundle("web"), 0o700), os.MkdirAll(e.paths.runPod("web"), 0o700), p.saveRecord(), p.save()); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // Only what bears the mark of podc's own is cleared away.
 func TestRepairLeavesFilesOfOthers(t *testing.T) {
 	e := realEngine(t)
-	trash := filepath.Join(e.paths.trash(), NewID())
+	trash := filepath.Join(e.paths.trash(), api.NewID())
 	theirs := []string{filepath.Join(e.paths.trash(), "letters", "file"), filepath.Join(e.paths.pods(), "whales", "file")}
 	for _, path := range append(theirs, filepath.Join(trash, "file")) {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {

@@ -30,7 +30,7 @@ func plainEngine(t *testing.T) *Engine {
 
 func put(t *testing.T, e *Engine, name string, s api.Status) *pod {
 	t.Helper()
-	p := &pod{e: e, record: record{ID: NewID(), Spec: api.PodSpec{Name: name, Group: "t"}}}
+	p := &pod{e: e, record: record{ID: api.NewID(), Spec: api.PodSpec{Name: name, Group: "t"}}}
 	p.state.Status, p.state.Settled = s, true
 	if err := errors.Join(os.MkdirAll(e.paths.runPod(name), 0o700), p.save(), p.saveRecord()); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestAFolderIsNotRemovedFromUnderWhoHasTheLock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &pod{e: e, record: record{ID: NewID(), Spec: api.PodSpec{Name: "p", Group: "t"}}}
+		p := &pod{e: e, record: record{ID: api.NewID(), Spec: api.PodSpec{Name: "p", Group: "t"}}}
 		for range 5 {
 			if err := p.save(); err != nil {
 				t.Error(err)
@@ -99,7 +99,7 @@ func TestAFolderIsNotRemovedFromUnderWhoHasTheLock(t *testing.T) {
 func TestAnEndThatIsBeingNotedIsLeft(t *testing.T) {
 	e := plainEngine(t)
 	p := put(t, e, "p", api.StatusExited)
-	half, left := e.paths.exit(p.ID+".X1Y2Z3"), e.paths.exit(NewID()+".X1Y2Z3")
+	half, left := e.paths.exit(p.ID+".X1Y2Z3"), e.paths.exit(api.NewID()+".X1Y2Z3")
 	err := errors.Join(os.MkdirAll(e.paths.exits(), 0o700), os.WriteFile(half, []byte("0"), 0o600), os.WriteFile(left, []byte("0"), 0o600))
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestWhatABrokenCreationLeftIsFoundAndMended(t *testing.T) {
 	if err := os.MkdirAll(lockOnly, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(e.paths.trash(), NewID()), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(e.paths.trash(), api.NewID()), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	found, err := e.Checker().findings(true)

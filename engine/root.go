@@ -27,7 +27,7 @@ const (
 )
 
 // WithRoot calls fn with the root folder of a pod's container, in whatever state the pod is. Whoever resolves paths below it
-// must not let links lead out of it (see package engine/archive). While a pod that does not run is in fn's hands its lock is
+// must not let links lead out of it (see package archive). While a pod that does not run is in fn's hands its lock is
 // held: it cannot be started, or removed.
 func (e *Engine) WithRoot(ctx context.Context, name string, view RootView, fn func(root *os.File) error) error {
 	p, err := e.read(name)

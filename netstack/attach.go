@@ -24,7 +24,7 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 	fail := func(err error) (Attachment, error) {
 		return Attachment{}, fmt.Errorf("cannot attach %q to its networks: %w", a.Owner, err)
 	}
-	if err := a.check(); err != nil {
+	if err := checkAttachment(a); err != nil {
 		return fail(err)
 	}
 	ns, err := kernel.NetNSAt(a.NetNS)

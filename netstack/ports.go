@@ -121,32 +121,6 @@ func choosePorts(a Attachment, r reach, recs []record) (out []Port, warnings []s
 	return out, warnings, nil
 }
 
-// PerFamily is ports with each that is published by both families in two, as docker shows them.
-func PerFamily(ports []Port) []Port {
-	var list []Port
-	for _, p := range ports {
-		if !p.Dual {
-			list = append(list, p)
-			continue
-		}
-		for _, ip := range hostIPs(p) {
-			list = append(list, Port{HostIP: ip, HostPort: p.HostPort, Container: p.Container, Protocol: p.Protocol})
-		}
-	}
-	return list
-}
-
-// hostIPs are the addresses of the host that a completed port takes: an unspecified one stands for all of its family.
-func hostIPs(p Port) []netip.Addr {
-	switch {
-	case p.HostIP.IsValid():
-		return []netip.Addr{p.HostIP}
-	case p.Dual:
-		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	}
-	return []netip.Addr{netip.IPv4Unspecified()}
-}
-
 // choose returns the host port for p: the one asked for, the first free one of a range, or an ephemeral one.
 func choose(p Port, held, freed []claim) (uint16, error) {
 	if p.HostPort == 0 {
@@ -171,7 +145,7 @@ func choose(p Port, held, freed []claim) (uint16, error) {
 // chooseEphemeral lets the kernel choose, and again if another attachment has that port without a reservation.
 func chooseEphemeral(p Port, held []claim) (uint16, error) {
 	for range 200 {
-		ip := hostIPs(p)[0]
+		ip := p.HostIPs()[0]
 		port, err := bindOnce(ip, 0, p.Protocol)
 		if err != nil {
 			return 0, bindError(err, ip, 0, p.Protocol)
@@ -200,7 +174,7 @@ func available(p Port, port uint16, held, freed []claim) error {
 	if heldBy(p.HostIP, port, p.Protocol, freed) != nil {
 		return nil
 	}
-	for _, ip := range hostIPs(p) {
+	for _, ip := range p.HostIPs() {
 		if _, err := bindOnce(ip, port, p.Protocol); err != nil {
 			return bindError(err, ip, port, p.Protocol)
 		}
@@ -309,7 +283,7 @@ func ip4(ip netip.Addr) [4]byte {
 func Reserve(ports []Port) ([]*os.File, error) {
 	var files []*os.File
 	for _, p := range ports {
-		for _, ip := range hostIPs(p) {
+		for _, ip := range p.HostIPs() {
 			fd, _, err := bind(ip, p.HostPort, p.Protocol)
 			if err == nil && ip.Is6() && p.Protocol == "tcp" {
 				err = unix.Listen(fd, spliceBacklog)

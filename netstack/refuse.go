@@ -100,7 +100,7 @@ func checkSubnetAsked(sub Subnet) error {
 }
 
 // check refuses what cannot be served, before anything is made.
-func (a Attachment) check() error {
+func checkAttachment(a Attachment) error {
 	if !valid.IsName(a.ID) || len(a.ID) > 200 {
 		return invalidf("%q is no attachment id", a.ID)
 	}

@@ -31,7 +31,7 @@ func Splices(ports []Port) []int {
 	var list []int
 	i := 0
 	for _, p := range ports {
-		for _, ip := range hostIPs(p) {
+		for _, ip := range p.HostIPs() {
 			if ip.Is6() {
 				list = append(list, i)
 			}
@@ -48,7 +48,7 @@ func (s *Stack) Splice(ctx context.Context, id string, ports []Port, i int, f *o
 	var port Port
 	n := 0
 	for _, p := range ports {
-		for range hostIPs(p) {
+		for range p.HostIPs() {
 			if n == i {
 				port = p
 			}

@@ -10,15 +10,11 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"podc.example/podc/control"
 )
 
 // version is set by the linker for releases.
 var version = "0.1.0"
-
-const (
-	defaultRoot    = "/var/lib/podc"
-	defaultRunRoot = "/run/podc"
-)
 
 // newApp builds the command tree, as far as args can need it. Each command is made by a constructor in a file of its own.
 func newApp(con *console, args []string) *cli.App {
@@ -137,8 +133,8 @@ func globalFlags() []cli.Flag {
 		toggle("compatibility", "separate the parts of names by \"_\""),
 		toggle("all-resources", "keep networks and volumes that no selected service uses"),
 		toggle("dry-run", "say what would be done, and do nothing"),
-		text("root", "`DIR` of pods, networks and volumes (default: "+defaultRoot+")"),
-		text("runroot", "`DIR` of run state (default: "+defaultRunRoot+")"),
+		text("root", "`DIR` of pods, networks and volumes (default: "+control.DefaultRoot+")"),
+		text("runroot", "`DIR` of run state (default: "+control.DefaultRunRoot+")"),
 		hidden(toggle("version", "", "v")),
 		hidden(toggle("verbose", "")),
 		hidden(toggle("debug", "", "D")),
@@ -176,10 +172,10 @@ func globalsOf(c *cli.Context, con *console) (globals, error) {
 		verbose: c.Bool("verbose") || c.Bool("debug") || slices.Contains([]string{"debug", "trace"}, c.String("log-level")),
 	}
 	var err error
-	if g.root, err = folder(con, c.String("root"), "PODC_ROOT", defaultRoot); err != nil {
+	if g.root, err = folder(con, c.String("root"), "PODC_ROOT", control.DefaultRoot); err != nil {
 		return g, err
 	}
-	if g.runRoot, err = folder(con, c.String("runroot"), "PODC_RUNROOT", defaultRunRoot); err != nil {
+	if g.runRoot, err = folder(con, c.String("runroot"), "PODC_RUNROOT", control.DefaultRunRoot); err != nil {
 		return g, err
 	}
 	if g.pulls, err = pullLimit(c, con); err != nil {

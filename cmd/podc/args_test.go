@@ -11,7 +11,7 @@ import (
 func testConsole() (*console, *bytes.Buffer, *bytes.Buffer) {
 	var out, err bytes.Buffer
 	con := &console{in: strings.NewReader(""), out: &out, err: &err, env: map[string]string{}, dir: "/src",
-		exe: "/nowhere/podc", size: func() (int, int) { return 80, 24 }}
+		exe: "/nowhere/podc", size: func() (int, int) { return 80, 24 }, connect: here}
 	return con, &out, &err
 }
 

@@ -86,7 +86,10 @@ func (f *fakePods) pod(name string) (api.Pod, error) {
 
 func (f *fakePods) Refresh(_ context.Context, name string) (api.Pod, error) { return f.pod(name) }
 
-func (f *fakePods) Ending() bool { return false }
+// fakeSystem goes on.
+type fakeSystem struct{ control.System }
+
+func (fakeSystem) Ending() bool { return false }
 
 func (f *fakePods) Attach(context.Context, string) (control.Stream, error) {
 	return nil, errors.New("not expected")
@@ -197,7 +200,7 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	con, out, stderr := testConsole()
 	pods := newFakePods(testPod("db", "1", nil), testPod("web", "1", nil))
 	d := &project.Desired{Name: "shop", Services: []project.Service{{Name: "db", Attach: true}, {Name: "web", Attach: true}}}
-	s := &session{con: con, globals: globals{progress: progressQuiet}, podc: &control.Control{Projects: fakeProjects{pods: pods}, Containers: pods, Streams: pods, System: pods}}
+	s := &session{con: con, globals: globals{progress: progressQuiet}, podc: &control.Control{Projects: fakeProjects{pods: pods}, Containers: pods, Streams: pods, System: fakeSystem{}}}
 	opt.style = logStyle{prefix: true}
 	a := &attached{attachment: newAttachment(&operation{s: s, reporter: reporter{progress: quietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
 	a.out, a.stderr = out.String, stderr.String

@@ -12,10 +12,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
-	"podc.example/podc/internal/helper"
 	"podc.example/podc/internal/podccompose"
-	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 )
 
@@ -54,10 +51,10 @@ func bootCommand(con *console) *cli.Command {
 // containers take to start and to stop both commands tell systemd (see manager): one that tells nothing any more hangs.
 func (s *session) unit(ctx context.Context) string {
 	command := quoteUnit(s.con.exe)
-	if s.root != defaultRoot {
+	if s.root != control.DefaultRoot {
 		command += " --root " + quoteUnit(s.root)
 	}
-	if s.runRoot != defaultRunRoot {
+	if s.runRoot != control.DefaultRunRoot {
 		command += " --runroot " + quoteUnit(s.runRoot)
 	}
 	return `[Unit]
@@ -83,11 +80,11 @@ WantedBy=multi-user.target
 
 // imageStore is where images lie: where storage.conf says, or where it says by default.
 func (s *session) imageStore(ctx context.Context) string {
-	var reply podcimage.WhereReply
-	if err := s.images().Ask(ctx, helper.Question{Verb: podcimage.Where}, &reply); err != nil {
+	dir, err := s.podc.Images.Where(ctx)
+	if err != nil {
 		return "/var/lib/containers/storage"
 	}
-	return reply.GraphRoot
+	return dir
 }
 
 // quoteUnit quotes a path for a unit, where "%" and "$" mean something.
@@ -106,55 +103,47 @@ func (s *session) boot(ctx context.Context, m *manager) error {
 		return s.startAll(ctx, m)
 	}
 	m.wait("what the last run of the machine left", healPatience)
-	err := s.engine.Shutdown().Forget()
-	err = errors.Join(err, s.engine.Checker().Heal(ctx))
+	err := s.podc.System.BeginRun(ctx)
 	err = errors.Join(err, s.startAll(ctx, m))
-	if ctx.Err() != nil && engine.MachineStops() { // it went down before it was up: systemd stops no service that has not begun
+	if ctx.Err() != nil && s.podc.System.Stops() { // it went down before it was up: systemd stops no service that has not begun
 		return errors.Join(err, s.shutDown(context.WithoutCancel(ctx), m))
 	}
 	return err
 }
 
 func (s *session) startAll(ctx context.Context, m *manager) error {
-	due := func(p engine.Pod) bool { return p.Returns }
+	due := func(p api.Pod) bool { return p.Returns }
 	return s.eachGroup(ctx, "boot", m, due, func(ctx context.Context, group string, w control.Watch) error {
 		return s.podc.Projects.Boot(ctx, group, project.BootOptions{Contents: s.lostContents}, w)
 	})
 }
 
-const (
-	// healPatience is how long what the last run of the machine left may take to be cleared away.
-	healPatience = 10 * time.Minute
-	// helperPatience is how long the helpers of containers that have ended may take to end themselves.
-	helperPatience = 10 * time.Second
-)
+// healPatience is how long what the last run of the machine left may take to be cleared away.
+const healPatience = 10 * time.Minute
 
 // shutDown stops all that runs of every group. Commands that are at work start nothing more.
 func (s *session) shutDown(ctx context.Context, m *manager) error {
 	var noted error
 	if !s.dryRun {
-		noted = s.engine.Shutdown().Note()
+		noted = s.podc.System.EndRun()
 	}
-	runs := func(p engine.Pod) bool { return p.Status.Live() || p.Status == engine.StatusRestarting }
+	runs := func(p api.Pod) bool { return p.Status.Live() || p.Status == api.StatusRestarting }
 	err := errors.Join(noted, s.eachGroup(ctx, "stop", m, runs, s.podc.Projects.ShutDown))
 	if s.dryRun {
 		return err
 	}
-	late, _ := s.engine.Pods("") // what was started meanwhile; of what cannot be read ShutDownAll tells
+	late, _ := s.podc.Containers.List(ctx, control.Selection{}) // what was started meanwhile; of what cannot be read ShutDownAll tells
 	for _, p := range late {
 		if runs(p) {
 			m.wait("stop pod "+p.Spec.Name, api.ShutDownPatience(p.Spec))
 		}
 	}
-	err = errors.Join(err, s.engine.ShutDownAll(ctx, ""))
-	wait, cancel := context.WithTimeoutCause(ctx, helperPatience, fmt.Errorf("helpers of containers did not end within %s", helperPatience))
-	defer cancel()
-	return errors.Join(err, s.engine.Monitors().AwaitHelpers(wait))
+	return errors.Join(err, s.podc.System.AwaitEnd(ctx))
 }
 
 // eachGroup runs a verb for every group that has a matching pod, all at once, and tells m what they wait for.
-func (s *session) eachGroup(ctx context.Context, name string, m *manager, match func(engine.Pod) bool, verb func(context.Context, string, control.Watch) error) error {
-	pods, err := s.engine.Pods("")
+func (s *session) eachGroup(ctx context.Context, name string, m *manager, match func(api.Pod) bool, verb func(context.Context, string, control.Watch) error) error {
+	pods, err := s.podc.Containers.List(ctx, control.Selection{})
 	groups := map[string]bool{}
 	for _, p := range pods {
 		if match(p) {
@@ -186,7 +175,7 @@ func (s *session) eachGroup(ctx context.Context, name string, m *manager, match 
 }
 
 // lostContents reads the compose files that pods were made from again, for what their configs and secrets hold.
-func (s *session) lostContents(ctx context.Context, pods []engine.Pod) (map[string][]byte, error) {
+func (s *session) lostContents(ctx context.Context, pods []api.Pod) (map[string][]byte, error) {
 	client, err := s.compose()
 	if err != nil {
 		return nil, err
@@ -207,7 +196,7 @@ func (s *session) lostContents(ctx context.Context, pods []engine.Pod) (map[stri
 }
 
 // requestOf asks for the service of a pod as the files say that it was made from.
-func requestOf(p engine.Pod) podccompose.LoadRequest {
+func requestOf(p api.Pod) podccompose.LoadRequest {
 	l := p.Spec.Labels
 	dir := l[project.LabelWorkingDir]
 	req := podccompose.LoadRequest{WorkingDir: dir, ProjectDir: dir, ProjectName: l[project.LabelProject],

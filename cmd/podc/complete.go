@@ -10,7 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
+	"podc.example/podc/control"
 	"podc.example/podc/project"
 )
 
@@ -80,7 +81,7 @@ type completer struct {
 	parser *argParser
 	typed  string
 	lines  []string
-	all    []engine.Pod // of every project, once asked for
+	all    []api.Pod // of every project, once asked for
 }
 
 // offer adds a word if what is typed is its beginning.
@@ -250,9 +251,9 @@ func (c *completer) session() (found *session) {
 	return found
 }
 
-func (c *completer) pods() []engine.Pod {
+func (c *completer) pods() []api.Pod {
 	if s := c.session(); c.all == nil && s != nil {
-		c.all, _ = s.engine.Pods("")
+		c.all, _ = s.podc.Containers.List(c.ctx, control.Selection{})
 	}
 	return c.all
 }
@@ -294,12 +295,19 @@ func (c *completer) objects(kind string) []string {
 	if s == nil {
 		return nil
 	}
+	var names []string
 	if kind == "NETWORK" {
-		all, _ := s.engine.Network().Networks()
-		return slices.Sorted(maps.Keys(all))
+		all, _ := s.podc.Networks.List(c.ctx, control.Filters{"type": {"custom"}})
+		for _, n := range all {
+			names = append(names, n.Name)
+		}
+		return names
 	}
-	all, _ := s.engine.Volumes().List()
-	return slices.Sorted(maps.Keys(all))
+	all, _ := s.podc.Volumes.List(c.ctx, nil)
+	for _, v := range all {
+		names = append(names, v.Name)
+	}
+	return names
 }
 
 // images are the names of those that are here, by podc itself.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -31,7 +31,7 @@ func TestComplete(t *testing.T) {
 	con, out, _ := testConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	var web project.Service
-	web.Name, web.Pod = "web", engine.PodSpec{Name: "p-web"}
+	web.Name, web.Pod = "web", api.PodSpec{Name: "p-web"}
 	h.answer(t, podccompose.LoadReply{Desired: &project.Desired{Name: "p", Services: []project.Service{web}, Disabled: []string{"admin", "worker"}}})
 	for _, tt := range []struct{ line, want string }{
 		{"do", "down doctor"},

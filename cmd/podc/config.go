@@ -12,6 +12,7 @@ import (
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/helper"
 	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/internal/rootkey"
 )
 
 // configCommand hands everything on to `podc-compose config`, which owns the flags.
@@ -25,8 +26,8 @@ func configCommand(con *console) *cli.Command {
 				if err := con.needRoot(); err != nil { // the hashes that containers bear are made with the key of the data root
 					return err
 				}
-				if _, saved, err := s.secretKey(); err == nil && saved {
-					args = append([]string{"--key-file=" + s.keyPath()}, args...)
+				if _, saved, err := rootkey.Of(s.root); err == nil && saved {
+					args = append([]string{"--key-file=" + rootkey.Path(s.root)}, args...)
 				}
 			}
 			return runConfig(c.Context, con, args)

@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/term"
 
+	"podc.example/podc/control"
+	"podc.example/podc/control/local"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/helper"
 )
@@ -30,6 +32,8 @@ type console struct {
 	// size is that of the terminal behind err; zero when there is none.
 	size func() (width, height int)
 	exe  string // path of the running podc, beside which its helpers lie
+	// connect opens podc at its roots.
+	connect func(con *console, g globals) (*control.Control, error)
 	// keyboard opens the terminal behind in for single keys.
 	keyboard func() (*keyboard, error)
 	// secondSignal takes over what a second signal does: the channel is closed by it, and podc is not ended.
@@ -53,7 +57,13 @@ func systemConsole() *console {
 			return w, h
 		},
 		keyboard: func() (*keyboard, error) { return openKeyboard(os.Stdin) },
+		connect:  here,
 	}
+}
+
+// here opens podc on this machine.
+func here(con *console, g globals) (*control.Control, error) {
+	return local.Open(local.Config{Root: g.root, RunRoot: g.runRoot, Helpers: filepath.Dir(con.exe), Dir: con.dir, Env: con.env, UID: con.uid})
 }
 
 const standaloneName = "docker-compose"

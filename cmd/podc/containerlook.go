@@ -15,7 +15,6 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 )
 
 func containerInspectCommand(con *console) *cli.Command {
@@ -92,7 +91,7 @@ func portLines(p api.Pod, only string) ([]string, error) {
 		return nil, usage("invalid port %q: want a number, or NUMBER/PROTOCOL", only)
 	}
 	var lines []string
-	for _, pub := range netstack.PerFamily(p.Ports) {
+	for _, pub := range api.PerFamily(p.Ports) {
 		host := fmt.Sprintf("%s:%d", dockerapi.HostAddress(pub), pub.HostPort)
 		switch {
 		case only == "":

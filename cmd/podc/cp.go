@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
+	"podc.example/podc/archive"
 	"podc.example/podc/control"
-	"podc.example/podc/engine/archive"
 )
 
 // copyOptions say how files are copied.

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/doctor"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 )
 
 func doctorCommand(con *console) *cli.Command {
@@ -24,7 +20,7 @@ func doctorCommand(con *console) *cli.Command {
 			if format != "" && format != "text" && format != "json" {
 				return usage("unknown --format %q: want text or json", format)
 			}
-			found := doctor.Examine(c.Context, s.machine())
+			found := s.podc.System.Examine(c.Context)
 			if err := printFindings(con, s.globals, found, format == "json"); err != nil {
 				return err
 			}
@@ -34,31 +30,6 @@ func doctorCommand(con *console) *cli.Command {
 			return nil
 		}),
 	}
-}
-
-// machine is this one.
-func (s *session) machine() doctor.Host {
-	return doctor.Host{
-		Path: s.con.env["PATH"], Helpers: filepath.Dir(s.con.exe), DataRoot: s.root, RunRoot: s.runRoot, UID: s.con.uid,
-		Probes: []doctor.Probe{
-			{Name: "root filesystems", Try: s.engine.TryRootfs, Fine: "overlays can be mounted below " + s.root, Needed: true,
-				Mend: "put the data root on ext4, xfs or btrfs (--root), and give podc the right to mount"},
-			{Name: "networks", Try: netstack.TryKernel, Fine: "bridges, pairs of links and nftables can be made", Needed: true,
-				Mend: "load what is missing (modprobe bridge veth nf_tables nft_chain_nat), or use a kernel that has it"},
-			{Name: "forward policy", Try: s.blockers, Fine: "nobody drops what podc lets through",
-				Mend: "accept the traffic of podc's bridges there (iifname \"b*\"), or set the policy to accept"},
-			{Name: "ports", Try: s.engine.TryPorts, Fine: "those of containers at rest are free", Mend: "end who has them, or publish others"},
-		},
-	}
-}
-
-// blockers fails with the chains of others that drop what podc lets through.
-func (s *session) blockers(ctx context.Context) error {
-	chains, err := s.engine.Network().Blockers(ctx)
-	if err == nil && len(chains) > 0 {
-		err = errors.New(strings.Join(chains, "; "))
-	}
-	return err
 }
 
 var findingColors = map[doctor.State]string{doctor.OK: "32", doctor.Warning: "33", doctor.Missing: "31"}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -20,7 +20,7 @@ import (
 type eventsOptions struct {
 	services []string
 	asJSON   bool
-	read     engine.EventOptions
+	read     api.EventOptions
 }
 
 func eventsCommand(con *console) *cli.Command {
@@ -56,7 +56,7 @@ func (s *session) events(ctx context.Context, opt eventsOptions) error {
 	if !opt.read.Follow && opt.read.Since.IsZero() {
 		opt.read.Since = time.Unix(0, 1) // all that led up to until
 	}
-	return s.podc.Streams.Events(ctx, opt.read, func(ev engine.Event) error {
+	return s.podc.Streams.Events(ctx, opt.read, func(ev api.Event) error {
 		service := ev.Attributes[project.LabelService]
 		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || strings.EqualFold(ev.Attributes[project.LabelOneoff], "true") {
 			return nil
@@ -66,7 +66,7 @@ func (s *session) events(ctx context.Context, opt eventsOptions) error {
 }
 
 // printEvent prints an event as docker compose does: labels that are not the user's own are left out.
-func printEvent(con *console, ev engine.Event, asJSON bool) error {
+func printEvent(con *console, ev api.Event, asJSON bool) error {
 	attributes := maps.Clone(ev.Attributes)
 	maps.DeleteFunc(attributes, func(k, _ string) bool { return project.HiddenLabel(k) })
 	if asJSON {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/project"
 )
 
@@ -25,7 +25,7 @@ func generateCommand(con *console) *cli.Command {
 			if err := needArgs(c, 1); err != nil {
 				return err
 			}
-			var pods []engine.Pod
+			var pods []api.Pod
 			for _, name := range c.Args().Slice() {
 				p, err := s.container(name)
 				if err != nil {

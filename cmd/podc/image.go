@@ -10,8 +10,6 @@ import (
 
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/internal/helper"
-	"podc.example/podc/internal/podcimage"
 )
 
 func imageCommand(con *console) *cli.Command {
@@ -89,8 +87,7 @@ func imageRemoveCommand(con *console) *cli.Command {
 }
 
 func (s *session) removeImages(ctx context.Context, force bool, refs []string) error {
-	var reply podcimage.RemoveReply
-	err := s.askImages(ctx, "image rm", true, helper.Question{Verb: podcimage.Remove, Request: podcimage.RemoveRequest{Refs: refs, Force: force}}, &reply)
+	reply, err := s.podc.Images.Remove(ctx, refs, force)
 	for _, name := range reply.Untagged {
 		fmt.Fprintf(s.con.out, "Untagged: %s\n", printable(dockerapi.Familiar(name)))
 	}
@@ -109,12 +106,13 @@ func imagePullCommand(con *console) *cli.Command {
 				return err
 			}
 			for _, ref := range c.Args().Slice() {
-				var reply podcimage.PullReply
-				q := helper.Question{Verb: podcimage.Pull, Request: podcimage.PullRequest{Ref: ref, Policy: "always"}}
-				if err := s.askImages(c.Context, "pull", c.Bool("quiet"), q, &reply); err != nil {
+				w, shown := s.watchImages("pull", c.Bool("quiet"))
+				img, err := s.podc.Images.Pull(c.Context, ref, w)
+				shown()
+				if err != nil {
 					return err
 				}
-				fmt.Fprintln(con.out, reply.Image.ID)
+				fmt.Fprintln(con.out, img.ID)
 			}
 			return nil
 		}),
@@ -128,9 +126,7 @@ func imageTagCommand(con *console) *cli.Command {
 			if c.NArg() != 2 {
 				return usage("tag needs two arguments: %s", c.Command.ArgsUsage)
 			}
-			var reply podcimage.TagReply
-			q := helper.Question{Verb: podcimage.Tag, Request: podcimage.TagRequest{Ref: c.Args().Get(0), Name: c.Args().Get(1)}}
-			return s.askImages(c.Context, "tag", true, q, &reply)
+			return s.podc.Images.Tag(c.Context, c.Args().Get(0), c.Args().Get(1))
 		}),
 	}
 }

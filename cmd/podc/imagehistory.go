@@ -10,8 +10,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/helper"
-	"podc.example/podc/internal/podcimage"
 )
 
 func imageHistoryCommand(con *console) *cli.Command {
@@ -27,12 +25,11 @@ func imageHistoryCommand(con *console) *cli.Command {
 			if c.NArg() != 1 {
 				return usage("history needs one argument: IMAGE")
 			}
-			var reply podcimage.InspectReply
-			q := helper.Question{Verb: podcimage.Inspect, Request: podcimage.InspectRequest{Refs: []string{c.Args().First()}}}
-			if err := s.askImages(c.Context, "image history", true, q, &reply); err != nil {
+			images, err := s.podc.Images.Inspect(c.Context, c.Args().First())
+			if err != nil {
 				return err
 			}
-			rows := historyRows(reply.Images[0], c.Bool("human"), c.Bool("no-trunc"), time.Now())
+			rows := historyRows(images[0], c.Bool("human"), c.Bool("no-trunc"), time.Now())
 			if c.Bool("quiet") {
 				for _, r := range rows {
 					fmt.Fprintln(con.out, r.ID)

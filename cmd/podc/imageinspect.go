@@ -7,8 +7,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/helper"
-	"podc.example/podc/internal/podcimage"
 )
 
 func imageInspectCommand(con *console) *cli.Command {
@@ -26,12 +24,7 @@ func imageInspectCommand(con *console) *cli.Command {
 
 // imageLooker asks for all images at once. Where one of them is not there, it asks for each alone.
 func (s *session) imageLooker(ctx context.Context, refs []string) func(ref string) (dockerapi.Image, error) {
-	ask := func(refs ...string) ([]api.ImageDetails, error) {
-		var reply podcimage.InspectReply
-		err := s.askImages(ctx, "image inspect", true, helper.Question{Verb: podcimage.Inspect, Request: podcimage.InspectRequest{Refs: refs}}, &reply)
-		return reply.Images, err
-	}
-	all, err := ask(refs...)
+	all, err := s.podc.Images.Inspect(ctx, refs...)
 	known := map[string]api.ImageDetails{}
 	if err == nil {
 		for i, ref := range refs {
@@ -45,7 +38,7 @@ func (s *session) imageLooker(ctx context.Context, refs []string) func(ref strin
 		if len(refs) == 1 {
 			return dockerapi.Image{}, err
 		}
-		one, err := ask(ref)
+		one, err := s.podc.Images.Inspect(ctx, ref)
 		if err != nil {
 			return dockerapi.Image{}, err
 		}

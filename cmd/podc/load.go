@@ -7,10 +7,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/internal/helper"
-	"podc.example/podc/internal/podcimage"
 )
 
 func loadCommand(con *console) *cli.Command {
@@ -30,21 +29,24 @@ func loadCommand(con *console) *cli.Command {
 }
 
 func (s *session) loadImages(ctx context.Context, file string, quiet bool) error {
-	q := helper.Question{Verb: podcimage.Load}
+	var from control.Archive
 	switch {
 	case file == "" && s.con.inTTY:
 		return fault.Hint(usage("the standard input is a terminal, not an archive"), "podc load -i FILE")
 	case file == "" || file == "-":
-		file, q.Stream = "", s.con.in
+		from.Stream = s.con.in
 	case !filepath.IsAbs(file):
-		file = filepath.Join(s.con.dir, file)
+		from.File = filepath.Join(s.con.dir, file)
+	default:
+		from.File = file
 	}
-	q.Request = podcimage.LoadRequest{File: file}
-	var reply podcimage.LoadReply
-	if err := s.askImages(ctx, "load", quiet, q, &reply); err != nil {
+	w, shown := s.watchImages("load", quiet)
+	images, err := s.podc.Images.Load(ctx, from, w)
+	shown()
+	if err != nil {
 		return err
 	}
-	for _, img := range reply.Images {
+	for _, img := range images {
 		if len(img.Names) == 0 {
 			fmt.Fprintf(s.con.out, "Loaded image ID: sha256:%s\n", img.ID)
 		}

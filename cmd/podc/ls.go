@@ -8,9 +8,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -69,8 +69,8 @@ func pretty(format string) string {
 
 // projectRows sums up the projects that pods belong to, by name. Unless all is set, only what runs
 // counts, as in docker.
-func projectRows(pods []engine.Pod, all bool) []projectRow {
-	byName := map[string][]engine.Pod{}
+func projectRows(pods []api.Pod, all bool) []projectRow {
+	byName := map[string][]api.Pod{}
 	for _, p := range pods {
 		if name := p.Spec.Labels[project.LabelProject]; name != "" && !control.IsOneOff(p) {
 			byName[name] = append(byName[name], p)
@@ -80,7 +80,7 @@ func projectRows(pods []engine.Pod, all bool) []projectRow {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		members := byName[name]
 		if !all {
-			members = slices.DeleteFunc(members, func(p engine.Pod) bool { return !control.IsUp(p) })
+			members = slices.DeleteFunc(members, func(p api.Pod) bool { return !control.IsUp(p) })
 		}
 		if len(members) > 0 {
 			rows = append(rows, projectRow{name, combinedStatus(members), configFiles(members)})
@@ -90,7 +90,7 @@ func projectRows(pods []engine.Pod, all bool) []projectRow {
 }
 
 // combinedStatus counts pods by what they do: "exited(1), running(2)".
-func combinedStatus(pods []engine.Pod) string {
+func combinedStatus(pods []api.Pod) string {
 	counts := map[string]int{}
 	for _, p := range pods {
 		counts[dockerapi.StatusOf(p)]++
@@ -103,7 +103,7 @@ func combinedStatus(pods []engine.Pod) string {
 }
 
 // configFiles are the files that the pods were made from, each once.
-func configFiles(pods []engine.Pod) string {
+func configFiles(pods []api.Pod) string {
 	var files []string
 	for _, p := range pods {
 		for file := range strings.SplitSeq(p.Spec.Labels[project.LabelConfigFiles], ",") {

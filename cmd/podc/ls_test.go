@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/project"
 )
 
-func inProject(p engine.Pod, name, files string) engine.Pod {
+func inProject(p api.Pod, name, files string) api.Pod {
 	p.Spec.Labels[project.LabelProject], p.Spec.Labels[project.LabelConfigFiles] = name, files
 	return p
 }
@@ -19,8 +19,8 @@ func TestProjectsAreSummedUp(t *testing.T) {
 	for i := range pods {
 		pods[i] = inProject(pods[i], "shop", "/a.yaml,/b.yaml")
 	}
-	stopped := inProject(testPod("x", "1", func(p *engine.Pod) { p.Status = engine.StatusExited }), "gone", "")
-	oneOff := inProject(testPod("y", "1", func(p *engine.Pod) { p.Spec.Labels[project.LabelOneoff] = "True" }), "once", "")
+	stopped := inProject(testPod("x", "1", func(p *api.Pod) { p.Status = api.StatusExited }), "gone", "")
+	oneOff := inProject(testPod("y", "1", func(p *api.Pod) { p.Spec.Labels[project.LabelOneoff] = "True" }), "once", "")
 	pods = append(pods, stopped, oneOff)
 	shop := projectRow{"shop", "created(1), exited(2), restarting(1), running(2)", "/a.yaml,/b.yaml"}
 	if got := projectRows(pods, false); !reflect.DeepEqual(got, []projectRow{{"shop", "restarting(1), running(2)", shop.ConfigFiles}}) {
@@ -32,9 +32,9 @@ func TestProjectsAreSummedUp(t *testing.T) {
 }
 
 func TestImagesOfContainers(t *testing.T) {
-	pod := testPod("web", "1", func(p *engine.Pod) {
-		p.Image = engine.Image{ID: strings.Repeat("a", 64), Names: []string{"docker.io/library/web:2"}, Size: 2_500_000,
-			Created: psNow.AddDate(0, 0, -3), Config: engine.ImageConfig{OS: "linux", Architecture: "arm64"}}
+	pod := testPod("web", "1", func(p *api.Pod) {
+		p.Image = api.Image{ID: strings.Repeat("a", 64), Names: []string{"docker.io/library/web:2"}, Size: 2_500_000,
+			Created: psNow.AddDate(0, 0, -3), Config: api.ImageConfig{OS: "linux", Architecture: "arm64"}}
 	})
 	for format, want := range map[string]string{
 		"json": `[{"ID":"sha256:` + strings.Repeat("a", 64) + `","ContainerName":"shop-web-1","Repository":"web","Tag":"2",` +
@@ -42,7 +42,7 @@ func TestImagesOfContainers(t *testing.T) {
 		"": "CONTAINER REPOSITORY TAG PLATFORM IMAGE ID SIZE CREATED shop-web-1 web 2 linux/arm64 aaaaaaaaaaaa 2.5MB 3 days ago",
 	} {
 		con, out, _ := testConsole()
-		if err := printImages(con, format, []engine.Pod{pod}, psNow); err != nil {
+		if err := printImages(con, format, []api.Pod{pod}, psNow); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(strings.Fields(out.String()), " "); got != want {

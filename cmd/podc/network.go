@@ -5,18 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/control"
 	"podc.example/podc/internal/valid"
-	"podc.example/podc/netstack"
 )
 
 func networkCommand(con *console) *cli.Command {
@@ -107,7 +104,8 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usage("create needs one argument: NETWORK")
 	}
-	n := api.Network{Name: c.Args().First(), Driver: c.String("driver"), Internal: c.Bool("internal")}
+	n := control.NewNetwork{IPv4: switched(c, "ipv4"), IPv6: switched(c, "ipv6")}
+	n.Name, n.Driver, n.Internal = c.Args().First(), c.String("driver"), c.Bool("internal")
 	var err error
 	if n.Labels, err = pairs("label", c.StringSlice("label")); err != nil {
 		return err
@@ -115,19 +113,14 @@ func (s *session) createNetwork(c *cli.Context) error {
 	if n.Options, err = pairs("opt", c.StringSlice("opt")); err != nil {
 		return err
 	}
-	n.NoIPv4, n.IPv6 = netstack.Families(n.Options, switched(c, "ipv4"), switched(c, "ipv6"))
-	for _, opt := range slices.Sorted(maps.Keys(n.Options)) {
-		if why := netstack.InertOption(n.Driver, opt); why != "" {
-			warn(s.con, fmt.Sprintf("driver option %s is ignored: %s", opt, why))
-		}
-	}
 	if n.Subnets, err = subnets(c.StringSlice("subnet"), c.StringSlice("gateway"), c.StringSlice("ip-range"), c.StringSlice("aux-address")); err != nil {
 		return err
 	}
-	if _, err := s.engine.Network().Network(n.Name); err == nil {
-		return fault.New(errdefs.ErrAlreadyExists, "network %q exists already", n.Name)
+	warnings, err := s.podc.Networks.Create(c.Context, n)
+	for _, text := range warnings {
+		warn(s.con, text)
 	}
-	if err := s.podc.Networks.Create(c.Context, n); err != nil {
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(s.con.out, n.Name)
@@ -163,16 +156,16 @@ func pairs(flag string, args []string) (map[string]string, error) {
 }
 
 // subnets joins the flags of a network's address ranges: a gateway or a range belongs to the subnet that holds it.
-func subnets(cidrs, gateways, ranges, reserved []string) ([]netstack.Subnet, error) {
-	var list []netstack.Subnet
+func subnets(cidrs, gateways, ranges, reserved []string) ([]api.Subnet, error) {
+	var list []api.Subnet
 	for _, s := range cidrs {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			return nil, usage("invalid --subnet %q: want an address range such as 10.5.0.0/24", s)
 		}
-		list = append(list, netstack.Subnet{CIDR: p.Masked()})
+		list = append(list, api.Subnet{CIDR: p.Masked()})
 	}
-	holder := func(a netip.Addr) *netstack.Subnet {
+	holder := func(a netip.Addr) *api.Subnet {
 		for i := range list {
 			if list[i].CIDR.Contains(a) {
 				return &list[i]

@@ -6,7 +6,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
-	"podc.example/podc/netstack"
 )
 
 func networkConnectCommand(con *console) *cli.Command {
@@ -48,11 +47,6 @@ func endpointOf(c *cli.Context) (e api.Endpoint, err error) {
 	e.Aliases, e.GwPriority = c.StringSlice("alias"), c.Int("gw-priority")
 	if e.Options, err = pairs("driver-opt", c.StringSlice("driver-opt")); err != nil {
 		return e, err
-	}
-	for key, value := range e.Options {
-		if err := netstack.CheckEndpointOption(key, value); err != nil {
-			return e, usage("invalid --driver-opt: %v", err)
-		}
 	}
 	for flag, address := range map[string]*netip.Addr{"ip": &e.IPv4, "ip6": &e.IPv6} {
 		text := c.String(flag)

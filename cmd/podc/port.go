@@ -10,7 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -51,7 +51,7 @@ func (s *session) port(ctx context.Context, service, private, protocol string, i
 }
 
 // printPort prints where the port of a container is reached from outside: docker compose prints the first place only.
-func printPort(con *console, pod engine.Pod, private uint16, protocol string) error {
+func printPort(con *console, pod api.Pod, private uint16, protocol string) error {
 	var published []string
 	for _, p := range pod.Ports {
 		if p.Container == private && p.Protocol == protocol {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 )
 
 func imagesCommand(con *console) *cli.Command {
@@ -56,7 +56,7 @@ type usedImageRow struct {
 var usedImageLayout = layout{columns: []column{{"CONTAINER", "ContainerName"}, {"REPOSITORY", "Repository"}, {"TAG", "Tag"},
 	{"PLATFORM", "Platform"}, {"IMAGE ID", "ID"}, {"SIZE", "Size"}, {"CREATED", "Created"}}}
 
-func usedImageOf(p engine.Pod) usedImage {
+func usedImageOf(p api.Pod) usedImage {
 	img := p.Image
 	name := p.Spec.Container.Image
 	if len(img.Names) > 0 {
@@ -70,7 +70,7 @@ func usedImageOf(p engine.Pod) usedImage {
 	}
 }
 
-func printImages(con *console, format string, pods []engine.Pod, now time.Time) error {
+func printImages(con *console, format string, pods []api.Pod, now time.Time) error {
 	list := []usedImage{}
 	var rows []usedImageRow
 	for _, p := range pods {
@@ -85,7 +85,7 @@ func printImages(con *console, format string, pods []engine.Pod, now time.Time) 
 	return printList(con.out, format, usedImageLayout, rows, true)
 }
 
-func printDistinctImages(con *console, pods []engine.Pod) {
+func printDistinctImages(con *console, pods []api.Pod) {
 	seen := map[string]bool{}
 	for _, p := range pods {
 		if id := cmp.Or(p.Image.ID, p.Spec.Container.ImageID); !seen[id] {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -64,7 +64,7 @@ func psCommand(con *console) *cli.Command {
 var psStatuses = []string{"paused", "restarting", "removing", "running", "dead", "created", "exited"}
 
 func (s *session) ps(ctx context.Context, opt psOptions) error {
-	all := sync.OnceValues(func() ([]engine.Pod, error) { return s.engine.Pods("") })
+	all := sync.OnceValues(func() ([]api.Pod, error) { return s.podc.Containers.List(ctx, control.Selection{}) })
 	go all() // while the project is found out
 	t, err := s.target(ctx, opt.services)
 	if err != nil {
@@ -74,13 +74,13 @@ func (s *session) ps(ctx context.Context, opt psOptions) error {
 	if err != nil {
 		return err
 	}
-	pods = slices.DeleteFunc(pods, func(p engine.Pod) bool { return p.Spec.Group != t.name })
+	pods = slices.DeleteFunc(pods, func(p api.Pod) bool { return p.Spec.Group != t.name })
 	return printPods(s.con, t.selectPods(pods, opt), opt, time.Now())
 }
 
 // selectPods keeps, of pods, those that `ps` lists; it reuses pods.
-func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
-	return slices.DeleteFunc(pods, func(p engine.Pod) bool {
+func (t target) selectPods(pods []api.Pod, opt psOptions) []api.Pod {
+	return slices.DeleteFunc(pods, func(p api.Pod) bool {
 		service := p.Spec.Labels[project.LabelService]
 		switch {
 		case len(opt.statuses) > 0:
@@ -97,7 +97,7 @@ func (t target) selectPods(pods []engine.Pod, opt psOptions) []engine.Pod {
 	})
 }
 
-func printPods(con *console, pods []engine.Pod, opt psOptions, now time.Time) error {
+func printPods(con *console, pods []api.Pod, opt psOptions, now time.Time) error {
 	switch {
 	case opt.quiet:
 		for _, p := range pods {

@@ -7,22 +7,21 @@ import (
 	"testing"
 	"time"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 )
 
 var psNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func testPod(service, number string, change func(*engine.Pod)) engine.Pod {
-	p := engine.Pod{
-		ID: strings.Repeat(number, 64), Created: psNow.Add(-3 * time.Hour), Status: engine.StatusRunning, Started: psNow.Add(-2 * time.Hour),
-		Spec: engine.PodSpec{
+func testPod(service, number string, change func(*api.Pod)) api.Pod {
+	p := api.Pod{
+		ID: strings.Repeat(number, 64), Created: psNow.Add(-3 * time.Hour), Status: api.StatusRunning, Started: psNow.Add(-2 * time.Hour),
+		Spec: api.PodSpec{
 			Name: "shop-" + service + "-" + number,
 			Labels: map[string]string{project.LabelProject: "shop", project.LabelService: service, project.LabelNumber: number,
 				project.LabelOneoff: "False"},
-			Container: engine.ContainerSpec{Image: service + ":1", Command: []string{"run", "--with", "many", "arguments"}},
+			Container: api.ContainerSpec{Image: service + ":1", Command: []string{"run", "--with", "many", "arguments"}},
 		},
 	}
 	if change != nil {
@@ -31,27 +30,27 @@ func testPod(service, number string, change func(*engine.Pod)) engine.Pod {
 	return p
 }
 
-func testPods() []engine.Pod {
-	return []engine.Pod{
-		testPod("db", "1", func(p *engine.Pod) {
-			p.Health = engine.HealthHealthy
+func testPods() []api.Pod {
+	return []api.Pod{
+		testPod("db", "1", func(p *api.Pod) {
+			p.Health = api.HealthHealthy
 			p.Args, p.Exposed = []string{"db-server"}, []string{"5432/tcp"}
-			p.Spec.Container.Mounts = []engine.Mount{{Type: engine.MountVolume, Source: "shop_data", Target: "/data"},
-				{Type: engine.MountVolume, Target: "/anon"}, {Type: engine.MountTmpfs, Target: "/tmp"}}
+			p.Spec.Container.Mounts = []api.Mount{{Type: api.MountVolume, Source: "shop_data", Target: "/data"},
+				{Type: api.MountVolume, Target: "/anon"}, {Type: api.MountTmpfs, Target: "/tmp"}}
 			p.Volumes = map[string]string{"/data": "shop_data", "/anon": "abc"}
-			p.Spec.Network.Endpoints = []netstack.Endpoint{{Network: "shop_back"}, {Network: "shop_default"}}
+			p.Spec.Network.Endpoints = []api.Endpoint{{Network: "shop_back"}, {Network: "shop_default"}}
 		}),
-		testPod("job", "1", func(p *engine.Pod) {
-			p.Status, p.ExitCode, p.ExitKnown, p.Finished = engine.StatusExited, 3, true, psNow.Add(-90*time.Second)
+		testPod("job", "1", func(p *api.Pod) {
+			p.Status, p.ExitCode, p.ExitKnown, p.Finished = api.StatusExited, 3, true, psNow.Add(-90*time.Second)
 		}),
-		testPod("lost", "1", func(p *engine.Pod) { p.Status, p.Finished = engine.StatusExited, psNow.Add(-time.Minute) }),
-		testPod("new", "1", func(p *engine.Pod) { p.Status, p.Spec.Container.Command = engine.StatusCreated, nil }),
-		testPod("old", "1", func(p *engine.Pod) {
-			p.Status, p.ExitCode, p.Finished = engine.StatusRestarting, 1, psNow.Add(-5*time.Second)
+		testPod("lost", "1", func(p *api.Pod) { p.Status, p.Finished = api.StatusExited, psNow.Add(-time.Minute) }),
+		testPod("new", "1", func(p *api.Pod) { p.Status, p.Spec.Container.Command = api.StatusCreated, nil }),
+		testPod("old", "1", func(p *api.Pod) {
+			p.Status, p.ExitCode, p.Finished = api.StatusRestarting, 1, psNow.Add(-5*time.Second)
 		}),
-		testPod("web", "1", func(p *engine.Pod) {
-			p.Health = engine.HealthStarting
-			p.Ports = []netstack.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}, {HostPort: 8081, Container: 81, Protocol: "tcp"},
+		testPod("web", "1", func(p *api.Pod) {
+			p.Health = api.HealthStarting
+			p.Ports = []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}, {HostPort: 8081, Container: 81, Protocol: "tcp"},
 				{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: 53, Container: 5353, Protocol: "udp"}}
 		}),
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -65,7 +65,7 @@ func psLayoutOf(rows []psRow) layout {
 func (r psRow) Label(key string) string { return r.Labels[key] }
 
 // psRowOf describes a pod as docker would. Unless full is set, ids and commands are cut.
-func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
+func psRowOf(p api.Pod, now time.Time, full bool) psRow {
 	labels := dockerapi.LabelsOf(p)
 	row := psRow{
 		Command:      quotedCommand(p, full),
@@ -97,7 +97,7 @@ func psRowOf(p engine.Pod, now time.Time, full bool) psRow {
 }
 
 // quotedCommand is what the container runs.
-func quotedCommand(p engine.Pod, full bool) string {
+func quotedCommand(p api.Pod, full bool) string {
 	args := p.Args
 	if args == nil {
 		args = slices.Concat(p.Spec.Container.Entrypoint, p.Spec.Container.Command)
@@ -116,7 +116,7 @@ func quotedCommand(p engine.Pod, full bool) string {
 }
 
 // mounts are the volumes and host paths of a container. Unless full is set, long ones are cut as docker does.
-func mounts(p engine.Pod, full bool) []string {
+func mounts(p api.Pod, full bool) []string {
 	sources := dockerapi.MountSources(p)
 	for i := range sources {
 		if !full {
@@ -127,7 +127,7 @@ func mounts(p engine.Pod, full bool) []string {
 }
 
 // publishers are the ports of a container, the published ones first.
-func publishers(p engine.Pod) []publisher {
+func publishers(p api.Pod) []publisher {
 	list := []publisher{}
 	for _, port := range dockerapi.Ports(p) {
 		list = append(list, publisher{port.IP, int(port.PrivatePort), int(port.PublicPort), port.Type})

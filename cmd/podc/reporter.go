@@ -5,7 +5,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -22,7 +21,7 @@ type reporter struct {
 	restart  bool
 	replaced map[string]bool
 	// pod, if not nil, tells what has become of a container.
-	pod func(name string) (engine.Pod, error)
+	pod func(name string) (api.Pod, error)
 	// dry, if not nil, gets the plan of a dry run, in which no step counts.
 	dry func(project.Plan)
 }
@@ -151,7 +150,7 @@ func verbOf(e project.Event) string { return e.Step.Key.Verb }
 // endText is endText of the package, except that what has ended well is not said to be healthy.
 func (r *reporter) endText(s project.Step) string {
 	w := s.Key
-	if engine.Condition(w.Until) == engine.Ready && r.pod != nil {
+	if api.Condition(w.Until) == api.Ready && r.pod != nil {
 		if p, err := r.pod(w.Name); err != nil || !control.IsUp(p) {
 			return "Exited"
 		}
@@ -164,10 +163,10 @@ func endText(s project.Step) string {
 	if w.Verb != "wait" {
 		return ended[w.Verb]
 	}
-	switch engine.Condition(w.Until) {
-	case engine.Healthy, engine.Ready:
+	switch api.Condition(w.Until) {
+	case api.Healthy, api.Ready:
 		return "Healthy"
-	case engine.Completed, engine.Stopped:
+	case api.Completed, api.Stopped:
 		return "Exited"
 	}
 	return "Running"
@@ -232,7 +231,7 @@ func showUnchanged(p progress, d *project.Desired, opt project.UpOptions, plan p
 			n = svc.Replicas
 		}
 		for i := range n {
-			name := project.Replica(svc, i+1, engine.Image{}).Name
+			name := project.Replica(svc, i+1, api.Image{}).Name
 			if !touched[name] {
 				p.show(event{Progress: api.Progress{ID: "Container " + name, Status: done, Text: "Running"}})
 			}

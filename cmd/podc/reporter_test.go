@@ -7,10 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
 	"podc.example/podc/project"
-	"podc.example/podc/volumes"
 )
 
 func TestReporterOnImages(t *testing.T) {
@@ -40,10 +37,10 @@ func TestReporter(t *testing.T) {
 	step := func(a project.Action, why project.Reason) *project.Step {
 		return &project.Step{Key: a.Key(), Why: why, Do: a}
 	}
-	network := step(project.CreateNetwork{Network: netstack.Network{Name: "shop_default"}}, missing)
-	volume := step(project.CreateVolume{Volume: volumes.Volume{Name: "shop_data"}}, missing)
-	wait := step(project.WaitPod{Name: "shop-db-1", Until: engine.Healthy}, project.Reason{Kind: project.Needed, About: []string{"web"}})
-	job := step(project.WaitPod{Name: "shop-job-1", Until: engine.Completed}, project.Reason{})
+	network := step(project.CreateNetwork{Network: api.Network{Name: "shop_default"}}, missing)
+	volume := step(project.CreateVolume{Volume: api.Volume{Name: "shop_data"}}, missing)
+	wait := step(project.WaitPod{Name: "shop-db-1", Until: api.Healthy}, project.Reason{Kind: project.Needed, About: []string{"web"}})
+	job := step(project.WaitPod{Name: "shop-job-1", Until: api.Completed}, project.Reason{})
 	start := step(project.StartPod{Name: "shop-web-1"}, project.Reason{Kind: project.NotRunning})
 	for _, e := range []project.Event{
 		{Kind: project.LockAwaited, Text: "waiting for project lock held by pid 7"},
@@ -87,7 +84,7 @@ warning: bad; going on without it
 	stderr.Reset()
 	// What is one act to docker is told as one; what was stopped is told to be.
 	stop, remove := step(project.StopPod{Name: "shop-web-1"}, project.Reason{}), step(project.RemovePod{Name: "shop-web-1"}, project.Reason{})
-	create := step(project.CreatePod{Spec: engine.PodSpec{Name: "shop-web-1"}}, project.Reason{})
+	create := step(project.CreatePod{Spec: api.PodSpec{Name: "shop-web-1"}}, project.Reason{})
 	whole := func(plan project.Plan) {
 		r.report(project.Event{Kind: project.Planned, Plan: &plan})
 		for i := range plan.Steps {
@@ -125,7 +122,7 @@ warning: bad; going on without it
 	}
 	stderr.Reset()
 	d := &project.Desired{Services: []project.Service{
-		{Name: "web", Replicas: 1, Pod: engine.PodSpec{Name: "shop-web"}}, {Name: "db", Replicas: 2, Pod: engine.PodSpec{Name: "shop-db"}}}}
+		{Name: "web", Replicas: 1, Pod: api.PodSpec{Name: "shop-web"}}, {Name: "db", Replicas: 2, Pod: api.PodSpec{Name: "shop-db"}}}}
 	showUnchanged(&plainProgress{w: con.err}, d, project.UpOptions{Scale: map[string]int{"db": 1}}, project.Plan{Steps: []project.Step{*start}})
 	if stderr.String() != " Container shop-db-1 Running\n" {
 		t.Errorf("got\n%s", stderr)

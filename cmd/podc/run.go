@@ -10,7 +10,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
@@ -71,7 +70,7 @@ func runCommand(con *console) *cli.Command {
 func runOptionsOf(c *cli.Context, con *console) (runOptions, error) {
 	opt := runOptions{
 		pod: project.OneOff{
-			Service: c.Args().First(), Pod: c.String("name"), Slug: engine.NewID(), Command: command(c.Args().Tail()),
+			Service: c.Args().First(), Pod: c.String("name"), Slug: api.NewID(), Command: command(c.Args().Tail()),
 			User: c.String("user"), WorkingDir: c.String("workdir"),
 			CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
 			TTY: !noTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,13 +17,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/control"
-	"podc.example/podc/control/local"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/internal/helper"
 	"podc.example/podc/internal/podccompose"
-	"podc.example/podc/internal/podcimage"
+	"podc.example/podc/internal/rootkey"
 	"podc.example/podc/project"
 )
 
@@ -32,10 +28,9 @@ import (
 type session struct {
 	con *console
 	globals
-	flags  *cli.Context
-	engine *engine.Engine
-	podc   *control.Control
-	waits  waits
+	flags *cli.Context
+	podc  *control.Control
+	waits waits
 }
 
 // waits tell of waits for locks that take long: on the display of the operation under way, if there is one.
@@ -63,13 +58,10 @@ func open(c *cli.Context, con *console) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(engine.Config{Root: g.root, RunRoot: g.runRoot, Helpers: filepath.Dir(con.exe),
-		CNI: engine.CNIFrom(func(name string) string { return con.env[name] })})
-	if err != nil {
+	s := &session{con: con, globals: g, flags: c}
+	if s.podc, err = con.connect(con, g); err != nil {
 		return nil, err
 	}
-	s := &session{con: con, globals: g, flags: c, engine: e}
-	s.podc = local.Open(local.Config{Engine: e, Root: g.root, RunRoot: g.runRoot, Images: s.images()})
 	s.waits.use(func(text string) { fmt.Fprintln(con.err, printable(text)) })
 	c.Context = disk.ReportWaits(c.Context, s.waits.tell)
 	return s, nil
@@ -107,25 +99,12 @@ func (s *session) answer(ctx context.Context, req podccompose.LoadRequest, d pod
 // compose asks podc-compose, and remembers what it answered.
 func (s *session) compose() (c podccompose.Client, err error) {
 	c.Helper = s.con.helper(podccompose.Program, podccompose.Deadline)
-	key, saved, err := s.secretKey()
+	key, saved, err := rootkey.Of(s.root)
 	if saved {
 		c.Memos = c.Helper.Memos(s.runRoot, key)
 	}
 	c.Key = key
 	return c, err
-}
-
-// images asks podc-image, and remembers what references mean.
-func (s *session) images() podcimage.Client {
-	c := podcimage.Client{Helper: s.con.helper(podcimage.Program, podcimage.Deadline), Root: s.root, RunRoot: s.runRoot}
-	c.Memos = func() (helper.Memos, error) {
-		key, saved, err := s.secretKey()
-		if !saved {
-			return helper.Memos{}, err
-		}
-		return c.Helper.Memos(s.runRoot, key), nil
-	}
-	return c
 }
 
 // promote reads the global flags again with the variables that env files add to the environment.
@@ -173,51 +152,6 @@ func (s *session) readsStdin() bool {
 	}
 	sep := cmp.Or(s.con.env["COMPOSE_PATH_SEPARATOR"], string(os.PathListSeparator))
 	return slices.Contains(strings.Split(s.con.env["COMPOSE_FILE"], sep), "-")
-}
-
-// keySize is that of the key of the data root, in bytes.
-const keySize = 32
-
-func (s *session) keyPath() string { return filepath.Join(s.root, "key") }
-
-// secretKey is the key that digests of possibly secret values are made with. It is made with the first project; a data root
-// that cannot be written gets a passing one, and saved is false.
-func (s *session) secretKey() (key []byte, saved bool, err error) {
-	path := s.keyPath()
-	if key, err = disk.ReadFile(path); err == nil && len(key) == keySize {
-		return key, true, nil
-	}
-	if fi, lerr := os.Stat(path); lerr == nil && !fi.Mode().IsRegular() {
-		err = nil // it is replaced, as one of another size is
-	}
-	unreadable := errors.Is(err, fs.ErrPermission) && s.con.uid != 0 // as is the whole data root: an ordinary user looks at a file
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !unreadable {
-		return nil, false, fmt.Errorf("cannot read the key of %s: %w", s.root, err)
-	}
-	damaged := err == nil
-	key = newKey()
-	if err := os.MkdirAll(s.root, 0o700); err != nil {
-		return key, false, nil
-	}
-	if damaged {
-		return key, disk.WriteFile(path, key, 0o600, disk.Durable) == nil, nil
-	}
-	return s.firstKey(path, key)
-}
-
-// firstKey saves key unless another process was quicker; then that one's counts.
-func (s *session) firstKey(path string, key []byte) ([]byte, bool, error) {
-	mine := path + "." + rand.Text()
-	defer os.Remove(mine)
-	if err := disk.WriteFile(mine, key, 0o600, disk.Durable); err != nil {
-		return key, false, nil
-	}
-	linked := os.Link(mine, path) == nil
-	saved, err := disk.ReadFile(path)
-	if err != nil || len(saved) != keySize || linked && disk.SyncDir(s.root) != nil {
-		return key, false, nil
-	}
-	return saved, true, nil
 }
 
 // target is the project that a command about existing containers is about.
@@ -300,7 +234,7 @@ func (s *session) missesFile() bool {
 
 // madeOf is the project whose containers were made of one of these files, "" if it is not exactly one.
 func (s *session) madeOf(files []string) (name string) {
-	pods, _ := s.engine.Pods("") // what cannot be read was made of nothing that is known
+	pods, _ := s.podc.Containers.List(s.flags.Context, control.Selection{}) // what cannot be read was made of nothing that is known
 	for _, p := range pods {
 		made := strings.Split(p.Spec.Labels[project.LabelConfigFiles], ",")
 		if p.Spec.Group == name || !slices.ContainsFunc(made, func(file string) bool { return slices.Contains(files, file) }) {
@@ -343,10 +277,4 @@ func checkProjectName(name string) error {
 		return usage("invalid project name %q: it may hold lower-case letters, digits, \"-\" and \"_\", and begins with a letter or digit", name)
 	}
 	return nil
-}
-
-func newKey() []byte {
-	key := make([]byte, keySize)
-	rand.Read(key) // never fails
-	return key
 }

@@ -209,36 +209,6 @@ func TestConfigPassesFlagsOn(t *testing.T) {
 	}
 }
 
-func TestSecretKeyIsMadeOnce(t *testing.T) {
-	s := &session{globals: globals{root: filepath.Join(t.TempDir(), "root")}}
-	type result struct {
-		key   []byte
-		saved bool
-		err   error
-	}
-	results := make(chan result)
-	for range 8 {
-		go func() {
-			k, saved, err := s.secretKey()
-			results <- result{k, saved, err}
-		}()
-	}
-	first := <-results
-	for range 7 {
-		r := <-results
-		if r.err != nil || !r.saved || !slices.Equal(r.key, first.key) {
-			t.Errorf("%v", r)
-		}
-	}
-	if err := os.WriteFile(s.keyPath(), []byte("short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	again, saved, err := s.secretKey()
-	if err != nil || !saved || slices.Equal(again, first.key) || len(again) != keySize {
-		t.Errorf("a damaged key: %v %v", saved, err)
-	}
-}
-
 func TestExitCodes(t *testing.T) {
 	for _, tt := range []struct {
 		err  error

@@ -6,26 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
-	"podc.example/podc/internal/child"
-	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/internal/helper"
-	"podc.example/podc/internal/podcimage"
-	"podc.example/podc/project"
-	"podc.example/podc/secrets"
 )
 
 func systemCommand(con *console) *cli.Command {
@@ -58,23 +44,8 @@ func (s *session) check(ctx context.Context, repair bool, format string) error {
 	if format != "" && format != "text" && format != "json" {
 		return usage("unknown --format %q: want text or json", format)
 	}
-	var mended []string
-	var errs []error
-	if repair {
-		done, err := s.engine.Checker().Repair(ctx)
-		errs = append(errs, err)
-		for _, p := range done {
-			mended = append(mended, problemLine(p))
-		}
-	}
-	problems, err := s.engine.Checker().Check(ctx)
-	errs = append(errs, err)
-	files, done, err := s.checkFiles(repair)
-	errs = append(errs, err)
-	problems, mended = append(problems, files...), append(mended, done...)
-	images, err := s.checkImages(ctx, repair)
-	errs = append(errs, err)
-	problems, mended = append(problems, images.Problems...), append(mended, images.Repaired...)
+	problems, mended, err := s.podc.System.Check(ctx, repair)
+	errs := []error{err}
 	if err := printProblems(s.con, problems, mended, format); err != nil {
 		errs = append(errs, err)
 	}
@@ -87,60 +58,10 @@ func (s *session) check(ctx context.Context, repair bool, format string) error {
 	return nil
 }
 
-func (s *session) checkImages(ctx context.Context, repair bool) (podcimage.CheckReply, error) {
-	var reply podcimage.CheckReply
-	return reply, s.askImages(ctx, "system check", true, helper.Question{Verb: podcimage.Check, Request: podcimage.CheckRequest{Repair: repair}}, &reply)
-}
-
-// checkFiles finds the files of a root that cannot be read and that no pod, network or volume owns. With repair it removes those that
-// podc makes anew by itself.
-func (s *session) checkFiles(repair bool) (problems []engine.Problem, mended []string, err error) {
-	add := func(kind, object, detail string, mend func() error) {
-		p := engine.Problem{Kind: kind, Object: object, Detail: detail}
-		if !repair || mend == nil {
-			problems = append(problems, p)
-		} else if merr := mend(); merr != nil {
-			problems, err = append(problems, p), errors.Join(err, merr)
-		} else {
-			mended = append(mended, problemLine(p))
-		}
-	}
-	remove := func(path string) func() error { return func() error { return os.RemoveAll(path) } }
-	if key, err := disk.ReadFile(s.keyPath()); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && len(key) != keySize {
-		add("file", s.keyPath(), "the root's key is damaged; another one is made when it is needed, and containers with secrets in their files are made anew then", remove(s.keyPath()))
-	}
-	for path, damage := range project.DamagedNotes(s.runRoot) {
-		add("file", path, damage.Error()+"; the anonymous volumes that it names are kept (podc volume ls)", remove(path))
-	}
-	memos, _ := filepath.Glob(filepath.Join(s.runRoot, "memo", "*.json"))
-	for _, path := range memos {
-		var any json.RawMessage
-		if err := disk.ReadJSON(path, &any); errors.Is(err, disk.ErrDamaged) {
-			add("file", path, err.Error()+"; it only saves time", remove(path))
-		}
-	}
-	for _, kind := range []secrets.Kind{secrets.Secret, secrets.Config} {
-		damaged, derr := secrets.Open(s.root, kind).Damaged()
-		err = errors.Join(err, derr)
-		for _, name := range slices.Sorted(maps.Keys(damaged)) {
-			add(kind.Name, name, damaged[name], nil)
-		}
-	}
-	return problems, mended, err
-}
-
-func problemLine(p engine.Problem) string {
-	line := strings.TrimSpace(p.Kind + " " + p.Object)
-	if p.Detail != "" {
-		line += ": " + p.Detail
-	}
-	return line
-}
-
-func printProblems(con *console, problems []engine.Problem, mended []string, format string) error {
+func printProblems(con *console, problems []api.Problem, mended []string, format string) error {
 	if format == "json" {
 		if problems == nil {
-			problems = []engine.Problem{}
+			problems = []api.Problem{}
 		}
 		return json.NewEncoder(con.out).Encode(problems)
 	}
@@ -148,45 +69,23 @@ func printProblems(con *console, problems []engine.Problem, mended []string, for
 		fmt.Fprintf(con.err, "repaired %s\n", printable(line))
 	}
 	for _, p := range problems {
-		fmt.Fprintln(con.out, printable(problemLine(p)))
+		fmt.Fprintln(con.out, printable(p.String()))
 	}
 	return nil
 }
 
 // systemInfo is the answer of `system info`.
 type systemInfo struct {
-	Version    string
-	Root       string
-	RunRoot    string
-	RootID     string
-	Runtime    string
-	Conmon     string
-	Pods       int
-	Running    int
-	Networks   int
-	Volumes    int
-	CgroupV2   bool
-	ImageStore string `json:",omitempty"`
+	Version string
+	control.Info
 }
 
 func (s *session) info(ctx context.Context, format string) error {
-	snap, err := s.engine.Snapshot(ctx, "")
+	facts, err := s.podc.System.Info(ctx)
 	if err != nil {
 		return err
 	}
-	info := systemInfo{
-		Version: version, Root: s.root, RunRoot: s.runRoot, RootID: s.engine.RootID(),
-		Runtime: programVersion(ctx, "crun"), Conmon: programVersion(ctx, "conmon"), CgroupV2: cgroupV2(),
-		Pods: len(snap.Pods), Networks: len(snap.Networks), Volumes: len(snap.Volumes),
-	}
-	if s.root != defaultRoot {
-		info.ImageStore = s.root + "/storage"
-	}
-	for _, p := range snap.Pods {
-		if control.IsUp(p) {
-			info.Running++
-		}
-	}
+	info := systemInfo{version, facts}
 	switch format {
 	case "", "text":
 		return info.print(s.con)
@@ -211,23 +110,4 @@ func (i systemInfo) print(con *console) error {
 	fmt.Fprintf(tw, "Runtime:\t%s\nConmon:\t%s\nCgroups:\t%s\n", i.Runtime, i.Conmon, cgroups)
 	fmt.Fprintf(tw, "Pods:\t%d (%d running)\nNetworks:\t%d\nVolumes:\t%d\n", i.Pods, i.Running, i.Networks, i.Volumes)
 	return tw.Flush()
-}
-
-// programVersion is the first line of what a program says about its version, or why there is none.
-func programVersion(ctx context.Context, name string) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	cmd := child.Command(ctx, name, "--version")
-	cmd.WaitDelay = time.Second // what it has started may keep its output open
-	out, err := cmd.Output()
-	if err != nil {
-		return "cannot be run: " + err.Error()
-	}
-	return oneLine(string(out))
-}
-
-// cgroupV2 reports whether the host has the unified cgroup hierarchy only.
-func cgroupV2() bool {
-	var st unix.Statfs_t
-	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
 }

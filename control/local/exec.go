@@ -31,7 +31,7 @@ func (s streams) prepare(ctx context.Context, ref string, opt control.ExecOption
 	if err != nil {
 		return nil, err
 	}
-	x, err := s.cfg.Engine.ExecCommand(ctx, p.Spec.Name, engine.ExecOptions{
+	x, err := s.engine.ExecCommand(ctx, p.Spec.Name, engine.ExecOptions{
 		Args: opt.Args, Env: opt.Env, User: opt.User, WorkingDir: opt.WorkingDir, TTY: opt.TTY && !opt.Detach, Detach: opt.Detach,
 		Privileged: opt.Privileged, Width: opt.Width, Height: opt.Height,
 	})
@@ -47,8 +47,8 @@ func (s streams) prepare(ctx context.Context, ref string, opt control.ExecOption
 
 // begun notes that the command runs.
 func (x *session) begun() {
-	x.streams.cfg.Engine.NoteEvent(x.pod, "exec_create: "+x.what, x.id)
-	x.streams.cfg.Engine.NoteEvent(x.pod, "exec_start: "+x.what, x.id)
+	x.streams.engine.NoteEvent(x.pod, "exec_create: "+x.what, x.id)
+	x.streams.engine.NoteEvent(x.pod, "exec_start: "+x.what, x.id)
 }
 
 func (s streams) Exec(ctx context.Context, ref string, opt control.ExecOptions, with control.ExecStreams) (int, error) {
@@ -79,7 +79,7 @@ func (s streams) Exec(ctx context.Context, ref string, opt control.ExecOptions, 
 	if err != nil {
 		ended = fault.ExitOf(err)
 	}
-	s.cfg.Engine.NoteEvent(x.pod, "exec_die", map[string]string{"execID": x.id["execID"], "exitCode": strconv.Itoa(ended)})
+	s.engine.NoteEvent(x.pod, "exec_die", map[string]string{"execID": x.id["execID"], "exitCode": strconv.Itoa(ended)})
 	return code, err
 }
 

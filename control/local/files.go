@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/archive"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
-	"podc.example/podc/engine/archive"
 	"podc.example/podc/engine/commit"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
@@ -24,8 +24,9 @@ import (
 
 // files implements control.Files.
 type files struct {
-	cfg        Config
+	engine     *engine.Engine
 	containers containers
+	client     podcimage.Client
 }
 
 func (f files) Get(ctx context.Context, ref, path string, follow bool, open func(control.FileStat) (io.Writer, string, error)) error {
@@ -82,9 +83,9 @@ func (f files) within(ctx context.Context, ref string, view engine.RootView, eve
 	if err != nil {
 		return err
 	}
-	err = f.cfg.Engine.WithRoot(ctx, p.Spec.Name, view, do)
+	err = f.engine.WithRoot(ctx, p.Spec.Name, view, do)
 	if err == nil {
-		f.cfg.Engine.NoteEvent(p, event, nil)
+		f.engine.NoteEvent(p, event, nil)
 	}
 	return err
 }
@@ -133,16 +134,16 @@ func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions
 	}
 	var reply podcimage.CommitReply
 	// With the root in hand, one that does not run is neither started nor removed meanwhile.
-	err = f.cfg.Engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(*os.File) error {
-		upper, err := os.Open(f.cfg.Engine.Details(p).Upper)
+	err = f.engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(*os.File) error {
+		upper, err := os.Open(f.engine.Details(p).Upper)
 		if err != nil {
 			return err
 		}
 		defer upper.Close()
 		return archive.Pipe(
-			func(w io.Writer) error { return archive.Below(upper).PackLayer(ctx, w, f.cfg.Engine.MountPoints(p)) },
+			func(w io.Writer) error { return archive.Below(upper).PackLayer(ctx, w, f.engine.MountPoints(p)) },
 			func(r io.Reader) error {
-				reply, err = f.cfg.Images.Commit(ctx, req, r, warn)
+				reply, err = f.client.Commit(ctx, req, r, warn)
 				return err
 			})
 	})
@@ -150,13 +151,13 @@ func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions
 		return "", fmt.Errorf("cannot commit %s: %w", p.Spec.Name, err)
 	}
 	id = "sha256:" + reply.Image.ID
-	f.cfg.Engine.NoteEvent(p, "commit", map[string]string{"comment": opt.Message, "imageID": id, "imageRef": strings.Join(reply.Image.Names, ",")})
+	f.engine.NoteEvent(p, "commit", map[string]string{"comment": opt.Message, "imageID": id, "imageRef": strings.Join(reply.Image.Names, ",")})
 	return id, nil
 }
 
 // pause pauses a container; resume undoes that, even if the caller is interrupted.
 func (f files) pause(ctx context.Context, name string) (resume func() error, err error) {
-	err = f.cfg.Engine.PausePod(ctx, name)
+	err = f.engine.PausePod(ctx, name)
 	switch {
 	case errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err): // paused by somebody else, or ended
 		return func() error { return nil }, nil
@@ -164,7 +165,7 @@ func (f files) pause(ctx context.Context, name string) (resume func() error, err
 		return nil, err
 	}
 	return func() error {
-		err := f.cfg.Engine.UnpausePod(context.WithoutCancel(ctx), name)
+		err := f.engine.UnpausePod(context.WithoutCancel(ctx), name)
 		if errdefs.IsConflict(err) || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err) {
 			return nil
 		}

@@ -2,32 +2,56 @@
 package local
 
 import (
+	"path/filepath"
+
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/helper"
 	"podc.example/podc/internal/podcimage"
+	"podc.example/podc/internal/rootkey"
 	"podc.example/podc/secrets"
 )
 
-// Config says what podc on this machine is made of.
+// Config says where podc on this machine keeps things and finds them.
 type Config struct {
-	Engine        *engine.Engine
 	Root, RunRoot string // the data root, the run root
-	Images        podcimage.Client
+	Helpers       string // folder of podc's helper programs
+	Dir           string // working directory of helpers
+	Env           map[string]string
+	UID           int // of who asks
+}
+
+// images asks podc-image, and remembers what references mean.
+func (c Config) images() podcimage.Client {
+	p := helper.Program{Path: filepath.Join(c.Helpers, podcimage.Program), Dir: c.Dir, Env: c.Env, Deadline: podcimage.Deadline}
+	return podcimage.Client{Helper: p, Root: c.Root, RunRoot: c.RunRoot, Memos: func() (helper.Memos, error) {
+		key, saved, err := rootkey.Of(c.Root)
+		if !saved {
+			return helper.Memos{}, err
+		}
+		return p.Memos(c.RunRoot, key), nil
+	}}
 }
 
 // Open returns podc on this machine. It has no side effect.
-func Open(cfg Config) *control.Control {
-	c, h := containers{cfg.Engine, networks{cfg.Engine}, cfg.Images}, &held{}
-	p := projects{cfg, h}
+func Open(cfg Config) (*control.Control, error) {
+	e, err := engine.Open(engine.Config{Root: cfg.Root, RunRoot: cfg.RunRoot, Helpers: cfg.Helpers,
+		CNI: engine.CNIFrom(func(name string) string { return cfg.Env[name] })})
+	if err != nil {
+		return nil, err
+	}
+	client := cfg.images()
+	c, p := containers{e, networks{e}, client}, projects{cfg.RunRoot, e, client, &held{}}
 	return &control.Control{
 		Projects:   p,
-		System:     system{cfg},
+		System:     system{cfg, e, client},
+		Images:     images{client, e},
 		Containers: c,
-		Streams:    streams{cfg, c, p},
-		Files:      files{cfg, c},
-		Networks:   networks{cfg.Engine},
-		Volumes:    volumesOf{cfg.Engine},
+		Streams:    streams{e, c, p},
+		Files:      files{e, c, client},
+		Networks:   networks{e},
+		Volumes:    volumesOf{e},
 		Secrets:    objects{cfg.Root, secrets.Secret},
 		Configs:    objects{cfg.Root, secrets.Config},
-	}
+	}, nil
 }

@@ -12,7 +12,7 @@ import (
 
 // streams implements control.Streams.
 type streams struct {
-	cfg        Config
+	engine     *engine.Engine
 	containers containers
 	projects   projects
 }
@@ -25,9 +25,9 @@ func (s streams) Logs(ctx context.Context, sel control.Selection, opt control.Lo
 	read := engine.LogOptions{Follow: opt.Follow, Tail: opt.Tail, Since: opt.Since, Until: opt.Until}
 	if len(sel.Names) > 0 {
 		out.Met(pods)
-		return printLogs(ctx, s.cfg.Engine, pods, read, out.Lines)
+		return printLogs(ctx, s.engine, pods, read, out.Lines)
 	}
-	kept := keptLogs{s.cfg.Engine, out.Warn}
+	kept := keptLogs{s.engine, out.Warn}
 	if !opt.Follow {
 		out.Met(pods)
 		return printLogs(ctx, kept, pods, read, out.Lines)
@@ -46,14 +46,14 @@ func (s streams) Follow(ctx context.Context, ref string, opt control.LogOptions,
 		out.CaughtUp()
 		return nil
 	}}
-	return s.cfg.Engine.Logs(ctx, name, read, func(l api.LogLine) error {
+	return s.engine.Logs(ctx, name, read, func(l api.LogLine) error {
 		out.Line(control.Line{Pod: name, Stderr: l.Stream == "stderr", Time: l.Time, Text: l.Text})
 		return nil
 	})
 }
 
 func (s streams) Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error {
-	return s.cfg.Engine.Events(ctx, opt, out)
+	return s.engine.Events(ctx, opt, out)
 }
 
 func (s streams) Attach(ctx context.Context, ref string) (control.Stream, error) {
@@ -64,7 +64,7 @@ func (s streams) Attach(ctx context.Context, ref string) (control.Stream, error)
 	if s := s.projects.held.take(p.Spec.Name); s != nil {
 		return s, nil
 	}
-	return s.cfg.Engine.Attach(ctx, p.Spec.Name)
+	return s.engine.Attach(ctx, p.Spec.Name)
 }
 
 // logReader is what reads the output of one pod.

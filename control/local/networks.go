@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/netstack"
 )
 
 // networks implements control.Networks.
@@ -92,8 +94,17 @@ func (n networks) Inspect(_ context.Context, ref string) (dockerapi.Network, err
 	return dockerapi.InspectNetwork(found, attachments), err
 }
 
-func (n networks) Create(ctx context.Context, want api.Network) error {
-	return n.engine.CreateNetwork(ctx, want)
+func (n networks) Create(ctx context.Context, want control.NewNetwork) (warnings []string, err error) {
+	want.NoIPv4, want.Network.IPv6 = netstack.Families(want.Options, want.IPv4, want.IPv6)
+	for _, opt := range slices.Sorted(maps.Keys(want.Options)) {
+		if why := netstack.InertOption(want.Driver, opt); why != "" {
+			warnings = append(warnings, fmt.Sprintf("driver option %s is ignored: %s", opt, why))
+		}
+	}
+	if _, err := n.engine.Network().Network(want.Name); err == nil {
+		return warnings, fault.New(errdefs.ErrAlreadyExists, "network %q exists already", want.Name)
+	}
+	return warnings, n.engine.CreateNetwork(ctx, want.Network)
 }
 
 func (n networks) Remove(ctx context.Context, ref string) error {

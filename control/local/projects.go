@@ -11,13 +11,16 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 )
 
 // projects implements control.Projects.
 type projects struct {
-	cfg  Config
-	held *held
+	runRoot string
+	engine  *engine.Engine
+	client  podcimage.Client
+	held    *held
 }
 
 // errDryRun ends a dry run once its plan is known.
@@ -50,13 +53,13 @@ func (p projects) deps(w control.Watch) project.Deps {
 		w.Report = func(project.Event) {}
 	}
 	return project.Deps{
-		Engine: p.cfg.Engine, Images: p.images(w), RunDir: p.cfg.RunRoot, Report: w.Report, Confirm: w.Confirm, PullLimit: w.Pulls,
+		Engine: p.engine, Images: p.images(w), RunDir: p.runRoot, Report: w.Report, Confirm: w.Confirm, PullLimit: w.Pulls,
 	}
 }
 
 // images is the store for a verb; complaints are warnings of it.
 func (p projects) images(w control.Watch) project.Images {
-	client := p.cfg.Images
+	client := p.client
 	client.Warn = func(text string) { w.Report(project.Event{Kind: project.Warned, Text: text}) }
 	if w.DryRun {
 		return unchanged{client}
@@ -92,7 +95,7 @@ func (p pinning) Resolve(ctx context.Context, _ string, refs []string) (map[stri
 func (p projects) Up(ctx context.Context, d project.Desired, opt control.UpOptions, w control.Watch) error {
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error {
 		if len(opt.Listen) > 0 || opt.Attach != "" {
-			deps.Engine = listening{p.cfg.Engine, p.held, opt}
+			deps.Engine = listening{p.engine, p.held, opt}
 		}
 		err := project.Up(ctx, deps, d, opt.UpOptions)
 		if opt.OneOff != nil && ctx.Err() == nil {
@@ -135,7 +138,7 @@ func (p projects) Stop(ctx context.Context, d project.Desired, opt project.StopO
 
 func (p projects) Restart(ctx context.Context, d project.Desired, opt project.RestartOptions, w control.Watch) error {
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error {
-		deps.Engine = restarting{p.cfg.Engine}
+		deps.Engine = restarting{p.engine}
 		return project.Restart(ctx, deps, d, opt)
 	})
 }
@@ -165,7 +168,7 @@ func (p projects) ShutDown(ctx context.Context, name string, w control.Watch) er
 }
 
 func (p projects) Idle(ctx context.Context, name string) error {
-	return project.Deps{RunDir: p.cfg.RunRoot}.Idle(ctx, name)
+	return project.Deps{RunDir: p.runRoot}.Idle(ctx, name)
 }
 
 // restarting has each start followed by docker's event for a restart that somebody asked for.

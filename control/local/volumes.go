@@ -62,7 +62,7 @@ func (v volumesOf) Inspect(_ context.Context, name string) (dockerapi.Volume, er
 
 func (v volumesOf) Create(ctx context.Context, want api.Volume) (api.Volume, error) {
 	if want.Name == "" {
-		want.Name, want.Anonymous = engine.NewID(), true
+		want.Name, want.Anonymous = api.NewID(), true
 	}
 	return want, v.engine.CreateVolume(ctx, want)
 }

@@ -20,7 +20,7 @@ import (
 	"go.podman.io/image/v5/types"
 
 	"podc.example/podc/api"
-	streams "podc.example/podc/engine/archive"
+	streams "podc.example/podc/archive"
 	"podc.example/podc/internal/fault"
 )
 

@@ -17,7 +17,7 @@ import (
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/archive"
 
-	streams "podc.example/podc/engine/archive"
+	streams "podc.example/podc/archive"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
