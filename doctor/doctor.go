@@ -34,6 +34,8 @@ type Host struct {
 	DataRoot string
 	RunRoot  string
 	UID      int // of who runs podc
+	// PluginDirs are searched for CNI plugins: those in which networks find them.
+	PluginDirs []string
 
 	// Probes try what files do not tell, by the name of the finding. Each returns nil if it works.
 	Probes []Probe

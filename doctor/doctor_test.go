@@ -14,7 +14,8 @@ import (
 func sound(t *testing.T) Host {
 	t.Helper()
 	dir := t.TempDir()
-	h := Host{Root: filepath.Join(dir, "root"), Path: filepath.Join(dir, "bin"), Helpers: filepath.Join(dir, "libexec"), DataRoot: dir, RunRoot: dir}
+	h := Host{Root: filepath.Join(dir, "root"), Path: filepath.Join(dir, "bin"), Helpers: filepath.Join(dir, "libexec"), DataRoot: dir, RunRoot: dir,
+		PluginDirs: []string{"/elsewhere", "/opt/cni/bin"}}
 	h.program(t, "conmon", "conmon version 2.1.12\ncommit: 1")
 	h.program(t, "crun", "crun version 1.20\nspec: 1.0.0")
 	for _, name := range helperPrograms {
@@ -94,6 +95,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"a runc with holes", says("runc", "runc version 1.1.5+ds1"), "runc", Warning, "1.1.12"},
 		{"no helper", func(t *testing.T, h *Host) { os.Remove(filepath.Join(h.Helpers, "podc-monitor")) }, "podc-monitor", Missing, "not in"},
 		{"no plugins", remove("/opt/cni"), "cni plugins", Warning, "macvlan"},
+		{"plugins where networks do not look", func(_ *testing.T, h *Host) { h.PluginDirs = []string{"/elsewhere"} }, "cni plugins", Warning, "macvlan"},
 		{"no /proc", remove("/proc/sys/kernel/osrelease"), "kernel", Missing, "osrelease"},
 		{"an old kernel", put("/proc/sys/kernel/osrelease", "5.10.0-30-amd64"), "kernel", Missing, "5.15"},
 		{"no pid namespaces", remove("/proc/self/ns/pid"), "namespaces", Missing, "pid"},

@@ -31,9 +31,6 @@ var tools = []tool{
 // helperPrograms are podc's own, and lie beside it.
 var helperPrograms = []string{"podc-compose", "podc-image", "podc-monitor"}
 
-// pluginDirs are where CNI plugins lie.
-var pluginDirs = []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni", "/usr/local/lib/cni"}
-
 func programs(ctx context.Context, h Host) []Finding {
 	var found []Finding
 	for _, t := range tools {
@@ -160,7 +157,7 @@ func numbers(version string) []int {
 
 // plugins looks for CNI plugins, which networks of other drivers than bridge are made by.
 func plugins(h Host) Finding {
-	for _, dir := range pluginDirs {
+	for _, dir := range h.PluginDirs {
 		if executable(h.file(dir + "/macvlan")) {
 			return fine("cni plugins", dir)
 		}

@@ -73,5 +73,8 @@ func Open(cfg Config) *Stack {
 	}
 }
 
+// PluginDirs are the folders in which CNI plugins are looked for.
+func (s *Stack) PluginDirs() []string { return s.plugins.dirs }
+
 // Blockers names the firewalls of others that drop what podc lets through: see firewall.Firewall.
 func (s *Stack) Blockers(ctx context.Context) ([]string, error) { return s.firewall.Blockers(ctx) }

@@ -131,6 +131,7 @@ func (s system) Examine(ctx context.Context) []doctor.Finding {
 func (s system) machine() doctor.Host {
 	return doctor.Host{
 		Path: s.cfg.Env["PATH"], Helpers: s.cfg.Helpers, DataRoot: s.cfg.Root, RunRoot: s.cfg.RunRoot, UID: s.cfg.UID,
+		PluginDirs: s.engine.Network().PluginDirs(),
 		Probes: []doctor.Probe{
 			{Name: "root filesystems", Try: s.engine.TryRootfs, Fine: "overlays can be mounted below " + s.cfg.Root, Needed: true,
 				Mend: "put the data root on ext4, xfs or btrfs (--root), and give podc the right to mount"},
