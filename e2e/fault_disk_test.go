@@ -96,7 +96,7 @@ func TestAFullDisk(t *testing.T) {
 	}{{"tmpfs", 0}, {"ext4", 4096}} {
 		t.Run(fmt.Sprintf("%s with %d bytes left", c.kind, c.left), func(t *testing.T) {
 			returning := strings.Replace(three, "web: {", "web: {restart: unless-stopped, ", 1) // of which a stop is noted with a sync
-			s := newStack(t, returning, "key.txt", "secret")
+			s := newStack(t, returning, "key.txt", "secret", "compose.override.yaml", networksAt(44, "default", "inner"))
 			disk := s.onSmallDisk(c.kind)
 			s.write("key.txt", "secret")
 			s.load("busybox")

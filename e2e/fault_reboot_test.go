@@ -68,6 +68,16 @@ func (s *stack) powerCut() {
 	}
 }
 
+// networksAt is a compose file that gives networks fixed ranges, from subnet24(n) on. A stack whose power is cut needs them: while its
+// links are gone, the stacks of other test processes take what was chosen for it.
+func networksAt(n int, names ...string) string {
+	file := "networks:\n"
+	for i, name := range names {
+		file += fmt.Sprintf("  %s: {ipam: {config: [{subnet: %s.0/24}]}}\n", name, subnet24(n+i))
+	}
+	return file
+}
+
 // cutProcesses is powerCut but for the host's network: links and rules stay, as when a container that podc itself runs in starts
 // again on the host's network.
 func (s *stack) cutProcesses() {
@@ -159,7 +169,7 @@ func (s *stack) contained() []int {
 func TestAReboot(t *testing.T) {
 	for _, runRoot := range []string{"kept", "wiped"} {
 		t.Run("run root "+runRoot, func(t *testing.T) {
-			s := newStack(t, three, "key.txt", "secret")
+			s := newStack(t, three, "key.txt", "secret", "compose.override.yaml", networksAt(42, "default", "inner"))
 			s.load("busybox")
 			before := census(s)
 			s.podc("up", "-d")

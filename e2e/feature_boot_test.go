@@ -38,7 +38,7 @@ func TestBootBringsBackWhatRestartPoliciesAskFor(t *testing.T) {
 	port := freePort(t)
 	s := newStack(t, policies, "key.txt", "secret", "other.yaml", `
 services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: SIGKILL, restart: always}}
-`, ".env", fmt.Sprintf("PORT=%d\n", port))
+`+networksAt(40, "default"), "compose.override.yaml", networksAt(41, "default"), ".env", fmt.Sprintf("PORT=%d\n", port))
 	s.load("busybox")
 	other := []string{"-p", "q", "-f", "other.yaml"}
 	t.Cleanup(func() { s.podc(append(other, "down", "-t", "0")...) })
@@ -46,7 +46,7 @@ services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: 
 	s.podc(append(other, "up", "-d")...)
 	s.podc("up", "--no-start", "--scale", "fresh=1", "fresh")
 	s.ended("spent", 1)
-	now := s // in the boot that it is in
+	now := s // in the boot that it is in, whatever becomes of this part of the test
 	for _, way := range []struct {
 		name     string
 		cut      func(*stack)
@@ -69,6 +69,7 @@ services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: 
 				}
 			}
 			after := s.boot().after(in) // s: a boot outlives its part of the test
+			now = after
 			out, err := after.try("boot")
 			if err != nil {
 				in.t.Fatalf("boot: %v\n%s", err, out)
@@ -86,7 +87,6 @@ services: {a: {image: localhost/podc-busybox, command: sleep 1000, stop_signal: 
 			if out, err := after.try("system", "check"); err != nil {
 				in.t.Errorf("system check: %v\n%s", err, out)
 			}
-			now = after
 		})
 	}
 }
