@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 // The namespaces of a pod are pinned as files by bind mounts, so that no process has to stay behind to hold them.
@@ -120,7 +121,7 @@ func UnpinNamespaces(dir string) error {
 func InNewNetNS(f func() error) error { return inNew(unix.CLONE_NEWNET, "a network namespace", f) }
 
 // InNetNS runs f on a thread that is inside the network namespace pinned at path. Sockets that f opens stay in that namespace.
-// f must not start goroutines that rely on it.
+// Where nothing is pinned the error is os.ErrNotExist, whether or not there is the file for a pin. f must not start goroutines that rely on it.
 func InNetNS(path string, f func() error) error {
 	ns, err := os.Open(path)
 	if err != nil {
@@ -136,6 +137,9 @@ func InNetNS(path string, f func() error) error {
 	defer home.Close()
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
+		if errors.Is(err, unix.EINVAL) { // an ordinary file: the pin is about to be made, or to go
+			return fault.New(os.ErrNotExist, "cannot enter network namespace %s: nothing is pinned there", path)
+		}
 		return fmt.Errorf("cannot enter network namespace %s: %w", path, err)
 	}
 	// A thread that cannot go home stays locked, so that the runtime ends it with this goroutine.
