@@ -38,7 +38,7 @@ type opened struct {
 
 // open lays out the archive r, whatever it is: a docker-archive or an oci-archive, as it is or compressed with gzip, zstd,
 // xz or bzip2. An uncompressed regular file is read in place.
-func (s *Store) open(ctx context.Context, r io.Reader, name string, progress Progress) (_ *opened, err error) {
+func (s *copier) open(ctx context.Context, r io.Reader, name string, progress Progress) (_ *opened, err error) {
 	dir, err := os.MkdirTemp(s.scratch.dir, s.scratch.prefix)
 	if err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ func eachEntry(f io.Reader, do func(*tar.Header, io.Reader) error) error {
 }
 
 // openDocker lists the images of a docker-archive with all their tags.
-func (s *Store) openDocker(o *opened, path string) error {
+func (s *copier) openDocker(o *opened, path string) error {
 	r, err := archive.NewReader(s.sys, path)
 	if err != nil {
 		return broken(err)
@@ -221,7 +221,7 @@ func (s *Store) openDocker(o *opened, path string) error {
 var ociEntry = regexp.MustCompile(`^(oci-layout|index\.json|blobs/[a-z0-9]+/[0-9a-f]{32,128})$`)
 
 // openOCI unpacks an oci-archive and lists its images by the names in their annotations.
-func (s *Store) openOCI(ctx context.Context, o *opened, f *os.File, dir string) error {
+func (s *copier) openOCI(ctx context.Context, o *opened, f *os.File, dir string) error {
 	if err := unpackOCI(ctx, f, dir); err != nil {
 		return errors.Join(err, o.close())
 	}

@@ -68,7 +68,7 @@ func (s *Store) examine(deep bool) (storage.CheckReport, []api.Problem, error) {
 }
 
 // unresolvable finds the images that the store thinks whole and podc could not run.
-func (s *Store) unresolvable(report storage.CheckReport) ([]api.Problem, error) {
+func (s reader) unresolvable(report storage.CheckReport) ([]api.Problem, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err

@@ -87,7 +87,7 @@ type base struct {
 }
 
 // below finds the image with an ID. One that lost its record, but whose layers a pod still uses, is not enough.
-func (s *Store) below(id string) (*base, error) {
+func (s reader) below(id string) (*base, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ type transfer struct {
 }
 
 // bring copies an image into the store and returns its ID. Names move away from the images that had them before.
-func (s *Store) bring(ctx context.Context, t transfer, progress Progress) (string, error) {
+func (s *copier) bring(ctx context.Context, t transfer, progress Progress) (string, error) {
 	policy, err := s.policy()
 	if err != nil {
 		return "", err
@@ -84,7 +84,7 @@ func texts(names []reference.Named) []string {
 }
 
 // destination is the place in the store: under its first name, or under its ID.
-func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReference, error) {
+func (s *copier) destination(ctx context.Context, t transfer) (types.ImageReference, error) {
 	if len(t.names) > 0 {
 		return istorage.Transport.NewStoreReference(s.store, t.names[0], "")
 	}
@@ -102,7 +102,7 @@ func (s *Store) destination(ctx context.Context, t transfer) (types.ImageReferen
 
 // policy is the host's policy.json, as containers-policy.json(5) finds it. Without one everything is accepted, as docker
 // does; one that cannot be read is an error, never a reason to accept.
-func (s *Store) policy() (*signature.PolicyContext, error) {
+func (s *copier) policy() (*signature.PolicyContext, error) {
 	p, err := signature.DefaultPolicy(s.sys)
 	if errors.Is(err, configfile.ErrConfigFileNotFound) || errors.Is(err, fs.ErrNotExist) {
 		p, err = &signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}}, nil

@@ -56,12 +56,23 @@ func (p Progress) say(e api.Progress) {
 }
 
 // Store is an open image store. Many goroutines, and many processes, may use one at the same time.
+//
+// It is made of parts, each on top of the one before: what is there is read, images are copied in, and the Store itself names, pins,
+// commits, removes and repairs them.
 type Store struct {
-	store   storage.Store
-	rootID  string // tells the pins of one podc root from those of another in a shared store
+	copier
+	rootID string // tells the pins of one podc root from those of another in a shared store
+}
+
+// copier copies images into the store from archives and registries.
+type copier struct {
+	reader
 	sys     *types.SystemContext
 	scratch scratch
 }
+
+// reader tells what is in the store.
+type reader struct{ store storage.Store }
 
 // Open opens the store, and makes it where missing. reexec.Init must have been called first thing in main.
 func Open(c Config) (*Store, error) {
@@ -77,11 +88,11 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, openError(opts, err)
 	}
-	s := &Store{store: checkedStore{st}, rootID: engine.RootIDOf(c.Root)}
-	s.scratch = scratch{temporary(c), "podc-load-" + s.rootID + "-", filepath.Join(c.RunRoot, "images.lock"), c.Private}
-	s.sys = systemContext(c, s.scratch.dir)
+	id := engine.RootIDOf(c.Root)
+	tmp := scratch{temporary(c), "podc-load-" + id + "-", filepath.Join(c.RunRoot, "images.lock"), c.Private}
+	s := &Store{copier{reader{checkedStore{st}}, systemContext(c, tmp.dir), tmp}, id}
 	if c.Private {
-		err = os.MkdirAll(s.scratch.dir, 0o700)
+		err = os.MkdirAll(tmp.dir, 0o700)
 	}
 	return s, err
 }
@@ -183,7 +194,7 @@ type snapshot struct {
 	containers []storage.Container
 }
 
-func (s *Store) snapshot() (*snapshot, error) {
+func (s reader) snapshot() (*snapshot, error) {
 	all, err := s.store.MultiList(storage.MultiListOptions{Images: true, Layers: true, Containers: true})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the image store %s: %w", s.store.GraphRoot(), err)
@@ -233,7 +244,7 @@ func (snap *snapshot) summary(img *storage.Image) api.ImageSummary {
 }
 
 // summaryOf reads the store again and describes the image id.
-func (s *Store) summaryOf(id string) (api.ImageSummary, error) {
+func (s reader) summaryOf(id string) (api.ImageSummary, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return api.ImageSummary{}, err

@@ -9,7 +9,7 @@ import (
 )
 
 // List describes all images, by their first name, nameless ones last.
-func (s *Store) List() ([]api.ImageSummary, error) {
+func (s reader) List() ([]api.ImageSummary, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *Store) List() ([]api.ImageSummary, error) {
 }
 
 // Inspect tells everything about the images, in the order asked for; each must exist and be whole.
-func (s *Store) Inspect(refs []string) ([]api.ImageDetails, error) {
+func (s reader) Inspect(refs []string) ([]api.ImageDetails, error) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return nil, err

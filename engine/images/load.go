@@ -48,7 +48,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, name string, progress Pro
 	return loaded, nil
 }
 
-func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progress Progress) (api.ImageSummary, error) {
+func (s *copier) loadOne(ctx context.Context, c candidate, parent string, progress Progress) (api.ImageSummary, error) {
 	id, err := s.bring(ctx, transfer{src: c.src, srcSys: s.sys, names: c.names, id: parent}, progress)
 	if err != nil {
 		return api.ImageSummary{}, err
@@ -62,7 +62,7 @@ func (s *Store) loadOne(ctx context.Context, c candidate, parent string, progres
 }
 
 // warn tells at once of an image that is stored but will not run, and why.
-func (s *Store) warn(id, name string, progress Progress) {
+func (s reader) warn(id, name string, progress Progress) {
 	snap, err := s.snapshot()
 	if err != nil {
 		return

@@ -13,7 +13,7 @@ import (
 func TestWithoutAPolicyEverythingIsAccepted(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	s := &Store{sys: &types.SystemContext{RootForImplicitAbsolutePaths: t.TempDir()}}
+	s := &copier{sys: &types.SystemContext{RootForImplicitAbsolutePaths: t.TempDir()}}
 	if _, err := s.policy(); err != nil {
 		t.Error(err)
 	}

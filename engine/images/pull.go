@@ -76,7 +76,7 @@ func (s *Store) present(ctx context.Context, ref string) (api.ImageSummary, erro
 	return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q not found", ref)
 }
 
-func (s *Store) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (api.ImageSummary, error) {
+func (s *copier) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (api.ImageSummary, error) {
 	src, err := docker.NewReference(named)
 	if err != nil {
 		return api.ImageSummary{}, err
@@ -93,7 +93,7 @@ func (s *Store) fetch(ctx context.Context, named reference.Named, id string, pro
 	return s.summaryOf(got)
 }
 
-func (s *Store) registryContext(named reference.Named) (*types.SystemContext, error) {
+func (s *copier) registryContext(named reference.Named) (*types.SystemContext, error) {
 	if !loopback(reference.Domain(named)) {
 		return s.sys, nil
 	}

@@ -55,7 +55,7 @@ func (s *Store) Resolve(ctx context.Context, refs []string, group string) (*podc
 	return nil, fault.New(errdefs.ErrUnavailable, "images were removed as fast as they could be pinned")
 }
 
-func (s *Store) resolve(snap *snapshot, refs []string) (*podcimage.ResolveReply, error) {
+func (s reader) resolve(snap *snapshot, refs []string) (*podcimage.ResolveReply, error) {
 	reply := &podcimage.ResolveReply{Images: map[string]api.Image{}, Why: map[string]string{}}
 	var errs []error
 	for _, ref := range refs {
@@ -94,7 +94,7 @@ func wrongPlatform(c api.ImageConfig) string {
 }
 
 // image gathers all that is known about img; ref is how the user called it.
-func (s *Store) image(snap *snapshot, img *storage.Image, ref string) (*api.ImageDetails, error) {
+func (s reader) image(snap *snapshot, img *storage.Image, ref string) (*api.ImageDetails, error) {
 	raw, err := s.rawConfig(img)
 	if err != nil {
 		return nil, damaged(ref, err.Error())
@@ -141,7 +141,7 @@ func measureHistory(history []api.ImageHistory, layers []*storage.Layer) {
 }
 
 // rawConfig reads the config blob and checks that it is the one that gave the image its ID.
-func (s *Store) rawConfig(img *storage.Image) ([]byte, error) {
+func (s reader) rawConfig(img *storage.Image) ([]byte, error) {
 	key := "sha256:" + img.ID
 	raw, err := s.store.ImageBigData(img.ID, key)
 	if err != nil { // an image whose ID is not the digest of its config: the manifest knows
@@ -158,7 +158,7 @@ func (s *Store) rawConfig(img *storage.Image) ([]byte, error) {
 	return raw, nil
 }
 
-func (s *Store) configKey(img *storage.Image) (string, error) {
+func (s reader) configKey(img *storage.Image) (string, error) {
 	blob, err := s.store.ImageBigData(img.ID, storage.ImageDigestBigDataKey)
 	if err != nil {
 		return "", err
@@ -171,7 +171,7 @@ func (s *Store) configKey(img *storage.Image) (string, error) {
 }
 
 // layers lists the unpacked layers of img, top first, as folders, and checks that they are the ones its config names.
-func (s *Store) layers(snap *snapshot, img *storage.Image, ref string, diffIDs []digest.Digest) ([]string, error) {
+func (s reader) layers(snap *snapshot, img *storage.Image, ref string, diffIDs []digest.Digest) ([]string, error) {
 	chain := snap.chain(img)
 	if img.TopLayer != "" && (len(chain) == 0 || chain[len(chain)-1].Parent != "") {
 		missing := img.TopLayer
@@ -199,7 +199,7 @@ func (s *Store) layers(snap *snapshot, img *storage.Image, ref string, diffIDs [
 }
 
 // folder is where the files of one layer are.
-func (s *Store) folder(l *storage.Layer) (string, error) {
+func (s reader) folder(l *storage.Layer) (string, error) {
 	if incomplete, _ := l.Flags["incomplete"].(bool); incomplete {
 		return "", errors.New("it was never unpacked completely")
 	}
@@ -231,7 +231,7 @@ func damaged(ref, what string) error {
 }
 
 // runnable refuses a store whose layers podc could not mount by itself.
-func (s *Store) runnable() error {
+func (s reader) runnable() error {
 	if d := s.store.GraphDriverName(); d != "overlay" {
 		return fault.New(errdefs.ErrFailedPrecondition, "the image store %s uses the driver %q, and podc runs images from overlay only: set driver = \"overlay\" in storage.conf, or use --root",
 			s.store.GraphRoot(), d)
@@ -246,7 +246,7 @@ func (s *Store) runnable() error {
 
 // inputs stamps every file that decides what Resolve answers. They are taken before the store is read, so that a change
 // in between makes the stamp stale, not the answer.
-func (s *Store) inputs() ([]disk.Stamp, error) {
+func (s reader) inputs() ([]disk.Stamp, error) {
 	var stamps []disk.Stamp
 	for _, path := range s.inputPaths() {
 		st, err := disk.StampOf(path)
@@ -258,7 +258,7 @@ func (s *Store) inputs() ([]disk.Stamp, error) {
 	return stamps, nil
 }
 
-func (s *Store) inputPaths() []string {
+func (s reader) inputPaths() []string {
 	roots := []string{s.store.GraphRoot()}
 	if is := s.store.ImageStore(); is != "" {
 		roots = append(roots, is)
