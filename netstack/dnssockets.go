@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/google/nftables"
@@ -76,44 +75,6 @@ func (d DNSSockets) Close() {
 	if d.TCP != nil {
 		d.TCP.Close()
 	}
-}
-
-// Files returns duplicates of the sockets that can be handed to another process (see DNSSocketsOf): UDP, then TCP.
-func (d DNSSockets) Files() ([]*os.File, error) {
-	u, err := d.UDP.File()
-	if err != nil {
-		return nil, err
-	}
-	t, err := d.TCP.File()
-	if err != nil {
-		u.Close()
-		return nil, err
-	}
-	return []*os.File{u, t}, nil
-}
-
-// DNSSocketsOf is the inverse of DNSSockets.Files; it closes the files.
-func DNSSocketsOf(files []*os.File) (DNSSockets, error) {
-	var d DNSSockets
-	if len(files) != 2 {
-		return d, fmt.Errorf("a resolver needs 2 sockets, not %d", len(files))
-	}
-	defer files[0].Close()
-	defer files[1].Close()
-	pc, err := net.FilePacketConn(files[0])
-	if err != nil {
-		return d, err
-	}
-	d.UDP, _ = pc.(*net.UDPConn)
-	l, err := net.FileListener(files[1])
-	if err == nil {
-		d.TCP, _ = l.(*net.TCPListener)
-	}
-	if err != nil || d.UDP == nil || d.TCP == nil {
-		d.Close()
-		return DNSSockets{}, fmt.Errorf("these are no sockets of a resolver: %w", err)
-	}
-	return d, nil
 }
 
 // ListenDNS opens the sockets of an attachment's resolver and leads the namespace's queries to them; from here on they wait

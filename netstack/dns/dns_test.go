@@ -336,31 +336,6 @@ func TestContainerOnPort53(t *testing.T) {
 	}
 }
 
-// Sockets opened before there is a server keep the queries until there is one.
-func TestHandedOverSockets(t *testing.T) {
-	if !nettest.OnHost(t) {
-		return
-	}
-	l := newLab(t, netstack.Network{Name: "net"})
-	a := netstack.Attachment{ID: "pod", Owner: "pod", NetNS: nettest.Pin(t, l.dir, "pod"), Names: []string{"pod"}, Endpoints: on("net")}
-	pod, err := l.stack.Attach(t.Context(), a)
-	must(t, err)
-	socks, err := l.stack.ListenDNS(t.Context(), "pod")
-	must(t, err)
-	answer := make(chan string)
-	go func() { answer <- text(l.ask(pod, "udp4", "pod", dns.TypeA)) }()
-	files, err := socks.Files()
-	must(t, err)
-	socks.Close()
-	if socks, err = netstack.DNSSocketsOf(files); err != nil {
-		t.Fatal(err)
-	}
-	must(t, l.server.ServeSockets("pod", socks))
-	if got := <-answer; got != ip(pod, 0) {
-		t.Errorf("answered %q", got)
-	}
-}
-
 func TestUpstreams(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return

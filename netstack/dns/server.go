@@ -55,11 +55,6 @@ func (s *Server) Serve(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return s.ServeSockets(id, socks)
-}
-
-// ServeSockets is Serve with sockets that somebody else opened with ListenDNS; it takes them over.
-func (s *Server) ServeSockets(id string, socks netstack.DNSSockets) error {
 	s.Stop(id)
 	c, err := s.newClient(id, socks)
 	if err != nil {
