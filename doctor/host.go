@@ -2,15 +2,14 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/resolvconf"
 )
 
@@ -29,7 +28,7 @@ func forwarding(_ context.Context, h Host) []Finding {
 func names(_ context.Context, h Host) []Finding {
 	conf, err := resolvconf.Read(h.file(resolvconf.Path))
 	if err != nil {
-		return []Finding{{"dns", Warning, fmt.Sprintf("cannot read /etc/resolv.conf: %v", pathless(err)), "name a server in it (nameserver 192.0.2.1), or per service with dns:"}}
+		return []Finding{{"dns", Warning, fmt.Sprintf("cannot read /etc/resolv.conf: %v", disk.Pathless(err)), "name a server in it (nameserver 192.0.2.1), or per service with dns:"}}
 	}
 	var servers []string
 	for _, a := range conf.Servers {
@@ -39,14 +38,6 @@ func names(_ context.Context, h Host) []Finding {
 		return []Finding{{"dns", Warning, "/etc/resolv.conf names no server: containers know each other's names, and no others", "name a server in it (nameserver 192.0.2.1), or per service with dns:"}}
 	}
 	return []Finding{fine("dns", strings.Join(servers, " "))}
-}
-
-func pathless(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // limit is a number of the kernel's that many containers may exhaust.

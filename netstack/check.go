@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -181,7 +182,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 		return err
 	}
 	for network := range t.names {
-		errs = append(errs, removeFile(s.nameFile(network, id)))
+		errs = append(errs, os.RemoveAll(s.nameFile(network, id)))
 	}
 	for network, leases := range t.leases {
 		for a, h := range leases {
@@ -194,7 +195,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := removeFile(s.recordPath(id)); err != nil {
+	if err := os.RemoveAll(s.recordPath(id)); err != nil {
 		return err
 	}
 	return s.Rebuild(ctx)
@@ -281,14 +282,14 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 		for _, f := range files {
 			if _, ok := known[strings.TrimSuffix(f, ".json")]; !ok {
 				path := filepath.Join(s.namesDir(network), f)
-				add("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return removeFile(path) })
+				add("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return os.RemoveAll(path) })
 			}
 		}
 	}
 	for _, f := range t.cached {
 		if !cached[f] && !slices.ContainsFunc(ids, func(id string) bool { return strings.Contains(f, id) }) {
 			path := filepath.Join(s.cniCacheDir(), "results", f)
-			add("file", path, "cached result of no attachment", func(context.Context) error { return removeFile(path) })
+			add("file", path, "cached result of no attachment", func(context.Context) error { return os.RemoveAll(path) })
 		}
 	}
 	return found
@@ -300,7 +301,7 @@ func leftovers(t things, known map[string]record, dead map[string]bool) []findin
 	for path, id := range t.temps {
 		if _, ok := known[id]; !ok || dead[id] {
 			found = append(found, finding{Problem{Kind: "file", Object: path, Detail: "half-written, its writer is gone"},
-				func(context.Context) error { return removeFile(path) }, true})
+				func(context.Context) error { return os.RemoveAll(path) }, true})
 		}
 	}
 	return found
@@ -322,5 +323,5 @@ func (s *Stack) expected(known map[string]record, networks map[string]Network) (
 }
 
 func (pl *plugins) dropCached(network, id, ifname string) error {
-	return removeFile(pl.cachedResult(network, id, ifname))
+	return os.RemoveAll(pl.cachedResult(network, id, ifname))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -166,7 +167,7 @@ func (s *Stack) drop(ctx context.Context, rec *record, i int) error {
 	if err := s.setPublished(ctx, rec, elementsOf(left, networks)); err != nil {
 		return err
 	}
-	if err := removeFile(s.nameFile(rec.Endpoints[i].Network, rec.ID)); err != nil {
+	if err := os.RemoveAll(s.nameFile(rec.Endpoints[i].Network, rec.ID)); err != nil {
 		return err
 	}
 	if err := s.plugins.delEndpoint(ctx, *rec, i); err != nil {

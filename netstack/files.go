@@ -57,19 +57,6 @@ func listDir(dir string) ([]string, error) {
 	return names, err
 }
 
-// removeFile removes a file; a missing one is no error.
-func removeFile(path string) error {
-	if err := os.RemoveAll(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // temps finds temporary files of internal/disk: ".tmp-<file>-<random>".
 func (f files) temps(networks []string) map[string]string {
 	found := map[string]string{}

@@ -74,7 +74,7 @@ func (k *netLock) forgetOldBoot() error {
 	}
 	// A link holds the id in its inode: there is room for it on a full disk, of which removals must be able to make sure too.
 	tmp := k.runPath(".tmp-boot_id")
-	if err := errors.Join(removeFile(tmp), os.Symlink(kernel.BootID(), tmp)); err != nil {
+	if err := errors.Join(os.RemoveAll(tmp), os.Symlink(kernel.BootID(), tmp)); err != nil {
 		return err
 	}
 	return os.Rename(tmp, k.runPath("boot_id"))

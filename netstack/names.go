@@ -50,7 +50,7 @@ func (nf nameFiles) has(network, id string) bool {
 func (nf nameFiles) remove(a Attachment) error {
 	var errs []error
 	for _, e := range a.Endpoints {
-		errs = append(errs, removeFile(nf.nameFile(e.Network, a.ID)))
+		errs = append(errs, os.RemoveAll(nf.nameFile(e.Network, a.ID)))
 	}
 	return errors.Join(errs...)
 }

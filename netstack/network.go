@@ -220,7 +220,7 @@ func (nw *networks) drop(n Network) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := removeFile(nw.conflistPath(n.Name)); err != nil {
+	if err := os.RemoveAll(nw.conflistPath(n.Name)); err != nil {
 		return err
 	}
 	return disk.SyncDir(nw.networksDir())

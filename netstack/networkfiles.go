@@ -134,7 +134,7 @@ func (cl *conflists) Networks() (map[string]Network, error) {
 // loadList returns the conflist of a network for libcni: podc's own, else one made by hand.
 func (cl *conflists) loadList(name string) (*libcni.NetworkConfigList, error) {
 	list, err := libcni.ConfListFromFile(cl.conflistPath(name))
-	if err == nil || !errors.Is(err, os.ErrNotExist) && fileExists(cl.conflistPath(name)) {
+	if err == nil || !errors.Is(err, os.ErrNotExist) && disk.Exists(cl.conflistPath(name)) {
 		return list, err
 	}
 	l, err := cl.handMade(name)

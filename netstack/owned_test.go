@@ -180,7 +180,7 @@ func TestLentBridge(t *testing.T) {
 // executedOn has the real plugins attach a pod, where they are installed: it reaches the LAN, and is reached.
 func (l *lab) executedOn(network, lan string) {
 	dir := "/usr/lib/cni"
-	if !fileExists(dir + "/bridge") {
+	if !disk.Exists(dir + "/bridge") {
 		return
 	}
 	l.plugins.dirs, l.plugins.exec = []string{dir}, true

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"podc.example/podc/internal/disk"
 )
 
 // pluginDir is where the real plugins are; PODC_TEST_CNI_BIN names another place.
@@ -18,7 +20,7 @@ func pluginDir(t *testing.T, plugins ...string) string {
 	for _, dir := range []string{os.Getenv("PODC_TEST_CNI_BIN"), "/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"} {
 		all := dir != ""
 		for _, p := range plugins {
-			all = all && fileExists(filepath.Join(dir, p))
+			all = all && disk.Exists(filepath.Join(dir, p))
 		}
 		if all {
 			return dir

@@ -62,7 +62,7 @@ func (rs *records) drop(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
-	return removeFile(rs.recordPath(id))
+	return os.RemoveAll(rs.recordPath(id))
 }
 
 func (rs *records) save(r record) error {

@@ -3,7 +3,6 @@ package cgroups
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,13 +39,7 @@ func (g accounts) read(controller, v1, v2 string) (content string, unified bool)
 
 func (g accounts) number(controller, file string) int64 {
 	s, _ := g.read(controller, file, file)
-	return parseNumber(s)
-}
-
-// parseNumber reads a count; "max" and nothing are 0.
-func parseNumber(s string) int64 {
-	n, _ := strconv.ParseInt(strings.TrimSpace(s), 10, 64) // beyond the range it is the largest there is
-	return n
+	return kernel.ParseCount(s)
 }
 
 func (g accounts) cpu(u *api.Usage) {
@@ -55,7 +48,7 @@ func (g accounts) cpu(u *api.Usage) {
 		u.CPU = time.Duration(stat["usage_usec"]) * time.Microsecond
 		u.User, u.System = time.Duration(stat["user_usec"])*time.Microsecond, time.Duration(stat["system_usec"])*time.Microsecond
 	} else {
-		u.CPU = time.Duration(parseNumber(s))
+		u.CPU = time.Duration(kernel.ParseCount(s))
 		s, _ = g.read("cpuacct", "cpuacct.stat", "")
 		stat := pairs(s)
 		u.User, u.System = time.Duration(stat["user"])*kernel.Tick, time.Duration(stat["system"])*kernel.Tick
@@ -64,7 +57,7 @@ func (g accounts) cpu(u *api.Usage) {
 
 func (g accounts) memory(u *api.Usage) {
 	s, _ := g.read("memory", "memory.usage_in_bytes", "memory.current")
-	u.Memory = parseNumber(s)
+	u.Memory = kernel.ParseCount(s)
 	s, unified := g.read("memory", "memory.stat", "memory.stat")
 	key := "total_inactive_file"
 	if unified {
@@ -72,7 +65,7 @@ func (g accounts) memory(u *api.Usage) {
 	}
 	u.Cache = min(pairs(s)[key], u.Memory)
 	s, _ = g.read("memory", "memory.limit_in_bytes", "memory.max")
-	u.MemoryLimit = parseNumber(s)
+	u.MemoryLimit = kernel.ParseCount(s)
 	if host := kernel.Memory(); host > 0 && (u.MemoryLimit <= 0 || u.MemoryLimit > host) {
 		u.MemoryLimit = host
 	}
@@ -91,15 +84,15 @@ func (g accounts) blocks(u *api.Usage) {
 				k, v, _ := strings.Cut(kv, "=")
 				switch k {
 				case "rbytes":
-					u.BlockRead += parseNumber(v)
+					u.BlockRead += kernel.ParseCount(v)
 				case "wbytes":
-					u.BlockWrite += parseNumber(v)
+					u.BlockWrite += kernel.ParseCount(v)
 				}
 			}
 		case len(f) == 3 && f[1] == "Read": // "8:0 Read 1"
-			u.BlockRead += parseNumber(f[2])
+			u.BlockRead += kernel.ParseCount(f[2])
 		case len(f) == 3 && f[1] == "Write":
-			u.BlockWrite += parseNumber(f[2])
+			u.BlockWrite += kernel.ParseCount(f[2])
 		}
 	}
 }
@@ -109,7 +102,7 @@ func pairs(s string) map[string]int64 {
 	m := map[string]int64{}
 	for line := range strings.Lines(s) {
 		if k, v, ok := strings.Cut(line, " "); ok {
-			m[k] = parseNumber(v)
+			m[k] = kernel.ParseCount(v)
 		}
 	}
 	return m

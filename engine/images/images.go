@@ -35,6 +35,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/engine"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
 
@@ -154,7 +155,7 @@ func systemContext(c Config, tmp string) *types.SystemContext {
 	}
 	sys.BlobInfoCacheDir = filepath.Join(c.Root, "storage", "blob-info-cache")
 	sys.UserShortNameAliasConfPath = filepath.Join(c.Root, "storage", "short-name-aliases.conf")
-	if own := filepath.Join(c.Root, "policy.json"); exists(own) {
+	if own := filepath.Join(c.Root, "policy.json"); disk.Exists(own) {
 		sys.SignaturePolicyPath = own
 	}
 	return sys
@@ -169,11 +170,6 @@ func temporary(c Config) string {
 		return dir
 	}
 	return "/var/tmp"
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // Close lets go of the store and takes away the mount that containers/storage makes of its own folder, unless a container

@@ -215,7 +215,7 @@ func (s reader) folder(l *storage.Layer) (string, error) {
 		return "", err
 	}
 	dir := meta["UpperDir"]
-	if exists(filepath.Join(filepath.Dir(dir), "composefs-data")) {
+	if disk.Exists(filepath.Join(filepath.Dir(dir), "composefs-data")) {
 		return "", errors.New("it is a composefs image, which podc does not mount yet")
 	}
 	fi, err := os.Lstat(dir)

@@ -16,6 +16,12 @@ const maxSize = 64 << 20
 
 var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxSize>>20)
 
+// Exists reports whether there is something at path that can be looked at; links are followed.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // ReadFile is os.ReadFile for the small files that short commands read by the dozen: os prepares every file for the poller,
 // which takes more system calls than reading it does.
 func ReadFile(path string) ([]byte, error) {

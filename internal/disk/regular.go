@@ -29,20 +29,20 @@ func ReadGiven(path string, limit int64) ([]byte, error) { return readFile(path,
 func readFile(path string, limit int64, pipes bool) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return nil, pathless(err)
+		return nil, Pathless(err)
 	}
 	defer f.Close()
 	if st, err := f.Stat(); pipes && err == nil && st.Mode()&fs.ModeNamedPipe != 0 {
 		err = f.SetReadDeadline(time.Now().Add(pipeDeadline))
 		if err != nil {
-			return nil, pathless(err)
+			return nil, Pathless(err)
 		}
 	} else if err := checkRegular(f, limit); err != nil {
 		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, pathless(err)
+		return nil, Pathless(err)
 	}
 	if int64(len(b)) > limit {
 		return nil, tooLarge(limit)
@@ -54,7 +54,7 @@ func checkRegular(f *os.File, limit int64) error {
 	st, err := f.Stat()
 	switch {
 	case err != nil:
-		return pathless(err)
+		return Pathless(err)
 	case st.IsDir():
 		return ErrIsFolder
 	case !st.Mode().IsRegular():
@@ -80,8 +80,8 @@ func tooLarge(limit int64) error {
 	return fmt.Errorf("is larger than %d KiB", limit>>10)
 }
 
-// pathless drops the path that os errors carry, for messages that name the file already.
-func pathless(err error) error {
+// Pathless drops the path that os errors carry, for messages that name the file already.
+func Pathless(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		return pe.Err

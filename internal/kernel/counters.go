@@ -15,7 +15,7 @@ func Memory() int64 {
 	b, _ := os.ReadFile("/proc/meminfo")
 	for line := range strings.Lines(string(b)) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemTotal:" {
-			return parseNumber(f[1]) << 10
+			return ParseCount(f[1]) << 10
 		}
 	}
 	return 0
@@ -33,7 +33,7 @@ func CPUs() (total time.Duration, cpus int, err error) {
 		case len(f) < 9 || !strings.HasPrefix(f[0], "cpu"):
 		case f[0] == "cpu":
 			for _, ticks := range f[1:9] { // guests are counted in user already
-				total += time.Duration(parseNumber(ticks)) * Tick
+				total += time.Duration(ParseCount(ticks)) * Tick
 			}
 		default:
 			cpus++
@@ -52,14 +52,14 @@ func NetworkUsage(pid int) map[string]api.NetworkUsage {
 		if name = strings.TrimSpace(name); !ok || name == "lo" || len(f) < 12 {
 			continue
 		}
-		n := func(i int) int64 { return parseNumber(f[i]) }
+		n := func(i int) int64 { return ParseCount(f[i]) }
 		list[name] = api.NetworkUsage{RxBytes: n(0), RxPackets: n(1), RxErrors: n(2), RxDropped: n(3), TxBytes: n(8), TxPackets: n(9), TxErrors: n(10), TxDropped: n(11)}
 	}
 	return list
 }
 
-// parseNumber reads a count; "max" and nothing are 0.
-func parseNumber(s string) int64 {
+// ParseCount reads a count; "max" and nothing are 0.
+func ParseCount(s string) int64 {
 	n, _ := strconv.ParseInt(strings.TrimSpace(s), 10, 64) // beyond the range it is the largest there is
 	return n
 }
