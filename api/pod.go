@@ -334,6 +334,11 @@ func (p Problem) String() string {
 	return line
 }
 
+// Known reports whether c can be waited for.
+func (c Condition) Known() bool {
+	return slices.Contains([]Condition{Started, Healthy, Completed, Ready, Running, Stopped}, c)
+}
+
 // Problem is a broken invariant found by Check.
 type Problem struct {
 	Kind   string `json:"kind"` // "pod", "netns", "mount", "cgroup", "link", "lease", "rule", "process", "file", ...

@@ -81,9 +81,9 @@ type Pruned struct {
 // Streams are what containers say, and what befalls them.
 type Streams interface {
 	// Logs passes on what the containers selected have written and, if it follows, write: those too that are made later, over stops
-	// and starts, until none of them runs and no command is at work that may start one. The oldest lines come first. met, which may
-	// be nil, hears of each container before its first line. A container that keeps no log is told to warn, and left out; where it is
-	// the only one, and named, that is the error (errdefs.IsFailedPrecondition).
+	// and starts, until none of them runs and no command is at work that may start one. The oldest lines come first. Met hears of each
+	// container before its first line. A container that keeps no log is told to Warn, and left out; one that is named is an error
+	// (errdefs.IsFailedPrecondition).
 	Logs(ctx context.Context, sel Selection, opt LogOptions, out LogOutput) error
 	// Events passes on what befell containers, in order.
 	Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error
@@ -113,7 +113,8 @@ type Line struct {
 	Text   []byte    `json:"text"` // without the newline at its end; valid only until the receiver returns
 }
 
-// LogOutput takes what Logs passes on, in one goroutine at a time. Lines come in batches: each is worth a write of its own.
+// LogOutput takes what Logs passes on, in one goroutine at a time. Lines come in batches: each is worth a write of its own. What is
+// nil hears nothing.
 type LogOutput struct {
 	Met   func(pods []api.Pod)
 	Lines func(lines []Line)
@@ -135,8 +136,8 @@ type ExecOptions struct {
 
 // ExecStreams are the command's, as far as it is not left alone.
 type ExecStreams struct {
-	In       io.Reader // nil: none
-	Out, Err io.Writer
+	In       io.Reader        // nil: none
+	Out, Err io.Writer        // nil: it is thrown away
 	Signals  <-chan os.Signal // passed on to the command
 	Begun    func()           // called, if not nil, once it is about to run
 }
@@ -147,7 +148,7 @@ type Becomer interface {
 	Become(ctx context.Context, ref string, opt ExecOptions) error
 }
 
-// FollowOutput takes what Follow passes on, in one goroutine at a time.
+// FollowOutput takes what Follow passes on, in one goroutine at a time. What is nil hears nothing.
 type FollowOutput struct {
 	Line func(l Line)
 	// CaughtUp is called whenever all that there is has been passed on.
@@ -226,7 +227,7 @@ type Volumes interface {
 	// Create makes a volume. One without a name is anonymous, and gets one.
 	Create(ctx context.Context, v api.Volume) (api.Volume, error)
 	Remove(ctx context.Context, name string) error
-	// Prune removes the volumes that no container uses, with their data: anonymous ones, or all of them.
+	// Prune removes the volumes that no container uses, with their data: anonymous ones, or all of them; by label= and label!=.
 	Prune(ctx context.Context, f Filters, all bool) (Pruned, error)
 }
 

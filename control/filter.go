@@ -28,6 +28,16 @@ func ParseFilters(args []string, known ...string) (Filters, error) {
 	return f, nil
 }
 
+// Only refuses keys that are not among known.
+func (f Filters) Only(known ...string) error {
+	for key := range f {
+		if !slices.Contains(known, key) {
+			return Invalid("unknown filter %q: want one of %s", key, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
 // Invalid is an error of who asks.
 func Invalid(format string, args ...any) error {
 	return fault.New(errdefs.ErrInvalidArgument, format, args...)

@@ -22,8 +22,8 @@ type Images interface {
 	Load(ctx context.Context, from Archive, with ImageWatch) ([]api.ImageSummary, error)
 	// Tag gives an image one more name.
 	Tag(ctx context.Context, ref, name string) error
-	// Remove takes names away, and images with their last name: with force those too that other names point to, or a project keeps.
-	// What was removed is told beside an error.
+	// Remove takes names away, and images with their last name: with force, and named by its id, one too that has several. One that
+	// a project uses stays (errdefs.IsFailedPrecondition). What was removed is told beside an error.
 	Remove(ctx context.Context, refs []string, force bool) (RemovedImages, error)
 	// Prune removes the images that nobody uses: those without a name, or all of them.
 	Prune(ctx context.Context, f Filters, all bool) (Pruned, error)

@@ -87,6 +87,7 @@ func (s *session) pruneVolumes(c *cli.Context) error {
 	if everything = everything || len(f["all"]) > 0 && all(true); everything {
 		what = "all volumes that no container uses, with their data"
 	}
+	delete(f, "all")
 	return s.prune(c, pruning{what, "Deleted Volumes", true, func(ctx context.Context) (control.Pruned, error) {
 		return s.podc.Volumes.Prune(ctx, f, everything)
 	}})

@@ -20,6 +20,9 @@ import (
 
 // filter returns what tells whether every filter of a list of containers holds. pods are all there are.
 func (c containers) filter(ctx context.Context, f control.Filters, pods []api.Pod) (func(api.Pod) bool, error) {
+	if err := f.Only(control.ContainerFilters...); err != nil {
+		return nil, err
+	}
 	named, err1 := f.Matches("name")
 	err2 := f.Among("status", "created", "restarting", "running", "removing", "paused", "exited", "dead")
 	err3 := f.Among("health", "starting", "healthy", "unhealthy", "none")

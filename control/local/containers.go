@@ -23,6 +23,7 @@ type containers struct {
 	engine   *engine.Engine
 	networks networks
 	images   podcimage.Client
+	held     *held
 }
 
 func (c containers) List(ctx context.Context, sel control.Selection) ([]api.Pod, error) {
@@ -64,6 +65,12 @@ func (c containers) get(ref string) (api.Pod, error) {
 		err = fault.New(errdefs.ErrNotFound, "no such container: %s", ref)
 	}
 	return p, err
+}
+
+// isGone reports whether there is no such container.
+func (c containers) isGone(name string) bool {
+	_, err := c.engine.Pod(name)
+	return errdefs.IsNotFound(err)
 }
 
 // do calls a verb of the engine with the name of a container.
@@ -165,6 +172,7 @@ func (c containers) Remove(ctx context.Context, ref string, opt api.RemoveOption
 	if err := c.engine.RemovePod(ctx, p.Spec.Name, opt); err != nil {
 		return err
 	}
+	c.held.forget(c.isGone)
 	if rest, err := c.engine.Pods(p.Spec.Group); err != nil || len(rest) > 0 {
 		return err
 	}
@@ -180,6 +188,9 @@ func (c containers) Await(ctx context.Context, ref string) (p api.Pod, err error
 }
 
 func (c containers) Wait(ctx context.Context, ref string, until api.Condition) (p api.Pod, err error) {
+	if !until.Known() {
+		return p, control.Invalid("cannot wait until a container is %q", until)
+	}
 	err = c.do(ref, func(name string) error {
 		if err := c.engine.WaitPod(ctx, name, until); err != nil {
 			return err
@@ -191,7 +202,7 @@ func (c containers) Wait(ctx context.Context, ref string, until api.Condition) (
 }
 
 func (c containers) Prune(ctx context.Context, f control.Filters) (gone control.Pruned, err error) {
-	until, err := f.Until(time.Now())
+	until, err := pruneUntil(f)
 	if err != nil {
 		return gone, err
 	}
@@ -210,6 +221,14 @@ func (c containers) Prune(ctx context.Context, f control.Filters) (gone control.
 		}
 		return bytes, err
 	})
+}
+
+// pruneUntil reads the filters of a removal of what nobody uses: only what was made before that moment goes.
+func pruneUntil(f control.Filters) (time.Time, error) {
+	if err := f.Only(control.PruneFilters...); err != nil {
+		return time.Time{}, err
+	}
+	return f.Until(time.Now())
 }
 
 // prune removes things one after the other, which each gives back some bytes, and goes on after errors, which it joins.

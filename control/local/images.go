@@ -27,6 +27,9 @@ type images struct {
 
 // List implements control.Images. Of an image one of whose names matches a reference all names are told.
 func (i images) List(ctx context.Context, f control.Filters) ([]api.ImageSummary, error) {
+	if err := f.Only(control.ImageFilters...); err != nil {
+		return nil, err
+	}
 	var reply podcimage.ListReply
 	if err := i.client.Ask(ctx, helper.Question{Verb: podcimage.List}, &reply); err != nil {
 		return nil, err
@@ -140,7 +143,9 @@ func (i images) Remove(ctx context.Context, refs []string, force bool) (control.
 
 // Prune: what could not be removed does not keep the others.
 func (i images) Prune(ctx context.Context, f control.Filters, all bool) (gone control.Pruned, err error) {
-	f = maps.Clone(f)
+	if f = maps.Clone(f); f == nil {
+		f = control.Filters{}
+	}
 	if delete(f, "dangling"); !all {
 		f["dangling"] = []string{"true"}
 	}

@@ -41,7 +41,8 @@ func Open(cfg Config) (*control.Control, error) {
 		return nil, err
 	}
 	client := cfg.images()
-	c, p := containers{e, networks{e}, client}, projects{cfg.RunRoot, e, client, &held{}}
+	h := &held{}
+	c, p := containers{e, networks{e}, client, h}, projects{cfg.RunRoot, e, client, h}
 	return &control.Control{
 		Projects:   p,
 		System:     system{cfg, e, client},

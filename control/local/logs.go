@@ -22,6 +22,7 @@ func (s streams) Logs(ctx context.Context, sel control.Selection, opt control.Lo
 	if err != nil {
 		return err
 	}
+	out = control.LogOutput{Met: heard(out.Met), Lines: heard(out.Lines), Warn: heard(out.Warn)}
 	read := engine.LogOptions{Follow: opt.Follow, Tail: opt.Tail, Since: opt.Since, Until: opt.Until}
 	if len(sel.Names) > 0 {
 		out.Met(pods)
@@ -36,18 +37,28 @@ func (s streams) Logs(ctx context.Context, sel control.Selection, opt control.Lo
 	return f.run(ctx)
 }
 
+// heard is a receiver, or nobody.
+func heard[T any](by func(T)) func(T) {
+	if by == nil {
+		return func(T) {}
+	}
+	return by
+}
+
 func (s streams) Follow(ctx context.Context, ref string, opt control.LogOptions, out control.FollowOutput) error {
 	p, err := s.containers.get(ref)
 	if err != nil {
 		return err
 	}
-	name := p.Spec.Name
+	name, line := p.Spec.Name, heard(out.Line)
 	read := engine.LogOptions{Follow: true, Tail: opt.Tail, Since: opt.Since, Until: opt.Until, CaughtUp: func() error {
-		out.CaughtUp()
+		if out.CaughtUp != nil {
+			out.CaughtUp()
+		}
 		return nil
 	}}
 	return s.engine.Logs(ctx, name, read, func(l api.LogLine) error {
-		out.Line(control.Line{Pod: name, Stderr: l.Stream == "stderr", Time: l.Time, Text: l.Text})
+		line(control.Line{Pod: name, Stderr: l.Stream == "stderr", Time: l.Time, Text: l.Text})
 		return nil
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"podc.example/podc/api"
@@ -26,7 +25,7 @@ type networks struct{ engine *engine.Engine }
 func (n networks) List(_ context.Context, f control.Filters) ([]api.Network, error) {
 	named, err1 := f.Matches("name")
 	dangling, err2 := f.Toggle("dangling")
-	err3 := f.Among("type", "custom", "builtin")
+	err3 := errors.Join(f.Only(control.NetworkFilters...), f.Among("type", "custom", "builtin"))
 	all, err4 := n.engine.Network().AllNetworks()
 	own, err5 := n.engine.Network().Networks()
 	used, err6 := n.used()
@@ -116,7 +115,7 @@ func (n networks) Remove(ctx context.Context, ref string) error {
 }
 
 func (n networks) Prune(ctx context.Context, f control.Filters) (gone control.Pruned, err error) {
-	until, err := f.Until(time.Now())
+	until, err := pruneUntil(f)
 	if err != nil {
 		return gone, err
 	}

@@ -66,6 +66,7 @@ const lingering = 2 * time.Second
 // outflow passes what a command writes on to a stream of the caller's.
 type outflow struct {
 	to          io.Writer
+	own         *os.File // what to is, if it is to be closed
 	read, write *os.File // the two ends of a pipe; the second is the command's
 	done        chan error
 }
@@ -89,16 +90,22 @@ func outflows(x *engine.Exec, stdout, stderr io.Writer) ([]*outflow, error) {
 }
 
 func newOutflow(to io.Writer) (*outflow, error) {
-	if f, ok := to.(*os.File); ok {
+	flow := &outflow{to: to, done: make(chan error, 1)}
+	switch f := to.(type) {
+	case nil:
+		flow.to = io.Discard
+	case *os.File:
 		// Under another number: a broken pipe is for the command to find out, and not the end of podc, as Go has it for 1 and 2.
 		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
 			return nil, err
 		}
-		to = os.NewFile(uintptr(fd), f.Name())
+		flow.own = os.NewFile(uintptr(fd), f.Name())
+		flow.to = flow.own
 	}
-	r, w, err := os.Pipe()
-	return &outflow{to: to, read: r, write: w, done: make(chan error, 1)}, err
+	var err error
+	flow.read, flow.write, err = os.Pipe()
+	return flow, err
 }
 
 func isSameFile(a, b io.Writer) bool {
@@ -119,6 +126,7 @@ func (f *outflow) begin() {
 }
 
 func (f *outflow) pass() error {
+	defer f.own.Close()  // nothing, if there is none
 	defer f.read.Close() // who writes on finds the pipe broken
 	buf := make([]byte, 64<<10)
 	for {

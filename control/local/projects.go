@@ -28,8 +28,10 @@ var errDryRun = errors.New("dry run")
 
 // run calls a verb of package project. In a dry run its context ends when the plan is known, and a plan takes no step after that.
 func (p projects) run(ctx context.Context, w control.Watch, verb func(context.Context, project.Deps) error) error {
+	w.Report = heard(w.Report)
 	deps := p.deps(w)
 	if !w.DryRun {
+		defer p.held.forget(containers{engine: p.engine}.isGone)
 		return verb(ctx, deps)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -49,9 +51,7 @@ func (p projects) run(ctx context.Context, w control.Watch, verb func(context.Co
 
 // deps are what package project works with.
 func (p projects) deps(w control.Watch) project.Deps {
-	if w.Report == nil {
-		w.Report = func(project.Event) {}
-	}
+	w.Report = heard(w.Report)
 	return project.Deps{
 		Engine: p.engine, Images: p.images(w), RunDir: p.runRoot, Report: w.Report, Confirm: w.Confirm, PullLimit: w.Pulls,
 	}
@@ -198,7 +198,22 @@ func (h *held) put(name string, s *engine.Stream) {
 	if h.streams == nil {
 		h.streams = map[string]*engine.Stream{}
 	}
+	if old := h.streams[name]; old != nil { // of an earlier run
+		old.Close()
+	}
 	h.streams[name] = s
+}
+
+// forget closes the streams to containers that are gone: nobody will attach to them.
+func (h *held) forget(gone func(name string) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, s := range h.streams {
+		if gone(name) {
+			s.Close()
+			delete(h.streams, name)
+		}
+	}
 }
 
 // take returns the stream to a container, nil if there is none.

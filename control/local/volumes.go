@@ -31,6 +31,7 @@ func (v volumesOf) List(_ context.Context, f control.Filters) ([]dockerapi.Volum
 func (v volumesOf) filtered(f control.Filters) ([]api.Volume, error) {
 	named, err1 := f.Matches("name")
 	dangling, err2 := f.Toggle("dangling")
+	err2 = errors.Join(f.Only(control.VolumeFilters...), err2)
 	all, err3 := v.engine.Volumes().List()
 	used, err4 := v.used()
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
@@ -75,6 +76,9 @@ func (v volumesOf) Remove(ctx context.Context, name string) error {
 }
 
 func (v volumesOf) Prune(ctx context.Context, f control.Filters, all bool) (control.Pruned, error) {
+	if err := f.Only("label", "label!"); err != nil {
+		return control.Pruned{}, err
+	}
 	found, err := v.filtered(control.Filters{"label": f["label"], "label!": f["label!"], "dangling": {"true"}})
 	if err != nil {
 		return control.Pruned{}, err

@@ -67,7 +67,7 @@ type InspectReply struct {
 // RemoveRequest takes names away, and images with their last name.
 type RemoveRequest struct {
 	Refs  []string `json:"refs"`
-	Force bool     `json:"force,omitempty"` // though other names point to the image, or a project has pinned it
+	Force bool     `json:"force,omitempty"` // though several names point to the image
 }
 
 // RemoveReply says what `rm` did.
