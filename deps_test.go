@@ -76,6 +76,8 @@ var imports = []struct {
 		"secrets know files, no pods"},
 	{"control", true, []string{module + "engine", module + "netstack", module + "volumes", module + "cmd", urfave, netHTTP},
 		"what may be asked of podc is the same wherever it runs"},
+	{"control/controltest", false, []string{module + "control/local", module + "engine", module + "netstack", module + "volumes", module + "cmd"},
+		"the behaviours are those of the interfaces, whoever serves them"},
 	{"control/local", false, []string{module + "cmd", urfave, netHTTP}, "podc on this machine has many front ends"},
 	{"project", true, []string{module + "compose", module + "engine", module + "netstack", module + "volumes",
 		module + "internal/helper", module + "internal/podccompose", module + "internal/podcimage", composeGo, storage, image},

@@ -1,0 +1,62 @@
+package controltest
+
+import (
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"podc.example/podc/api"
+	"podc.example/podc/control"
+)
+
+var images = []behaviour{
+	{"an image is loaded, found, named and removed", imaged},
+	{"only images that nobody uses are pruned", imagesPruned},
+}
+
+// load stores the image of the archive and returns its id.
+func (s *suite) load(from control.Archive) string {
+	s.Helper()
+	loaded := must(s.Images.Load(s.ctx, from, control.ImageWatch{}))(s)
+	equal(s, "images of the archive", len(loaded), 1)
+	return loaded[0].ID
+}
+
+func imaged(s *suite) {
+	id := s.load(control.Archive{File: s.Archive})
+	file := must(os.Open(s.Archive))(s)
+	defer file.Close()
+	equal(s, "the same image as a stream", s.load(control.Archive{Stream: file}), id)
+	const probe, other = "localhost/podc-probe:latest", "localhost/suite:other"
+	for range 2 {
+		s.ok(s.Images.Tag(s.ctx, id[:12], other))
+	}
+	for _, is := range must(s.Images.Inspect(s.ctx, probe, other, id))(s) {
+		equal(s, "id", is.ID, id)
+	}
+	list := must(s.Images.List(s.ctx, control.Filters{"reference": {"localhost/suite"}}))(s)
+	if len(list) != 1 || list[0].ID != id || len(list[0].Names) != 2 {
+		s.Errorf("listed as %+v", list)
+	}
+	equal(s, "images without a name", len(must(s.Images.List(s.ctx, control.Filters{"dangling": {"true"}}))(s)), 0)
+	gone := must(s.Images.Remove(s.ctx, []string{probe}, false))(s)
+	equal(s, "what went", strings.Join(gone.Untagged, " ")+strings.Join(gone.Deleted, " "), probe)
+	gone = must(s.Images.Remove(s.ctx, []string{other}, false))(s)
+	equal(s, "what went", strings.Join(gone.Deleted, " "), id)
+	s.is(failed(s.Images.Inspect(s.ctx, id)), errdefs.IsNotFound)
+	if must(s.Images.Where(s.ctx))(s) == "" {
+		s.Error("images are nowhere")
+	}
+}
+
+func imagesPruned(s *suite) {
+	id := s.load(control.Archive{File: s.Archive})
+	s.up(s.sleeper("a"))
+	equal(s, "removed", len(must(s.Images.Prune(s.ctx, nil, false))(s).Names), 0)
+	gone := must(s.Images.Prune(s.ctx, control.Filters{"reference": {"localhost/podc-probe"}}, true))(s)
+	equal(s, "removed", strings.Join(gone.Names, " "), id)
+	must(s.Images.Inspect(s.ctx, s.Image))(s) // it is in use
+	s.is(failed(s.Images.Remove(s.ctx, []string{s.Image}, true)), errdefs.IsFailedPrecondition)
+	s.status("a", api.StatusRunning)
+}
