@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,7 +144,6 @@ func (s *Store) readAll() (list []Object, damaged map[string]string, err error) 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
-	found := map[string]Object{}
 	damaged = map[string]string{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".json")
@@ -154,16 +152,14 @@ func (s *Store) readAll() (list []Object, damaged map[string]string, err error) 
 		}
 		switch o, err := s.read(name); {
 		case err == nil:
-			found[name] = o
+			list = append(list, o)
 		case errors.Is(err, disk.ErrDamaged):
 			damaged[name] = fmt.Sprintf("%v; remove it (podc %s rm %s) and create it anew", err, s.kind.Name, name)
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, nil, err
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		list = append(list, found[name])
-	}
+	slices.SortFunc(list, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
 	return list, damaged, nil
 }
 

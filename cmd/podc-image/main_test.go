@@ -61,7 +61,7 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		"": nil, "frobnicate": nil, "--nonsense": nil, podcimage.Load: 7, podcimage.Unpin: podcimage.UnpinRequest{},
 		podcimage.Pull: podcimage.PullRequest{Ref: "x", Policy: "sometimes"},
 	} {
-		if _, _, err := call[podcimage.ListReply](t, t.TempDir(), verb, request); !errdefs.IsInvalidArgument(err) {
+		if _, _, err := call[podcimage.ImagesReply](t, t.TempDir(), verb, request); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: %v", verb, err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestStack(t *testing.T) {
 		if err != nil {
 			t.Skip(err)
 		}
-		reply, events, err := call[podcimage.LoadReply](t, dir, podcimage.Load, podcimage.LoadRequest{File: path})
+		reply, events, err := call[podcimage.ImagesReply](t, dir, podcimage.Load, podcimage.LoadRequest{File: path})
 		if err != nil || len(reply.Images) != 1 || reply.Images[0].Names[0] != testimage.Ref(image) {
 			t.Fatal(reply, err)
 		}

@@ -42,7 +42,7 @@ func answer[Q, R any](do func(context.Context, *helper.Call, Q) (R, error)) help
 // nothing is the request of a verb that says all.
 type nothing = struct{}
 
-func (t tool) load(ctx context.Context, c *helper.Call, req podcimage.LoadRequest) (reply podcimage.LoadReply, err error) {
+func (t tool) load(ctx context.Context, c *helper.Call, req podcimage.LoadRequest) (reply podcimage.ImagesReply, err error) {
 	r, name := c.Stream, "standard input"
 	if req.File != "" {
 		f, err := os.Open(req.File)
@@ -52,9 +52,9 @@ func (t tool) load(ctx context.Context, c *helper.Call, req podcimage.LoadReques
 		defer f.Close()
 		r, name = f, req.File
 	}
-	return with(t, func(s *images.Store) (podcimage.LoadReply, error) {
+	return with(t, func(s *images.Store) (podcimage.ImagesReply, error) {
 		loaded, err := s.Load(ctx, r, name, c.Tell)
-		return podcimage.LoadReply{Images: loaded}, err
+		return podcimage.ImagesReply{Images: loaded}, err
 	})
 }
 
@@ -65,21 +65,21 @@ func openError(path string, err error) error {
 	return fmt.Errorf("cannot load %s: %w", path, err)
 }
 
-func (t tool) pull(ctx context.Context, c *helper.Call, req podcimage.PullRequest) (reply podcimage.PullReply, err error) {
+func (t tool) pull(ctx context.Context, c *helper.Call, req podcimage.PullRequest) (reply podcimage.ImageReply, err error) {
 	switch p := images.Policy(req.Policy); p {
 	case images.Always, images.Missing, images.Never:
-		return with(t, func(s *images.Store) (podcimage.PullReply, error) {
+		return with(t, func(s *images.Store) (podcimage.ImageReply, error) {
 			sum, err := s.Pull(ctx, req.Ref, p, c.Tell)
-			return podcimage.PullReply{Image: sum}, err
+			return podcimage.ImageReply{Image: sum}, err
 		})
 	}
 	return reply, invalid("unknown policy %q", req.Policy)
 }
 
-func (t tool) list(context.Context, *helper.Call, nothing) (podcimage.ListReply, error) {
-	return withReserve(t, func(s *images.Store) (podcimage.ListReply, error) {
+func (t tool) list(context.Context, *helper.Call, nothing) (podcimage.ImagesReply, error) {
+	return withReserve(t, func(s *images.Store) (podcimage.ImagesReply, error) {
 		all, err := s.List()
-		return podcimage.ListReply{Images: all}, err
+		return podcimage.ImagesReply{Images: all}, err
 	})
 }
 
@@ -114,17 +114,17 @@ func (t tool) remove(_ context.Context, c *helper.Call, req podcimage.RemoveRequ
 	})
 }
 
-func (t tool) tag(_ context.Context, _ *helper.Call, req podcimage.TagRequest) (podcimage.TagReply, error) {
-	return with(t, func(s *images.Store) (podcimage.TagReply, error) {
+func (t tool) tag(_ context.Context, _ *helper.Call, req podcimage.TagRequest) (podcimage.ImageReply, error) {
+	return with(t, func(s *images.Store) (podcimage.ImageReply, error) {
 		sum, err := s.Tag(req.Ref, req.Name)
-		return podcimage.TagReply{Image: sum}, err
+		return podcimage.ImageReply{Image: sum}, err
 	})
 }
 
-func (t tool) commit(ctx context.Context, c *helper.Call, req podcimage.CommitRequest) (podcimage.CommitReply, error) {
-	return with(t, func(s *images.Store) (podcimage.CommitReply, error) {
+func (t tool) commit(ctx context.Context, c *helper.Call, req podcimage.CommitRequest) (podcimage.ImageReply, error) {
+	return with(t, func(s *images.Store) (podcimage.ImageReply, error) {
 		sum, err := s.Commit(ctx, req, c.Stream)
-		return podcimage.CommitReply{Image: sum}, err
+		return podcimage.ImageReply{Image: sum}, err
 	})
 }
 

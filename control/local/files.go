@@ -132,7 +132,7 @@ func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions
 		Image: p.Spec.Container.ImageID, Name: opt.Name, Author: opt.Author, Message: opt.Message,
 		Command: strings.Join(p.Args, " "), Config: config,
 	}
-	var reply podcimage.CommitReply
+	var reply podcimage.ImageReply
 	// With the root in hand, one that does not run is neither started nor removed meanwhile.
 	err = f.engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(*os.File) error {
 		upper, err := os.Open(f.engine.Details(p).Upper)

@@ -30,7 +30,7 @@ func (i images) List(ctx context.Context, f control.Filters) ([]api.ImageSummary
 	if err := f.Only(control.ImageFilters...); err != nil {
 		return nil, err
 	}
-	var reply podcimage.ListReply
+	var reply podcimage.ImagesReply
 	if err := i.client.Ask(ctx, helper.Question{Verb: podcimage.List}, &reply); err != nil {
 		return nil, err
 	}
@@ -119,20 +119,20 @@ func (i images) ask(ctx context.Context, q helper.Question, reply any, w control
 }
 
 func (i images) Pull(ctx context.Context, ref string, w control.ImageWatch) (api.ImageSummary, error) {
-	var reply podcimage.PullReply
+	var reply podcimage.ImageReply
 	err := i.ask(ctx, helper.Question{Verb: podcimage.Pull, Request: podcimage.PullRequest{Ref: ref, Policy: "always"}}, &reply, w)
 	return reply.Image, err
 }
 
 func (i images) Load(ctx context.Context, from control.Archive, w control.ImageWatch) ([]api.ImageSummary, error) {
-	var reply podcimage.LoadReply
+	var reply podcimage.ImagesReply
 	q := helper.Question{Verb: podcimage.Load, Request: podcimage.LoadRequest{File: from.File}, Stream: from.Stream}
 	err := i.ask(ctx, q, &reply, w)
 	return reply.Images, err
 }
 
 func (i images) Tag(ctx context.Context, ref, name string) error {
-	return i.client.Ask(ctx, helper.Question{Verb: podcimage.Tag, Request: podcimage.TagRequest{Ref: ref, Name: name}}, &podcimage.TagReply{})
+	return i.client.Ask(ctx, helper.Question{Verb: podcimage.Tag, Request: podcimage.TagRequest{Ref: ref, Name: name}}, &podcimage.ImageReply{})
 }
 
 func (i images) Remove(ctx context.Context, refs []string, force bool) (control.RemovedImages, error) {

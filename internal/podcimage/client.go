@@ -78,7 +78,7 @@ func (c Client) Resolve(ctx context.Context, group string, refs []string) (map[s
 
 // Pull fetches an image.
 func (c Client) Pull(ctx context.Context, ref string, report func(api.Progress)) error {
-	return c.Ask(ctx, helper.Question{Verb: Pull, Request: PullRequest{ref, "always"}, Tell: report}, &PullReply{})
+	return c.Ask(ctx, helper.Question{Verb: Pull, Request: PullRequest{ref, "always"}, Tell: report}, &ImageReply{})
 }
 
 // Unpin lets go of every image pinned for group.
@@ -92,7 +92,7 @@ func (c Client) Remove(ctx context.Context, ref string) error {
 }
 
 // Commit makes an image of a request and the layer that r streams. Complaints go to warn.
-func (c Client) Commit(ctx context.Context, req CommitRequest, r io.Reader, warn func(string)) (reply CommitReply, err error) {
+func (c Client) Commit(ctx context.Context, req CommitRequest, r io.Reader, warn func(string)) (reply ImageReply, err error) {
 	c.Warn = warn
 	err = c.Ask(ctx, helper.Question{Verb: Commit, Request: req, Stream: r}, &reply)
 	return reply, err

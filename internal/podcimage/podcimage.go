@@ -15,13 +15,13 @@ const Program = "podc-image"
 //
 //	podc-image --root DIR --runroot DIR VERB
 const (
-	Load    = "load"    // LoadRequest -> LoadReply
-	Pull    = "pull"    // PullRequest -> PullReply
-	List    = "ls"      // nothing -> ListReply
+	Load    = "load"    // LoadRequest -> ImagesReply
+	Pull    = "pull"    // PullRequest -> ImageReply
+	List    = "ls"      // nothing -> ImagesReply
 	Inspect = "inspect" // InspectRequest -> InspectReply
 	Remove  = "rm"      // RemoveRequest -> RemoveReply, also beside a fault: for what was removed all the same
-	Tag     = "tag"     // TagRequest -> TagReply
-	Commit  = "commit"  // CommitRequest -> CommitReply
+	Tag     = "tag"     // TagRequest -> ImageReply
+	Commit  = "commit"  // CommitRequest -> ImageReply
 	Resolve = "resolve" // ResolveRequest -> ResolveReply
 	Unpin   = "unpin"   // UnpinRequest -> UnpinReply
 	Check   = "check"   // CheckRequest -> CheckReply
@@ -33,8 +33,8 @@ type LoadRequest struct {
 	File string `json:"file"` // its path; empty: it comes on standard input
 }
 
-// LoadReply lists what an archive held, in its order.
-type LoadReply struct {
+// ImagesReply lists images: what an archive held, in its order, or all there are, by first name, nameless ones last.
+type ImagesReply struct {
 	Images []api.ImageSummary `json:"images"`
 }
 
@@ -44,14 +44,9 @@ type PullRequest struct {
 	Policy string `json:"policy"` // always, missing or never
 }
 
-// PullReply is the image that a reference now means.
-type PullReply struct {
+// ImageReply is one image: what a reference now means, what got a name, what was made.
+type ImageReply struct {
 	Image api.ImageSummary `json:"image"`
-}
-
-// ListReply lists all images, by first name, nameless ones last.
-type ListReply struct {
-	Images []api.ImageSummary `json:"images"`
 }
 
 // InspectRequest asks for all that is known of images.
@@ -82,11 +77,6 @@ type TagRequest struct {
 	Name string `json:"name"`
 }
 
-// TagReply is the image that got one more name.
-type TagReply struct {
-	Image api.ImageSummary `json:"image"`
-}
-
 // CommitRequest asks for an image of a container, of which it says all, beside the stream of its layer, which follows on standard input.
 type CommitRequest struct {
 	Image   string        `json:"image"`             // ID of the image below
@@ -95,11 +85,6 @@ type CommitRequest struct {
 	Message string        `json:"message,omitempty"` // in its history
 	Command string        `json:"command,omitempty"` // that made the layer, in its history
 	Config  commit.Config `json:"config"`
-}
-
-// CommitReply is the image that was made.
-type CommitReply struct {
-	Image api.ImageSummary `json:"image"`
 }
 
 // ResolveRequest asks what references mean.

@@ -102,11 +102,10 @@ func (s *Server) Close() {
 
 // client is one attachment that is served.
 type client struct {
-	server *Server
-	id     string
-	view   view
-	socks  netstack.DNSSockets
-	log    *slog.Logger
+	id    string
+	view  view
+	socks netstack.DNSSockets
+	log   *slog.Logger
 
 	ctx     context.Context // ends with stop
 	cancel  context.CancelFunc
@@ -126,7 +125,7 @@ func (s *Server) newClient(id string, socks netstack.DNSSockets) (*client, error
 	if err != nil {
 		return nil, err
 	}
-	c := &client{server: s, id: id, view: v, socks: socks, log: s.log.With("attachment", id),
+	c := &client{id: id, view: v, socks: socks, log: s.log.With("attachment", id),
 		forward: make(chan struct{}, maxForwards), conns: map[net.Conn]bool{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
