@@ -23,7 +23,6 @@ import (
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // CreatePod makes a pod of spec over img, without starting it: its record, volumes, root filesystem and files. A pod of that
@@ -189,7 +188,7 @@ func (p podFiles) makeVolumes(ctx context.Context, again bool) error {
 			}
 			continue
 		}
-		v := volumes.Volume{Name: p.Volumes[m.Target], Labels: m.Labels, Anonymous: m.Source == ""}
+		v := api.Volume{Name: p.Volumes[m.Target], Labels: m.Labels, Anonymous: m.Source == ""}
 		if _, err := p.e.volumes.Create(ctx, v); err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/volumes"
 )
 
 // Nothing that an image or a volume holds decides that a mount lands on /proc, /sys or /dev.
@@ -37,7 +36,7 @@ func TestNoLinkLeadsAMountToTheKernelsFiles(t *testing.T) {
 	if err := errors.Join(os.Symlink("/sys", filepath.Join(host, "l")), os.Mkdir(filepath.Join(host, "folder"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.volumes.Create(t.Context(), volumes.Volume{Name: "v"}); err != nil {
+	if _, err := e.volumes.Create(t.Context(), api.Volume{Name: "v"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("../proc", filepath.Join(e.volumes.Path("v"), "l")); err != nil {

@@ -13,7 +13,6 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // What pods share: networks, volumes, host ports. The engine adds to netstack and volumes only what they cannot know, namely
@@ -65,7 +64,7 @@ func (s *shared) RemoveNetwork(ctx context.Context, name string) error {
 }
 
 // CreateVolume makes a volume unless there is one of that name.
-func (s *shared) CreateVolume(ctx context.Context, v volumes.Volume) error {
+func (s *shared) CreateVolume(ctx context.Context, v api.Volume) error {
 	_, err := s.e.volumes.Create(ctx, v)
 	return err
 }

@@ -29,9 +29,6 @@ type Kind struct {
 	dir   string
 }
 
-// Object is one secret or config.
-type Object = api.Object
-
 // Secret and Config are the two kinds; the limits are docker's.
 var (
 	Secret = Kind{"secret", 500 << 10, "secrets"}
@@ -56,7 +53,7 @@ func isName(s string) bool {
 }
 
 // Create keeps an object and returns it with its id; errdefs.IsAlreadyExists if the name is taken.
-func (s *Store) Create(ctx context.Context, o Object) (Object, error) {
+func (s *Store) Create(ctx context.Context, o api.Object) (api.Object, error) {
 	if !isName(o.Name) {
 		return o, fault.New(errdefs.ErrInvalidArgument, "cannot create %s %q: a name is letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends, 64 at most", s.kind.Name, o.Name)
 	}
@@ -98,7 +95,7 @@ func (s *Store) lock(ctx context.Context) (*disk.Lock, error) {
 }
 
 // Get returns the object of a name or an id; errdefs.IsNotFound if there is none.
-func (s *Store) Get(ref string) (Object, error) {
+func (s *Store) Get(ref string) (api.Object, error) {
 	if isName(ref) {
 		o, err := s.read(ref)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -107,16 +104,16 @@ func (s *Store) Get(ref string) (Object, error) {
 	}
 	list, err := s.List()
 	if err != nil {
-		return Object{}, err
+		return api.Object{}, err
 	}
-	if i := slices.IndexFunc(list, func(o Object) bool { return o.ID == ref }); i >= 0 {
+	if i := slices.IndexFunc(list, func(o api.Object) bool { return o.ID == ref }); i >= 0 {
 		return list[i], nil
 	}
-	return Object{}, fault.New(errdefs.ErrNotFound, "%s %q does not exist", s.kind.Name, ref)
+	return api.Object{}, fault.New(errdefs.ErrNotFound, "%s %q does not exist", s.kind.Name, ref)
 }
 
-func (s *Store) read(name string) (Object, error) {
-	var o Object
+func (s *Store) read(name string) (api.Object, error) {
+	var o api.Object
 	err := disk.ReadJSON(s.Path(name), &o)
 	if err == nil && (o.Name != name || len(o.Data) == 0) {
 		err = fmt.Errorf("%w %s: it is not that of this name", disk.ErrDamaged, s.Path(name))
@@ -128,7 +125,7 @@ func (s *Store) read(name string) (Object, error) {
 }
 
 // List returns all objects by name. One that is damaged is left out: its name can still be removed.
-func (s *Store) List() ([]Object, error) {
+func (s *Store) List() ([]api.Object, error) {
 	list, _, err := s.readAll()
 	return list, err
 }
@@ -139,7 +136,7 @@ func (s *Store) Damaged() (map[string]string, error) {
 	return damaged, err
 }
 
-func (s *Store) readAll() (list []Object, damaged map[string]string, err error) {
+func (s *Store) readAll() (list []api.Object, damaged map[string]string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
@@ -159,7 +156,7 @@ func (s *Store) readAll() (list []Object, damaged map[string]string, err error) 
 			return nil, nil, err
 		}
 	}
-	slices.SortFunc(list, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b api.Object) int { return strings.Compare(a.Name, b.Name) })
 	return list, damaged, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -17,7 +18,7 @@ func TestStore(t *testing.T) {
 	if list, err := s.List(); err != nil || len(list) > 0 {
 		t.Fatalf("an empty store has %v, %v", list, err)
 	}
-	made, err := s.Create(t.Context(), Object{Name: "key", Data: []byte("canary"), Labels: map[string]string{"a": "b"}})
+	made, err := s.Create(t.Context(), api.Object{Name: "key", Data: []byte("canary"), Labels: map[string]string{"a": "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s: %+v, %v", ref, o, err)
 		}
 	}
-	if _, err := s.Create(t.Context(), Object{Name: "key", Data: []byte("x")}); !errdefs.IsAlreadyExists(err) {
+	if _, err := s.Create(t.Context(), api.Object{Name: "key", Data: []byte("x")}); !errdefs.IsAlreadyExists(err) {
 		t.Errorf("a second one of that name: %v", err)
 	}
 	for _, path := range []string{s.dir, s.Path("key")} {
@@ -51,7 +52,7 @@ func TestStore(t *testing.T) {
 func TestNamesAndSizesAreChecked(t *testing.T) {
 	s := Open(t.TempDir(), Config)
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "-a", "a-", ".a", "a b", strings.Repeat("a", 65), "a\n"} {
-		if _, err := s.Create(t.Context(), Object{Name: name, Data: []byte("x")}); !errdefs.IsInvalidArgument(err) {
+		if _, err := s.Create(t.Context(), api.Object{Name: name, Data: []byte("x")}); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("name %q: %v", name, err)
 		}
 		if _, err := s.Get(name); !errdefs.IsNotFound(err) {
@@ -59,16 +60,16 @@ func TestNamesAndSizesAreChecked(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"", "a\nb", "\x1b"} {
-		if _, err := s.Create(t.Context(), Object{Name: "a", Data: []byte("x"), Labels: map[string]string{key: ""}}); !errdefs.IsInvalidArgument(err) {
+		if _, err := s.Create(t.Context(), api.Object{Name: "a", Data: []byte("x"), Labels: map[string]string{key: ""}}); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("label %q: %v", key, err)
 		}
 	}
 	for _, size := range []int{0, Config.Limit + 1} {
-		if _, err := s.Create(t.Context(), Object{Name: "a", Data: make([]byte, size)}); !errdefs.IsInvalidArgument(err) {
+		if _, err := s.Create(t.Context(), api.Object{Name: "a", Data: make([]byte, size)}); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
-	if _, err := s.Create(t.Context(), Object{Name: strings.Repeat("a", 64), Data: make([]byte, Config.Limit)}); err != nil {
+	if _, err := s.Create(t.Context(), api.Object{Name: strings.Repeat("a", 64), Data: make([]byte, Config.Limit)}); err != nil {
 		t.Error(err)
 	}
 }
@@ -79,7 +80,7 @@ func TestOfManyOneIsFirst(t *testing.T) {
 	errs := make([]error, 8)
 	for i := range errs {
 		wg.Go(func() {
-			_, errs[i] = Open(root, Secret).Create(t.Context(), Object{Name: "one", Data: []byte{byte(i)}})
+			_, errs[i] = Open(root, Secret).Create(t.Context(), api.Object{Name: "one", Data: []byte{byte(i)}})
 		})
 	}
 	wg.Wait()
@@ -99,7 +100,7 @@ func TestOfManyOneIsFirst(t *testing.T) {
 func TestADamagedOneCanBeRemoved(t *testing.T) {
 	s := Open(t.TempDir(), Secret)
 	for _, name := range []string{"bad", "good"} {
-		if _, err := s.Create(t.Context(), Object{Name: name, Data: []byte("x")}); err != nil {
+		if _, err := s.Create(t.Context(), api.Object{Name: name, Data: []byte("x")}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 )
@@ -55,7 +56,7 @@ func CheckOptions(o map[string]string) error {
 }
 
 // CheckSource refuses a volume whose folder on the host does not exist.
-func CheckSource(v Volume) error {
+func CheckSource(v api.Volume) error {
 	if parseMount(v.Options).flags&unix.MS_BIND == 0 {
 		return nil
 	}
@@ -72,13 +73,13 @@ type mountCall struct {
 }
 
 // passing reports whether the volume is empty whenever it is mounted anew, or cannot be written: there is no use in filling it.
-func passing(v Volume) bool {
+func passing(v api.Volume) bool {
 	m := parseMount(v.Options)
 	return m.kind == "tmpfs" && m.flags&unix.MS_BIND == 0 || m.flags&unix.MS_RDONLY != 0
 }
 
 // Flags are those of the volume's options that every mount of it must repeat: a bind of a bind has flags of its own.
-func Flags(v Volume) []string {
+func Flags(v api.Volume) []string {
 	m := parseMount(v.Options)
 	var flags []string
 	for _, f := range []struct {

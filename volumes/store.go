@@ -1,3 +1,5 @@
+// Package volumes keeps named and anonymous volumes: folders with a record beside them. It knows no pods; who uses a volume
+// is the caller's business.
 package volumes
 
 import (
@@ -12,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
@@ -45,19 +48,19 @@ func (s *Store) lock(ctx context.Context, name string) (*disk.Lock, error) {
 
 // Create makes a volume, or returns the one that has the name already, whose record then stands. A name that is empty is
 // not valid.
-func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
+func (s *Store) Create(ctx context.Context, v api.Volume) (api.Volume, error) {
 	if v.Driver != "" && v.Driver != "local" {
-		return Volume{}, fault.New(errdefs.ErrInvalidArgument, "cannot create volume %q: driver %q is not known (only local)", v.Name, v.Driver)
+		return api.Volume{}, fault.New(errdefs.ErrInvalidArgument, "cannot create volume %q: driver %q is not known (only local)", v.Name, v.Driver)
 	}
 	if err := CheckOptions(v.Options); err != nil {
-		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+		return api.Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
 	}
 	if err := valid.Labels(v.Labels); err != nil {
-		return Volume{}, fault.New(errdefs.ErrInvalidArgument, "cannot create volume %q: %w", v.Name, err)
+		return api.Volume{}, fault.New(errdefs.ErrInvalidArgument, "cannot create volume %q: %w", v.Name, err)
 	}
 	l, err := s.lock(ctx, v.Name)
 	if err != nil {
-		return Volume{}, err
+		return api.Volume{}, err
 	}
 	defer l.Unlock()
 	if have, err := s.Get(v.Name); !errdefs.IsNotFound(err) {
@@ -65,29 +68,29 @@ func (s *Store) Create(ctx context.Context, v Volume) (Volume, error) {
 	}
 	if _, err := os.Lstat(s.removed(v.Name)); err == nil { // a removal that was cut short
 		if err := s.clear(v.Name); err != nil {
-			return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+			return api.Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
 		}
 	}
 	// The data folder is made after its parent and before the record: a volume without a record does not exist yet.
 	if err := os.MkdirAll(s.Path(v.Name), 0o755); err != nil {
-		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+		return api.Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
 	}
 	for _, dir := range []string{s.dir, filepath.Dir(s.Path(v.Name))} {
 		if err := os.Chmod(dir, 0o700); err != nil {
-			return Volume{}, err
+			return api.Volume{}, err
 		}
 	}
 	v.Driver, v.Created = "local", time.Now()
 	if err := disk.WriteJSON(s.record(v.Name), v, disk.Durable); err != nil {
-		return Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
+		return api.Volume{}, fmt.Errorf("cannot create volume %q: %w", v.Name, err)
 	}
 	return v, nil
 }
 
 // Get returns a volume; errdefs.IsNotFound if there is none such. One whose record is damaged is errors.Is(err,
 // disk.ErrDamaged): its data is there.
-func (s *Store) Get(name string) (Volume, error) {
-	var v Volume
+func (s *Store) Get(name string) (api.Volume, error) {
+	var v api.Volume
 	err := error(fs.ErrNotExist)
 	if disk.IsName(name) {
 		err = disk.ReadJSON(s.record(name), &v)
@@ -106,12 +109,12 @@ func (s *Store) Get(name string) (Volume, error) {
 
 // List returns all volumes by name. A volume that vanishes meanwhile is not an error, nor is one whose record is damaged,
 // which Damaged lists: it harms nobody else.
-func (s *Store) List() (map[string]Volume, error) {
+func (s *Store) List() (map[string]api.Volume, error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	list := map[string]Volume{}
+	list := map[string]api.Volume{}
 	for _, e := range entries {
 		if !disk.IsName(e.Name()) {
 			continue

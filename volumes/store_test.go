@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -22,7 +23,7 @@ func TestAStrayThatBecameAVolumeIsKept(t *testing.T) {
 	if err != nil || len(strays) != 1 {
 		t.Fatalf("strays: %v, %v", strays, err)
 	}
-	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "v"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.RemoveStray(t.Context(), "v"); err != nil {
@@ -36,7 +37,7 @@ func TestAStrayThatBecameAVolumeIsKept(t *testing.T) {
 // A folder that podc did not make, or of which it has lost the record, holds data that somebody may miss.
 func TestDataWithoutARecordIsKept(t *testing.T) {
 	s := Open(t.TempDir())
-	if _, err := s.Create(t.Context(), Volume{Name: "lost"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "lost"}); err != nil {
 		t.Fatal(err)
 	}
 	data := filepath.Join(s.Path("lost"), "data")
@@ -58,7 +59,7 @@ func TestDataWithoutARecordIsKept(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := s.Create(t.Context(), Volume{Name: "lost"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "lost"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(data); err != nil {
@@ -68,7 +69,7 @@ func TestDataWithoutARecordIsKept(t *testing.T) {
 	if err := os.Rename(s.record("lost"), s.removed("lost")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Create(t.Context(), Volume{Name: "lost"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "lost"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
@@ -120,7 +121,7 @@ func TestALockOfNoVolumeIsAStray(t *testing.T) {
 func TestADamagedRecordHarmsOneVolumeAndNoData(t *testing.T) {
 	s := Open(t.TempDir())
 	for _, name := range []string{"bad", "good"} {
-		if _, err := s.Create(t.Context(), Volume{Name: name}); err != nil {
+		if _, err := s.Create(t.Context(), api.Volume{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -131,7 +132,7 @@ func TestADamagedRecordHarmsOneVolumeAndNoData(t *testing.T) {
 	if _, good := list["good"]; err != nil || !good || len(list) != 1 {
 		t.Errorf("list: %v, %v", list, err)
 	}
-	if _, err := s.Create(t.Context(), Volume{Name: "bad"}); !errors.Is(err, disk.ErrDamaged) {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "bad"}); !errors.Is(err, disk.ErrDamaged) {
 		t.Errorf("creation over it: %v", err)
 	}
 	if d := s.Damaged(); d["bad"] == nil || len(d) != 1 {
@@ -144,7 +145,7 @@ func TestADamagedRecordHarmsOneVolumeAndNoData(t *testing.T) {
 
 func TestASeedCutShortIsTakenUpAgain(t *testing.T) {
 	s := Open(t.TempDir())
-	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "v"}); err != nil {
 		t.Fatal(err)
 	}
 	half := filepath.Join(filepath.Dir(s.Path("v")), ".seed", "half")
@@ -175,7 +176,7 @@ func TestASeedCutShortIsTakenUpAgain(t *testing.T) {
 
 func TestAFillingCutShortGoesOn(t *testing.T) {
 	s := Open(t.TempDir())
-	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "v"}); err != nil {
 		t.Fatal(err)
 	}
 	source := t.TempDir()
@@ -199,7 +200,7 @@ func TestAFillingCutShortGoesOn(t *testing.T) {
 // Whoever mounts a volume first need not be the one whose image has something for it, and may run by then.
 func TestAVolumeIsFilledByTheFirstThatHasSomething(t *testing.T) {
 	s := Open(t.TempDir())
-	if _, err := s.Create(t.Context(), Volume{Name: "v"}); err != nil {
+	if _, err := s.Create(t.Context(), api.Volume{Name: "v"}); err != nil {
 		t.Fatal(err)
 	}
 	mounted, err := os.Open(s.Path("v"))
@@ -248,7 +249,7 @@ func TestNamesDoNotLeaveTheStore(t *testing.T) {
 func TestLabelsThatAreNoneAreRefused(t *testing.T) {
 	s := Open(t.TempDir())
 	for key, value := range map[string]string{"": "x", "a\nb": "x", "a": "\x1b[31m"} {
-		if _, err := s.Create(t.Context(), Volume{Name: "v", Labels: map[string]string{key: value}}); !errdefs.IsInvalidArgument(err) {
+		if _, err := s.Create(t.Context(), api.Volume{Name: "v", Labels: map[string]string{key: value}}); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // Fake is an engine in memory. It "runs" two programs: a container whose command is {"true"} or {"false"} ends at once with
@@ -30,7 +29,7 @@ type Fake struct {
 	mu       sync.Mutex // protects what follows
 	pods     map[string]*engine.Pod
 	networks map[string]netstack.Network
-	volumes  map[string]volumes.Volume
+	volumes  map[string]api.Volume
 	busy     map[netstack.Port]string // ports held outside of the engine, by owner
 	log      []string
 	made     int
@@ -73,7 +72,7 @@ func (f *Fake) init() {
 	if f.pods == nil {
 		f.pods = map[string]*engine.Pod{}
 		f.networks = map[string]netstack.Network{}
-		f.volumes = map[string]volumes.Volume{}
+		f.volumes = map[string]api.Volume{}
 		f.busy = map[netstack.Port]string{}
 	}
 }
@@ -157,7 +156,7 @@ func (f *Fake) RemoveNetwork(ctx context.Context, name string) error {
 }
 
 // CreateVolume implements project.Engine.
-func (f *Fake) CreateVolume(ctx context.Context, v volumes.Volume) error {
+func (f *Fake) CreateVolume(ctx context.Context, v api.Volume) error {
 	return f.do(ctx, "create volume "+v.Name, func() error {
 		if _, ok := f.volumes[v.Name]; !ok {
 			f.volumes[v.Name] = v

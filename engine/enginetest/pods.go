@@ -14,7 +14,6 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // CreatePod implements project.Engine.
@@ -48,7 +47,7 @@ func (f *Fake) mount(spec engine.PodSpec) map[string]string {
 			name = fmt.Sprintf("%064x", f.made)
 		}
 		if _, ok := f.volumes[name]; !ok {
-			f.volumes[name] = volumes.Volume{Name: name, Labels: m.Labels, Anonymous: m.Source == ""}
+			f.volumes[name] = api.Volume{Name: name, Labels: m.Labels, Anonymous: m.Source == ""}
 		}
 		have[m.Target] = name
 	}

@@ -12,7 +12,6 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/netstack"
-	"podc.example/podc/volumes"
 )
 
 // Engine is what the suite tests.
@@ -20,7 +19,7 @@ type Engine interface {
 	Snapshot(ctx context.Context, group string) (api.Snapshot, error)
 	CreateNetwork(ctx context.Context, n netstack.Network) error
 	RemoveNetwork(ctx context.Context, name string) error
-	CreateVolume(ctx context.Context, v volumes.Volume) error
+	CreateVolume(ctx context.Context, v api.Volume) error
 	RemoveVolume(ctx context.Context, name string) error
 	CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error
 	StartPod(ctx context.Context, name string) error
@@ -231,7 +230,7 @@ func anonymous(s *suite) {
 
 func inUse(s *suite) {
 	s.ok(s.CreateNetwork(s.Context(), netstack.Network{Name: "n"}))
-	s.ok(s.CreateVolume(s.Context(), volumes.Volume{Name: "v"}))
+	s.ok(s.CreateVolume(s.Context(), api.Volume{Name: "v"}))
 	spec := engine.PodSpec{Name: "a", Group: group}
 	spec.Network.Endpoints = []netstack.Endpoint{{Network: "n"}}
 	spec.Container.Image, spec.Container.ImageID, spec.Container.Command = "suite", s.image.ID, []string{"sleep", "1000"}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"podc.example/podc/api"
 	"podc.example/podc/project"
 	"podc.example/podc/secrets"
 )
@@ -31,7 +32,7 @@ func TestExternal(t *testing.T) {
 	store := secrets.Open(root, secrets.Secret)
 	create := func(s *secrets.Store, name, content string) {
 		t.Helper()
-		if _, err := s.Create(t.Context(), secrets.Object{Name: name, Data: []byte(content)}); err != nil {
+		if _, err := s.Create(t.Context(), api.Object{Name: name, Data: []byte(content)}); err != nil {
 			t.Fatal(err)
 		}
 	}

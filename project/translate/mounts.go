@@ -14,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/go-units"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/rootfs"
@@ -26,7 +27,7 @@ import (
 func (t *translation) volumes() error {
 	for _, key := range t.p.VolumeNames() {
 		v := t.p.Volumes[key]
-		out := project.Volume{Key: key, External: bool(v.External), Spec: volumes.Volume{Name: v.Name}}
+		out := project.Volume{Key: key, External: bool(v.External), Spec: api.Volume{Name: v.Name}}
 		if !out.External {
 			if v.Driver != "" && v.Driver != "local" {
 				return compose.NotServed("volumes."+key+".driver", fmt.Sprintf("%q", v.Driver), "use local, the default")
@@ -43,7 +44,7 @@ func (t *translation) volumes() error {
 	return nil
 }
 
-func volumeOptions(v *volumes.Volume, key string, opts types.Options) error {
+func volumeOptions(v *api.Volume, key string, opts types.Options) error {
 	for _, name := range slices.Sorted(maps.Keys(opts)) {
 		if err := volumes.CheckOption(name); err != nil {
 			return compose.NotServed(key+"."+name, "", "the driver local takes type, device and o")
