@@ -9,16 +9,17 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/control/controltest"
 	"podc.example/podc/control/local"
+	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/internal/testimage"
 )
 
 func TestSuite(t *testing.T) {
-	podc := open(t)
+	podc, _ := open(t)
 	controltest.Run(t, controltest.Podc{Control: podc, Image: testimage.Ref(testimage.Busybox), Archive: archiveOf(t, testimage.Probe)})
 }
 
 // open returns podc on this machine, with roots and helpers of the test's own, and busybox in its store.
-func open(t *testing.T) *control.Control {
+func open(t *testing.T) (*control.Control, local.Config) {
 	t.Helper()
 	if os.Geteuid() != 0 || testing.Short() {
 		t.Skip("needs root and the real machine")
@@ -29,20 +30,20 @@ func open(t *testing.T) *control.Control {
 		}
 	}
 	dir := t.TempDir()
-	helpers := filepath.Join(dir, "bin")
-	build(t, helpers, "podc-monitor", "CGO_ENABLED=0")
-	build(t, helpers, "podc-image", "CGO_ENABLED=1")
-	podc, err := local.Open(local.Config{
-		Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"), Helpers: helpers, Dir: dir,
+	cfg := local.Config{
+		Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"), Helpers: filepath.Join(dir, "bin"), Dir: dir,
 		Env: map[string]string{"PATH": os.Getenv("PATH"), "NETCONFPATH": filepath.Join(dir, "no-networks")},
-	})
+	}
+	build(t, cfg.Helpers, "podc-monitor", "CGO_ENABLED=0")
+	build(t, cfg.Helpers, podcimage.Program, "CGO_ENABLED=1")
+	podc, err := local.Open(cfg)
 	if err == nil {
 		_, err = podc.Images.Load(t.Context(), control.Archive{File: archiveOf(t, testimage.Busybox)}, control.ImageWatch{})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return podc
+	return podc, cfg
 }
 
 func archiveOf(t *testing.T, image string) string {
