@@ -66,7 +66,6 @@ func example(ctx context.Context, podc *control.Control, cfg local.Config, out *
 
 func TestExample(t *testing.T) {
 	podc, cfg := open(t)
-	build(t, cfg.Helpers, podccompose.Program, "CGO_ENABLED=0")
 	file := fmt.Sprintf(`
 name: shop
 services:

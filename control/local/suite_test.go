@@ -1,14 +1,18 @@
 package local_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"podc.example/podc/control"
 	"podc.example/podc/control/controltest"
 	"podc.example/podc/control/local"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/internal/testimage"
 )
@@ -29,13 +33,16 @@ func open(t *testing.T) (*control.Control, local.Config) {
 			t.Skip(err)
 		}
 	}
+	built = true
+	helpers, err := helpersDir()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	cfg := local.Config{
-		Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"), Helpers: filepath.Join(dir, "bin"), Dir: dir,
+		Root: filepath.Join(dir, "root"), RunRoot: filepath.Join(dir, "run"), Helpers: helpers, Dir: dir,
 		Env: map[string]string{"PATH": os.Getenv("PATH"), "NETCONFPATH": filepath.Join(dir, "no-networks")},
 	}
-	build(t, cfg.Helpers, "podc-monitor", "CGO_ENABLED=0")
-	build(t, cfg.Helpers, podcimage.Program, "CGO_ENABLED=1")
 	podc, err := local.Open(cfg)
 	if err == nil {
 		_, err = podc.Images.Load(t.Context(), control.Archive{File: archiveOf(t, testimage.Busybox)}, control.ImageWatch{})
@@ -55,11 +62,27 @@ func archiveOf(t *testing.T, image string) string {
 	return path
 }
 
-func build(t *testing.T, into, program, env string) {
-	t.Helper()
-	cmd := exec.Command("go", "build", "-o", filepath.Join(into, program), "podc.example/podc/cmd/"+program)
-	cmd.Env = append(os.Environ(), env)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+// built says that a test has asked for the helpers.
+var built bool
+
+// helpersDir builds the helper programs once.
+var helpersDir = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "podc-local-test-")
+	for program, cgo := range map[string]string{"podc-monitor": "0", podccompose.Program: "0", podcimage.Program: "1"} {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, program), "podc.example/podc/cmd/"+program)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+		if out, failed := cmd.CombinedOutput(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%w: %s", failed, out))
+		}
 	}
+	return dir, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built {
+		dir, _ := helpersDir()
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
