@@ -153,7 +153,7 @@ func (p *pod) make(ctx context.Context, files []api.File) error {
 
 func (p podFiles) mount() error {
 	pp, name := p.e.paths, p.Spec.Name
-	o := rootfs.Overlay{Layers: p.Image.Layers, Diff: pp.diff(name), Work: pp.work(name), Volatile: p.Spec.AutoRemove}
+	o := rootfs.Overlay{Layers: p.Image.Layers, Diff: pp.diff(name), Work: pp.work(name), Volatile: p.Spec.AutoRemove, UserXattrs: p.e.host().UserXattrs}
 	if err := rootfs.Mount(o, pp.merged(name)); err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
 	"podc.example/podc/internal/disk"
 )
@@ -31,7 +30,7 @@ func (s *store) Details(pod api.Pod) api.PodDetails {
 		d.NetNS = ""
 	}
 	opt, _ := oci.ParseSecurityOpt(pod.Spec.Container.SecurityOpt) // checked when the pod was made
-	d.AppArmor = host.This().ProfileOf(pod.Spec.Container, opt)
+	d.AppArmor = s.e.host().ProfileOf(pod.Spec.Container, opt)
 	if !pod.Spec.Container.Privileged && !opt.Unmasked {
 		d.Masked, d.ReadOnly = oci.MaskedPaths, oci.ReadonlyPaths
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/journal"
@@ -26,6 +27,8 @@ type Config struct {
 	Helpers string
 	Runtime string // OCI runtime for pods that name none; empty: "crun"
 	CNI     CNI
+	// Host is the machine and who podc is on it, as far as containers depend on that; nil: this one, looked at when it is needed.
+	Host *host.Host
 }
 
 // CNI says how plugins of the network are found and used.
@@ -82,6 +85,7 @@ type Engine struct {
 	*possible
 
 	paths    paths
+	host     func() host.Host
 	programs *host.Programs
 	net      *netstack.Stack
 	volumes  *volumes.Store
@@ -108,12 +112,15 @@ func Open(cfg Config) (*Engine, error) {
 		cfg.Runtime = "crun"
 	}
 	go warmDecoder()
-	p := newPaths(cfg.Root, cfg.RunRoot)
+	p, this := newPaths(cfg.Root, cfg.RunRoot), host.This
+	if h := cfg.Host; h != nil {
+		this, p.host = func() host.Host { return *h }, func() cgroups.Host { return h.Cgroups }
+	}
 	watch := new(kernel.Watcher)
 	e := &Engine{
 		Journal: journal.Open(p.journal(), watch), watch: watch,
-		programs: &host.Programs{Helpers: cfg.Helpers, Runtime: cfg.Runtime, Env: append([]string{host.Path}, cfg.CNI.environ()...), Stamp: filepath.Join(p.run, "apparmor")},
-		paths:    p,
+		host: this, programs: &host.Programs{Helpers: cfg.Helpers, Runtime: cfg.Runtime, Env: append([]string{host.Path}, cfg.CNI.environ()...), Stamp: filepath.Join(p.run, "apparmor")},
+		paths: p,
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
 			Host: netstack.Host{PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),

@@ -136,7 +136,7 @@ func (p podRun) execProcess(opt ExecOptions) (*specs.Process, error) {
 		}
 	}
 	if opt.Privileged {
-		all := host.This().Caps
+		all := p.e.host().Caps
 		proc.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 		if proc.ApparmorProfile != "" {
 			proc.ApparmorProfile = oci.Unconfined

@@ -30,11 +30,12 @@ import (
 type paths struct {
 	id        string // RootIDOf
 	data, run string
+	host      func() cgroups.Host
 }
 
 func newPaths(data, run string) paths {
 	// Real paths, since that is what the kernel's list of mounts has.
-	return paths{id: RootIDOf(data), data: realPath(filepath.Clean(data)), run: realPath(filepath.Clean(run))}
+	return paths{id: RootIDOf(data), data: realPath(filepath.Clean(data)), run: realPath(filepath.Clean(run)), host: cgroups.This}
 }
 
 func (p paths) pods() string               { return filepath.Join(p.data, "pods") }
@@ -74,5 +75,5 @@ func (p paths) shutdown() string             { return filepath.Join(p.run, "shut
 
 // cgroups are those of this root.
 func (p paths) cgroups() cgroups.Root {
-	return cgroups.Root{ID: p.id, Active: filepath.Join(p.run, "active.lock")}
+	return cgroups.Root{ID: p.id, Active: filepath.Join(p.run, "active.lock"), Host: p.host()}
 }

@@ -29,7 +29,7 @@ type possible struct{ e *Engine }
 func (c *possible) CheckPods(_ context.Context, pods []api.PodSpec) error {
 	var errs []error
 	for _, p := range pods {
-		errs = append(errs, podError("create", p.Name, errors.Join(c.checkName(p), c.checkCgroupParent(p), checkPossible(p), c.checkBorrowed(p, pods))))
+		errs = append(errs, podError("create", p.Name, errors.Join(c.checkName(p), c.checkCgroupParent(p), checkPossible(p, c.e.host()), c.checkBorrowed(p, pods))))
 	}
 	return errors.Join(errs...)
 }
@@ -46,7 +46,7 @@ func (c *possible) checkName(p api.PodSpec) error {
 	return fault.New(errdefs.ErrAlreadyExists, "the container name %q is already in use by container %.12s of project %q", p.Name, have.ID, have.Spec.Group)
 }
 
-func checkPossible(p api.PodSpec) error {
+func checkPossible(p api.PodSpec, on host.Host) error {
 	errs := []error{checkValues(p), host.CheckSysctls(p)}
 	for _, m := range p.Container.Mounts {
 		switch m.Type {
@@ -55,12 +55,12 @@ func checkPossible(p api.PodSpec) error {
 		case api.MountTmpfs:
 			errs = append(errs, host.CheckTmpfs(m))
 		}
-		if m.AllReadOnly && !host.This().RecursiveReadOnly {
+		if m.AllReadOnly && !on.RecursiveReadOnly {
 			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "the kernel cannot make all below %s read-only (Linux 5.12 can)", m.Source))
 		}
 		errs = append(errs, checkPropagation(m))
 	}
-	c := oci.Container{Spec: p.Container, Host: host.This()}
+	c := oci.Container{Spec: p.Container, Host: on.Host}
 	var err error
 	c.Spec.Devices, c.Devices, err = host.DeviceNodes(p.Container.Devices)
 	errs = append(errs, err)
@@ -69,6 +69,8 @@ func checkPossible(p api.PodSpec) error {
 	errs = append(errs, host.CheckSecurity(c), checkPaths(p.Container))
 	errs = append(errs, host.CheckCpuset(p.Container.Resources.Cpuset))
 	_, err = c.Resources()
+	errs = append(errs, err)
+	_, err = c.OOMScore()
 	errs = append(errs, err)
 	_, err = c.Rlimits()
 	errs = append(errs, err, oci.CheckArguments(slices.Concat(api.EffectiveCommand(c.Spec, api.ImageConfig{})), c.Spec.Env, c.Stack()))
@@ -150,7 +152,7 @@ func (c *possible) TryRootfs(context.Context) (err error) {
 	if err := os.Mkdir(layer, 0o755); err != nil {
 		return err
 	}
-	o := rootfs.Overlay{Layers: []string{layer}, Diff: filepath.Join(dir, "diff"), Work: filepath.Join(dir, "work"), Volatile: true}
+	o := rootfs.Overlay{Layers: []string{layer}, Diff: filepath.Join(dir, "diff"), Work: filepath.Join(dir, "work"), Volatile: true, UserXattrs: c.e.host().UserXattrs}
 	if err := rootfs.Mount(o, filepath.Join(dir, "merged")); err != nil {
 		return err
 	}

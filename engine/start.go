@@ -12,7 +12,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/conmon"
 	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/oci"
@@ -138,7 +137,7 @@ func (p paths) blameFullDisk(err error) error {
 
 func (p *pod) launch(ctx context.Context, created func() error) error {
 	e, spec := p.e, p.Spec.Container
-	cgroups.StartSlice(ctx)
+	e.paths.host().StartSlice(ctx)
 	if err := e.Monitors().Ensure(ctx, p.Spec.Group); err != nil {
 		return err
 	}
@@ -281,7 +280,7 @@ func (p podRun) configure(ctx context.Context, hostname string) (conmon.Containe
 	e, name, spec := p.e, p.Spec.Name, p.Spec.Container
 	root := e.paths.merged(name)
 	c := oci.Container{
-		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: host.This(),
+		ID: p.ID, Hostname: hostname, Spec: spec, Image: p.Image.Config, Rootfs: root, Host: e.host().Host,
 		CgroupPath: p.cgroup(), InitBinary: e.programs.Helper("podc-monitor"),
 	}
 	run, err := p.conmonRun()

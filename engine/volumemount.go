@@ -111,7 +111,7 @@ func (p podFiles) userMounts() ([]specs.Mount, error) {
 			return nil, err
 		}
 		fi, _ := os.Stat(source)
-		om := oci.UserMount(m, source, fi != nil && fi.IsDir() && host.This().RecursiveReadOnly)
+		om := oci.UserMount(m, source, fi != nil && fi.IsDir() && p.e.host().RecursiveReadOnly)
 		if m.Type == api.MountVolume {
 			v, err := p.e.volumes.Get(p.Volumes[m.Target])
 			if err != nil {
@@ -130,7 +130,7 @@ func (p podFiles) mountSource(i int, m api.Mount) (string, error) {
 		return p.e.volumes.Path(p.Volumes[m.Target]), nil
 	case api.MountImage:
 		dir := p.imageMount(i)
-		return dir, rootfs.MountImage(m.Layers, filepath.Join(filepath.Dir(dir), "empty"), dir)
+		return dir, rootfs.MountImage(m.Layers, filepath.Join(filepath.Dir(dir), "empty"), dir, p.e.host().UserXattrs)
 	case api.MountBind:
 		return m.Source, bindSource(m)
 	}

@@ -42,7 +42,7 @@ func (s system) Info(ctx context.Context) (control.Info, error) {
 	}
 	info := control.Info{
 		Root: s.cfg.Root, RunRoot: s.cfg.RunRoot, RootID: s.engine.RootID(),
-		Runtime: programVersion(ctx, "crun"), Conmon: programVersion(ctx, "conmon"), CgroupV2: cgroups.V2(),
+		Runtime: programVersion(ctx, "crun"), Conmon: programVersion(ctx, "conmon"), CgroupV2: cgroups.This().V2,
 		Pods: len(snap.Pods), Networks: len(snap.Networks), Volumes: len(snap.Volumes),
 	}
 	if s.cfg.Root != control.DefaultRoot {

@@ -19,12 +19,6 @@ import (
 	"podc.example/podc/internal/kernel"
 )
 
-// V2 reports whether this host has the unified hierarchy alone.
-func V2() bool {
-	var st unix.Statfs_t
-	return unix.Statfs("/sys/fs/cgroup", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
-}
-
 // patience is how long a cgroup may stay busy after its last process was seen to end, or was killed: on a machine that has much else to
 // do, even that takes its time.
 const patience = 30 * time.Second

@@ -28,10 +28,11 @@ type Root struct {
 	// Active is the path of a lock: shared by whoever starts a container or a helper, held alone to remove what is empty, so that
 	// the parent does not vanish under who starts.
 	Active string
+	Host   Host
 }
 
 // Parent is the cgroup of all of the root's, below each hierarchy's mount.
-func (r Root) Parent() string { return filepath.Join(top(), "podc-"+r.ID) }
+func (r Root) Parent() string { return filepath.Join(r.Host.Top(), "podc-"+r.ID) }
 
 // helpers is that of conmon, monitor and guardian.
 func (r Root) helpers() string { return filepath.Join(r.Parent(), "helpers") }
@@ -116,7 +117,7 @@ func (r Root) Escape(pid int) error {
 }
 
 // mark is the extended attribute by which a root knows the parents that it made itself: those of others stay.
-func (r Root) mark() string { return "trusted.podc-" + r.ID }
+func (r Root) mark() string { return r.Host.marks() + "podc-" + r.ID }
 
 // MakeParents makes the cgroups above group, one that lies in a parent that was asked for, where they are missing. It needs the active
 // lock, shared.

@@ -15,7 +15,7 @@ func TestCgroupsGoAfterALateHelper(t *testing.T) {
 		t.Skip("needs root")
 	}
 	t.Parallel()
-	r := Root{ID: fmt.Sprintf("%08x", os.Getpid()), Active: filepath.Join(t.TempDir(), "active.lock")}
+	r := Root{ID: fmt.Sprintf("%08x", os.Getpid()), Active: filepath.Join(t.TempDir(), "active.lock"), Host: This()}
 	late := exec.Command("sleep", "3")
 	if err := late.Start(); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"podc.example/podc/internal/child"
 )
 
@@ -19,13 +21,38 @@ const (
 	sliceUnit = "podc-containers.service"
 )
 
-// top is where the cgroups of roots lie, below each hierarchy's mount.
-var top = sync.OnceValue(func() string {
-	if !SystemdRuns() || !V2() {
-		return "/"
-	}
-	return filepath.Join("/", slice, sliceUnit)
+// Host is what differs for cgroups between one machine, or one user of it, and the next.
+type Host struct {
+	V2      bool // the unified hierarchy alone
+	Systemd bool // is the machine's init
+	// Delegated is the cgroup in which podc may make others, of a user whose they are; "": in all, podc runs as root.
+	Delegated string
+}
+
+// This is the machine's; it is asked once per process.
+var This = sync.OnceValue(func() Host {
+	var st unix.Statfs_t
+	return Host{V2: unix.Statfs(Folder, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC, Systemd: SystemdRuns()}
 })
+
+// Folder is where the hierarchies are mounted.
+const Folder = "/sys/fs/cgroup"
+
+// Top is where the cgroups of roots lie, below each hierarchy's mount.
+func (h Host) Top() string {
+	if !h.Systemd || !h.V2 {
+		return filepath.Join("/", h.Delegated)
+	}
+	return filepath.Join("/", h.Delegated, slice, sliceUnit)
+}
+
+// marks is the namespace of extended attributes in which a root marks its cgroups: only root has those that are trusted.
+func (h Host) marks() string {
+	if h.Delegated != "" {
+		return "user."
+	}
+	return "trusted."
+}
 
 // SystemdRuns reports whether systemd is this machine's init.
 func SystemdRuns() bool {
@@ -39,8 +66,8 @@ const slicePatience = time.Minute
 // StartSlice has systemd make the slice and the unit, with the first container after a start of the machine. Where it does not,
 // as for a podc in a container that sees the host's systemd, containers run all the same, in cgroups that systemd knows nothing of.
 // Idempotent.
-func StartSlice(ctx context.Context) {
-	if _, err := os.Lstat(filepath.Join("/sys/fs/cgroup", top())); err == nil {
+func (h Host) StartSlice(ctx context.Context) {
+	if _, err := os.Lstat(filepath.Join(Folder, h.Top())); err == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, slicePatience)

@@ -1,10 +1,7 @@
 package oci
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -13,50 +10,80 @@ import (
 
 // Limits that not every kernel offers, as people say.
 const (
+	limitMemory       = "a limit of memory"
 	limitSwap         = "a limit of memory and swap"
 	limitSwappiness   = "swappiness"
 	limitOOM          = "exemption from the OOM killer"
+	limitPids         = "a limit of processes"
+	limitCPU          = "a share of the processors' time"
+	limitCpuset       = "a choice of processors"
+	limitDevices      = "a rule for devices"
 	LimitWeight       = "a weight of block devices"
 	LimitWeightDevice = "a weight of one block device"
 	LimitRate         = "a rate of a block device"
 )
 
-// optionalLimits says by which file of a controller the kernel offers a limit; "" on cgroups v2 is one that they do not have.
+// optionalLimits says by which file of a controller the kernel offers a limit. On cgroups v2 "" is one that they do not have, and "."
+// one that comes with the
+// controller; rules for devices have none, they are programs of BPF.
 var optionalLimits = []struct{ name, v1, controller, v2 string }{
+	{limitMemory, "memory/memory.limit_in_bytes", "memory", "."},
 	{limitSwap, "memory/memory.memsw.limit_in_bytes", "memory", "memory.swap.max"},
 	{limitSwappiness, "memory/memory.swappiness", "memory", ""},
 	{limitOOM, "memory/memory.oom_control", "memory", ""},
+	{limitPids, "pids", "pids", "."},
+	{limitCPU, "cpu/cpu.shares", "cpu", "."},
+	{limitCpuset, "cpuset/cpuset.cpus", "cpuset", "."},
+	{limitDevices, "devices", "", "."},
 	{LimitWeight, "blkio/blkio*.weight", "io", "io*.weight"},
 	{LimitWeightDevice, "blkio/blkio*.weight_device", "io", "io*.weight"},
 	{LimitRate, "blkio/blkio.throttle.read_bps_device", "io", "io.max"},
 }
 
-// LackedLimits lists the optionalLimits that the hierarchies mounted below dir do not offer.
-func LackedLimits(dir string, v2 bool) []string {
-	found := func(pattern string) bool {
-		files, _ := filepath.Glob(filepath.Join(dir, pattern))
-		return len(files) > 0
+// Hierarchies are the cgroups below which podc makes its own, as far as the limits that they offer follow from them.
+type Hierarchies struct {
+	V2               bool
+	Offered, Enabled []string // controllers on v2: that podc may have, and that those of its cgroups have already
+	Files            []string // of Patterns, those that match
+	BPF              bool     // podc may load programs, which are the rules for devices on v2
+}
+
+// Patterns are of files that tell whether a limit is offered, relative to the folder of all hierarchies.
+func (h Hierarchies) Patterns() []string {
+	var list []string
+	for _, l := range optionalLimits {
+		switch {
+		case !h.V2:
+			list = append(list, l.v1)
+		case l.v2 != "" && l.v2 != "." && slices.Contains(h.Enabled, l.controller):
+			list = append(list, "*/"+l.v2)
+		}
 	}
-	offered, enabled := controllersIn(dir, "cgroup.controllers"), controllersIn(dir, "cgroup.subtree_control")
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Lacks lists the optionalLimits that there are not.
+func (h Hierarchies) Lacks() []string {
 	var lacks []string
 	for _, l := range optionalLimits {
-		offers := found(l.v1)
-		if v2 {
-			// No file of a limit is in the root, and below it there are none of a controller that nobody has enabled yet.
-			offers = l.v2 != "" && slices.Contains(offered, l.controller) &&
-				(!slices.Contains(enabled, l.controller) || found("*/"+l.v2))
-		}
-		if !offers {
+		if offers := h.V2 && h.unified(l.controller, l.v2) || !h.V2 && slices.Contains(h.Files, l.v1); !offers {
 			lacks = append(lacks, l.name)
 		}
 	}
 	return lacks
 }
 
-// controllersIn reads a list of controllers; none where there is no such file, as on cgroups v1.
-func controllersIn(dir, name string) []string {
-	b, _ := os.ReadFile(filepath.Join(dir, name))
-	return strings.Fields(string(b))
+// unified reports whether cgroups v2 offer what a file of a controller stands for. No file of a limit is in the root, and below it there
+// are none of a controller that nobody has enabled yet.
+func (h Hierarchies) unified(controller, file string) bool {
+	switch {
+	case controller == "":
+		return h.BPF
+	case file == "" || !slices.Contains(h.Offered, controller):
+		return false
+	}
+	return file == "." || !slices.Contains(h.Enabled, controller) || slices.Contains(h.Files, "*/"+file)
 }
 
 // Offers refuses those of the wanted limits that the host lacks.

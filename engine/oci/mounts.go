@@ -24,7 +24,7 @@ func (c Container) initTarget() string {
 // mounts lists the system's mounts, then the pod's own files, then the user's, parents before children. A mount of the user
 // replaces one of podc's at the same place.
 func (c Container) mounts() []specs.Mount {
-	own := append(c.systemMounts(), c.Etc...)
+	own := slices.Concat(c.systemMounts(), c.deviceMounts(), c.Etc)
 	if c.Spec.Init {
 		own = append(own, specs.Mount{Destination: c.initTarget(), Type: "bind", Source: c.InitBinary, Options: []string{"bind", "ro"}})
 	}
@@ -45,17 +45,57 @@ func (c Container) systemMounts() []specs.Mount {
 	if c.Spec.Privileged {
 		ro = "rw"
 	}
+	pts := []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
+	if c.Host.lastID() >= ttyGroup {
+		pts = append(pts, "gid="+strconv.Itoa(ttyGroup))
+	}
 	mounts := []specs.Mount{
-		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		c.kernelMount("pid", specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}}),
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
-		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: pts},
 		c.shm(),
-		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", ro}},
-		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", ro}},
+		c.kernelMount("ipc", specs.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}}),
+		c.kernelMount("net", specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", ro}}),
+		c.kernelMount("cgroup", specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", ro}}),
 	}
 	if c.Shm == "none" {
 		mounts = slices.DeleteFunc(mounts, func(m specs.Mount) bool { return m.Destination == "/dev/shm" })
+	}
+	return mounts
+}
+
+// ttyGroup is the group of terminals, on every distribution.
+const ttyGroup = 5
+
+// kernelMount is m, which shows a namespace of a kind; if that is one of the machine's which podc may not mount anew, as the machine has it.
+func (c Container) kernelMount(kind string, m specs.Mount) specs.Mount {
+	own := slices.ContainsFunc(c.namespaces(), func(n specs.LinuxNamespace) bool { return n.Type == namespaceTypes[kind] })
+	if c.Host.Lent && !own {
+		m.Type, m.Source, m.Options = "bind", m.Destination, append([]string{"rbind", "rprivate"}, m.Options...)
+	}
+	return m
+}
+
+// nodes are the devices that the runtime makes nodes for.
+func (c Container) nodes() []specs.LinuxDevice {
+	if c.Host.NoNodes {
+		return nil
+	}
+	return c.Devices
+}
+
+// deviceMounts are the devices that are mounted, where there can be no nodes. Who may not write there may not write to the device.
+func (c Container) deviceMounts() []specs.Mount {
+	if !c.Host.NoNodes {
+		return nil
+	}
+	var mounts []specs.Mount
+	for i, d := range c.Devices {
+		m := specs.Mount{Destination: path.Clean(d.Path), Type: "bind", Source: c.Spec.Devices[i].Host, Options: []string{"bind", "private", "nosuid", "noexec"}}
+		if p := c.Spec.Devices[i].Permissions; p != "" && !strings.Contains(p, "w") {
+			m.Options = append(m.Options, "ro")
+		}
+		mounts = append(mounts, m)
 	}
 	return mounts
 }

@@ -22,10 +22,19 @@ const (
 
 func (c Container) Resources() (*specs.LinuxResources, error) {
 	r := c.Spec.Resources
-	res := &specs.LinuxResources{Pids: pidsLimit(r.Pids), BlockIO: c.BlockIO, CPU: cpuLimit(r)}
-	var err error
+	res := &specs.LinuxResources{Pids: c.pidsLimit(), BlockIO: c.BlockIO, CPU: cpuLimit(r)}
+	err := c.Host.Offers(map[string]bool{
+		limitPids: r.Pids > 0, limitCPU: r.CPUs > 0 || r.CPUShares > 0 || r.CPUQuota > 0 || r.CPUPeriod > 0, limitCpuset: r.Cpuset != "",
+		limitDevices: len(c.Spec.DeviceRules) > 0,
+	})
+	if err != nil {
+		return nil, err
+	}
 	if res.Memory, err = c.memoryLimit(); err != nil {
 		return nil, err
+	}
+	if slices.Contains(c.Host.Lacks, limitDevices) {
+		return res, nil
 	}
 	if c.Spec.Privileged {
 		res.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
@@ -48,9 +57,10 @@ func (c Container) Resources() (*specs.LinuxResources, error) {
 }
 
 // pidsLimit is nil for none: crun 1.8.1 cannot say "max".
-func pidsLimit(n int64) *specs.LinuxPids {
+func (c Container) pidsLimit() *specs.LinuxPids {
+	n := c.Spec.Resources.Pids
 	switch {
-	case n < 0:
+	case n < 0 || slices.Contains(c.Host.Lacks, limitPids):
 		return nil
 	case n == 0:
 		n = defaultPids
@@ -78,7 +88,9 @@ func (c Container) memoryLimit() (*specs.LinuxMemory, error) {
 	if r.OOMKillDisable {
 		m.DisableOOMKiller = new(true)
 	}
-	err := c.Host.Offers(map[string]bool{limitSwap: r.MemorySwap != 0, limitSwappiness: r.Swappiness != nil, limitOOM: r.OOMKillDisable})
+	err := c.Host.Offers(map[string]bool{
+		limitMemory: r.Memory > 0 || r.MemoryReservation > 0, limitSwap: r.MemorySwap != 0, limitSwappiness: r.Swappiness != nil, limitOOM: r.OOMKillDisable,
+	})
 	if m == (specs.LinuxMemory{}) || err != nil {
 		return nil, err
 	}
@@ -133,11 +145,18 @@ func parseDeviceRule(rule string) (specs.LinuxDeviceCgroup, error) {
 	return d, nil
 }
 
+// OOMScore is what the user asked for, which must be possible; nil: podc's own.
+func (c Container) OOMScore() (*int, error) {
+	if want := c.Spec.OOMScoreAdj; want != nil && *want < c.Host.OOMScore && !c.Host.MayExceed {
+		return nil, fault.New(errdefs.ErrPermissionDenied, "cannot set the OOM score to %d: that of podc itself is %d and it may not lower it", *want, c.Host.OOMScore)
+	}
+	return c.Spec.OOMScoreAdj, nil
+}
+
 // Rlimits are the defaults, clamped to what podc may set, and what the user asked for, which must be possible.
 func (c Container) Rlimits() ([]specs.POSIXRlimit, error) {
 	nofile := min(defaultNofile, c.Host.Rlimits["RLIMIT_NOFILE"])
 	limits := map[string]specs.POSIXRlimit{"RLIMIT_NOFILE": {Type: "RLIMIT_NOFILE", Soft: nofile, Hard: nofile}}
-	mayRaise := slices.Contains(c.Host.Caps, "CAP_SYS_RESOURCE")
 	for name, l := range c.Spec.Ulimits {
 		kind := "RLIMIT_" + strings.ToUpper(name)
 		max, known := c.Host.Rlimits[kind]
@@ -145,7 +164,7 @@ func (c Container) Rlimits() ([]specs.POSIXRlimit, error) {
 			return nil, fault.New(errdefs.ErrInvalidArgument, "ulimit %q is not known", name)
 		}
 		want := specs.POSIXRlimit{Type: kind, Soft: uint64(l.Soft), Hard: uint64(l.Hard)} // -1 becomes RLIM_INFINITY
-		if want.Hard > max && !mayRaise {
+		if want.Hard > max && !c.Host.MayExceed {
 			return nil, fault.New(errdefs.ErrPermissionDenied, "cannot set ulimit %s to %d: the limit of podc itself is %d and it may not raise it", name, l.Hard, max)
 		}
 		limits[kind] = want

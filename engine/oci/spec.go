@@ -4,9 +4,12 @@ package oci
 
 import (
 	"cmp"
+	"errors"
 	"maps"
+	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -58,7 +61,7 @@ func (c Container) Generate() (*specs.Spec, error) {
 			CgroupsPath: c.CgroupPath,
 			Namespaces:  c.namespaces(),
 			Sysctl:      c.sysctls(),
-			Devices:     c.Devices,
+			Devices:     c.nodes(),
 
 			RootfsPropagation: c.propagation(),
 		},
@@ -95,8 +98,9 @@ func (c Container) process() (*specs.Process, error) {
 	for _, g := range c.User.Groups {
 		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
 	}
-	p.OOMScoreAdj, p.User.Umask = c.Spec.OOMScoreAdj, c.Spec.Umask
-	return p, nil
+	p.User.Umask = c.Spec.Umask
+	p.OOMScoreAdj, err = c.OOMScore()
+	return p, errors.Join(err, c.Host.checkIDs(c.User))
 }
 
 func (c Container) args() ([]string, error) {
@@ -160,6 +164,11 @@ func (c Container) env() []string {
 	return api.MergeEnv(env, api.Effective(c.Spec, c.Image).Env)
 }
 
+// namespaceTypes are the specification's words, by the kernel's.
+var namespaceTypes = map[string]specs.LinuxNamespaceType{
+	"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace, "pid": specs.PIDNamespace, "cgroup": specs.CgroupNamespace,
+}
+
 func (c Container) namespaces() []specs.LinuxNamespace {
 	ns := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
 	if !c.HostPID && c.Namespaces["pid"] == "" {
@@ -168,9 +177,8 @@ func (c Container) namespaces() []specs.LinuxNamespace {
 	if c.Spec.CgroupNS == "private" || c.Spec.CgroupNS == "" && c.Host.CgroupV2 {
 		ns = append(ns, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
-	types := map[string]specs.LinuxNamespaceType{"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace, "pid": specs.PIDNamespace}
 	for _, kind := range slices.Sorted(maps.Keys(c.Namespaces)) {
-		ns = append(ns, specs.LinuxNamespace{Type: types[kind], Path: c.Namespaces[kind]})
+		ns = append(ns, specs.LinuxNamespace{Type: namespaceTypes[kind], Path: c.Namespaces[kind]})
 	}
 	return ns
 }
@@ -179,7 +187,7 @@ func (c Container) namespaces() []specs.LinuxNamespace {
 func (c Container) sysctls() map[string]string {
 	s := map[string]string{}
 	if c.Namespaces["net"] != "" {
-		s["net.ipv4.ping_group_range"] = "0 2147483647"
+		s["net.ipv4.ping_group_range"] = "0 " + strconv.FormatInt(c.Host.lastID(), 10)
 		s["net.ipv4.ip_unprivileged_port_start"] = "0"
 	}
 	maps.Copy(s, c.Spec.Sysctls)
@@ -191,4 +199,20 @@ type Identity struct {
 	UID, GID int
 	Groups   []int // supplementary; the primary one is among them, lest a program drop it and with it what denies it (CVE-2022-36109)
 	Home     string
+}
+
+// lastID is the last id of a user or a group that the kernel takes.
+func (h Host) lastID() int64 {
+	if h.IDs == 0 {
+		return math.MaxInt32
+	}
+	return h.IDs - 1
+}
+
+// checkIDs refuses an identity that there is not on this host.
+func (h Host) checkIDs(who Identity) error {
+	if most := slices.Max(append([]int{who.UID, who.GID}, who.Groups...)); h.IDs > 0 && int64(most) >= h.IDs {
+		return fault.New(errdefs.ErrFailedPrecondition, "cannot run as user or group %d: the ids of this host's containers end at %d", most, h.IDs-1)
+	}
+	return nil
 }

@@ -21,6 +21,8 @@ type Overlay struct {
 	// volatile: nothing is synced, neither when a program in it asks for that nor, with all of the file system below, at the
 	// unmount. It is for what no crash outlives: of files that a program has synced, a power cut leaves empty ones.
 	Volatile bool
+	// UserXattrs: what it marks files with, it keeps where any user may, and not where only root may.
+	UserXattrs bool
 }
 
 // maxLayers is how many the kernel takes.
@@ -67,6 +69,17 @@ var layersOneByOne = sync.OnceValue(func() bool {
 	return errors.Is(unix.FsconfigSetString(fs, "lowerdir+", "/proc/self/no-layer"), unix.ENOENT)
 })
 
+// flags are the options without a value.
+func (o Overlay) flags() (list []string) {
+	if o.Volatile {
+		list = append(list, "volatile")
+	}
+	if o.UserXattrs {
+		list = append(list, "userxattr")
+	}
+	return list
+}
+
 // paths are all that o is made of.
 func (o Overlay) paths() []string {
 	paths := slices.Clone(o.Layers)
@@ -103,8 +116,10 @@ func (o Overlay) mountByContext(target string) error {
 		set("upperdir", o.Diff)
 		set("workdir", o.Work)
 	}
-	if err == nil && o.Volatile {
-		err = unix.FsconfigSetFlag(fs, "volatile")
+	for _, flag := range o.flags() {
+		if err == nil {
+			err = unix.FsconfigSetFlag(fs, flag)
+		}
 	}
 	if err == nil {
 		err = unix.FsconfigCreate(fs)
@@ -133,14 +148,12 @@ func (o Overlay) mountByOptions(target string) error {
 		numbers = append(numbers, strconv.Itoa(fd))
 	}
 	n := len(o.Layers)
-	options := "lowerdir=" + strings.Join(numbers[:n], ":")
+	options := []string{"lowerdir=" + strings.Join(numbers[:n], ":")}
 	if o.Diff != "" {
-		options += ",upperdir=" + numbers[n] + ",workdir=" + numbers[n+1]
+		options = append(options, "upperdir="+numbers[n], "workdir="+numbers[n+1])
 	}
-	if o.Volatile {
-		options += ",volatile"
-	}
-	return inFolder("/proc/self/fd", func() error { return unix.Mount("podc", target, "overlay", 0, options) })
+	options = append(options, o.flags()...)
+	return inFolder("/proc/self/fd", func() error { return unix.Mount("podc", target, "overlay", 0, strings.Join(options, ",")) })
 }
 
 // inFolder calls f with a working directory that is this thread's alone, and nobody's afterwards.

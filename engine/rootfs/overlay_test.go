@@ -49,6 +49,7 @@ func TestOverlaysOfNewAndOldKernels(t *testing.T) {
 			{"one layer", "plain", 1, true},
 			{"as many layers as the kernel takes", "many", maxLayers, true},
 			{"signs that options are made of", `a,b:c=d e`, 3, true},
+			{"marks of a user's", "user", 3, true},
 			{"escapes", `back\slash\:`, 3, false},
 			{"a long path", strings.Repeat(strings.Repeat("x", 200)+"/", 4), 60, false},
 		} {
@@ -67,6 +68,7 @@ func TestOverlaysOfNewAndOldKernels(t *testing.T) {
 					}
 					t.Cleanup(func() { disk.Unmount(d) })
 				}
+				o.UserXattrs = tt.dir == "user"
 				if err := mount(o, target); err != nil {
 					t.Fatal(err)
 				}

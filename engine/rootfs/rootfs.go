@@ -42,7 +42,7 @@ func Mount(o Overlay, merged string) error {
 
 // MountImage mounts the layers of an image at dir, to be read only; it is a no-op when they are mounted already. The folder empty
 // makes two layers of one, which overlay insists on.
-func MountImage(layers []string, empty, dir string) error {
+func MountImage(layers []string, empty, dir string, userXattrs bool) error {
 	if isOverlay(dir) {
 		return nil
 	}
@@ -51,7 +51,7 @@ func MountImage(layers []string, empty, dir string) error {
 			return err
 		}
 	}
-	if err := mountOverlay(Overlay{Layers: append(slices.Clone(layers), empty)}, dir); err != nil {
+	if err := mountOverlay(Overlay{Layers: append(slices.Clone(layers), empty), UserXattrs: userXattrs}, dir); err != nil {
 		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
 	}
 	return nil

@@ -3,10 +3,12 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -167,4 +169,32 @@ func NetNSAt(path string) (NetNS, error) {
 		return NetNS{}, fmt.Errorf("cannot find network namespace %s: %w", path, err)
 	}
 	return NetNS{uint64(st.Dev), st.Ino}, nil
+}
+
+// IDRange are ids of users, or of groups, of a user namespace: Count of them from First on are those of the machine from Machine on.
+type IDRange struct{ First, Machine, Count int64 }
+
+// UserIDs are the ids of the users that there are in the user namespace of this process; none if that cannot be told.
+func UserIDs() []IDRange {
+	b, _ := disk.ReadFile("/proc/self/uid_map")
+	var ids []IDRange
+	for line := range strings.Lines(string(b)) {
+		var r IDRange
+		if n, _ := fmt.Sscan(line, &r.First, &r.Machine, &r.Count); n == 3 {
+			ids = append(ids, r)
+		}
+	}
+	return ids
+}
+
+// AllIDs reports whether ids are those of the user namespace that the machine began with, to which all that it has belongs.
+func AllIDs(ids []IDRange) bool {
+	return len(ids) == 0 || len(ids) == 1 && ids[0] == IDRange{Count: math.MaxUint32}
+}
+
+// OOMScore is the adjustment by which the OOM killer chooses this process earlier, or later, than others; 0 if that cannot be told.
+func OOMScore() int {
+	b, _ := disk.ReadFile("/proc/self/oom_score_adj")
+	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return n
 }
