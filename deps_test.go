@@ -164,7 +164,7 @@ var links = []struct {
 	{"podc", []string{composeGo, storage, image, buildkit, registry, testPkg, otel, netHTTP, markdown, "github.com/sirupsen/logrus", "github.com/moby/moby",
 		"github.com/opencontainers/go-digest"},
 		"ps, logs, exec and a converged up have to start as quickly as a small program"},
-	{"podc-compose", []string{storage, image, buildkit, registry, testPkg}, "it translates compose files and stores nothing"},
+	{"podc-compose", []string{module + "engine/conmon", storage, image, buildkit, registry, testPkg}, "it translates compose files, and neither runs nor stores anything"},
 	{"podc-monitor", []string{composeGo, storage, image, buildkit, registry, urfave, testPkg, otel, netHTTP},
 		"one runs for each group, and one more at each exit: it is to stay within a few MB"},
 	{"podc-image", []string{composeGo, buildkit, urfave, testPkg}, "it knows images and no projects"},

@@ -6,8 +6,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -21,7 +21,7 @@ func lenderOf(value string) (lender string, ok bool) {
 }
 
 // namespaces translates which namespaces are the pod's own. Package compose has checked that services exist.
-func (t *translation) namespaces(pod *engine.PodSpec, key string, s types.ServiceConfig) error {
+func (t *translation) namespaces(pod *api.PodSpec, key string, s types.ServiceConfig) error {
 	if s.UserNSMode != "" && s.UserNSMode != "host" {
 		return compose.NotServed(key+".userns_mode", fmt.Sprintf("%q", s.UserNSMode), "users of containers are those of the host; leave it out, or write host")
 	}
@@ -37,16 +37,16 @@ func (t *translation) namespaces(pod *engine.PodSpec, key string, s types.Servic
 		return compose.Invalid(key+".ipc", "service %q does not lend its ipc namespace", of).WithHint("give services.%s `ipc: shareable`", of)
 	}
 	for name, value := range map[string]string{"hostname": s.Hostname, "domainname": s.DomainName} {
-		if pod.UTS.Mode != engine.NamespacePrivate && value != "" {
+		if pod.UTS.Mode != api.NamespacePrivate && value != "" {
 			return compose.Invalid(key+"."+name, "cannot be given with uts %q, which has one", s.Uts)
 		}
 	}
 	return nil
 }
 
-func namespace(n *engine.Namespace, key, value string, modes ...string) error {
+func namespace(n *api.Namespace, key, value string, modes ...string) error {
 	if of, ok := lenderOf(value); ok {
-		*n = engine.Namespace{Mode: engine.NamespacePod, Pod: of}
+		*n = api.Namespace{Mode: api.NamespacePod, Pod: of}
 		return nil
 	}
 	for _, m := range modes {
@@ -55,7 +55,7 @@ func namespace(n *engine.Namespace, key, value string, modes ...string) error {
 		case m == "private":
 			return nil
 		default:
-			n.Mode = engine.NamespaceMode(m)
+			n.Mode = api.NamespaceMode(m)
 			return nil
 		}
 	}
@@ -66,7 +66,7 @@ func namespace(n *engine.Namespace, key, value string, modes ...string) error {
 }
 
 // volumesFrom translates "SERVICE[:ro|rw]" and "container:NAME[:ro|rw]".
-func volumesFrom(c *engine.ContainerSpec, key string, list []string) error {
+func volumesFrom(c *api.ContainerSpec, key string, list []string) error {
 	for i, text := range list {
 		of, rest := "", ""
 		if name, ok := strings.CutPrefix(text, types.ContainerPrefix); ok {
@@ -78,7 +78,7 @@ func volumesFrom(c *engine.ContainerSpec, key string, list []string) error {
 		if of == "" || rest != "" && rest != "ro" && rest != "rw" {
 			return compose.Invalid(fmt.Sprintf("%s[%d]", key, i), "%q is not SERVICE or container:NAME, with :ro or :rw at most", text)
 		}
-		c.VolumesFrom = append(c.VolumesFrom, engine.VolumesFrom{Pod: of, ReadOnly: rest == "ro"})
+		c.VolumesFrom = append(c.VolumesFrom, api.VolumesFrom{Pod: of, ReadOnly: rest == "ro"})
 	}
 	return nil
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/go-units"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
+	"podc.example/podc/internal/valid"
 )
 
 // container translates what runs and how it is watched.
-func (t *translation) container(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+func (t *translation) container(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
 	c.Image = s.Image
 	c.Entrypoint, c.Command = s.Entrypoint, s.Command
 	c.Env = environment(s.Environment)
@@ -58,18 +59,18 @@ func environment(vars types.MappingWithEquals) []string {
 	return env
 }
 
-func stopSignal(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+func stopSignal(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
 	if c.StopSignal = s.StopSignal; c.StopSignal == "" {
 		return nil
 	}
-	if _, err := engine.ParseSignal(c.StopSignal); err != nil {
+	if _, err := valid.Signal(c.StopSignal); err != nil {
 		return compose.Invalid(key+".stop_signal", "%q is no signal", s.StopSignal)
 	}
 	return nil
 }
 
 // restart translates the policy; deploy.restart_policy goes before restart.
-func restart(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+func restart(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
 	if s.Deploy != nil && s.Deploy.RestartPolicy != nil {
 		return deployRestart(c, key+".deploy.restart_policy", s.Deploy.RestartPolicy)
 	}
@@ -96,7 +97,7 @@ func restart(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
 	return nil
 }
 
-func deployRestart(c *engine.ContainerSpec, key string, p *types.RestartPolicy) error {
+func deployRestart(c *api.ContainerSpec, key string, p *types.RestartPolicy) error {
 	switch p.Condition {
 	case "none":
 	case "", "any":
@@ -112,14 +113,14 @@ func deployRestart(c *engine.ContainerSpec, key string, p *types.RestartPolicy) 
 	return nil
 }
 
-func health(h *types.HealthCheckConfig) *engine.HealthCheck {
+func health(h *types.HealthCheckConfig) *api.HealthCheck {
 	if h == nil {
 		return nil
 	}
 	if h.Disable {
-		return &engine.HealthCheck{Test: []string{"NONE"}}
+		return &api.HealthCheck{Test: []string{"NONE"}}
 	}
-	out := &engine.HealthCheck{
+	out := &api.HealthCheck{
 		Test:          h.Test,
 		Interval:      duration(h.Interval),
 		Timeout:       duration(h.Timeout),
@@ -148,7 +149,7 @@ func duration(d *types.Duration) time.Duration {
 }
 
 // logging translates where output goes.
-func logging(c *engine.ContainerSpec, key string, l *types.LoggingConfig) error {
+func logging(c *api.ContainerSpec, key string, l *types.LoggingConfig) error {
 	if l == nil {
 		return nil
 	}
@@ -168,7 +169,7 @@ func logging(c *engine.ContainerSpec, key string, l *types.LoggingConfig) error 
 }
 
 // logOption serves the options that change something: what docker's `logs --details` shows (labels, env) podc does not keep.
-func logOption(log *engine.LogConfig, key, opt, value string) error {
+func logOption(log *api.LogConfig, key, opt, value string) error {
 	files := log.Driver != "none" && log.Driver != "journald"
 	switch {
 	case opt == "mode" && value == "blocking", opt == "compress" && value == "false" && files: // so it is anyway

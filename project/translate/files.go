@@ -10,15 +10,15 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/project"
 	"podc.example/podc/secrets"
 )
 
 // files translates configs and secrets; the keyed digests of their contents go into digests.
-func (t *translation) files(c *engine.ContainerSpec, owner string, s types.ServiceConfig, digests map[string]string) error {
+func (t *translation) files(c *api.ContainerSpec, owner string, s types.ServiceConfig, digests map[string]string) error {
 	var errs []error
 	for i, ref := range s.Configs {
 		errs = append(errs, t.file(c, fileRef{
@@ -52,9 +52,9 @@ type fileRef struct {
 	object  types.FileObjectConfig
 }
 
-func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[string]string) error {
-	out := engine.File{Target: r.target, UID: r.ref.UID, GID: r.ref.GID, Source: r.object.File}
-	if err := compose.Join(owner(r), target(r.at, engine.Mount{Target: r.target})); err != nil {
+func (t *translation) file(c *api.ContainerSpec, r fileRef, digests map[string]string) error {
+	out := api.File{Target: r.target, UID: r.ref.UID, GID: r.ref.GID, Source: r.object.File}
+	if err := compose.Join(owner(r), target(r.at, api.Mount{Target: r.target})); err != nil {
 		return err
 	}
 	if r.ref.Mode != nil {
@@ -70,7 +70,7 @@ func (t *translation) file(c *engine.ContainerSpec, r fileRef, digests map[strin
 	}
 	digests[r.kind+"."+r.target] = t.key.digest(content)
 	// Of two with one target the last has it: see place.
-	c.Files = append(slices.DeleteFunc(c.Files, func(f engine.File) bool { return f.Target == out.Target }), out)
+	c.Files = append(slices.DeleteFunc(c.Files, func(f api.File) bool { return f.Target == out.Target }), out)
 	return nil
 }
 

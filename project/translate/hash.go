@@ -12,7 +12,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/project"
 )
 
@@ -50,8 +50,8 @@ func (k digestKey) fingerprint(s *project.Service, networks []project.Network, d
 	pod := s.Pod
 	pod.Labels = userLabels(pod.Labels)
 	s.Hash = digest(struct {
-		Pod      engine.PodSpec
-		PreStart []engine.PodSpec  `json:",omitempty"`
+		Pod      api.PodSpec
+		PreStart []api.PodSpec     `json:",omitempty"`
 		Contents map[string]string `json:",omitempty"`
 	}{pod, hookPods(s.PreStart), digests})
 	s.Facets = map[string]string{}
@@ -69,7 +69,7 @@ func (k digestKey) fingerprint(s *project.Service, networks []project.Network, d
 }
 
 // hookPods are hooks without what podc says in their labels.
-func hookPods(hooks []engine.PodSpec) []engine.PodSpec {
+func hookPods(hooks []api.PodSpec) []api.PodSpec {
 	pods := slices.Clone(hooks)
 	for i := range pods {
 		pods[i].Labels = userLabels(pods[i].Labels)
@@ -78,7 +78,7 @@ func hookPods(hooks []engine.PodSpec) []engine.PodSpec {
 }
 
 // facets are the values of a pod by the key of the compose file that they came from.
-func facets(pod engine.PodSpec, networks []project.Network, digests map[string]string) map[string]any {
+func facets(pod api.PodSpec, networks []project.Network, digests map[string]string) map[string]any {
 	c, n := pod.Container, pod.Network
 	all := map[string]any{
 		"image": c.Image, "command": c.Command, "entrypoint": c.Entrypoint, "working_dir": c.WorkingDir, "user": c.User,
@@ -130,7 +130,7 @@ func networkKey(networks []project.Network, name string) string {
 	return name
 }
 
-func resourceFacets(r engine.Resources) map[string]any {
+func resourceFacets(r api.Resources) map[string]any {
 	return map[string]any{"cpus": r.CPUs, "cpu_shares": r.CPUShares, "cpu_period": r.CPUPeriod, "cpu_quota": r.CPUQuota,
 		"cpuset": r.Cpuset, "mem_limit": r.Memory, "mem_reservation": r.MemoryReservation, "memswap_limit": r.MemorySwap,
 		"pids_limit": r.Pids, "mem_swappiness": r.Swappiness, "oom_kill_disable": r.OOMKillDisable, "blkio_config": r.BlockIO}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -124,7 +124,7 @@ func TestSecretsAreKeyed(t *testing.T) {
 // TestEveryFieldHasAFacet sets each field of a template in turn: the hash must see it, and some facet explain it.
 func TestEveryFieldHasAFacet(t *testing.T) {
 	base := map[string]any{}
-	for k, v := range facets(engine.PodSpec{}, nil, nil) {
+	for k, v := range facets(api.PodSpec{}, nil, nil) {
 		base[k] = string(encode(v))
 	}
 	skip := map[string]string{
@@ -133,7 +133,7 @@ func TestEveryFieldHasAFacet(t *testing.T) {
 		"AutoRemove": "of one-offs, which are not compared", "StdinOnce": "of one-offs, which are not compared",
 		"Unnamed": "of one-offs and hooks, which are not compared",
 	}
-	check := func(field string, spec engine.PodSpec) {
+	check := func(field string, spec api.PodSpec) {
 		t.Helper()
 		if skip[field] != "" {
 			return
@@ -145,16 +145,16 @@ func TestEveryFieldHasAFacet(t *testing.T) {
 		}
 		t.Errorf("a change of %s has no facet", field)
 	}
-	eachField(func(s *engine.PodSpec) reflect.Value { return reflect.ValueOf(s).Elem() }, check)
-	eachField(func(s *engine.PodSpec) reflect.Value { return reflect.ValueOf(&s.Network).Elem() }, check)
-	eachField(func(s *engine.PodSpec) reflect.Value { return reflect.ValueOf(&s.Container).Elem() }, check)
-	eachField(func(s *engine.PodSpec) reflect.Value { return reflect.ValueOf(&s.Container.Resources).Elem() }, check)
+	eachField(func(s *api.PodSpec) reflect.Value { return reflect.ValueOf(s).Elem() }, check)
+	eachField(func(s *api.PodSpec) reflect.Value { return reflect.ValueOf(&s.Network).Elem() }, check)
+	eachField(func(s *api.PodSpec) reflect.Value { return reflect.ValueOf(&s.Container).Elem() }, check)
+	eachField(func(s *api.PodSpec) reflect.Value { return reflect.ValueOf(&s.Container.Resources).Elem() }, check)
 }
 
-func eachField(part func(*engine.PodSpec) reflect.Value, check func(string, engine.PodSpec)) {
-	var zero engine.PodSpec
+func eachField(part func(*api.PodSpec) reflect.Value, check func(string, api.PodSpec)) {
+	var zero api.PodSpec
 	for i := range part(&zero).NumField() {
-		var spec engine.PodSpec
+		var spec api.PodSpec
 		f := part(&spec).Field(i)
 		fill(f)
 		check(part(&zero).Type().Field(i).Name, spec)

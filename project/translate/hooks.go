@@ -6,21 +6,21 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
 // hooks translates what runs inside of the container after its start and before its stop.
-func (t *translation) hooks(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+func (t *translation) hooks(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
 	var err1, err2 error
 	c.PostStart, err1 = t.hookList(key+".post_start", s.PostStart)
 	c.PreStop, err2 = t.hookList(key+".pre_stop", s.PreStop)
 	return compose.Join(err1, err2)
 }
 
-func (t *translation) hookList(key string, list []types.ServiceHook) ([]engine.Hook, error) {
-	var hooks []engine.Hook
+func (t *translation) hookList(key string, list []types.ServiceHook) ([]api.Hook, error) {
+	var hooks []api.Hook
 	for i, h := range list {
 		if len(h.Command) == 0 {
 			return nil, compose.Invalid(fmt.Sprintf("%s[%d]", key, i), "has no command")
@@ -31,7 +31,7 @@ func (t *translation) hookList(key string, list []types.ServiceHook) ([]engine.H
 				env[name] = &own
 			}
 		}
-		hooks = append(hooks, engine.Hook{Command: h.Command, User: h.User, Privileged: h.Privileged, WorkingDir: h.WorkingDir, Env: environment(env)})
+		hooks = append(hooks, api.Hook{Command: h.Command, User: h.User, Privileged: h.Privileged, WorkingDir: h.WorkingDir, Env: environment(env)})
 	}
 	return hooks, nil
 }
@@ -44,7 +44,7 @@ func (t *translation) preStart(out *project.Service, key string, s types.Service
 		if h.PerReplica {
 			return compose.NotServed(at+".per_replica", "", "hooks run once for all replicas")
 		}
-		tmp := &project.Service{Replicas: 1, Pod: engine.PodSpec{
+		tmp := &project.Service{Replicas: 1, Pod: api.PodSpec{
 			Name: project.HookName(t.p.Name+t.sep+s.Name, t.sep, i+1), Group: t.p.Name, Hostname: h.Hostname, Domainname: h.DomainName,
 		}}
 		hs := types.ServiceConfig{Name: s.Name, ContainerSpec: h.ContainerSpec}
@@ -56,7 +56,7 @@ func (t *translation) preStart(out *project.Service, key string, s types.Service
 		}
 		project.Unname(&tmp.Pod)
 		c := &tmp.Pod.Container
-		c.VolumesFrom = append(c.VolumesFrom, engine.VolumesFrom{Pod: project.LenderPrefix + s.Name})
+		c.VolumesFrom = append(c.VolumesFrom, api.VolumesFrom{Pod: project.LenderPrefix + s.Name})
 		for k, d := range own {
 			digests[fmt.Sprintf("pre_start[%d].%s", i, k)] = d
 		}

@@ -16,7 +16,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/valid"
 	"podc.example/podc/project"
@@ -60,7 +59,7 @@ func volumeOptions(v *api.Volume, key string, opts types.Options) error {
 }
 
 // mounts translates `volumes` and `tmpfs`, outer targets before inner ones.
-func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.ServiceConfig) error {
+func (t *translation) mounts(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
 	places := places{}
 	for i, v := range s.Volumes {
 		at := fmt.Sprintf("%s.volumes[%d]", key, i)
@@ -85,13 +84,13 @@ func (t *translation) mounts(c *engine.ContainerSpec, key string, s types.Servic
 		c.Mounts = t.place(places, c.Mounts, at, m)
 	}
 	for i, f := range s.Configs {
-		c.Mounts = t.place(places, c.Mounts, fmt.Sprintf("%s.configs[%d]", key, i), engine.Mount{Source: "config " + f.Source, Target: compose.ConfigTarget(f)})
+		c.Mounts = t.place(places, c.Mounts, fmt.Sprintf("%s.configs[%d]", key, i), api.Mount{Source: "config " + f.Source, Target: compose.ConfigTarget(f)})
 	}
 	for i, f := range s.Secrets {
-		c.Mounts = t.place(places, c.Mounts, fmt.Sprintf("%s.secrets[%d]", key, i), engine.Mount{Source: "secret " + f.Source, Target: compose.SecretTarget(f)})
+		c.Mounts = t.place(places, c.Mounts, fmt.Sprintf("%s.secrets[%d]", key, i), api.Mount{Source: "secret " + f.Source, Target: compose.SecretTarget(f)})
 	}
-	c.Mounts = slices.DeleteFunc(c.Mounts, func(m engine.Mount) bool { return m.Type == "" }) // files go apart
-	slices.SortStableFunc(c.Mounts, func(a, b engine.Mount) int {
+	c.Mounts = slices.DeleteFunc(c.Mounts, func(m api.Mount) bool { return m.Type == "" }) // files go apart
+	slices.SortStableFunc(c.Mounts, func(a, b api.Mount) int {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
 	})
 	return nil
@@ -102,9 +101,9 @@ type places map[string]string
 
 // place adds a mount to those before it. Of two that want one place the last has it, as in docker, and one that is there twice is
 // one. Of two in one list the loader has told.
-func (t *translation) place(taken places, before []engine.Mount, at string, m engine.Mount) []engine.Mount {
+func (t *translation) place(taken places, before []api.Mount, at string, m api.Mount) []api.Mount {
 	list := at[strings.LastIndex(at, ".")+1 : strings.LastIndex(at, "[")]
-	i := slices.IndexFunc(before, func(o engine.Mount) bool { return o.Target == m.Target })
+	i := slices.IndexFunc(before, func(o api.Mount) bool { return o.Target == m.Target })
 	if i >= 0 && reflect.DeepEqual(before[i], m) {
 		return before
 	}
@@ -119,7 +118,7 @@ func (t *translation) place(taken places, before []engine.Mount, at string, m en
 }
 
 // target refuses a place where nothing can be mounted, and what nothing can be.
-func target(at string, m engine.Mount) error {
+func target(at string, m api.Mount) error {
 	for _, err := range []error{rootfs.CheckTarget(m), valid.Path(m.Source), valid.FileSystemSize(m.TmpfsSize)} {
 		if err == nil {
 			continue
@@ -135,8 +134,8 @@ func target(at string, m engine.Mount) error {
 	return nil
 }
 
-func (t *translation) mount(at string, v types.ServiceVolumeConfig) (engine.Mount, error) {
-	m := engine.Mount{Type: engine.MountType(v.Type), Target: path.Clean(v.Target), ReadOnly: v.ReadOnly}
+func (t *translation) mount(at string, v types.ServiceVolumeConfig) (api.Mount, error) {
+	m := api.Mount{Type: api.MountType(v.Type), Target: path.Clean(v.Target), ReadOnly: v.ReadOnly}
 	if v.Bind != nil {
 		m.Relabel = v.Bind.SELinux
 	}
@@ -161,7 +160,7 @@ func (t *translation) mount(at string, v types.ServiceVolumeConfig) (engine.Moun
 }
 
 // bind completes a bind mount; its source is absolute already.
-func bind(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
+func bind(m *api.Mount, at string, v types.ServiceVolumeConfig) error {
 	m.CreateSource = true
 	if v.Bind == nil {
 		return nil
@@ -193,7 +192,7 @@ func bind(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
 	return nil
 }
 
-func (t *translation) volumeMount(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
+func (t *translation) volumeMount(m *api.Mount, at string, v types.ServiceVolumeConfig) error {
 	if v.Source != "" {
 		m.Source = t.p.Volumes[v.Source].Name
 	}
@@ -208,7 +207,7 @@ func (t *translation) volumeMount(m *engine.Mount, at string, v types.ServiceVol
 }
 
 // subpath takes a path below the source; at the start it must be there.
-func subpath(m *engine.Mount, key, p string) error {
+func subpath(m *api.Mount, key, p string) error {
 	if p != "" && !filepath.IsLocal(p) {
 		return compose.Invalid(key, "%q is no path within the source", p)
 	}
@@ -217,7 +216,7 @@ func subpath(m *engine.Mount, key, p string) error {
 }
 
 // imageMount takes an image by its reference, or that of a service by its name.
-func (t *translation) imageMount(m *engine.Mount, at string, v types.ServiceVolumeConfig) error {
+func (t *translation) imageMount(m *api.Mount, at string, v types.ServiceVolumeConfig) error {
 	m.Source = v.Source
 	if s, ok := t.p.Services[v.Source]; ok {
 		m.Source = s.Image
@@ -232,9 +231,9 @@ func (t *translation) imageMount(m *engine.Mount, at string, v types.ServiceVolu
 }
 
 // tmpfs parses "path[:option,...]".
-func tmpfs(at, text string) (engine.Mount, error) {
+func tmpfs(at, text string) (api.Mount, error) {
 	target, options, _ := strings.Cut(text, ":")
-	m := engine.Mount{Type: engine.MountTmpfs, Target: path.Clean(target)}
+	m := api.Mount{Type: api.MountTmpfs, Target: path.Clean(target)}
 	for _, opt := range strings.Split(options, ",") {
 		name, value, _ := strings.Cut(opt, "=")
 		switch name {
@@ -267,7 +266,7 @@ func tmpfs(at, text string) (engine.Mount, error) {
 	return m, nil
 }
 
-func tmpfsSize(m *engine.Mount, value string) error {
+func tmpfsSize(m *api.Mount, value string) error {
 	if strings.HasSuffix(value, "%") {
 		m.TmpfsOptions = append(m.TmpfsOptions, "size="+value)
 		return nil

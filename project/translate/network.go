@@ -11,8 +11,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/valid"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
@@ -228,10 +228,10 @@ func (t *translation) network(out *project.Service, key string, s types.ServiceC
 	mode := s.NetworkMode
 	switch of, shared := lenderOf(mode); {
 	case shared:
-		net.Mode, net.Pod = engine.NetworkPod, of
+		net.Mode, net.Pod = api.NetworkPod, of
 		return sharedNetwork(key, s)
 	case mode == "host":
-		net.Mode = engine.NetworkHost
+		net.Mode = api.NetworkHost
 		if len(s.Ports) > 0 {
 			t.warn(key+".ports", "ignored: with network_mode host every port is the host's own")
 		}
@@ -278,7 +278,7 @@ func sharedNetwork(key string, s types.ServiceConfig) error {
 }
 
 // names translates resolvers, extra hosts and links.
-func names(net *engine.PodNetwork, key string, s types.ServiceConfig) error {
+func names(net *api.PodNetwork, key string, s types.ServiceConfig) error {
 	for i, server := range s.DNS {
 		if _, err := netip.ParseAddr(server); err != nil {
 			return compose.Invalid(fmt.Sprintf("%s.dns[%d]", key, i), "%q is no address", server)

@@ -12,7 +12,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/valid"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
@@ -20,7 +19,7 @@ import (
 
 // ports translates published ports as they were asked for: choosing from a range, or an ephemeral one, is left to the moment
 // of attaching.
-func ports(net *engine.PodNetwork, key string, s types.ServiceConfig) error {
+func ports(net *api.PodNetwork, key string, s types.ServiceConfig) error {
 	seen := map[netstack.Port]bool{}
 	for i, p := range s.Ports {
 		port, err := port(fmt.Sprintf("%s.ports[%d]", key, i), p)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -86,7 +86,7 @@ func (c proxyConfig) variables() []string {
 }
 
 // addProxies adds to the environment what a service does not itself say something about.
-func addProxies(c *engine.ContainerSpec, proxies []string, own types.MappingWithEquals) {
+func addProxies(c *api.ContainerSpec, proxies []string, own types.MappingWithEquals) {
 	for _, kv := range proxies {
 		if name, _, _ := strings.Cut(kv, "="); !hasKey(own, name) {
 			c.Env = append(c.Env, kv)

@@ -7,12 +7,12 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 )
 
 // resources translates limits. Those under `deploy` agree with the others where both are given (package compose checks it).
-func (t *translation) resources(c *engine.ContainerSpec, s types.ServiceConfig) {
+func (t *translation) resources(c *api.ContainerSpec, s types.ServiceConfig) {
 	r := &c.Resources
 	r.CPUs = compose.CPUs(s.CPUS)
 	r.CPUShares, r.CPUPeriod, r.CPUQuota, r.Cpuset = s.CPUShares, s.CPUPeriod, s.CPUQuota, s.CPUSet
@@ -43,22 +43,22 @@ func (t *translation) resources(c *engine.ContainerSpec, s types.ServiceConfig) 
 
 func ptr[T any](v T) *T { return &v }
 
-func blockIO(b *types.BlkioConfig) *engine.BlockIO {
+func blockIO(b *types.BlkioConfig) *api.BlockIO {
 	if b == nil {
 		return nil
 	}
-	out := &engine.BlockIO{Weight: b.Weight, ReadBps: rates(b.DeviceReadBps), WriteBps: rates(b.DeviceWriteBps),
+	out := &api.BlockIO{Weight: b.Weight, ReadBps: rates(b.DeviceReadBps), WriteBps: rates(b.DeviceWriteBps),
 		ReadIOps: rates(b.DeviceReadIOps), WriteIOps: rates(b.DeviceWriteIOps)}
 	for _, d := range b.WeightDevice {
-		out.WeightDevices = append(out.WeightDevices, engine.DeviceWeight{Path: d.Path, Weight: d.Weight})
+		out.WeightDevices = append(out.WeightDevices, api.DeviceWeight{Path: d.Path, Weight: d.Weight})
 	}
 	return out
 }
 
-func rates(list []types.ThrottleDevice) []engine.DeviceRate {
-	var out []engine.DeviceRate
+func rates(list []types.ThrottleDevice) []api.DeviceRate {
+	var out []api.DeviceRate
 	for _, d := range list {
-		out = append(out, engine.DeviceRate{Path: d.Path, Rate: uint64(d.Rate)})
+		out = append(out, api.DeviceRate{Path: d.Path, Rate: uint64(d.Rate)})
 	}
 	return out
 }

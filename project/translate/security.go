@@ -9,14 +9,14 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/valid"
 )
 
 // security translates what the container may do.
-func (t *translation) security(c *engine.ContainerSpec, key string, s types.ServiceConfig, digests map[string]string) error {
+func (t *translation) security(c *api.ContainerSpec, key string, s types.ServiceConfig, digests map[string]string) error {
 	c.ReadOnly, c.Privileged = s.ReadOnly, s.Privileged
 	c.CapAdd, c.CapDrop = s.CapAdd, s.CapDrop
 	c.Sysctls, c.DeviceRules = s.Sysctls, s.DeviceCgroupRules
@@ -24,7 +24,7 @@ func (t *translation) security(c *engine.ContainerSpec, key string, s types.Serv
 }
 
 // securityOpts makes the file of a seccomp profile absolute and takes its content into the hash.
-func (t *translation) securityOpts(c *engine.ContainerSpec, key string, opts []string, digests map[string]string) error {
+func (t *translation) securityOpts(c *api.ContainerSpec, key string, opts []string, digests map[string]string) error {
 	for i, opt := range opts {
 		at := fmt.Sprintf("%s.security_opt[%d]", key, i)
 		name, value, _ := strings.Cut(strings.Replace(opt, ":", "=", 1), "=")
@@ -49,7 +49,7 @@ func (t *translation) securityOpts(c *engine.ContainerSpec, key string, opts []s
 	return nil
 }
 
-func devices(c *engine.ContainerSpec, key string, list []types.DeviceMapping) error {
+func devices(c *api.ContainerSpec, key string, list []types.DeviceMapping) error {
 	for i, d := range list {
 		at := fmt.Sprintf("%s.devices[%d]", key, i)
 		switch {
@@ -62,7 +62,7 @@ func devices(c *engine.ContainerSpec, key string, list []types.DeviceMapping) er
 		case strings.Trim(d.Permissions, "rwm") != "":
 			return compose.Invalid(at, "permissions %q hold other letters than r, w, m", d.Permissions)
 		}
-		out := engine.Device{Host: d.Source, Container: d.Target, Permissions: d.Permissions}
+		out := api.Device{Host: d.Source, Container: d.Target, Permissions: d.Permissions}
 		if out.Container == "" {
 			out.Container = out.Host
 		}
@@ -80,7 +80,7 @@ func ulimitNames() []string {
 		"rtprio", "rttime", "sigpending", "stack"}
 }
 
-func ulimits(c *engine.ContainerSpec, key string, list map[string]*types.UlimitsConfig) error {
+func ulimits(c *api.ContainerSpec, key string, list map[string]*types.UlimitsConfig) error {
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		at := key + "." + name
 		if !slices.Contains(ulimitNames(), name) {
@@ -94,15 +94,15 @@ func ulimits(c *engine.ContainerSpec, key string, list map[string]*types.Ulimits
 		if u == nil {
 			continue
 		}
-		out := engine.Ulimit{Soft: int64(u.Soft), Hard: int64(u.Hard)}
+		out := api.Ulimit{Soft: int64(u.Soft), Hard: int64(u.Hard)}
 		if u.Single != 0 {
-			out = engine.Ulimit{Soft: int64(u.Single), Hard: int64(u.Single)}
+			out = api.Ulimit{Soft: int64(u.Single), Hard: int64(u.Single)}
 		}
 		if err := valid.Ulimit(name, out.Soft, out.Hard); err != nil {
 			return compose.Invalid(at, "%v", err)
 		}
 		if c.Ulimits == nil {
-			c.Ulimits = map[string]engine.Ulimit{}
+			c.Ulimits = map[string]api.Ulimit{}
 		}
 		c.Ulimits[name] = out
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
-	"podc.example/podc/engine"
 	"podc.example/podc/project"
 )
 
@@ -113,7 +113,7 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 		Attach:    s.Attach == nil || *s.Attach,
 		FixedName: s.ContainerName != "",
 		DependsOn: dependencies(s),
-		Pod: engine.PodSpec{
+		Pod: api.PodSpec{
 			Name:       t.p.Name + t.sep + s.Name,
 			Group:      t.p.Name,
 			Hostname:   s.Hostname,
@@ -161,16 +161,16 @@ func (t *translation) pod(out *project.Service, key string, s types.ServiceConfi
 
 // dependencies are the edges of the service graph, by name.
 func dependencies(s types.ServiceConfig) []project.Dependency {
-	conditions := map[string]engine.Condition{
-		types.ServiceConditionHealthy:               engine.Healthy,
-		types.ServiceConditionCompletedSuccessfully: engine.Completed,
+	conditions := map[string]api.Condition{
+		types.ServiceConditionHealthy:               api.Healthy,
+		types.ServiceConditionCompletedSuccessfully: api.Completed,
 	}
 	var deps []project.Dependency
 	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		d := s.DependsOn[name]
 		condition, ok := conditions[d.Condition]
 		if !ok {
-			condition = engine.Started
+			condition = api.Started
 		}
 		deps = append(deps, project.Dependency{Service: name, Condition: condition, Restart: d.Restart, Required: d.Required})
 	}
