@@ -11,7 +11,7 @@ import (
 // globalsFor reads a command line of global flags in an environment.
 func globalsFor(t *testing.T, line string, env map[string]string, tty bool) (g globals, err error) {
 	t.Helper()
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	con.env, con.errTTY = env, tty
 	args := append(strings.Fields(line), "version")
 	app := newApp(con, args)

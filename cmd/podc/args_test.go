@@ -1,22 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
 )
 
-func testConsole() (*console, *bytes.Buffer, *bytes.Buffer) {
-	var out, err bytes.Buffer
-	con := &console{in: strings.NewReader(""), out: &out, err: &err, env: map[string]string{}, dir: "/src",
-		exe: "/nowhere/podc", size: func() (int, int) { return 80, 24 }, connect: here}
-	return con, &out, &err
-}
-
 func TestArguments(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	for _, tt := range []struct{ in, want string }{
 		{"", "podc"},
 		{"up", "podc up"},
@@ -119,7 +111,7 @@ func TestArguments(t *testing.T) {
 }
 
 func TestArgumentsKeepValues(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	args := []string{"exec", "-e", "A= b, c ", "--env=", "web", "", "a b"}
 	w, err := arguments(newApp(con, args), args)
 	if err != nil {
@@ -132,7 +124,7 @@ func TestArgumentsKeepValues(t *testing.T) {
 }
 
 func TestArgumentsWarn(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	for in, want := range map[string]string{
 		"--workdir /w up":   "--workdir is deprecated: use --project-directory",
 		"--no-ansi up":      "--no-ansi is deprecated: use --ansi never",
@@ -155,7 +147,7 @@ func FuzzArguments(f *testing.F) {
 	for _, s := range []string{"up\x00-d\x00web", "exec\x00-eA=1\x00web\x00ls", "-f\x00x\x00logs\x00-f", "up\x00--\x00-d", "-\x80=é", "-\xb2"} {
 		f.Add(s)
 	}
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Split(line, "\x00")
 		w, err := arguments(newApp(con, in), in)
@@ -187,16 +179,16 @@ func TestCalledAsDockerCompose(t *testing.T) {
 			"--host --context --tls --tlsverify --tlscacert --tlscert --tlskey ignored"},
 		{"nonsense", "", `unknown docker command: "compose nonsense"`},
 	} {
-		con, out, stderr := testConsole()
+		con, out, stderr := bufferConsole()
 		con.standalone = true
-		code := run(t.Context(), con, strings.Fields(tt.in))
+		code := runHere(t.Context(), con, strings.Fields(tt.in))
 		if out.String() != tt.out || !strings.Contains(stderr.String(), tt.err) || (code != 0) != (tt.out == "") {
 			t.Errorf("docker-compose %s: code %d, %q, %q", tt.in, code, out, stderr)
 		}
 	}
-	con, out, _ := testConsole()
+	con, out, _ := bufferConsole()
 	con.standalone = true
-	if code := run(t.Context(), con, nil); code != 0 || !strings.Contains(out.String(), "docker-compose") || strings.Contains(out.String(), "podc -") {
+	if code := runHere(t.Context(), con, nil); code != 0 || !strings.Contains(out.String(), "docker-compose") || strings.Contains(out.String(), "podc -") {
 		t.Errorf("help: code %d, %q", code, out)
 	}
 }

@@ -24,13 +24,6 @@ func (a attachOptions) check(d *project.Desired) error {
 	return nil
 }
 
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
-}
-
 // attachment is an attached `up`: it shows the output of containers from their start on, and looks after their end.
 type attachment struct {
 	o       *operation
@@ -231,9 +224,6 @@ func (a *attachment) interrupted(seen []ending) error {
 	}
 	return fault.Silent(exitInterrupted)
 }
-
-// lastWords bounds the wait for what containers wrote before they were stopped.
-const lastWords = 10 * time.Second
 
 // stopAll stops what was asked for, dependents first, or kills it once again closes. It returns the endings seen, those
 // that the stop brought about included.

@@ -197,10 +197,10 @@ type attached struct {
 }
 
 func attach(t *testing.T, opt attachOptions, services ...string) *attached {
-	con, out, stderr := testConsole()
+	con, out, stderr := bufferConsole()
 	pods := newFakePods(testPod("db", "1", nil), testPod("web", "1", nil))
 	d := &project.Desired{Name: "shop", Services: []project.Service{{Name: "db", Attach: true}, {Name: "web", Attach: true}}}
-	s := &session{con: con, globals: globals{progress: progressQuiet}, podc: &control.Control{Projects: fakeProjects{pods: pods}, Containers: pods, Streams: pods, System: fakeSystem{}}}
+	s := &session{con: con, globals: globals{style: style{progress: progressQuiet}}, podc: &control.Control{Projects: fakeProjects{pods: pods}, Containers: pods, Streams: pods, System: fakeSystem{}}}
 	opt.style = logStyle{prefix: true}
 	a := &attached{attachment: newAttachment(&operation{s: s, reporter: reporter{progress: quietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
 	a.out, a.stderr = out.String, stderr.String

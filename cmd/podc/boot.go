@@ -114,7 +114,7 @@ func (s *session) boot(ctx context.Context, m *manager) error {
 func (s *session) startAll(ctx context.Context, m *manager) error {
 	due := func(p api.Pod) bool { return p.Returns }
 	return s.eachGroup(ctx, "boot", m, due, func(ctx context.Context, group string, w control.Watch) error {
-		return s.podc.Projects.Boot(ctx, group, project.BootOptions{Contents: s.lostContents}, w)
+		return s.podc.Projects.Boot(ctx, group, project.BootOptions{Contents: func(ctx context.Context, pods []api.Pod) (map[string][]byte, error) { return s.lostContents(ctx, pods) }}, w)
 	})
 }
 

@@ -12,9 +12,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // The unit that is shipped is the one that `podc boot --unit` prints for where packages put podc.
 func TestTheShippedUnitIsThatOfBoot(t *testing.T) {
-	con, out, stderr := testConsole()
+	con, out, stderr := bufferConsole()
 	con.exe = "/usr/bin/podc"
-	if code := run(context.Background(), con, []string{"boot", "--unit"}); code != 0 {
+	if code := runHere(context.Background(), con, []string{"boot", "--unit"}); code != 0 {
 		t.Fatal(code, stderr)
 	}
 	const file = "../../dist/podc.service"
@@ -29,9 +29,9 @@ func TestTheShippedUnitIsThatOfBoot(t *testing.T) {
 }
 
 func TestTheUnitIsForThisPodcAndItsRoots(t *testing.T) {
-	con, out, stderr := testConsole()
+	con, out, stderr := bufferConsole()
 	con.exe = "/opt/50% off/podc"
-	if code := run(context.Background(), con, []string{"--root", "/data", "boot", "--unit"}); code != 0 {
+	if code := runHere(context.Background(), con, []string{"--root", "/data", "boot", "--unit"}); code != 0 {
 		t.Fatal(code, stderr)
 	}
 	for _, line := range []string{`ExecStart=-"/opt/50%% off/podc" --root /data boot --progress plain`, "RequiresMountsFor=/data /run/podc /var/lib/containers/storage",

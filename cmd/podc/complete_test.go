@@ -16,7 +16,7 @@ func completions(t *testing.T, con *console, out interface {
 }, line string) string {
 	t.Helper()
 	out.Reset()
-	if code := run(t.Context(), con, append([]string{completeWord}, strings.Split(line, " ")...)); code != 0 {
+	if code := runHere(t.Context(), con, append([]string{completeWord}, strings.Split(line, " ")...)); code != 0 {
 		t.Fatalf("code %d", code)
 	}
 	var words []string
@@ -28,7 +28,7 @@ func completions(t *testing.T, con *console, out interface {
 }
 
 func TestComplete(t *testing.T) {
-	con, out, _ := testConsole()
+	con, out, _ := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	var web project.Service
 	web.Name, web.Pod = "web", api.PodSpec{Name: "p-web"}
@@ -76,7 +76,7 @@ func TestComplete(t *testing.T) {
 func visibleCommands(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	for _, c := range newApp(con, []string{"help"}).Commands {
 		if !c.Hidden {
 			names = append(names, c.Name)
@@ -87,7 +87,7 @@ func visibleCommands(t *testing.T) []string {
 
 // Whatever fails, the shell gets no error.
 func TestCompleteWithoutAnything(t *testing.T) {
-	con, out, stderr := testConsole()
+	con, out, stderr := bufferConsole()
 	newFakeHelper(t, con) // nothing that could answer
 	for _, line := range []string{"up ", "volume rm ", "network rm ", "image rm ", "container rm ", "--profile ", "-p "} {
 		if got := completions(t, con, out, line); got != "" && got != "*" || stderr.Len() > 0 {
@@ -98,14 +98,14 @@ func TestCompleteWithoutAnything(t *testing.T) {
 
 func TestCompletionScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		con, out, stderr := testConsole()
+		con, out, stderr := bufferConsole()
 		con.standalone = true
-		if code := run(t.Context(), con, []string{"completion", shell}); code != 0 || !strings.Contains(out.String(), "_docker_compose") || strings.Contains(out.String(), "%") && strings.Contains(out.String(), "%!") {
+		if code := runHere(t.Context(), con, []string{"completion", shell}); code != 0 || !strings.Contains(out.String(), "_docker_compose") || strings.Contains(out.String(), "%") && strings.Contains(out.String(), "%!") {
 			t.Errorf("%s: code %d, %s%s", shell, code, out, stderr)
 		}
 	}
-	con, _, stderr := testConsole()
-	if code := run(t.Context(), con, []string{"completion", "tcsh"}); code != 1 || !strings.Contains(stderr.String(), "bash, zsh or fish") {
+	con, _, stderr := bufferConsole()
+	if code := runHere(t.Context(), con, []string{"completion", "tcsh"}); code != 1 || !strings.Contains(stderr.String(), "bash, zsh or fish") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 }

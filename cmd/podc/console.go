@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"podc.example/podc/control"
-	"podc.example/podc/control/local"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/helper"
 )
@@ -33,7 +33,7 @@ type console struct {
 	size func() (width, height int)
 	exe  string // path of the running podc, beside which its helpers lie
 	// connect opens podc at its roots.
-	connect func(con *console, g globals) (*control.Control, error)
+	connect func(con *console, root, runRoot string) (*control.Control, error)
 	// keyboard opens the terminal behind in for single keys.
 	keyboard func() (*keyboard, error)
 	// secondSignal takes over what a second signal does: the channel is closed by it, and podc is not ended.
@@ -57,13 +57,7 @@ func systemConsole() *console {
 			return w, h
 		},
 		keyboard: func() (*keyboard, error) { return openKeyboard(os.Stdin) },
-		connect:  here,
 	}
-}
-
-// here opens podc on this machine.
-func here(con *console, g globals) (*control.Control, error) {
-	return local.Open(local.Config{Root: g.root, RunRoot: g.runRoot, Helpers: filepath.Dir(con.exe), Dir: con.dir, Env: con.env, UID: con.uid})
 }
 
 const standaloneName = "docker-compose"
@@ -165,4 +159,20 @@ func readStdin(con *console, limit int64) ([]byte, error) {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "standard input holds more than %s", size(limit))
 	}
 	return b, nil
+}
+
+func warn(con *console, message string) {
+	fmt.Fprintf(con.err, "warning: %s\n", printable(message))
+}
+
+// usage is an error of the command line.
+func usage(format string, args ...any) error {
+	return fault.New(errdefs.ErrInvalidArgument, format, args...)
+}
+
+// bufferConsole is one without terminals, whose output is kept.
+func bufferConsole() (con *console, out, err *bytes.Buffer) {
+	out, err = &bytes.Buffer{}, &bytes.Buffer{}
+	return &console{in: strings.NewReader(""), out: out, err: err, env: map[string]string{}, dir: "/src",
+		exe: "/nowhere/podc", size: func() (int, int) { return 80, 24 }}, out, err
 }

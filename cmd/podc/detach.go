@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
+
+	"podc.example/podc/api"
+	"podc.example/podc/internal/fault"
 )
 
 // defaultDetachKeys are ctrl-p, ctrl-q, as in docker.
@@ -58,3 +62,17 @@ func (d *detacher) pass(b []byte) (out []byte, leave bool) {
 	}
 	return out, false
 }
+
+// endOf is the exit code of podc for the end of a container.
+func endOf(p api.Pod) error {
+	switch {
+	case !p.ExitKnown:
+		return fault.Exit(fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), fault.ExitUnable)
+	case p.ExitCode != 0:
+		return fault.Silent(p.ExitCode)
+	}
+	return nil
+}
+
+// lastWords bounds the wait for what containers wrote before they were stopped.
+const lastWords = 10 * time.Second

@@ -21,7 +21,7 @@ func doctorCommand(con *console) *cli.Command {
 				return usage("unknown --format %q: want text or json", format)
 			}
 			found := s.podc.System.Examine(c.Context)
-			if err := printFindings(con, s.globals, found, format == "json"); err != nil {
+			if err := printFindings(con, s.style, found, format == "json"); err != nil {
 				return err
 			}
 			if !doctor.Healthy(found) {
@@ -34,7 +34,7 @@ func doctorCommand(con *console) *cli.Command {
 
 var findingColors = map[doctor.State]string{doctor.OK: "32", doctor.Warning: "33", doctor.Missing: "31"}
 
-func printFindings(con *console, g globals, found []doctor.Finding, asJSON bool) error {
+func printFindings(con *console, g style, found []doctor.Finding, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(con.out).Encode(found)
 	}

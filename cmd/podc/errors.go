@@ -22,11 +22,6 @@ const (
 // errInterrupted is the cause of a context that SIGINT or SIGTERM ended.
 var errInterrupted = fault.Exit(errors.New("interrupted"), exitInterrupted)
 
-// usage is an error of the command line.
-func usage(format string, args ...any) error {
-	return fault.New(errdefs.ErrInvalidArgument, format, args...)
-}
-
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
 var later = []string{"build", "bridge",
 	"publish", "pull", "push", "watch",
@@ -74,3 +69,6 @@ func report(w io.Writer, err error, asJSON bool) {
 		fmt.Fprintf(w, "hint: %s\n", printable(hint))
 	}
 }
+
+// composeVersion is that of docker compose whose command line podc has.
+const composeVersion = "5.5.0"

@@ -15,7 +15,6 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/internal/valid"
 	"podc.example/podc/project"
 )
 
@@ -169,29 +168,4 @@ func replicaOf(pods []api.Pod, service string, index int) (api.Pod, error) {
 		return api.Pod{}, noReplica(service, index)
 	}
 	return api.Pod{}, fault.New(errdefs.ErrFailedPrecondition, "service %q is not running", service)
-}
-
-func noReplica(service string, index int) error {
-	return fault.New(errdefs.ErrNotFound, "service %q has no container #%d", service, index)
-}
-
-// variables are those that flags name. One without a value has that of podc's own environment, and is dropped if it has none there.
-func variables(vars []string, env map[string]string) ([]string, error) {
-	var list []string
-	for _, v := range vars {
-		name, value, has := strings.Cut(v, "=")
-		if err := valid.VariableName(name); err != nil {
-			return nil, usage("invalid --env: %v", err)
-		}
-		if !has {
-			value, has = env[name]
-		}
-		if has {
-			list = append(list, name+"="+value)
-		}
-	}
-	if err := valid.Arguments(nil, list); err != nil {
-		return nil, usage("invalid --env: %v", err)
-	}
-	return list, nil
 }

@@ -42,7 +42,7 @@ var runners = map[string][]string{
 // TestFlagTable writes docs/flags.md with -update. It fails if a flag has no test, and if the table lacks a flag or says what
 // is not so; a test that has come since need not be in it, so that not every new test touches it.
 func TestFlagTable(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	app := newApp(con, []string{"help"})
 	covered, refusals := coverage(t, app, invocations(t))
 	var b strings.Builder

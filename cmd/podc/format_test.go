@@ -29,7 +29,7 @@ func TestInspectTemplates(t *testing.T) {
 		`{{pad "x" 2 1}}|{{truncate "abcdef" 3}}|{{lower "ABC"}}`: "  x |abc|abc",
 		`{{range .Config.Env}}{{println .}}{{end}}`:               "A=1\nB=2\n",
 	} {
-		con, out, _ := testConsole()
+		con, out, _ := bufferConsole()
 		err := printInspect(con, format, []dockerapi.Container{item})
 		got := strings.TrimSuffix(out.String(), "\n")
 		if err != nil {
@@ -38,23 +38,5 @@ func TestInspectTemplates(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: got %q, want %q (%v)", format, got, want, err)
 		}
-	}
-}
-
-func TestTableTemplates(t *testing.T) {
-	rows := []projectRow{{Name: "shop", Status: "running(1)"}}
-	for format, want := range map[string]string{
-		"table {{.Name}}\t{{upper .Status}}":           "NAME      STATUS\nshop      RUNNING(1)\n",
-		"table{{.Name}}":                               "NAME\nshop\n",
-		`table {{truncate .Name 2}}\t{{json .Status}}`: "NAME      STATUS\nsh        \"running(1)\"\n",
-		"tablet": "tablet\n",
-	} {
-		var b strings.Builder
-		if err := printList(&b, format, projectLayout, rows, false); err != nil || b.String() != want {
-			t.Errorf("%s: got %q, want %q (%v)", format, b.String(), want, err)
-		}
-	}
-	if err := printList(&strings.Builder{}, "raw", projectLayout, rows, false); err == nil {
-		t.Error("raw is not refused")
 	}
 }

@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/fault"
 )
 
 func imageCommand(con *console) *cli.Command {
@@ -24,53 +21,6 @@ func imageCommand(con *console) *cli.Command {
 
 func imageLoadCommand(con *console) *cli.Command {
 	return loadCommand(con)
-}
-
-// with opens a session for a command's action, which needs root.
-func with(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
-	return forAnyone(con, func(s *session, c *cli.Context) error {
-		if err := con.needRoot(); err != nil {
-			return err
-		}
-		return do(s, c)
-	})
-}
-
-// forAnyone is with for what needs no root.
-func forAnyone(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		s, err := open(c, con)
-		if err != nil {
-			return err
-		}
-		return do(s, c)
-	}
-}
-
-// changes is with for a command that changes something and has no plan to show: --dry-run is refused.
-func changes(con *console, do func(s *session, c *cli.Context) error) cli.ActionFunc {
-	return with(con, func(s *session, c *cli.Context) error {
-		if s.dryRun {
-			return fault.New(errdefs.ErrNotImplemented, "--dry-run is not available for %q: it does at once what its arguments say", c.Command.HelpName)
-		}
-		return do(s, c)
-	})
-}
-
-// needArgs refuses fewer than n arguments.
-func needArgs(c *cli.Context, n int) error {
-	if c.NArg() < n {
-		err := usage("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
-		return fault.Hint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
-	}
-	return nil
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return ""
-	}
-	return "s"
 }
 
 func imageRemoveCommand(con *console) *cli.Command {

@@ -7,7 +7,7 @@ import (
 
 // watchImages shows how images are transferred, until the display is closed.
 func (s *session) watchImages(operation string, quiet bool) (w control.ImageWatch, shown func()) {
-	g := s.globals
+	g := s.style
 	if quiet {
 		g.progress = progressQuiet
 	}

@@ -9,6 +9,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
+	"podc.example/podc/project"
 )
 
 // logStyle says how lines are rendered.
@@ -143,4 +144,24 @@ func (p *logPrinter) prefix(pod string) string {
 		p.names[pod] = n
 	}
 	return s
+}
+
+// labelsOf names pods as prefixes do: without their project, unless the name is one of their own.
+func labelsOf(pods []api.Pod) map[string]string {
+	labels := map[string]string{}
+	for _, p := range pods {
+		labels[p.Spec.Name] = labelOf(p)
+	}
+	return labels
+}
+
+func labelOf(p api.Pod) string {
+	l := p.Spec.Labels
+	for _, sep := range []string{"-", "_"} {
+		short := l[project.LabelService] + sep + l[project.LabelNumber]
+		if p.Spec.Name == l[project.LabelProject]+sep+short {
+			return short
+		}
+	}
+	return p.Spec.Name
 }

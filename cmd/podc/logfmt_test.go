@@ -28,7 +28,7 @@ func TestLogPrefixes(t *testing.T) {
 		{"color", logStyle{prefix: true, color: true},
 			"\x1b[32mweb-1   | \x1b[0mGET /\n\x1b[36mcustom  | \x1b[0m\n", "\x1b[33mdb-1    | \x1b[0mready\n"},
 	} {
-		con, out, err := testConsole()
+		con, out, err := bufferConsole()
 		p := newLogPrinter(con, tt.style)
 		p.add(map[string]string{"shop-web-1": "web-1", "shop-db-1": "db-1", "custom": "custom"})
 		for _, l := range lines {
@@ -41,7 +41,7 @@ func TestLogPrefixes(t *testing.T) {
 }
 
 func TestLogColorsCycle(t *testing.T) {
-	con, out, _ := testConsole()
+	con, out, _ := bufferConsole()
 	p := newLogPrinter(con, logStyle{prefix: true, color: true})
 	labels := map[string]string{}
 	for _, r := range "abcdefghijk" {

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/project"
 )
 
 // logsOptions are the flags of `logs`.
@@ -47,31 +44,6 @@ func logsCommand(con *console) *cli.Command {
 	}
 }
 
-// logOptions reads --follow, --since, --until and --tail.
-func logOptions(c *cli.Context, now time.Time) (opt control.LogOptions, err error) {
-	opt.Follow = c.Bool("follow")
-	if opt.Since, err = control.ParseTime("since", c.String("since"), now); err != nil {
-		return opt, err
-	}
-	if opt.Until, err = control.ParseTime("until", c.String("until"), now); err != nil {
-		return opt, err
-	}
-	opt.Tail, err = parseTail(c.String("tail"))
-	return opt, err
-}
-
-// parseTail reads --tail; -1 is all.
-func parseTail(s string) (int, error) {
-	if s == "all" {
-		return -1, nil
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0, usage("invalid --tail %q: want a number or \"all\"", s)
-	}
-	return max(n, -1), nil
-}
-
 func (s *session) logs(ctx context.Context, opt logsOptions) error {
 	t, err := s.target(ctx, opt.services)
 	if err != nil {
@@ -86,24 +58,4 @@ func (s *session) logs(ctx context.Context, opt logsOptions) error {
 		}
 	}
 	return s.podc.Streams.Logs(ctx, sel, opt.read, newLogPrinter(s.con, opt.style).output())
-}
-
-// labelsOf names pods as prefixes do: without their project, unless the name is one of their own.
-func labelsOf(pods []api.Pod) map[string]string {
-	labels := map[string]string{}
-	for _, p := range pods {
-		labels[p.Spec.Name] = labelOf(p)
-	}
-	return labels
-}
-
-func labelOf(p api.Pod) string {
-	l := p.Spec.Labels
-	for _, sep := range []string{"-", "_"} {
-		short := l[project.LabelService] + sep + l[project.LabelNumber]
-		if p.Spec.Name == l[project.LabelProject]+sep+short {
-			return short
-		}
-	}
-	return p.Spec.Name
 }

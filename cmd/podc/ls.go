@@ -59,14 +59,6 @@ func (s *session) listProjects(c *cli.Context) error {
 	return printList(s.con.out, pretty(c.String("format")), projectLayout, rows, true)
 }
 
-// pretty takes docker compose's other word for the table.
-func pretty(format string) string {
-	if format == "pretty" {
-		return "table"
-	}
-	return format
-}
-
 // projectRows sums up the projects that pods belong to, by name. Unless all is set, only what runs
 // counts, as in docker.
 func projectRows(pods []api.Pod, all bool) []projectRow {

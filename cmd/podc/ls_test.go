@@ -41,12 +41,30 @@ func TestImagesOfContainers(t *testing.T) {
 			`"Platform":"linux/arm64","Size":2500000,"Created":"2026-02-26T12:00:00Z","LastTagTime":"0001-01-01T00:00:00Z"}]`,
 		"": "CONTAINER REPOSITORY TAG PLATFORM IMAGE ID SIZE CREATED shop-web-1 web 2 linux/arm64 aaaaaaaaaaaa 2.5MB 3 days ago",
 	} {
-		con, out, _ := testConsole()
+		con, out, _ := bufferConsole()
 		if err := printImages(con, format, []api.Pod{pod}, psNow); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(strings.Fields(out.String()), " "); got != want {
 			t.Errorf("%q: got %s, want %s", format, got, want)
 		}
+	}
+}
+
+func TestTableTemplates(t *testing.T) {
+	rows := []projectRow{{Name: "shop", Status: "running(1)"}}
+	for format, want := range map[string]string{
+		"table {{.Name}}\t{{upper .Status}}":           "NAME      STATUS\nshop      RUNNING(1)\n",
+		"table{{.Name}}":                               "NAME\nshop\n",
+		`table {{truncate .Name 2}}\t{{json .Status}}`: "NAME      STATUS\nsh        \"running(1)\"\n",
+		"tablet": "tablet\n",
+	} {
+		var b strings.Builder
+		if err := printList(&b, format, projectLayout, rows, false); err != nil || b.String() != want {
+			t.Errorf("%s: got %q, want %q (%v)", format, b.String(), want, err)
+		}
+	}
+	if err := printList(&strings.Builder{}, "raw", projectLayout, rows, false); err == nil {
+		t.Error("raw is not refused")
 	}
 }

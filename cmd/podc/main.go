@@ -7,22 +7,22 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
+	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
 )
 
-func main() {
-	debug.SetGCPercent(400) // most commands end before the first collection is worth its time
+// Main runs podc with the arguments and the surroundings of this process, and ends that. connect opens podc at its roots.
+func Main(connect func(con *console, root, runRoot string) (*control.Control, error)) {
 	cli.FlagStringer = flagText
 	con := systemConsole()
+	con.connect = connect
 	ctx, again := interruptible(context.Background())
 	con.secondSignal = again
 	os.Exit(run(ctx, con, os.Args[1:]))
@@ -83,8 +83,4 @@ func run(ctx context.Context, con *console, args []string) int {
 	}
 	report(con.err, err, asJSON)
 	return fault.ExitOf(err)
-}
-
-func warn(con *console, message string) {
-	fmt.Fprintf(con.err, "warning: %s\n", printable(message))
 }

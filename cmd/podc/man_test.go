@@ -18,7 +18,7 @@ var manDir = flag.String("man", "", "folder to write the manual pages into (go t
 // TestManual writes a page for each command, out of the command tree, and has groff read it. The pages are made here, so that
 // podc does not carry what makes them.
 func TestManual(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	app := newApp(con, []string{"help"})
 	dir := *manDir
 	if dir == "" {

@@ -27,7 +27,7 @@ func TestSystemdIsToldWhatItWaitsFor(t *testing.T) {
 				t.Errorf("it was told %q, %v; want %q", b[:n], err, want)
 			}
 		}
-		con, _, stderr := testConsole()
+		con, _, stderr := bufferConsole()
 		con.env["NOTIFY_SOCKET"] = socket
 		t.Setenv("NOTIFY_SOCKET", socket)
 		m := managerOf(con)
@@ -53,7 +53,7 @@ func TestSystemdIsToldWhatItWaitsFor(t *testing.T) {
 }
 
 func TestWithoutSystemdNobodyIsTold(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	m := managerOf(con)
 	m.wait("it", time.Minute)
 	if stderr.Len() > 0 {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -13,7 +11,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/internal/valid"
 )
 
 func networkCommand(con *console) *cli.Command {
@@ -78,18 +75,6 @@ func (s *session) removeNetworks(c *cli.Context) error {
 	})
 }
 
-// forEach does something for every argument and goes on after errors, which it joins.
-func forEach(c *cli.Context, do func(context.Context, string) error) error {
-	var errs []error
-	for _, arg := range c.Args().Slice() {
-		if err := c.Context.Err(); err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		errs = append(errs, do(c.Context, arg))
-	}
-	return errors.Join(errs...)
-}
-
 // noNetworkFlags are docker's for swarms and for drivers of addresses.
 var noNetworkFlags = refused{
 	"config-from=": "podc has no swarm", "config-only": "podc has no swarm", "ingress": "podc has no swarm", "scope=": "every network is local",
@@ -125,34 +110,6 @@ func (s *session) createNetwork(c *cli.Context) error {
 	}
 	fmt.Fprintln(s.con.out, n.Name)
 	return nil
-}
-
-// switched is the value of a switch, nil if the command line does not have it.
-func switched(c *cli.Context, name string) *bool {
-	if !c.IsSet(name) {
-		return nil
-	}
-	value := c.Bool(name)
-	return &value
-}
-
-// pairs reads KEY=VALUE flags; a KEY alone has an empty value.
-func pairs(flag string, args []string) (map[string]string, error) {
-	if len(args) == 0 {
-		return nil, nil
-	}
-	m := map[string]string{}
-	for _, arg := range args {
-		key, value, _ := strings.Cut(arg, "=")
-		if key == "" {
-			return nil, usage("invalid --%s %q: want KEY=VALUE", flag, arg)
-		}
-		if err := cmp.Or(valid.Line(key), valid.Text(value)); err != nil {
-			return nil, usage("invalid --%s: %v", flag, err)
-		}
-		m[key] = value
-	}
-	return m, nil
 }
 
 // subnets joins the flags of a network's address ranges: a gateway or a range belongs to the subnet that holds it.

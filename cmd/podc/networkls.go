@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -81,21 +80,6 @@ func (s *session) inspectNetworks(c *cli.Context) error {
 		return err
 	}
 	return inspectEach(s.con, c, func(arg string) (dockerapi.Network, error) { return s.podc.Networks.Inspect(c.Context, arg) })
-}
-
-// inspectEach shows what look finds for every argument, and then the errors of those for which it finds nothing.
-func inspectEach[T any](con *console, c *cli.Context, look func(arg string) (T, error)) error {
-	var found []T
-	var errs []error
-	for _, arg := range c.Args().Slice() {
-		item, err := look(arg)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		found = append(found, item)
-	}
-	return errors.Join(printInspect(con, c.String("format"), found), errors.Join(errs...))
 }
 
 func (s *session) pruneNetworks(c *cli.Context) error {

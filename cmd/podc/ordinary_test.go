@@ -22,31 +22,31 @@ func TestAnOrdinaryUserIsToldOneTrueThing(t *testing.T) {
 		if c.Action == nil || len(c.Subcommands) > 0 || slices.Contains(unprivileged, c.Name) && len(path) == 1 {
 			return
 		}
-		con, out, stderr := testConsole()
+		con, out, stderr := bufferConsole()
 		con.uid = 1000
 		con.env["PODC_ROOT"], con.env["PODC_RUNROOT"] = t.TempDir(), t.TempDir()
-		if code := run(context.Background(), con, path); code != 1 || stderr.String() != sentence || out.Len() > 0 {
+		if code := runHere(context.Background(), con, path); code != 1 || stderr.String() != sentence || out.Len() > 0 {
 			t.Errorf("podc %s: exit code %d\n%s%s", strings.Join(path, " "), code, out, stderr)
 		}
 	}
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	for _, c := range commands {
 		walk(nil, c.make(con))
 	}
-	con, out, stderr := testConsole()
+	con, out, stderr := bufferConsole()
 	con.uid = 1000
-	if code := run(context.Background(), con, []string{"doctor"}); code != 1 || !strings.Contains(out.String(), "podc runs as root") || strings.Count(out.String(), "\n") != 2 {
+	if code := runHere(context.Background(), con, []string{"doctor"}); code != 1 || !strings.Contains(out.String(), "podc runs as root") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("podc doctor: exit code %d\n%s%s", code, out, stderr)
 	}
-	con, out, stderr = testConsole()
+	con, out, stderr = bufferConsole()
 	con.uid = 1000
-	if code := run(context.Background(), con, []string{"config", "--hash", "*"}); code != 1 || stderr.String() != sentence { // made with a key of root's
+	if code := runHere(context.Background(), con, []string{"config", "--hash", "*"}); code != 1 || stderr.String() != sentence { // made with a key of root's
 		t.Errorf("podc config --hash: exit code %d\n%s%s", code, out, stderr)
 	}
 	for _, args := range [][]string{{"boot", "--unit"}, {"version"}, {"completion", "bash"}, {"ps", "--help"}} {
-		con, out, stderr := testConsole()
+		con, out, stderr := bufferConsole()
 		con.uid = 1000
-		if code := run(context.Background(), con, args); code != 0 || out.Len() == 0 {
+		if code := runHere(context.Background(), con, args); code != 0 || out.Len() == 0 {
 			t.Errorf("podc %q: exit code %d: %s", args, code, stderr)
 		}
 	}

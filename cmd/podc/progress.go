@@ -10,17 +10,6 @@ import (
 	"podc.example/podc/api"
 )
 
-// progressStyle is --progress.
-type progressStyle string
-
-const (
-	progressAuto  progressStyle = "auto"
-	progressTTY   progressStyle = "tty"
-	progressPlain progressStyle = "plain"
-	progressJSON  progressStyle = "json"
-	progressQuiet progressStyle = "quiet"
-)
-
 // event is one piece of progress. Events with the same ID describe the same thing: a later one replaces the earlier.
 type event struct {
 	DryRun bool `json:"dry-run,omitempty"`
@@ -47,7 +36,7 @@ type progress interface {
 }
 
 // newProgress shows the progress of one operation ("up") as g says.
-func newProgress(con *console, g globals, operation string) progress {
+func newProgress(con *console, g style, operation string) progress {
 	switch g.progress {
 	case progressTTY:
 		return startTTY(con, operation, g.color(con.errTTY))

@@ -140,14 +140,14 @@ func TestTTYProgressPull(t *testing.T) {
 }
 
 func TestPlainJSONQuiet(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	events := []event{
 		ev("Container a-1", working, "Starting"),
 		ev("Container a-1", working, "Starting"),
 		{DryRun: true, Progress: api.Progress{ID: "Container a-1", Status: done, Text: "Started", Details: "(new)"}},
 		{Progress: api.Progress{ID: "l1", ParentID: "Image x", Status: working, Text: "Downloading", Current: 1, Total: 2}},
 	}
-	for style, want := range map[progressStyle]string{
+	for how, want := range map[progressStyle]string{
 		progressPlain: " Container a-1 Starting\n DRY-RUN MODE -  Container a-1 Started (new)\nhello\n",
 		progressQuiet: "",
 		progressJSON: `{"id":"Container a-1","status":"Working","text":"Starting"}
@@ -158,21 +158,21 @@ func TestPlainJSONQuiet(t *testing.T) {
 `,
 	} {
 		stderr.Reset()
-		p := newProgress(con, globals{progress: style}, "up")
+		p := newProgress(con, style{progress: how}, "up")
 		for _, e := range events {
 			p.show(e)
 		}
 		p.say("hello")
 		p.close()
 		if stderr.String() != want {
-			t.Errorf("%s: got\n%s", style, stderr)
+			t.Errorf("%s: got\n%s", how, stderr)
 		}
 	}
 }
 
 // TestTTYProgressConcurrent is for the race detector.
 func TestTTYProgressConcurrent(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	con.err = &bytes.Buffer{}
 	p := startTTY(con, "up", true)
 	donec := make(chan struct{})

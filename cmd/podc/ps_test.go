@@ -58,7 +58,7 @@ func testPods() []api.Pod {
 
 func runPs(t *testing.T, tg target, opt psOptions) string {
 	t.Helper()
-	con, out, _ := testConsole()
+	con, out, _ := bufferConsole()
 	if err := printPods(con, tg.selectPods(testPods(), opt), opt, psNow); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestPsTemplates(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", format, got, want)
 		}
 	}
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	for _, bad := range []string{"{{.Nope}}", "{{", "{{call .Name}}"} {
 		if err := printPods(con, testPods(), psOptions{format: bad}, psNow); err == nil || fault.ExitOf(err) != 1 {
 			t.Errorf("%s: %v", bad, err)

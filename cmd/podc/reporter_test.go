@@ -11,7 +11,7 @@ import (
 )
 
 func TestReporterOnImages(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	r := &reporter{progress: &plainProgress{w: con.err}, quiet: true}
 	for _, e := range []project.Event{
 		{Kind: project.PrepareBegan, How: project.ByPull, Image: "nginx"},
@@ -31,7 +31,7 @@ func TestReporterOnImages(t *testing.T) {
 }
 
 func TestReporter(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	r := &reporter{progress: &plainProgress{w: con.err}, explain: true}
 	missing := project.Reason{Kind: project.Missing}
 	step := func(a project.Action, why project.Reason) *project.Step {

@@ -10,7 +10,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -105,14 +104,6 @@ func runOptionsOf(c *cli.Context, con *console) (runOptions, error) {
 	}
 	opt.pull, err = pullPolicy(c.String("pull"))
 	return opt, err
-}
-
-// command is nil where no command is given: then the service's counts.
-func command(args []string) []string {
-	if len(args) == 0 {
-		return nil
-	}
-	return args
 }
 
 // run makes a one-off, after what its service depends on, and stays with it unless it is to run on its own.
@@ -244,17 +235,6 @@ func (s *session) afterRun(ctx context.Context, pod *project.OneOff) error {
 		return err
 	}
 	return s.podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true})
-}
-
-// endOf is the exit code of podc for the end of a container.
-func endOf(p api.Pod) error {
-	switch {
-	case !p.ExitKnown:
-		return fault.Exit(fmt.Errorf("container %q ended unseen: its exit code is not known", p.Spec.Name), fault.ExitUnable)
-	case p.ExitCode != 0:
-		return fault.Silent(p.ExitCode)
-	}
-	return nil
 }
 
 // failedRun removes a one-off that did not start, if it was to go with its end.

@@ -42,11 +42,6 @@ var (
 	configKind = objectKind{"config", func(s *session) control.Objects { return s.podc.Configs }}
 )
 
-// `podc config` is compose's, unless one of the objectVerbs follows at once: then configsName is meant.
-const configsName = "configs"
-
-var objectVerbs = []string{"create", "ls", "list", "inspect", "rm", "remove"}
-
 func objectCommands(con *console, k objectKind, createArgs string) []*cli.Command {
 	on := func(do func(*session, *cli.Context, objectKind) error) cli.ActionFunc {
 		return with(con, func(s *session, c *cli.Context) error { return do(s, c, k) })

@@ -59,7 +59,7 @@ func open(c *cli.Context, con *console) (*session, error) {
 		return nil, err
 	}
 	s := &session{con: con, globals: g, flags: c}
-	if s.podc, err = con.connect(con, g); err != nil {
+	if s.podc, err = con.connect(con, g.root, g.runRoot); err != nil {
 		return nil, err
 	}
 	s.waits.use(func(text string) { fmt.Fprintln(con.err, printable(text)) })

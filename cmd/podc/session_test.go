@@ -75,11 +75,11 @@ func shop() *project.Desired {
 
 func runPodc(t *testing.T, con *console, line string) int {
 	t.Helper()
-	return run(context.Background(), con, strings.Fields(line))
+	return runHere(context.Background(), con, strings.Fields(line))
 }
 
 func TestTargetAsksOnceThenRemembers(t *testing.T) {
-	con, out, stderr := testConsole()
+	con, out, stderr := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	compose := filepath.Join(h.dir, "compose.yaml")
 	if err := os.WriteFile(compose, nil, 0o600); err != nil {
@@ -101,7 +101,7 @@ func TestTargetAsksOnceThenRemembers(t *testing.T) {
 }
 
 func TestTargetErrors(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	h.answer(t, podccompose.LoadReply{Desired: shop()})
 	for line, want := range map[string]string{
@@ -136,7 +136,7 @@ func TestTargetErrors(t *testing.T) {
 }
 
 func TestLoadErrorKeepsClassAndHint(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	h.answer(t, podccompose.LoadReply{Fault: &fault.Fault{Class: errdefs.ErrNotFound, Text: "no compose file", Hint: "use -f"}})
 	if code := runPodc(t, con, "ps"); code != 1 || stderr.String() != "podc: no compose file\nhint: use -f\n" {
@@ -150,7 +150,7 @@ func TestLoadErrorKeepsClassAndHint(t *testing.T) {
 }
 
 func TestHelperMissing(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	newFakeHelper(t, con)
 	if code := runPodc(t, con, "ps"); code != 1 || !strings.Contains(stderr.String(), "cannot run podc-compose") || !strings.Contains(stderr.String(), "hint:") {
 		t.Errorf("code %d: %s", code, stderr)
@@ -158,7 +158,7 @@ func TestHelperMissing(t *testing.T) {
 }
 
 func TestHelperCrash(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	h := newFakeHelper(t, con)
 	script := "#!/bin/sh\necho panic: something >&2\nexit 2\n"
 	if err := os.WriteFile(filepath.Join(h.dir, "podc-compose"), []byte(script), 0o700); err != nil {
@@ -170,7 +170,7 @@ func TestHelperCrash(t *testing.T) {
 }
 
 func TestJSONProgressEndsWithError(t *testing.T) {
-	con, _, stderr := testConsole()
+	con, _, stderr := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	h.answer(t, podccompose.LoadReply{Desired: shop()})
 	runPodc(t, con, "--progress json ps nope")
@@ -180,7 +180,7 @@ func TestJSONProgressEndsWithError(t *testing.T) {
 }
 
 func TestPromotedVariables(t *testing.T) {
-	con, _, _ := testConsole()
+	con, _, _ := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	h.answer(t, podccompose.LoadReply{Desired: shop(), Promoted: map[string]string{"COMPOSE_PROGRESS": "nonsense"}})
 	if code := runPodc(t, con, "ps"); code != 1 {
@@ -193,7 +193,7 @@ func TestPromotedVariables(t *testing.T) {
 }
 
 func TestConfigPassesFlagsOn(t *testing.T) {
-	con, out, _ := testConsole()
+	con, out, _ := bufferConsole()
 	h := newFakeHelper(t, con, "podc-compose")
 	h.write(t, "model", "0")
 	if code := runPodc(t, con, "-f a.yaml -p x config --format json web --no-interpolate -f b.yaml"); code != 0 {
@@ -238,8 +238,8 @@ func TestReasonsAreWhole(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	con, out, _ := testConsole()
-	if code := run(context.Background(), con, nil); code != 0 || !strings.Contains(out.String(), "COMMANDS:") || !strings.Contains(out.String(), "restart") {
+	con, out, _ := bufferConsole()
+	if code := runHere(context.Background(), con, nil); code != 0 || !strings.Contains(out.String(), "COMMANDS:") || !strings.Contains(out.String(), "restart") {
 		t.Errorf("code %d: %s", code, out)
 	}
 	out.Reset()
@@ -251,7 +251,7 @@ func TestHelp(t *testing.T) {
 func TestVersion(t *testing.T) {
 	for line, want := range map[string]string{"version": "podc version v" + version, "version --short": version, "-v": "podc version v" + version,
 		"version -f json": `{"version":"v` + version + `"}`} {
-		con, out, _ := testConsole()
+		con, out, _ := bufferConsole()
 		if code := runPodc(t, con, line); code != 0 || strings.TrimSpace(out.String()) != want {
 			t.Errorf("podc %s: %d %s", line, code, out)
 		}

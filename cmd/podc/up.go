@@ -147,35 +147,6 @@ func (opt upOptions) check(c *cli.Context) error {
 	return nil
 }
 
-// given reports whether a flag is on: set, and not set to false.
-func given(c *cli.Context, name string) bool {
-	switch v := c.Value(name).(type) {
-	case bool:
-		return v
-	default:
-		return c.IsSet(name)
-	}
-}
-
-// notServed refuses flags whose feature does not exist yet.
-func notServed(c *cli.Context, names ...string) error {
-	for _, name := range names {
-		if given(c, name) {
-			return usage("--%s is not available yet", name)
-		}
-	}
-	return nil
-}
-
-// seconds is a flag that counts seconds; nil if it was not given. A negative number means no limit, as in docker.
-func seconds(c *cli.Context, name string) *time.Duration {
-	if !c.IsSet(name) {
-		return nil
-	}
-	d := time.Duration(c.Int(name)) * time.Second
-	return &d
-}
-
 // removeOrphans is --remove-orphans, or the variable that stands in for it, which an env file may set: ask after loading.
 func (s *session) removeOrphans() bool {
 	if s.flags.IsSet("remove-orphans") {

@@ -21,7 +21,7 @@ type operation struct {
 
 // operate begins the display of a verb; end it with close.
 func (s *session) operate(name string) *operation {
-	o := &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.globals, name), explain: s.verbose, pod: s.container,
+	o := &operation{s: s, reporter: reporter{progress: newProgress(s.con, s.style, name), explain: s.verbose, pod: s.container,
 		restart: name == "restart"}}
 	if s.dryRun {
 		o.dry = func(p project.Plan) { showPlan(o, p) }

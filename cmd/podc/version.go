@@ -21,9 +21,6 @@ func versionCommand(con *console) *cli.Command {
 	}
 }
 
-// composeVersion is that of docker compose whose command line podc has.
-const composeVersion = "5.5.0"
-
 func printVersion(con *console, format string, short bool) error {
 	number := strings.TrimPrefix(version, "v") // tags have one
 	line := "podc version v" + number
