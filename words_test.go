@@ -128,11 +128,6 @@ func braces(p string) []string {
 	return paths
 }
 
-// tooLarge is what is larger still, and is to be divided.
-var tooLarge = map[string]bool{
-	"cmd/podc.session": true, "cmd/podc": true,
-}
-
 // TestSizes: what is larger is taken in by nobody. A receiver that has too many methods does too much, and a folder that has too
 // many files is no room.
 func TestSizes(t *testing.T) {
@@ -154,7 +149,7 @@ func TestSizes(t *testing.T) {
 			if !ok {
 				continue
 			}
-			if n := set.Position(fn.End()).Line - set.Position(fn.Pos()).Line + 1; n > lines && !tooLarge[dir+"."+fn.Name.Name] {
+			if n := set.Position(fn.End()).Line - set.Position(fn.Pos()).Line + 1; n > lines {
 				t.Errorf("%s: %s has %d lines, more than %d", set.Position(fn.Pos()), fn.Name.Name, n, lines)
 			}
 			if fn.Recv != nil {
@@ -163,12 +158,12 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	for name, n := range ofReceiver {
-		if n > methods && !tooLarge[name] {
+		if n > methods {
 			t.Errorf("%s has %d methods, more than %d", name, n, methods)
 		}
 	}
 	for dir, n := range ofFolder {
-		if n > inFolder && !tooLarge[dir] {
+		if n > inFolder {
 			t.Errorf("%s has %d files, more than %d", dir, n, inFolder)
 		}
 	}

@@ -1,86 +1,21 @@
-// Command podc brings compose projects up and looks after them. It is one constructor per command: flags become options,
-// options become one call into package project or engine, and the answer is printed. Compose files are read by podc-compose
-// and images kept by podc-image, two helpers beside it, so that commands which need neither start quickly.
+// Command podc brings compose projects up and looks after them: the command line of package cli over podc on this machine. Compose
+// files are read by podc-compose and images kept by podc-image, two helpers beside it, so that commands which need neither start
+// quickly.
 package main
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"os"
-	"os/signal"
-	"sync/atomic"
-	"syscall"
+	"path/filepath"
+	"runtime/debug"
 
-	"github.com/urfave/cli/v2"
-
+	"podc.example/podc/cli"
+	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/control/local"
 )
 
-// Main runs podc with the arguments and the surroundings of this process, and ends that. connect opens podc at its roots.
-func Main(connect func(con *console, root, runRoot string) (*control.Control, error)) {
-	cli.FlagStringer = flagText
-	con := systemConsole()
-	con.connect = connect
-	ctx, again := interruptible(context.Background())
-	con.secondSignal = again
-	os.Exit(run(ctx, con, os.Args[1:]))
-}
-
-// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends. The second SIGINT or SIGTERM ends the process at
-// once, for when winding down takes too long; unless again was called, whose channel it closes then.
-func interruptible(parent context.Context) (ctx context.Context, again func() <-chan struct{}) {
-	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 2)
-	second := make(chan struct{})
-	var claimed atomic.Bool
-	go func() {
-		// Here and not before, since it takes an eighth of what a quick command does.
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-		for asked := 0; asked < 2; {
-			sig := <-signals
-			cancel(errInterrupted)
-			if sig != syscall.SIGHUP { // which comes along with others when a login or a terminal ends
-				asked++
-			}
-		}
-		if !claimed.Load() {
-			os.Exit(exitInterrupted)
-		}
-		close(second)
-	}()
-	return ctx, func() <-chan struct{} {
-		claimed.Store(true)
-		return second
-	}
-}
-
-// run is the whole program but for the process around it: it returns the exit code.
-func run(ctx context.Context, con *console, args []string) int {
-	if len(args) > 0 && args[0] == completeWord {
-		complete(ctx, con, args[1:])
-		return 0
-	}
-	app := newApp(con, args)
-	w, err := arguments(app, args)
-	for _, warning := range w.warnings {
-		warn(con, warning)
-	}
-	asJSON := false
-	if err == nil {
-		app.Before = func(c *cli.Context) error {
-			asJSON = cmp.Or(c.String("progress"), con.env["COMPOSE_PROGRESS"]) == string(progressJSON)
-			if text := ignored(c); text != "" {
-				warn(con, text)
-			}
-			return nil
-		}
-		err = app.RunContext(ctx, w.argv)
-	}
-	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) && !fault.IsSilent(err) {
-		err = errInterrupted
-	}
-	report(con.err, err, asJSON)
-	return fault.ExitOf(err)
+func main() {
+	debug.SetGCPercent(400) // most commands end before the first collection is worth its time
+	cli.Main(func(con *show.Console, root, runRoot string) (*control.Control, error) {
+		return local.Open(local.Config{Root: root, RunRoot: runRoot, Helpers: filepath.Dir(con.Exe), Dir: con.Dir, Env: con.Env, UID: con.UID})
+	})
 }

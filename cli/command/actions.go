@@ -1,0 +1,294 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+	"podc.example/podc/api"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/valid"
+)
+
+// With opens a session for a command's action, which needs root.
+func With(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
+	return ForAnyone(con, func(s *Session, c *cli.Context) error {
+		if err := con.NeedRoot(); err != nil {
+			return err
+		}
+		return do(s, c)
+	})
+}
+
+// ForAnyone is with for what needs no root.
+func ForAnyone(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		s, err := Open(c, con)
+		if err != nil {
+			return err
+		}
+		return do(s, c)
+	}
+}
+
+// Changes is with for a command that changes something and has no plan to show: --dry-run is refused.
+func Changes(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
+	return With(con, func(s *Session, c *cli.Context) error {
+		if s.DryRun {
+			return fault.New(errdefs.ErrNotImplemented, "--dry-run is not available for %q: it does at once what its arguments say", c.Command.HelpName)
+		}
+		return do(s, c)
+	})
+}
+
+// NeedArgs refuses fewer than n arguments.
+func NeedArgs(c *cli.Context, n int) error {
+	if c.NArg() < n {
+		err := show.Usage("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
+		return fault.Hint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
+	}
+	return nil
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
+// Refused are flags of docker that podc does not have, and why: "name", "name,n" or, if they take a value, "name=".
+type Refused map[string]string
+
+// Flags makes them known, so that they are refused by name.
+func (r Refused) Flags() []cli.Flag {
+	var flags []cli.Flag
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		name, takes := strings.CutSuffix(name, "=")
+		name, letter, _ := strings.Cut(name, ",")
+		var f cli.Flag = Toggle(name, "", NonEmpty(letter)...)
+		if takes {
+			f = Text(name, "", NonEmpty(letter)...)
+		}
+		flags = append(flags, Hidden(f))
+	}
+	return flags
+}
+
+// Check refuses those that are given.
+func (r Refused) Check(c *cli.Context) error {
+	for _, key := range slices.Sorted(maps.Keys(r)) {
+		name, _ := strings.CutSuffix(key, "=")
+		if name, _, _ = strings.Cut(name, ","); c.IsSet(name) {
+			return fault.New(errdefs.ErrNotImplemented, "--%s is not available: %s", name, r[key])
+		}
+	}
+	return nil
+}
+
+// ForEach does something for every argument and goes on after errors, which it joins.
+func ForEach(c *cli.Context, do func(context.Context, string) error) error {
+	var errs []error
+	for _, arg := range c.Args().Slice() {
+		if err := c.Context.Err(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		errs = append(errs, do(c.Context, arg))
+	}
+	return errors.Join(errs...)
+}
+
+// InspectEach shows what look finds for every argument, and then the errors of those for which it finds nothing.
+func InspectEach[T any](con *show.Console, c *cli.Context, look func(arg string) (T, error)) error {
+	var found []T
+	var errs []error
+	for _, arg := range c.Args().Slice() {
+		item, err := look(arg)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found = append(found, item)
+	}
+	return errors.Join(show.PrintInspect(con, c.String("format"), found), errors.Join(errs...))
+}
+
+// Pairs reads KEY=VALUE flags; a KEY alone has an empty value.
+func Pairs(flag string, args []string) (map[string]string, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	m := map[string]string{}
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		if key == "" {
+			return nil, show.Usage("invalid --%s %q: want KEY=VALUE", flag, arg)
+		}
+		if err := cmp.Or(valid.Line(key), valid.Text(value)); err != nil {
+			return nil, show.Usage("invalid --%s: %v", flag, err)
+		}
+		m[key] = value
+	}
+	return m, nil
+}
+
+// Seconds is a flag that counts seconds; nil if it was not given. A negative number means no limit, as in docker.
+func Seconds(c *cli.Context, name string) *time.Duration {
+	if !c.IsSet(name) {
+		return nil
+	}
+	d := time.Duration(c.Int(name)) * time.Second
+	return &d
+}
+
+// Given reports whether a flag is on: set, and not set to false.
+func Given(c *cli.Context, name string) bool {
+	switch v := c.Value(name).(type) {
+	case bool:
+		return v
+	default:
+		return c.IsSet(name)
+	}
+}
+
+// NotServed refuses flags whose feature does not exist yet.
+func NotServed(c *cli.Context, names ...string) error {
+	for _, name := range names {
+		if Given(c, name) {
+			return show.Usage("--%s is not available yet", name)
+		}
+	}
+	return nil
+}
+
+func NonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// Pretty takes docker compose's other word for the table.
+func Pretty(format string) string {
+	if format == "pretty" {
+		return "table"
+	}
+	return format
+}
+
+// `podc config` is compose's, unless one of the objectVerbs follows at once: then ConfigsName is meant.
+const ConfigsName = "configs"
+
+var objectVerbs = []string{"create", "ls", "list", "inspect", "rm", "remove"}
+
+// Variables are those that flags name. One without a value has that of podc's own environment, and is dropped if it has none there.
+func Variables(vars []string, env map[string]string) ([]string, error) {
+	var list []string
+	for _, v := range vars {
+		name, value, has := strings.Cut(v, "=")
+		if err := valid.VariableName(name); err != nil {
+			return nil, show.Usage("invalid --env: %v", err)
+		}
+		if !has {
+			value, has = env[name]
+		}
+		if has {
+			list = append(list, name+"="+value)
+		}
+	}
+	if err := valid.Arguments(nil, list); err != nil {
+		return nil, show.Usage("invalid --env: %v", err)
+	}
+	return list, nil
+}
+
+// Switched is the value of a switch, nil if the command line does not have it.
+func Switched(c *cli.Context, name string) *bool {
+	if !c.IsSet(name) {
+		return nil
+	}
+	value := c.Bool(name)
+	return &value
+}
+
+// Container finds a container by its name, its id or the beginning of that.
+func (s *Session) Container(arg string) (api.Pod, error) {
+	return s.Podc.Containers.Get(s.Flags.Context, arg)
+}
+
+// atOnce is how many containers a command works on at the same time.
+const atOnce = 50
+
+// EachContainer does something with every container named, many at once, prints what docker prints, the argument, and goes on
+// after errors, which it joins.
+func (s *Session) EachContainer(c *cli.Context, do func(ctx context.Context, ref string) error) error {
+	if err := NeedArgs(c, 1); err != nil {
+		return err
+	}
+	args := c.Args().Slice()
+	errs := make([]error, len(args))
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, arg := range args {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = do(c.Context, arg)
+		})
+	}
+	wg.Wait()
+	for i, arg := range args {
+		if errs[i] == nil {
+			fmt.Fprintln(s.Con.Out, arg)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func NoReplica(service string, index int) error {
+	return fault.New(errdefs.ErrNotFound, "service %q has no container #%d", service, index)
+}
+
+// LogOptions reads --follow, --since, --until and --tail.
+func LogOptions(c *cli.Context, now time.Time) (opt control.LogOptions, err error) {
+	opt.Follow = c.Bool("follow")
+	if opt.Since, err = control.ParseTime("since", c.String("since"), now); err != nil {
+		return opt, err
+	}
+	if opt.Until, err = control.ParseTime("until", c.String("until"), now); err != nil {
+		return opt, err
+	}
+	opt.Tail, err = parseTail(c.String("tail"))
+	return opt, err
+}
+
+// parseTail reads --tail; -1 is all.
+func parseTail(s string) (int, error) {
+	if s == "all" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, show.Usage("invalid --tail %q: want a number or \"all\"", s)
+	}
+	return max(n, -1), nil
+}
+
+// Command is nil where no command is given: then the service's counts.
+func Command(args []string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	return args
+}

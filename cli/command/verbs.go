@@ -1,0 +1,80 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/project"
+)
+
+// Operation runs one verb of package project with its progress on display.
+type Operation struct {
+	S *Session
+	Reporter
+	Yes    bool     // answer every question with yes
+	Listen []string // services whose output is shown
+}
+
+// Operate begins the display of a verb; end it with close.
+func (s *Session) Operate(name string) *Operation {
+	o := &Operation{S: s, Reporter: Reporter{Progress: show.NewProgress(s.Con, s.Style, name), Explain: s.Verbose, pod: s.Container,
+		restart: name == "restart"}}
+	if s.DryRun {
+		o.dry = func(p project.Plan) { ShowPlan(o, p) }
+	}
+	s.waits.use(o.Say)
+	return o
+}
+
+// Watch is how the verb is heard of, and asks.
+func (o *Operation) Watch() control.Watch {
+	return control.Watch{Report: o.Report, Confirm: o.confirm, DryRun: o.S.DryRun, Pulls: o.S.Pulls}
+}
+
+// confirm asks whether steps may be taken that should not be taken unasked.
+func (o *Operation) confirm(steps []project.Step) bool {
+	if o.Yes || o.S.DryRun {
+		return true
+	}
+	if !o.S.Con.InTTY {
+		o.Say("warning: not asked, since the standard input is no terminal: nothing is removed")
+		return false
+	}
+	agreed := false
+	o.Aside(func() {
+		fmt.Fprintln(o.S.Con.Err, "Going to:")
+		for _, s := range steps {
+			fmt.Fprintf(o.S.Con.Err, "  %s (%s)\n", show.Printable(s.Key.String()), show.Printable(s.Why.String()))
+		}
+		agreed = ask(o.S.Con, "Are you sure?")
+	})
+	return agreed
+}
+
+// ask puts a question to the person at the terminal. Anything but yes is no.
+func ask(con *show.Console, question string) bool {
+	fmt.Fprintf(con.Err, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(con.In).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
+
+// VerbOn runs a verb on the pods that exist of services, or of all where none is named.
+func VerbOn[O any](ctx context.Context, s *Session, name string, services []string, opt O,
+	run func(context.Context, project.Desired, O, control.Watch) error) error {
+	d, _, err := s.Existing(ctx, services, podccompose.Planned)
+	if err != nil {
+		return err
+	}
+	o := s.Operate(name)
+	defer o.Close()
+	return run(ctx, d, opt, o.Watch())
+}

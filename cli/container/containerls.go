@@ -1,0 +1,135 @@
+package container
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/api"
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/dockerapi"
+)
+
+func containerListCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "ls", Aliases: []string{"ps", "list"}, Usage: "list containers, the newest first",
+		Flags: command.ListFlags(strings.Join(control.ContainerFilters, ", "),
+			command.Toggle("all", "those that do not run too", "a"),
+			command.Number("last", -1, "the last `N` made, whether they run or not", "n"),
+			command.Toggle("latest", "the last one made, whether it runs or not", "l"),
+			command.Toggle("size", "how much was written", "s"),
+		),
+		Action: command.With(con, listContainers),
+	}
+}
+
+// containerRow is one container as docker's lists show it, with docker's keys.
+type containerRow struct {
+	Command      string
+	CreatedAt    string
+	HealthStatus string
+	ID           string
+	Image        string
+	Labels       show.LabelSet
+	LocalVolumes string
+	Mounts       string
+	Names        string
+	Networks     string
+	Platform     string
+	Ports        string
+	RunningFor   string
+	Size         string
+	State        string
+	Status       string
+}
+
+// Label is {{.Label "key"}} of templates.
+func (r containerRow) Label(key string) string { return r.Labels[key] }
+
+func containerLayout(size bool) show.Layout {
+	l := show.Layout{
+		Columns: []show.Column{{"CONTAINER ID", "ID"}, {"IMAGE", "Image"}, {"COMMAND", "Command"}, {"CREATED", "RunningFor"},
+			{"STATUS", "Status"}, {"PORTS", "Ports"}, {"NAMES", "Names"}},
+		Headers: map[string]string{"CreatedAt": "CREATED AT", "Labels": "LABELS", "LocalVolumes": "LOCAL VOLUMES", "Mounts": "MOUNTS",
+			"Networks": "NETWORKS", "Platform": "PLATFORM", "Size": "SIZE", "State": "STATE", "HealthStatus": "HEALTH STATUS"},
+	}
+	if size {
+		l.Columns = append(l.Columns, show.Column{"SIZE", "Size"})
+	}
+	return l
+}
+
+func containerRowOf(p api.Pod, written *dockerapi.Size, now time.Time, full bool) containerRow {
+	r := PsRowOf(p, now, full)
+	row := containerRow{
+		Command: r.Command, CreatedAt: r.CreatedAt, HealthStatus: cmp.Or(r.Health, "none"), ID: r.ID, Image: r.Image, Labels: r.Labels,
+		LocalVolumes: r.LocalVolumes, Mounts: r.Mounts, Names: r.Names, Networks: r.Networks, Ports: r.Ports, RunningFor: r.RunningFor,
+		Size: "0B", State: r.State, Status: r.Status,
+	}
+	if arch := p.Image.Config.Architecture; arch != "" {
+		row.Platform = cmp.Or(p.Image.Config.OS, "linux") + "/" + arch
+	}
+	if written != nil {
+		row.Size = fmt.Sprintf("%s (virtual %s)", show.Size(written.Written), show.Size(written.All))
+	}
+	return row
+}
+
+func listContainers(s *command.Session, c *cli.Context) error {
+	f, err := command.FiltersOf(c, control.ContainerFilters...)
+	if err != nil {
+		return err
+	}
+	last := c.Int("last")
+	if c.Bool("latest") {
+		last = 1
+	}
+	if c.IsSet("last") && last < -1 {
+		return show.Usage("invalid --last %d: want a number of containers", last)
+	}
+	pods, err := s.Podc.Containers.List(c.Context, control.Selection{Filters: f})
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(pods, func(a, b api.Pod) int { return b.Created.Compare(a.Created) })
+	all := c.Bool("all") || last >= 0 || len(f["status"])+len(f["exited"]) > 0
+	pods = slices.DeleteFunc(pods, func(p api.Pod) bool { return !all && !control.IsUp(p) })
+	if last >= 0 {
+		pods = pods[:min(last, len(pods))]
+	}
+	return printContainers(s, c, pods)
+}
+
+func printContainers(s *command.Session, c *cli.Context, pods []api.Pod) error {
+	full := c.Bool("no-trunc")
+	rows := []containerRow{}
+	for _, p := range pods {
+		if c.Bool("quiet") {
+			if id := p.ID; full {
+				fmt.Fprintln(s.Con.Out, id)
+			} else {
+				fmt.Fprintln(s.Con.Out, dockerapi.ShortID(id))
+			}
+			continue
+		}
+		var written *dockerapi.Size
+		if c.Bool("size") || strings.Contains(c.String("format"), ".Size") {
+			of, err := s.Podc.Containers.Size(c.Context, p.Spec.Name)
+			if err != nil {
+				return err
+			}
+			written = &of
+		}
+		rows = append(rows, containerRowOf(p, written, time.Now(), full))
+	}
+	if c.Bool("quiet") {
+		return nil
+	}
+	return show.PrintList(s.Con.Out, c.String("format"), containerLayout(c.Bool("size")), rows, false)
+}

@@ -1,0 +1,246 @@
+package container
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/api"
+	"podc.example/podc/archive"
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+)
+
+// copyOptions say how files are copied.
+type copyOptions struct {
+	keepOwner bool // by number; else they belong to whom the place belongs: root of the container, or who runs podc
+	follow    bool // a link given as the source
+}
+
+// streamPath stands for a tar stream on podc's standard input or output.
+const streamPath = "-"
+
+func CpCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "cp", Usage: "copy files between a service's containers and the host", ArgsUsage: "SERVICE:PATH PATH|- | PATH|- SERVICE:PATH",
+		Flags: []cli.Flag{
+			command.Toggle("all", "to containers that run made too"),
+			command.Toggle("archive", "keep who files belong to", "a"),
+			command.Toggle("follow-link", "copy what a link given as the source leads to", "L"),
+			command.Number("index", 0, "`NUMBER` of the replica (default: to all of them, from the lowest)"),
+		},
+		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+			if c.NArg() != 2 {
+				return show.Usage("cp needs a source and a destination: %s", c.Command.ArgsUsage)
+			}
+			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
+			return cp(s, c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]api.Pod, error) {
+				return copyPods(s, c.Context, service, c.Int("index"), c.Bool("all"))
+			})
+		}),
+	}
+}
+
+// cp copies from the first, or to all, of the containers that pods finds by the name before the colon.
+func cp(s *command.Session, ctx context.Context, from, to string, opt copyOptions, pods func(name string) ([]api.Pod, error)) error {
+	fromService, fromPath := splitPlace(from)
+	toService, toPath := splitPlace(to)
+	switch {
+	case fromService != "" && toService != "":
+		return show.Usage("files cannot be copied between containers: copy them to the host first")
+	case fromService == "" && toService == "":
+		return show.Usage("neither %q nor %q is in a container: write NAME:PATH", from, to)
+	case fromPath == "" || toPath == "":
+		return show.Usage("the path in the container is missing: write NAME:PATH")
+	}
+	found, err := pods(cmp.Or(fromService, toService))
+	if err != nil {
+		return err
+	}
+	o := s.Operate("copy")
+	defer o.Close()
+	if fromService != "" {
+		return copying(o, found[0], from+" to "+to, func() error { return copyOut(s, ctx, found[0], fromPath, toPath, opt) })
+	}
+	if fromPath == streamPath && len(found) > 1 {
+		return copyStream(s, ctx, found, toPath)
+	}
+	for _, p := range found {
+		if err := copying(o, p, from+" to "+p.Spec.Name+":"+toPath, func() error { return copyIn(s, ctx, p, fromPath, toPath, opt) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyPods are the containers, by number, that files are copied from or to.
+func copyPods(s *command.Session, ctx context.Context, service string, index int, oneOffs bool) ([]api.Pod, error) {
+	t, err := s.Target(ctx, []string{service})
+	if err != nil {
+		return nil, err
+	}
+	pods, err := s.Chosen(t, oneOffs, func(p api.Pod) bool { return index == 0 || control.NumberOf(p) == index && !control.IsOneOff(p) })
+	if err == nil && len(pods) == 0 {
+		if err = command.NoReplica(service, max(index, 1)); index == 0 {
+			err = fmt.Errorf("%w (create it with: podc create %s)", err, service)
+		}
+	}
+	sortByNumber(pods)
+	return pods, err
+}
+
+// copying shows one copy as it begins and ends.
+func copying(o *command.Operation, p api.Pod, what string, do func() error) error {
+	e := show.Event{DryRun: o.S.DryRun, Progress: api.Progress{ID: "Container " + p.Spec.Name, Status: show.Working, Text: "Copying", Details: what}}
+	if o.S.DryRun {
+		e.Status, e.Text = show.Done, "Copied"
+		o.Show(e)
+		return nil
+	}
+	o.Show(e)
+	if err := do(); err != nil {
+		e.Status, e.Text, e.Details = show.Failed, "Error", show.OneLine(err.Error())
+		o.Show(e)
+		return err
+	}
+	e.Status, e.Text = show.Done, "Copied"
+	o.Show(e)
+	return nil
+}
+
+// copyOut copies from a container to the host, or, with "-", to podc's standard output as a tar stream.
+func copyOut(s *command.Session, ctx context.Context, p api.Pod, from, to string, opt copyOptions) error {
+	get := func(open func(src place) (io.Writer, string, error)) error {
+		return s.Podc.Files.Get(ctx, p.Spec.Name, from, opt.follow, func(st control.FileStat) (io.Writer, string, error) {
+			return open(placeInside(from, st))
+		})
+	}
+	if to == streamPath {
+		err := get(func(src place) (io.Writer, string, error) { return s.Con.Out, src.name(), nil })
+		return copyError(p.Spec.Name+":"+from, to, err)
+	}
+	dst, err := placeOnHost(to, true)
+	if err != nil {
+		return copyError(p.Spec.Name+":"+from, to, err)
+	}
+	owner := &archive.Owner{UID: os.Getuid(), GID: os.Getgid()}
+	if opt.keepOwner {
+		owner = nil
+	}
+	folder := make(chan *os.File, 1) // where it goes, known once the source is
+	err = archive.Pipe(func(w io.Writer) error {
+		defer close(folder)
+		return get(func(src place) (io.Writer, string, error) {
+			into, as, err := placement(src, dst)
+			if err != nil {
+				return nil, "", err
+			}
+			dir, err := os.Open(into)
+			if err == nil {
+				folder <- dir
+			}
+			return w, as, err
+		})
+	}, func(r io.Reader) error {
+		dir, ok := <-folder
+		if !ok {
+			return nil // why is the writer's to say
+		}
+		defer dir.Close()
+		return archive.Below(dir).Unpack(ctx, r, ".", owner)
+	})
+	return copyError(p.Spec.Name+":"+from, to, err)
+}
+
+// copyIn copies from the host, or, with "-", a tar stream from podc's standard input, to a container.
+func copyIn(s *command.Session, ctx context.Context, p api.Pod, from, to string, opt copyOptions) error {
+	if from == streamPath {
+		return unpack(s, ctx, p, s.Con.In, to)
+	}
+	src, err := placeOnHost(from, opt.follow)
+	if err == nil && !src.exists {
+		err = fmt.Errorf("%s does not exist", from)
+	}
+	if err != nil {
+		return copyError(from, p.Spec.Name+":"+to, err)
+	}
+	dir, err := os.Open(filepath.Dir(src.real))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	name := make(chan string, 1) // under which it goes, known once the destination is
+	err = archive.Pipe(func(w io.Writer) error {
+		as, ok := <-name
+		if !ok {
+			return nil // why is the reader's to say
+		}
+		return archive.Below(dir).Pack(ctx, w, filepath.Base(src.real), as)
+	}, func(r io.Reader) error {
+		defer close(name)
+		return s.Podc.Files.Put(ctx, p.Spec.Name, to, !opt.keepOwner, func(st control.FileStat) (string, io.Reader, error) {
+			into, as, err := placement(src, placeInside(to, st))
+			if err == nil {
+				name <- as
+			}
+			return into, r, err
+		})
+	})
+	return copyError(from, p.Spec.Name+":"+to, err)
+}
+
+// unpack unpacks a tar stream, which says itself who files belong to, into a folder that is there.
+func unpack(s *command.Session, ctx context.Context, p api.Pod, r io.Reader, to string) error {
+	err := s.Podc.Files.Put(ctx, p.Spec.Name, to, false, func(st control.FileStat) (string, io.Reader, error) {
+		if !st.IsDir {
+			return "", nil, fmt.Errorf("%s is no folder, which a tar stream needs", to)
+		}
+		return st.Path, r, nil
+	})
+	return copyError(streamPath, p.Spec.Name+":"+to, err)
+}
+
+// copyStream unpacks one stream into several containers at once: it can be read only once.
+func copyStream(s *command.Session, ctx context.Context, pods []api.Pod, to string) error {
+	if s.DryRun {
+		return nil
+	}
+	results := make(chan error, len(pods))
+	var ends []io.Writer
+	var closers []*io.PipeWriter
+	for _, p := range pods {
+		r, w := io.Pipe()
+		ends, closers = append(ends, w), append(closers, w)
+		go func() {
+			err := unpack(s, ctx, p, r, to)
+			if err == nil {
+				io.Copy(io.Discard, r) // what follows the end of the archive is padding
+			}
+			r.CloseWithError(errors.Join(err, io.ErrClosedPipe))
+			results <- err
+		}()
+	}
+	_, err := io.Copy(io.MultiWriter(ends...), s.Con.In)
+	for _, w := range closers {
+		w.CloseWithError(err)
+	}
+	var errs []error
+	for range pods {
+		errs = append(errs, <-results)
+	}
+	return errors.Join(errs...)
+}
+
+func copyError(from, to string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot copy %s to %s: %w", from, to, err)
+}

@@ -1,0 +1,93 @@
+package project
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/api"
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/project"
+)
+
+// eventsOptions are the flags of `events`.
+type eventsOptions struct {
+	services []string
+	asJSON   bool
+	read     api.EventOptions
+}
+
+func EventsCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "events", Usage: "show what befalls containers, as it happens", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{
+			command.Toggle("json", "one JSON object a line"),
+			command.Text("since", "begin with what happened after `TIME`: RFC 3339, seconds since 1970, or relative (42m)"),
+			command.Text("until", "end at `TIME`"),
+		},
+		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+			opt := eventsOptions{services: c.Args().Slice(), asJSON: c.Bool("json")}
+			now := time.Now()
+			var err error
+			if opt.read.Since, err = control.ParseTime("since", c.String("since"), now); err != nil {
+				return err
+			}
+			if opt.read.Until, err = control.ParseTime("until", c.String("until"), now); err != nil {
+				return err
+			}
+			opt.read.Follow = opt.read.Until.IsZero() || opt.read.Until.After(now)
+			return events(s, c.Context, opt)
+		}),
+	}
+}
+
+func events(s *command.Session, ctx context.Context, opt eventsOptions) error {
+	t, err := s.Target(ctx, opt.services)
+	if err != nil {
+		return err
+	}
+	opt.read.Group = t.Name
+	if !opt.read.Follow && opt.read.Since.IsZero() {
+		opt.read.Since = time.Unix(0, 1) // all that led up to until
+	}
+	return s.Podc.Streams.Events(ctx, opt.read, func(ev api.Event) error {
+		service := ev.Attributes[project.LabelService]
+		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || strings.EqualFold(ev.Attributes[project.LabelOneoff], "true") {
+			return nil
+		}
+		return printEvent(s.Con, ev, opt.asJSON)
+	})
+}
+
+// printEvent prints an event as docker compose does: labels that are not the user's own are left out.
+func printEvent(con *show.Console, ev api.Event, asJSON bool) error {
+	attributes := maps.Clone(ev.Attributes)
+	maps.DeleteFunc(attributes, func(k, _ string) bool { return project.HiddenLabel(k) })
+	if asJSON {
+		enc := json.NewEncoder(con.Out)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(struct {
+			Time       time.Time         `json:"time"`
+			Type       string            `json:"type"`
+			Service    string            `json:"service"`
+			ID         string            `json:"id"`
+			Action     string            `json:"action"`
+			Attributes map[string]string `json:"attributes"`
+		}{ev.Time, ev.Type, ev.Attributes[project.LabelService], ev.ID, ev.Action, attributes})
+	}
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(attributes)) {
+		list = append(list, k+"="+attributes[k])
+	}
+	_, err := fmt.Fprintf(con.Out, "%s %s %s %s (%s)\n", ev.Time.Local().Format("2006-01-02 15:04:05.000000"), ev.Type,
+		show.Printable(ev.Action), ev.ID, show.OneLine(show.Printable(strings.Join(list, ", "))))
+	return err
+}

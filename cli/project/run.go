@@ -1,0 +1,253 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/api"
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/container"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/project"
+)
+
+// runOptions are the flags of `run`.
+type runOptions struct {
+	pod           project.OneOff
+	request       podccompose.RunRequest // what the compose file's parsers make of it
+	detach        bool
+	noDeps        bool
+	pull          project.PullPolicy
+	quiet         bool
+	quietPull     bool
+	removeOrphans bool
+}
+
+func RunCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "run a command in a container of its own", ArgsUsage: "SERVICE [COMMAND] [ARG...]",
+		Flags: []cli.Flag{
+			command.Hidden(command.Toggle("build", "")),
+			command.List("cap-add", "give the container `CAPABILITY`, repeatable"),
+			command.List("cap-drop", "take `CAPABILITY` from the container, repeatable"),
+			command.Toggle("detach", "print the container's id and do not wait for it", "d"),
+			command.Text("entrypoint", "run `COMMAND` instead of the image's entrypoint"),
+			command.List("env", "environment variable, `NAME=VALUE` or NAME, repeatable", "e"),
+			command.List("env-from-file", "`FILE` with environment variables, repeatable"),
+			command.ToggleOn("interactive", "pass the standard input on (-i=false: do not)", "i"),
+			command.List("label", "label, `NAME=VALUE`, repeatable", "l"),
+			command.Text("name", "`NAME` of the container"),
+			command.Toggle("no-deps", "leave the services that this one depends on alone"),
+			command.Toggle("no-tty", "no terminal (default where standard input or output is none)", "T"),
+			command.List("publish", "publish a port, `[[ADDRESS:]PORT:]PORT`, repeatable", "p"),
+			command.Text("pull", "when to pull images: always, missing or never (`POLICY`)"),
+			command.Toggle("quiet", "show nothing but the output of the command", "q"),
+			command.Hidden(command.Toggle("quiet-build", "")),
+			command.Toggle("quiet-pull", "show no progress of pulls"),
+			command.Toggle("remove-orphans", "remove containers of services that are no longer in the file"),
+			command.Toggle("rm", "remove the container when it has ended"),
+			command.Toggle("service-ports", "publish the ports of the service", "P"),
+			command.Toggle("use-aliases", "answer to the names of the service on its networks"),
+			command.Text("user", "run as `USER[:GROUP]`", "u"),
+			command.List("volume", "mount, `[SOURCE:]TARGET[:OPTIONS]`, repeatable", "v"),
+			command.Text("workdir", "run in `DIR`", "w"),
+			command.Hidden(command.ToggleOn("tty", "", "t")),
+		},
+		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+			opt, err := runOptionsOf(c, con)
+			if err != nil {
+				return err
+			}
+			return run(s, c.Context, opt)
+		}),
+	}
+}
+
+func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
+	opt := runOptions{
+		pod: project.OneOff{
+			Service: c.Args().First(), Pod: c.String("name"), Slug: api.NewID(), Command: command.Command(c.Args().Tail()),
+			User: c.String("user"), WorkingDir: c.String("workdir"),
+			CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
+			TTY: !container.NoTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
+			UseAliases: c.Bool("use-aliases"),
+		},
+		request: podccompose.RunRequest{
+			Service: c.Args().First(), ServicePorts: c.Bool("service-ports"), Ports: c.StringSlice("publish"),
+			Volumes: c.StringSlice("volume"), EnvFiles: c.StringSlice("env-from-file"),
+		},
+		detach: c.Bool("detach"), noDeps: c.Bool("no-deps"), quiet: c.Bool("quiet"), quietPull: c.Bool("quiet-pull"),
+		removeOrphans: c.Bool("remove-orphans"),
+	}
+	if err := command.NeedArgs(c, 1); err != nil {
+		return opt, err
+	}
+	if err := command.NotServed(c, "build", "quiet-build"); err != nil {
+		return opt, err
+	}
+	if opt.request.ServicePorts && len(opt.request.Ports) > 0 {
+		return opt, show.Usage("--service-ports and --publish cannot be combined")
+	}
+	if c.IsSet("entrypoint") {
+		entrypoint := c.String("entrypoint")
+		opt.request.Entrypoint = &entrypoint
+	}
+	var err error
+	if opt.pod.Env, err = command.Variables(c.StringSlice("env"), con.Env); err != nil {
+		return opt, err
+	}
+	if opt.pod.Labels, err = command.Pairs("label", c.StringSlice("label")); err != nil {
+		return opt, err
+	}
+	opt.pull, err = pullPolicy(c.String("pull"))
+	return opt, err
+}
+
+// run makes a one-off, after what its service depends on, and stays with it unless it is to run on its own.
+func run(s *command.Session, ctx context.Context, opt runOptions) error {
+	req, err := s.LoadRequest(command.Selection{Services: []string{opt.pod.Service}, NoDeps: opt.noDeps})
+	if err != nil {
+		return err
+	}
+	req.Run = &opt.request
+	w, err := s.Answer(ctx, req, podccompose.Whole)
+	if err != nil {
+		return err
+	}
+	service := command.ServiceOf(w.Desired, opt.pod.Service)
+	if service == nil {
+		return command.NoSuchService(opt.pod.Service)
+	}
+	if opt.pod.Pod == "" {
+		opt.pod.Pod = oneOffName(w.Name, service.Name, opt.pod.Slug, s.Compatibility)
+	}
+	wanted := project.UpOptions{
+		Services: []string{service.Name}, NoDeps: opt.noDeps, OneOff: &opt.pod, Pull: opt.pull,
+		RemoveOrphans: opt.removeOrphans, IgnoreOrphans: !opt.removeOrphans, // which are none of its business
+	}
+	if opt.quiet {
+		s.Progress = show.ProgressQuiet
+	}
+	o := s.Operate("run")
+	defer o.Close()
+	o.Quiet = opt.quietPull
+	if s.DryRun {
+		return dryUp(o, ctx, w, wanted)
+	}
+	if opt.detach {
+		return runDetached(s, ctx, o, w, wanted)
+	}
+	return runAttached(s, ctx, o, w, wanted)
+}
+
+// oneOffName is docker compose's.
+func oneOffName(projectName, service, slug string, compatibility bool) string {
+	sep := "-"
+	if compatibility {
+		sep = "_"
+	}
+	return strings.Join([]string{projectName, service, "run", slug[:12]}, sep)
+}
+
+func runDetached(s *command.Session, ctx context.Context, o *command.Operation, w podccompose.Project, wanted project.UpOptions) error {
+	var id string // noted when it is about to be started: it may be gone soon after
+	o.Stepped = func(e project.Event) {
+		if e.Kind == project.StepBegan && startOf(e, wanted.OneOff.Pod) {
+			if p, err := s.Container(wanted.OneOff.Pod); err == nil {
+				id = p.ID
+			}
+		}
+	}
+	if err := s.Podc.Projects.Up(ctx, *w.Desired, control.UpOptions{UpOptions: wanted}, o.Watch()); err != nil {
+		return failedRun(s, ctx, wanted.OneOff, err)
+	}
+	o.Close()
+	fmt.Fprintln(s.Con.Out, id)
+	return nil
+}
+
+// startOf reports whether an event is about the start of a pod.
+func startOf(e project.Event, pod string) bool {
+	return e.Step.Key.Verb == "start" && e.Step.Key.Name == pod
+}
+
+// runAttached stays with the one-off from its start on. What up has still to do then it does beside the container, whose output must
+// not wait for it.
+func runAttached(s *command.Session, ctx context.Context, o *command.Operation, w podccompose.Project, wanted project.UpOptions) error {
+	pod := wanted.OneOff
+	in := &container.Interaction{Con: s.Con, Podc: s.Podc, Pod: pod.Pod, Tty: pod.TTY, Stdin: pod.Stdin, Proxy: true, DetachKeys: container.DefaultDetachKeys}
+	signals := in.Listen()
+	defer signals.Stop()
+	up := control.UpOptions{UpOptions: wanted, Attach: pod.Pod}
+	up.Width, up.Height, _ = in.Size()
+	started, done := make(chan struct{}), make(chan error, 1)
+	o.Stepped = func(e project.Event) {
+		if e.Kind == project.StepEnded && e.Err == nil && startOf(e, pod.Pod) {
+			close(started)
+		}
+	}
+	go func() { done <- s.Podc.Projects.Up(ctx, *w.Desired, up, o.Watch()) }()
+	runs := true
+	var failure error
+	select {
+	case <-started:
+	case failure = <-done:
+		done <- nil
+		select {
+		case <-started:
+		default:
+			runs = false
+		}
+	}
+	o.Close()
+	if !runs {
+		return failedRun(s, ctx, pod, failure)
+	}
+	stream, err := s.Podc.Streams.Attach(ctx, pod.Pod)
+	if err != nil {
+		return failedRun(s, ctx, pod, err)
+	}
+	defer stream.Close()
+	in.Stream = stream
+	if failure != nil { // it runs all the same
+		command.Report(s.Con.Err, failure, s.Progress == show.ProgressJSON)
+	}
+	ctx = context.WithoutCancel(ctx)
+	ended, err := in.Stay(ctx, signals)
+	if err != nil || ended == nil {
+		return err
+	}
+	err = afterRun(s, ctx, pod)
+	in.Finish()
+	if err = errors.Join(err, <-done); err == nil || ended.ExitCode != 0 {
+		return container.EndOf(*ended)
+	}
+	return err
+}
+
+// afterRun clears away what the end of a one-off leaves.
+func afterRun(s *command.Session, ctx context.Context, pod *project.OneOff) error {
+	if !pod.AutoRemove {
+		_, err := s.Podc.Containers.Refresh(ctx, pod.Pod)
+		return err
+	}
+	return s.Podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true})
+}
+
+// failedRun removes a one-off that did not start, if it was to go with its end.
+func failedRun(s *command.Session, ctx context.Context, pod *project.OneOff, err error) error {
+	if !pod.AutoRemove {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if p, podErr := s.Container(pod.Pod); podErr == nil && p.Spec.Labels[project.LabelSlug] == pod.Slug {
+		err = errors.Join(err, s.Podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true, Force: true}))
+	}
+	return err
+}

@@ -1,0 +1,277 @@
+package project
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/project"
+)
+
+// upOptions are the flags of `up`.
+type upOptions struct {
+	verb               string // the command's name
+	services           []string
+	detach             bool
+	pull               project.PullPolicy
+	quietPull          bool
+	forceRecreate      bool
+	noRecreate         bool
+	alwaysRecreateDeps bool
+	renewAnonVolumes   bool
+	noDeps             bool
+	noStart            bool
+	scale              map[string]int
+	timeout            *time.Duration // nil: each service's own grace period
+	wait               bool
+	waitTimeout        time.Duration // 0: none
+	yes                bool
+	explain            bool
+	watch              attachOptions
+}
+
+// attachOptions say what an attached `up` shows, and when it ends by itself.
+type attachOptions struct {
+	attach, noAttach   []string
+	attachDependencies bool
+	abortOnExit        bool
+	abortOnFailure     bool
+	exitCodeFrom       string
+	menu               bool // listen to the keyboard
+	style              show.LogStyle
+}
+
+func UpCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "up", Usage: "create and start containers", ArgsUsage: "[SERVICE...]",
+		Flags: []cli.Flag{
+			command.Toggle("detach", "return once everything runs", "d"),
+			command.Hidden(command.Toggle("build", "")),
+			command.Toggle("no-build", "never build an image"),
+			command.Text("pull", "when to pull images: always, missing or never (`POLICY`)"),
+			command.Toggle("quiet-pull", "show no progress of pulls"),
+			command.Hidden(command.Toggle("quiet-build", "")),
+			command.Toggle("force-recreate", "replace containers even when nothing changed"),
+			command.Toggle("no-recreate", "leave existing containers as they are"),
+			command.Toggle("always-recreate-deps", "replace the dependencies of the named services too"),
+			command.Toggle("renew-anon-volumes", "begin with new anonymous volumes", "V"),
+			command.Toggle("remove-orphans", "remove containers of services that are no longer in the file"),
+			command.Toggle("no-deps", "leave the dependencies of the named services alone"),
+			command.Toggle("no-start", "only create"),
+			command.List("scale", "number of replicas, `SERVICE=N`"),
+			command.Number("timeout", 0, "`SECONDS` that containers get to stop", "t"),
+			command.Toggle("abort-on-container-exit", "stop everything when a container ends"),
+			command.Toggle("abort-on-container-failure", "stop everything when a container ends badly"),
+			command.Text("exit-code-from", "end with the exit code of `SERVICE`; stops everything when a container ends"),
+			command.List("attach", "show the output of `SERVICE` only, repeatable"),
+			command.List("no-attach", "do not show the output of `SERVICE`, repeatable"),
+			command.Toggle("attach-dependencies", "show the output of dependencies too"),
+			command.Toggle("no-color", "no colours in output"),
+			command.Toggle("no-log-prefix", "no names before lines of output"),
+			command.Toggle("timestamps", "a time before each line of output"),
+			command.Toggle("wait", "return once everything is running or healthy"),
+			command.Number("wait-timeout", 0, "wait at most `SECONDS`"),
+			command.Hidden(command.Toggle("watch", "", "w")),
+			command.Toggle("menu", "listen to the keyboard while attached to a terminal (default: true)"),
+			command.Toggle("yes", "answer every question with yes", "y"),
+			command.Toggle("explain", "say why each step is taken"),
+		},
+		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+			opt, err := upOptionsOf(c, s)
+			if err != nil {
+				return err
+			}
+			return up(s, c.Context, opt)
+		}),
+	}
+}
+
+func upOptionsOf(c *cli.Context, s *command.Session) (upOptions, error) {
+	opt := upOptions{
+		verb: "up", services: c.Args().Slice(), detach: c.Bool("detach"), quietPull: c.Bool("quiet-pull"),
+		forceRecreate: c.Bool("force-recreate"), noRecreate: c.Bool("no-recreate"),
+		alwaysRecreateDeps: c.Bool("always-recreate-deps"), renewAnonVolumes: c.Bool("renew-anon-volumes"),
+		noDeps: c.Bool("no-deps"), noStart: c.Bool("no-start"),
+		timeout: command.Seconds(c, "timeout"), wait: c.Bool("wait"), waitTimeout: time.Duration(c.Int("wait-timeout")) * time.Second,
+		yes: c.Bool("yes"), explain: c.Bool("explain"),
+		watch: attachOptions{
+			attach: c.StringSlice("attach"), noAttach: c.StringSlice("no-attach"),
+			attachDependencies: c.Bool("attach-dependencies"), abortOnExit: c.Bool("abort-on-container-exit"),
+			abortOnFailure: c.Bool("abort-on-container-failure"), exitCodeFrom: c.String("exit-code-from"),
+		},
+	}
+	var err error
+	if opt.pull, err = pullPolicy(c.String("pull")); err != nil {
+		return opt, err
+	}
+	if opt.scale, err = scales("--scale", c.StringSlice("scale")); err != nil {
+		return opt, err
+	}
+	if err := command.NotServed(c, "build", "watch"); err != nil {
+		return opt, err
+	}
+	if opt.watch.exitCodeFrom != "" && !opt.watch.abortOnFailure {
+		opt.watch.abortOnExit = true
+	}
+	return opt, opt.check(c)
+}
+
+// check refuses flags that contradict each other.
+func (opt upOptions) check(c *cli.Context) error {
+	attached := []string{"abort-on-container-exit", "abort-on-container-failure", "exit-code-from", "attach", "attach-dependencies"}
+	for _, pair := range []struct {
+		flag string
+		with []string
+	}{
+		{"detach", append(slices.Clone(attached), "no-attach")},
+		{"wait", attached},
+		{"no-start", append(slices.Clone(attached), "wait")},
+		{"no-recreate", []string{"force-recreate", "renew-anon-volumes", "always-recreate-deps"}},
+		{"abort-on-container-exit", []string{"abort-on-container-failure"}},
+	} {
+		for _, other := range pair.with {
+			if command.Given(c, pair.flag) && command.Given(c, other) {
+				return show.Usage("--%s and --%s cannot be combined", pair.flag, other)
+			}
+		}
+	}
+	if opt.waitTimeout < 0 {
+		return show.Usage("--wait-timeout is negative")
+	}
+	return nil
+}
+
+// removeOrphans is --remove-orphans, or the variable that stands in for it, which an env file may set: ask after loading.
+func removeOrphans(s *command.Session) bool {
+	if s.Flags.IsSet("remove-orphans") {
+		return s.Flags.Bool("remove-orphans")
+	}
+	return s.Con.IsTrue("COMPOSE_REMOVE_ORPHANS")
+}
+
+func pullPolicy(s string) (project.PullPolicy, error) {
+	switch s {
+	case "":
+		return "", nil
+	case "missing", "if_not_present":
+		return project.PullMissing, nil
+	case "never":
+		return project.PullNever, nil
+	case "always":
+		return project.PullAlways, nil
+	case "build":
+		return "", show.Usage("--pull build is not available yet")
+	}
+	return "", show.Usage("unknown --pull %q: want always, missing or never", s)
+}
+
+// scales reads SERVICE=N; what says where that stands.
+func scales(what string, args []string) (map[string]int, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	m := map[string]int{}
+	for _, arg := range args {
+		name, count, ok := strings.Cut(arg, "=")
+		n, err := strconv.Atoi(count)
+		if !ok || name == "" || err != nil || n < 0 {
+			return nil, show.Usage("invalid %s %q: want SERVICE=N", what, arg)
+		}
+		m[name] = n
+	}
+	return m, nil
+}
+
+// logStyle reads the flags that up and logs share.
+func logStyle(s *command.Session, c *cli.Context) show.LogStyle {
+	return show.LogStyle{
+		Prefix: !c.Bool("no-log-prefix"), Timestamps: c.Bool("timestamps"),
+		Color: !c.Bool("no-color") && s.Color(s.Con.OutTTY),
+	}
+}
+
+// wanted are the options as package project takes them. Ask after loading, since env files may set variables.
+func (opt upOptions) wanted(s *command.Session) (project.UpOptions, error) {
+	o := project.UpOptions{
+		Services: opt.services, NoDeps: opt.noDeps, ForceRecreate: opt.forceRecreate, NoRecreate: opt.noRecreate,
+		RenewAnon: opt.renewAnonVolumes, RemoveOrphans: opt.verb != "scale" && removeOrphans(s), IgnoreOrphans: s.Con.IsTrue("COMPOSE_IGNORE_ORPHANS"),
+		NoStart: opt.noStart, Scale: opt.scale, Pull: opt.pull, Wait: opt.wait, WaitTimeout: opt.waitTimeout, Timeout: opt.timeout,
+	}
+	if opt.alwaysRecreateDeps {
+		o.Deps = project.RecreateForce
+	}
+	if o.RemoveOrphans && o.IgnoreOrphans {
+		return o, show.Usage("COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined")
+	}
+	return o, nil
+}
+
+func up(s *command.Session, ctx context.Context, opt upOptions) error {
+	sel := command.Selection{Services: opt.services, NoDeps: opt.noDeps, Scale: opt.scale}
+	w, err := s.Load(ctx, sel, podccompose.Planned)
+	if err != nil {
+		return err
+	}
+	opt.watch.style, opt.watch.menu = logStyle(s, s.Flags), wantsMenu(s) // by now env files have had their say
+	wanted, err := opt.wanted(s)
+	if err == nil {
+		err = opt.watch.check(w.Desired)
+	}
+	if err != nil {
+		return err
+	}
+	o := s.Operate(opt.verb)
+	defer o.Close()
+	o.Explain, o.Quiet, o.Yes = opt.explain || s.Verbose, opt.quietPull, opt.yes
+	if s.DryRun {
+		return dryUp(o, ctx, w, wanted)
+	}
+	if opt.detach || opt.wait || opt.noStart {
+		o.Planned = func(p project.Plan) { command.ShowUnchanged(o, w.Desired, wanted, p) }
+		return converge(o, ctx, w, sel, wanted)
+	}
+	return newAttachment(o, w.Desired, opt).up(ctx, w, sel, wanted)
+}
+
+// converge makes the project what the compose file says. What a memo could not keep is loaded only if there is something to
+// make.
+func converge(o *command.Operation, ctx context.Context, w podccompose.Project, sel command.Selection, opt project.UpOptions) error {
+	if w.Partial {
+		plan, err := o.S.Podc.Projects.Plan(ctx, *w.Desired, opt, true, o.Watch())
+		if err != nil {
+			return err
+		}
+		if plan.Empty() {
+			for _, text := range plan.Warnings {
+				o.Report(project.Event{Kind: project.Warned, Text: text})
+			}
+			o.Report(project.Event{Kind: project.Planned, Plan: &plan})
+			return nil
+		}
+		if w, err = o.S.Load(ctx, sel, podccompose.Whole); err != nil {
+			return err
+		}
+	}
+	return o.S.Podc.Projects.Up(ctx, *w.Desired, control.UpOptions{UpOptions: opt, Listen: o.Listen}, o.Watch())
+}
+
+// dryUp shows what up would do.
+func dryUp(o *command.Operation, ctx context.Context, w podccompose.Project, opt project.UpOptions) error {
+	plan, err := o.S.Podc.Projects.Plan(ctx, *w.Desired, opt, false, o.Watch())
+	if err != nil {
+		return err
+	}
+	for _, text := range plan.Warnings {
+		o.Say("warning: " + text)
+	}
+	command.ShowPlan(o, plan)
+	return nil
+}

@@ -1,0 +1,46 @@
+package project
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/project"
+)
+
+func VizCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "viz", Usage: "draw the services and what they depend on, in the language of graphviz",
+		Flags: []cli.Flag{
+			command.Toggle("image", "show images"),
+			command.Toggle("networks", "show networks"),
+			command.Toggle("ports", "show published ports"),
+			command.Number("indentation-size", 1, "`N` tabs or spaces before each line"),
+			command.Toggle("spaces", "indent with spaces rather than tabs"),
+		},
+		Action: command.ForAnyone(con, func(s *command.Session, c *cli.Context) error {
+			if c.NArg() > 0 {
+				return show.Usage("podc viz takes no arguments: it draws the whole project")
+			}
+			size, with := c.Int("indentation-size"), "\t"
+			if size < 0 {
+				return show.Usage("--indentation-size is negative")
+			}
+			if c.Bool("spaces") {
+				with = " "
+			}
+			w, err := s.Load(c.Context, command.Selection{}, podccompose.Planned)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(con.Out, project.Viz(*w.Desired, project.VizOptions{
+				Images: c.Bool("image"), Networks: c.Bool("networks"), Ports: c.Bool("ports"), Indent: strings.Repeat(with, size),
+			}))
+			return err
+		}),
+	}
+}

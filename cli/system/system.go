@@ -1,0 +1,115 @@
+package system
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"podc.example/podc/api"
+	"podc.example/podc/cli/command"
+	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
+)
+
+func SystemCommand(con *show.Console) *cli.Command {
+	return &cli.Command{
+		Name: "system", Usage: "look after podc's own state",
+		Subcommands: []*cli.Command{
+			{
+				Name: "check", Usage: "list what is broken or left over; exit code 1 if there is anything",
+				Flags: []cli.Flag{
+					command.Toggle("repair", "mend it, then list what remains"),
+					command.Text("format", "text or json (`FORMAT`)"),
+				},
+				Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+					return check(s, c.Context, c.Bool("repair"), c.String("format"))
+				}),
+			},
+			{
+				Name: "info", Usage: "show where podc keeps things and what it runs with",
+				Flags: []cli.Flag{command.Text("format", "text, json or a Go template (`FORMAT`)", "f")},
+				Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+					return info(s, c.Context, c.String("format"))
+				}),
+			},
+		},
+	}
+}
+
+// check prints the broken invariants of pods, networks, volumes and images.
+func check(s *command.Session, ctx context.Context, repair bool, format string) error {
+	if format != "" && format != "text" && format != "json" {
+		return show.Usage("unknown --format %q: want text or json", format)
+	}
+	problems, mended, err := s.Podc.System.Check(ctx, repair)
+	errs := []error{err}
+	if err := printProblems(s.Con, problems, mended, format); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return fault.Silent(command.ExitFailure)
+	}
+	return nil
+}
+
+func printProblems(con *show.Console, problems []api.Problem, mended []string, format string) error {
+	if format == "json" {
+		if problems == nil {
+			problems = []api.Problem{}
+		}
+		return json.NewEncoder(con.Out).Encode(problems)
+	}
+	for _, line := range mended {
+		fmt.Fprintf(con.Err, "repaired %s\n", show.Printable(line))
+	}
+	for _, p := range problems {
+		fmt.Fprintln(con.Out, show.Printable(p.String()))
+	}
+	return nil
+}
+
+// systemInfo is the answer of `system info`.
+type systemInfo struct {
+	Version string
+	control.Info
+}
+
+func info(s *command.Session, ctx context.Context, format string) error {
+	facts, err := s.Podc.System.Info(ctx)
+	if err != nil {
+		return err
+	}
+	info := systemInfo{command.Version, facts}
+	switch format {
+	case "", "text":
+		return info.print(s.Con)
+	case "json":
+		return json.NewEncoder(s.Con.Out).Encode(info)
+	}
+	t, err := show.ParseTemplate(format)
+	if err != nil {
+		return err
+	}
+	return show.Render(s.Con.Out, t, info)
+}
+
+func (i systemInfo) print(con *show.Console) error {
+	cgroups := "v1 or hybrid"
+	if i.CgroupV2 {
+		cgroups = "v2"
+	}
+	tw := show.NewTable(con.Out)
+	fmt.Fprintf(tw, "Version:\t%s\nRoot:\t%s\nRun root:\t%s\nRoot ID:\t%s\n", i.Version, i.Root, i.RunRoot, i.RootID)
+	fmt.Fprintf(tw, "Image store:\t%s\n", cmp.Or(i.ImageStore, "as storage.conf says"))
+	fmt.Fprintf(tw, "Runtime:\t%s\nConmon:\t%s\nCgroups:\t%s\n", i.Runtime, i.Conmon, cgroups)
+	fmt.Fprintf(tw, "Pods:\t%d (%d running)\nNetworks:\t%d\nVolumes:\t%d\n", i.Pods, i.Running, i.Networks, i.Volumes)
+	return tw.Flush()
+}
