@@ -14,13 +14,12 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
-	"podc.example/podc/netstack"
 )
 
 // ConnectPod joins a pod to a network, for as long as it exists; one that runs has the network when it returns. Where the
 // endpoint asks for no address, a running pod gets one of prefer if that is free. It may be repeated: a pod that is on the network
 // stays as it is. errdefs.IsNotFound if there is no such pod or network.
-func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoint, prefer []netip.Addr) error {
+func (e *Engine) ConnectPod(ctx context.Context, name string, ep api.Endpoint, prefer []netip.Addr) error {
 	err := e.update(ctx, name, func(p *pod) error {
 		if err := p.network().canConnect(); err != nil {
 			return err
@@ -28,15 +27,15 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 		if _, err := e.net.Network(ep.Network); err != nil {
 			return err
 		}
-		var claims []netstack.AddressClaim
+		var claims []api.AddressClaim
 		for _, a := range ep.Static() {
-			claims = append(claims, netstack.AddressClaim{Owner: name, As: []string{api.KeeperOf(p.Spec.Group)}, Network: ep.Network, Addr: a})
+			claims = append(claims, api.AddressClaim{Owner: name, As: []string{api.KeeperOf(p.Spec.Group)}, Network: ep.Network, Addr: a})
 		}
 		if err := e.net.CheckAddresses(claims, nil, nil); err != nil {
 			return err
 		}
 		before := p.Spec.Network.Endpoints
-		if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
+		if !slices.ContainsFunc(before, func(o api.Endpoint) bool { return o.Network == ep.Network }) {
 			if err := p.network().saveEndpoints(append(slices.Clone(before), ep)); err != nil {
 				return err
 			}
@@ -56,7 +55,7 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep netstack.Endpoi
 		}
 		if err != nil {
 			err = errors.Join(err, p.network().saveEndpoints(before))
-			if !slices.ContainsFunc(before, func(o netstack.Endpoint) bool { return o.Network == ep.Network }) {
+			if !slices.ContainsFunc(before, func(o api.Endpoint) bool { return o.Network == ep.Network }) {
 				err = errors.Join(err, e.net.KeepAddresses(context.WithoutCancel(ctx), ep.Network, name, nil))
 			}
 			return err
@@ -83,7 +82,7 @@ func (e *Engine) disconnect(ctx context.Context, name, network string, forGood b
 		if err := p.network().canConnect(); err != nil {
 			return err
 		}
-		rest := slices.DeleteFunc(slices.Clone(p.Spec.Network.Endpoints), func(o netstack.Endpoint) bool { return o.Network == network })
+		rest := slices.DeleteFunc(slices.Clone(p.Spec.Network.Endpoints), func(o api.Endpoint) bool { return o.Network == network })
 		if forGood && len(rest) < len(p.Spec.Network.Endpoints) {
 			if err := p.network().saveEndpoints(rest); err != nil {
 				return err
@@ -128,14 +127,14 @@ func (p podNetwork) attached() bool {
 }
 
 // saveEndpoints changes the pod's wish: the only part of a spec that ever changes.
-func (p podNetwork) saveEndpoints(endpoints []netstack.Endpoint) error {
+func (p podNetwork) saveEndpoints(endpoints []api.Endpoint) error {
 	p.Spec.Network.Endpoints = endpoints
 	return disk.WriteJSON(p.e.paths.spec(p.Spec.Name), &p.record, disk.Durable)
 }
 
 // reconnected tells the pod and its resolver what networks it has now. Only then is it on record, so that it is repeated if this
 // process dies before.
-func (p podNetwork) reconnected(ctx context.Context, a netstack.Attachment) error {
+func (p podNetwork) reconnected(ctx context.Context, a api.Attachment) error {
 	before := p.state.Interfaces
 	p.state.Interfaces = a.Interfaces
 	err := p.tellNetworks(ctx, a)
@@ -146,7 +145,7 @@ func (p podNetwork) reconnected(ctx context.Context, a netstack.Attachment) erro
 }
 
 // tellNetworks writes files in place: the container has them mounted.
-func (p podNetwork) tellNetworks(ctx context.Context, a netstack.Attachment) error {
+func (p podNetwork) tellNetworks(ctx context.Context, a api.Attachment) error {
 	e, dir := p.e, p.e.paths.etc(p.Spec.Name)
 	hostname, err := p.hostname()
 	if err != nil {

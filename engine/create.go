@@ -22,7 +22,6 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
-	"podc.example/podc/netstack"
 )
 
 // CreatePod makes a pod of spec over img, without starting it: its record, volumes, root filesystem and files. A pod of that
@@ -359,14 +358,14 @@ func (p podNetwork) hostNames() []string {
 }
 
 // attachment is what the pod asks of the network.
-func (p podNetwork) attachment() netstack.Attachment {
+func (p podNetwork) attachment() api.Attachment {
 	n := p.Spec.Network
 	names := slices.Concat([]string{p.Spec.Name, p.ID[:12]}, p.hostNames(), n.Names) // the first is that of its address
 	ports := n.Ports
 	if len(p.state.Ports) == len(n.Ports) {
 		ports = p.state.Ports // a restart keeps what was chosen
 	}
-	return netstack.Attachment{
+	return api.Attachment{
 		ID: p.ID, Owner: p.Spec.Name, NetNS: p.e.paths.ns(p.Spec.Name, "net"),
 		Names: names, Endpoints: n.Endpoints, Ports: ports, DNS: n.DNS, Links: n.Links,
 	}

@@ -21,7 +21,6 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
-	"podc.example/podc/netstack"
 )
 
 // One damaged file harms one pod, and says so: everybody else reads past it, Check names it, and what is known from elsewhere
@@ -80,7 +79,7 @@ func (p podRun) findRun() {
 		s.Interfaces, s.Ports = a.Interfaces, a.Ports
 	case p.Spec.Network.Mode == api.NetworkPrivate && errors.Is(err, fs.ErrNotExist):
 		s.RunLost = true
-		s.Ports = slices.DeleteFunc(slices.Clone(p.Spec.Network.Ports), func(p netstack.Port) bool { return p.HostPort == 0 || p.HostEnd != 0 })
+		s.Ports = slices.DeleteFunc(slices.Clone(p.Spec.Network.Ports), func(p api.Port) bool { return p.HostPort == 0 || p.HostEnd != 0 })
 	}
 }
 

@@ -1,3 +1,7 @@
+// Package engine runs pods on one host, without a daemon: it prepares namespaces, root filesystems, OCI specs, networks and
+// volumes, then executes conmon, which executes crun. State is files (paths.go) and the kernel; nothing has to be running
+// for a call to work. It knows no compose words and links neither containers/storage nor containers/image: images reach it
+// resolved.
 package engine
 
 import (

@@ -14,7 +14,6 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/resolvconf"
-	"podc.example/podc/netstack"
 )
 
 // dnsAddress is where a pod's resolver answers, as in docker.
@@ -68,7 +67,7 @@ func (p podNetwork) hosts(hostname string) ([]byte, error) {
 	for _, entry := range p.Spec.Network.ExtraHosts {
 		name, addr, _ := strings.Cut(entry, "=")
 		if addr == "host-gateway" {
-			gw, ok := p.e.net.HostGateway(netstack.Attachment{Interfaces: p.state.Interfaces})
+			gw, ok := p.e.net.HostGateway(api.Attachment{Interfaces: p.state.Interfaces})
 			if !ok {
 				return nil, fault.New(errdefs.ErrInvalidArgument, "cannot give extra host %q the host's address: the pod is on no network that reaches the host", name)
 			}

@@ -18,7 +18,6 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/logfile"
-	"podc.example/podc/netstack"
 )
 
 // The tests in this file run real containers: crun, conmon, namespaces, overlays. They need root and the programs, and each
@@ -347,7 +346,7 @@ func TestAStartIsIdempotentAndAPodCanRunAgain(t *testing.T) {
 func TestARealNetworkReachesANeighbourByName(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	ctx := t.Context()
-	if err := e.CreateNetwork(ctx, netstack.Network{Name: "tnet"}); err != nil {
+	if err := e.CreateNetwork(ctx, api.Network{Name: "tnet"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -359,11 +358,11 @@ func TestARealNetworkReachesANeighbourByName(t *testing.T) {
 		}
 	})
 	server := shell("server", `echo up; while :; do nc -l -p 8000 -e echo hello; done`)
-	server.Network = api.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet", Aliases: []string{"web"}}}}
+	server.Network = api.PodNetwork{Endpoints: []api.Endpoint{{Network: "tnet", Aliases: []string{"web"}}}}
 	mustRun(t, e, server, img)
 	awaitOutput(t, e, "server", "up")
 	client := shell("client", `for n in web server; do until nc $n 8000 2>/dev/null; do sleep 0.1; done; done`)
-	client.Network = api.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "tnet"}}}
+	client.Network = api.PodNetwork{Endpoints: []api.Endpoint{{Network: "tnet"}}}
 	mustRun(t, e, client, img)
 	if p, out := outcome(t, e, "client"); p.ExitCode != 0 || out != "hello\nhello" {
 		t.Errorf("exit %d, printed %q", p.ExitCode, out)
@@ -374,7 +373,7 @@ func TestARealNetworkReachesANeighbourByName(t *testing.T) {
 func TestAPublishedPortIsReserved(t *testing.T) {
 	e, img := realEngine(t), busybox(t)
 	ctx := t.Context()
-	if err := e.CreateNetwork(ctx, netstack.Network{Name: "ports"}); err != nil {
+	if err := e.CreateNetwork(ctx, api.Network{Name: "ports"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -384,7 +383,7 @@ func TestAPublishedPortIsReserved(t *testing.T) {
 		}
 	})
 	spec := shell("pub", `ls /proc/1/fd; echo up; sleep 60`)
-	spec.Network = api.PodNetwork{Endpoints: []netstack.Endpoint{{Network: "ports"}}, Ports: []netstack.Port{{Container: 80, Protocol: "tcp"}}}
+	spec.Network = api.PodNetwork{Endpoints: []api.Endpoint{{Network: "ports"}}, Ports: []api.Port{{Container: 80, Protocol: "tcp"}}}
 	mustRun(t, e, spec, img)
 	awaitOutput(t, e, "pub", "up")
 	if got := strings.Join(e.lastLines("pub", 10), " "); got != "0 1 2 up" {

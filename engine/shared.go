@@ -12,7 +12,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 )
 
 // What pods share: networks, volumes, host ports. The engine adds to netstack and volumes only what they cannot know, namely
@@ -22,14 +21,14 @@ import (
 type shared struct{ e *Engine }
 
 // CreateNetwork makes a network; errdefs.IsAlreadyExists if the name is taken.
-func (s *shared) CreateNetwork(ctx context.Context, n netstack.Network) error {
+func (s *shared) CreateNetwork(ctx context.Context, n api.Network) error {
 	_, err := s.e.net.CreateNetwork(ctx, n)
 	return err
 }
 
 // CheckNetworks fails with everything for which networks could not be created once those of the names given are gone. It makes
 // nothing.
-func (s *shared) CheckNetworks(want []netstack.Network, leaving []string) error {
+func (s *shared) CheckNetworks(want []api.Network, leaving []string) error {
 	return s.e.net.CheckNetworks(want, leaving)
 }
 
@@ -40,7 +39,7 @@ func (s *shared) KeepAddresses(ctx context.Context, network, owner string, addrs
 
 // CheckAddresses fails with every static address that cannot be had, once the pods of leaving have stopped and those of gone are
 // removed.
-func (s *shared) CheckAddresses(want []netstack.AddressClaim, leaving, gone []string) error {
+func (s *shared) CheckAddresses(want []api.AddressClaim, leaving, gone []string) error {
 	return s.e.net.CheckAddresses(want, leaving, gone)
 }
 
@@ -94,7 +93,7 @@ func (s *store) usersOf(volume, but string) ([]string, error) {
 }
 
 // CheckPorts fails with every claim that cannot be met, naming who holds the port. It reserves nothing.
-func (s *shared) CheckPorts(ctx context.Context, claims []netstack.PortClaim) error {
+func (s *shared) CheckPorts(ctx context.Context, claims []api.PortClaim) error {
 	return s.e.net.CheckPorts(ctx, claims, nil)
 }
 
@@ -104,11 +103,11 @@ func (s *shared) TryPorts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var claims []netstack.PortClaim
+	var claims []api.PortClaim
 	for _, p := range pods {
 		for _, port := range p.Spec.Network.Ports {
 			if p.Status != api.StatusRunning && p.Status != api.StatusRestarting && port.HostPort != 0 && port.HostEnd == 0 {
-				claims = append(claims, netstack.PortClaim{Owner: p.Spec.Name, Port: port})
+				claims = append(claims, api.PortClaim{Owner: p.Spec.Name, Port: port})
 			}
 		}
 	}

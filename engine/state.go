@@ -17,7 +17,6 @@ import (
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
-	"podc.example/podc/netstack"
 )
 
 // record is what a pod is, written once when it is made and kept over reboots.
@@ -56,17 +55,17 @@ type state struct {
 	// HooksDue says that post_start has not succeeded in this run.
 	HooksDue bool `json:"hooks_due,omitempty"`
 	// Settled says that nothing of the last run is left: no network, no namespaces, no runtime state.
-	Settled    bool                 `json:"settled,omitempty"`
-	Started    time.Time            `json:"started,omitzero"`
-	NextStart  time.Time            `json:"next_start,omitzero"` // while restarting
-	Restarts   int                  `json:"restarts,omitempty"`
-	Backoff    time.Duration        `json:"backoff,omitempty"` // before the last restart
-	Error      string               `json:"error,omitempty"`
-	Health     api.Health           `json:"health,omitempty"`
-	Failing    int                  `json:"failing,omitempty"` // probes failed in a row
-	Probes     []api.Probe          `json:"probes,omitempty"`
-	Interfaces []netstack.Interface `json:"interfaces,omitempty"`
-	Ports      []netstack.Port      `json:"ports,omitempty"`
+	Settled    bool            `json:"settled,omitempty"`
+	Started    time.Time       `json:"started,omitzero"`
+	NextStart  time.Time       `json:"next_start,omitzero"` // while restarting
+	Restarts   int             `json:"restarts,omitempty"`
+	Backoff    time.Duration   `json:"backoff,omitempty"` // before the last restart
+	Error      string          `json:"error,omitempty"`
+	Health     api.Health      `json:"health,omitempty"`
+	Failing    int             `json:"failing,omitempty"` // probes failed in a row
+	Probes     []api.Probe     `json:"probes,omitempty"`
+	Interfaces []api.Interface `json:"interfaces,omitempty"`
+	Ports      []api.Port      `json:"ports,omitempty"`
 }
 
 // lastRun is how a run ended; it lies in DATA, since people ask for it after a reboot.

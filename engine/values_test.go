@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"podc.example/podc/api"
-	"podc.example/podc/netstack"
 )
 
 // TestValues: what the kernel or the runtime would not take is refused of a spec, before anything is made, as of a compose file.
@@ -18,7 +17,7 @@ func TestValues(t *testing.T) {
 		"U+0000":             func(p *api.PodSpec) { p.Labels = map[string]string{"a": "x\x00y"} },
 		"more than one line": func(p *api.PodSpec) { p.Labels = map[string]string{"a\nb": ""} },
 		"alias: \"a b\"": func(p *api.PodSpec) {
-			p.Network.Endpoints = []netstack.Endpoint{{Network: "n", Aliases: []string{"a b"}}}
+			p.Network.Endpoints = []api.Endpoint{{Network: "n", Aliases: []string{"a b"}}}
 		},
 		"name server: \"x\"":        func(p *api.PodSpec) { p.Network.DNS = []string{"x"} },
 		"extra host: \"\"":          func(p *api.PodSpec) { p.Network.ExtraHosts = []string{"=1.2.3.4"} },

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
@@ -20,9 +21,9 @@ const undoDeadline = 30 * time.Second
 // what stands is answered again, what an Attach that died left is undone first. When it fails it leaves nothing.
 //
 // The caller excludes other calls for the same id (podc's pod lock does); for different ids any number may run at once.
-func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
-	fail := func(err error) (Attachment, error) {
-		return Attachment{}, fmt.Errorf("cannot attach %q to its networks: %w", a.Owner, err)
+func (s *Stack) Attach(ctx context.Context, a api.Attachment) (api.Attachment, error) {
+	fail := func(err error) (api.Attachment, error) {
+		return api.Attachment{}, fmt.Errorf("cannot attach %q to its networks: %w", a.Owner, err)
 	}
 	if err := checkAttachment(a); err != nil {
 		return fail(err)
@@ -52,7 +53,7 @@ func (s *Stack) Attach(ctx context.Context, a Attachment) (Attachment, error) {
 }
 
 // stands reports whether an old attachment is complete and what a asks for.
-func (s *Stack) stands(old record, a Attachment, ns kernel.NetNS) bool {
+func (s *Stack) stands(old record, a api.Attachment, ns kernel.NetNS) bool {
 	if !old.Done || old.Going || old.NS != ns || old.NetNS != a.NetNS || !samePorts(old, a) {
 		return false
 	}
@@ -65,11 +66,11 @@ func (s *Stack) stands(old record, a Attachment, ns kernel.NetNS) bool {
 }
 
 // samePorts reports whether the ports of old are an answer to the ports that a asks for.
-func samePorts(old record, a Attachment) bool {
+func samePorts(old record, a api.Attachment) bool {
 	if len(old.Warnings) > 0 { // none was published then, and none would be now
 		return true
 	}
-	return slices.EqualFunc(old.Ports, a.Ports, func(got, want Port) bool {
+	return slices.EqualFunc(old.Ports, a.Ports, func(got, want api.Port) bool {
 		end := max(want.HostPort, want.HostEnd)
 		in := want.HostPort == 0 || want.HostPort <= got.HostPort && got.HostPort <= end
 		address := !want.HostIP.IsValid() || got.HostIP == want.HostIP
@@ -79,7 +80,7 @@ func samePorts(old record, a Attachment) bool {
 
 // intend chooses the ports and the names of the interfaces, and writes the record that makes everything to come findable. It
 // returns the networks of the endpoints.
-func (s *Stack) intend(ctx context.Context, a Attachment, ns kernel.NetNS) (rec record, networks []Network, err error) {
+func (s *Stack) intend(ctx context.Context, a api.Attachment, ns kernel.NetNS) (rec record, networks []api.Network, err error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return rec, nil, err
@@ -89,7 +90,7 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns kernel.NetNS) (rec 
 		return rec, nil, err
 	}
 	rec = record{Attachment: a, NS: ns, Exec: s.plugins.exec}
-	rec.Interfaces, rec.Warnings, rec.DNSPorts = nil, nil, DNSPorts{}
+	rec.Interfaces, rec.Warnings, rec.DNSPorts = nil, nil, api.DNSPorts{}
 	rec.Endpoints = slices.Clone(a.Endpoints)
 	if err := nameInterfaces(rec.Endpoints, networks); err != nil {
 		return rec, nil, err
@@ -110,8 +111,8 @@ func (s *Stack) intend(ctx context.Context, a Attachment, ns kernel.NetNS) (rec 
 }
 
 // effect makes what rec intends and completes it.
-func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) error {
-	v6 := slices.ContainsFunc(networks, func(n Network) bool { return n.IPv6 })
+func (s *Stack) effect(ctx context.Context, rec *record, networks []api.Network) error {
+	v6 := slices.ContainsFunc(networks, func(n api.Network) bool { return n.IPv6 })
 	if err := kernel.InNetNS(rec.NetNS, func() error { return prepareInside(v6) }); err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (s *Stack) effect(ctx context.Context, rec *record, networks []Network) err
 
 // DetachLost is Detach for an attachment whose record is gone or damaged, as a was asked for: it removes what bears its name, and every rule
 // for which there is no record. Idempotent.
-func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
+func (s *Stack) DetachLost(ctx context.Context, a api.Attachment) error {
 	switch _, err := s.records.load(a.ID); {
 	case errors.Is(err, disk.ErrDamaged):
 		if err := s.detachDamaged(ctx, a.ID); err != nil {
@@ -149,8 +150,8 @@ func (s *Stack) DetachLost(ctx context.Context, a Attachment) error {
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	var endpoints []Endpoint
-	var networks []Network
+	var endpoints []api.Endpoint
+	var networks []api.Network
 	for _, e := range a.Endpoints {
 		if n, err := s.Network(e.Network); err == nil {
 			endpoints, networks = append(endpoints, e), append(networks, n)

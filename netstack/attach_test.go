@@ -19,6 +19,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack/lease"
 )
@@ -28,10 +29,10 @@ func TestAttachTwiceAndDetachTwice(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "front"})
-	want := Attachment{ID: "web", Owner: "shop-web-1", NetNS: l.pin("web"), Names: []string{"Web", "shop-web-1"},
-		Endpoints: []Endpoint{{Network: "front", Aliases: []string{"www"}, MAC: "02:00:00:00:00:07"}},
-		Ports:     []Port{{Container: 80, Protocol: "tcp"}, {HostPort: 9000, HostEnd: 9005, Container: 81, Protocol: "tcp"}}}
+	l.network(api.Network{Name: "front"})
+	want := api.Attachment{ID: "web", Owner: "shop-web-1", NetNS: l.pin("web"), Names: []string{"Web", "shop-web-1"},
+		Endpoints: []api.Endpoint{{Network: "front", Aliases: []string{"www"}, MAC: "02:00:00:00:00:07"}},
+		Ports:     []api.Port{{Container: 80, Protocol: "tcp"}, {HostPort: 9000, HostEnd: 9005, Container: 81, Protocol: "tcp"}}}
 	first := l.attach(want)
 	if first.Ports[0].HostPort == 0 || first.Ports[1].HostPort != 9000 || first.Interfaces[0].MAC != "02:00:00:00:00:07" {
 		t.Errorf("attached as %+v", first)
@@ -63,29 +64,29 @@ func TestStaticAddresses(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/24"), IPRange: prefix("10.9.0.128/30"),
+	l.network(api.Network{Name: "net", Subnets: []api.Subnet{{CIDR: prefix("10.9.0.0/24"), IPRange: prefix("10.9.0.128/30"),
 		Reserved: map[string]netip.Addr{"printer": mustAddr("10.9.0.129")}}}})
-	static := l.attach(Attachment{ID: "static", Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.7")}}})
+	static := l.attach(api.Attachment{ID: "static", Endpoints: []api.Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.7")}}})
 	if got := addrOf(static, 0); got != "10.9.0.7" {
 		t.Errorf("static address is %s", got)
 	}
-	_, err := l.tryAttach(Attachment{ID: "second", Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.7")}}})
+	_, err := l.tryAttach(api.Attachment{ID: "second", Endpoints: []api.Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.7")}}})
 	wantError(t, err, errdefs.ErrConflict, `address 10.9.0.7 on network "net" is in use by "static"`)
-	_, err = l.tryAttach(Attachment{ID: "third", Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr("10.8.0.7")}}})
+	_, err = l.tryAttach(api.Attachment{ID: "third", Endpoints: []api.Endpoint{{Network: "net", IPv4: mustAddr("10.8.0.7")}}})
 	wantError(t, err, errdefs.ErrInvalidArgument, "10.8.0.7")
 	// 128, 130 and 131 are free: the reserved one is passed over
 	for _, want := range []string{"10.9.0.128", "10.9.0.130", "10.9.0.131"} {
-		if got := addrOf(l.attach(Attachment{ID: "pod" + want, Endpoints: []Endpoint{{Network: "net"}}}), 0); got != want {
+		if got := addrOf(l.attach(api.Attachment{ID: "pod" + want, Endpoints: []api.Endpoint{{Network: "net"}}}), 0); got != want {
 			t.Errorf("address %s, want %s", got, want)
 		}
 	}
-	_, err = l.tryAttach(Attachment{ID: "full", Endpoints: []Endpoint{{Network: "net"}}})
+	_, err = l.tryAttach(api.Attachment{ID: "full", Endpoints: []api.Endpoint{{Network: "net"}}})
 	wantError(t, err, errdefs.ErrResourceExhausted, "no free address")
 	if strings.Contains(err.Error(), "plugin") {
 		t.Errorf("%v: what podc does itself no plugin has done", err)
 	}
 	must(t, l.Detach(t.Context(), "pod10.9.0.130"))
-	if got := addrOf(l.attach(Attachment{ID: "reuse", Endpoints: []Endpoint{{Network: "net"}}}), 0); got != "10.9.0.130" {
+	if got := addrOf(l.attach(api.Attachment{ID: "reuse", Endpoints: []api.Endpoint{{Network: "net"}}}), 0); got != "10.9.0.130" {
 		t.Errorf("a freed address is not used again, but %s", got)
 	}
 	l.clean()
@@ -96,13 +97,15 @@ func TestPortConflicts(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net"})
+	l.network(api.Network{Name: "net"})
 	l.serve("", "tcp", "127.0.0.1:7000", "host")
-	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
-	tcp := func(port, end uint16) Port { return Port{HostPort: port, HostEnd: end, Container: 1, Protocol: "tcp"} }
-	err := l.CheckPorts(t.Context(), []PortClaim{
+	l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	tcp := func(port, end uint16) api.Port {
+		return api.Port{HostPort: port, HostEnd: end, Container: 1, Protocol: "tcp"}
+	}
+	err := l.CheckPorts(t.Context(), []api.PortClaim{
 		{Owner: "a", Port: tcp(8080, 0)}, {Owner: "b", Port: tcp(7000, 0)}, {Owner: "c", Port: tcp(7100, 0)}, {Owner: "d", Port: tcp(7100, 0)}, {Owner: "e", Port: tcp(7100, 7101)}, {Owner: "f", Port: tcp(7100, 7101)},
-		{Owner: "g", Port: Port{HostPort: 8080, Container: 1, Protocol: "udp"}}, {Owner: "h", Port: Port{HostIP: mustAddr("203.0.113.9"), HostPort: 1234, Container: 1, Protocol: "tcp"}},
+		{Owner: "g", Port: api.Port{HostPort: 8080, Container: 1, Protocol: "udp"}}, {Owner: "h", Port: api.Port{HostIP: mustAddr("203.0.113.9"), HostPort: 1234, Container: 1, Protocol: "tcp"}},
 	}, nil)
 	for _, want := range []string{
 		`port of "a": port 0.0.0.0:8080/tcp is published by "web"`,
@@ -116,9 +119,9 @@ func TestPortConflicts(t *testing.T) {
 	if n := len(strings.Split(err.Error(), "\n")); n != 5 {
 		t.Errorf("%d errors: %v", n, err)
 	}
-	must(t, l.CheckPorts(t.Context(), []PortClaim{{Owner: "web", Port: tcp(8080, 0)}}, nil))
-	must(t, l.CheckPorts(t.Context(), []PortClaim{{Owner: "new", Port: tcp(8080, 0)}}, func(o string) bool { return o == "web" }))
-	_, err = l.tryAttach(Attachment{ID: "late", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{tcp(8080, 0)}})
+	must(t, l.CheckPorts(t.Context(), []api.PortClaim{{Owner: "web", Port: tcp(8080, 0)}}, nil))
+	must(t, l.CheckPorts(t.Context(), []api.PortClaim{{Owner: "new", Port: tcp(8080, 0)}}, func(o string) bool { return o == "web" }))
+	_, err = l.tryAttach(api.Attachment{ID: "late", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{tcp(8080, 0)}})
 	wantError(t, err, errdefs.ErrConflict, `published by "web"`)
 	if _, err := l.Attachment("late"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a refused attachment left a record: %v", err)
@@ -130,7 +133,7 @@ func TestReserve(t *testing.T) {
 	if !onHost(t) {
 		return
 	}
-	ports := []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}, {HostPort: 8080, Container: 80, Protocol: "udp"}}
+	ports := []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}, {HostPort: 8080, Container: 80, Protocol: "udp"}}
 	files, err := Reserve(ports)
 	must(t, err)
 	if _, err := net.Listen("tcp4", ":8080"); err == nil {
@@ -156,8 +159,8 @@ func TestInternalPublishesNothing(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "inside", Internal: true})
-	a := l.attach(Attachment{ID: "db", Endpoints: []Endpoint{{Network: "inside"}}, Ports: []Port{{HostPort: 5432, Container: 5432, Protocol: "tcp"}}})
+	l.network(api.Network{Name: "inside", Internal: true})
+	a := l.attach(api.Attachment{ID: "db", Endpoints: []api.Endpoint{{Network: "inside"}}, Ports: []api.Port{{HostPort: 5432, Container: 5432, Protocol: "tcp"}}})
 	if len(a.Ports) != 0 || len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], `5432/tcp of "db"`) {
 		t.Errorf("attached as %+v", a)
 	}
@@ -174,8 +177,8 @@ func TestOldFlowIsForgotten(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	lan := l.uplink()
-	l.network(Network{Name: "net"})
-	first := l.attach(Attachment{ID: "one", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 5353, Container: 53, Protocol: "udp"}}})
+	l.network(api.Network{Name: "net"})
+	first := l.attach(api.Attachment{ID: "one", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 5353, Container: 53, Protocol: "udp"}}})
 	l.serve(first.NetNS, "udp", ":53", "one")
 	var c net.Conn
 	must(t, kernel.InNetNS(lan, func() (err error) { c, err = net.Dial("udp4", "192.0.2.2:5353"); return err }))
@@ -190,7 +193,7 @@ func TestOldFlowIsForgotten(t *testing.T) {
 		t.Fatalf("answered by %q", got)
 	}
 	must(t, l.Detach(t.Context(), "one"))
-	second := l.attach(Attachment{ID: "two", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 5353, Container: 53, Protocol: "udp"}}})
+	second := l.attach(api.Attachment{ID: "two", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 5353, Container: 53, Protocol: "udp"}}})
 	l.serve(second.NetNS, "udp", ":53", "two")
 	if got := ask(); got != "two" {
 		t.Errorf("the old flow is answered by %q", got)
@@ -204,15 +207,15 @@ func TestKillPoints(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "one"})
-	l.network(Network{Name: "two"})
+	l.network(api.Network{Name: "one"})
+	l.network(api.Network{Name: "two"})
 	ctx := t.Context()
 	dead := func(string) bool { return false }
-	a := Attachment{ID: "web", Owner: "web", NetNS: l.pin("web"), Names: []string{"web"},
-		Endpoints: []Endpoint{{Network: "one"}, {Network: "two"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
+	a := api.Attachment{ID: "web", Owner: "web", NetNS: l.pin("web"), Names: []string{"web"},
+		Endpoints: []api.Endpoint{{Network: "one"}, {Network: "two"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
 	ns, err := kernel.NetNSAt(a.NetNS)
 	must(t, err)
-	var networks []Network
+	var networks []api.Network
 	steps := []func(*record) error{
 		func(r *record) error {
 			return l.plugins.addEndpoint(ctx, r, 0, networks[0], reachOf(r.Endpoints, networks))
@@ -253,9 +256,9 @@ func TestCheckFindsEverything(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	n := l.network(Network{Name: "net"})
-	pod := l.attach(Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []Endpoint{{Network: "net"}},
-		Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	n := l.network(api.Network{Name: "net"})
+	pod := l.attach(api.Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []api.Endpoint{{Network: "net"}},
+		Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	ctx := t.Context()
 	plants := map[string]func(){
 		"link v0a1b2c3dzzzzzz": func() { addLink(t, "v0a1b2c3dzzzzzz", "podc 0a1b2c3d eth0 of ghost") },
@@ -300,8 +303,8 @@ func TestDetachAfterTheNamespaceVanished(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net"})
-	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	l.network(api.Network{Name: "net"})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	run(t, "umount", pod.NetNS)
 	exec.Command("ip", "link", "del", pod.Interfaces[0].HostIf).Run() // unless the kernel is quicker, which removes it with its peer
 	if p, _ := l.Check(t.Context(), nil); len(p) != 2 {
@@ -321,8 +324,8 @@ func TestDetachWithADamagedResult(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "front"})
-	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}}})
+	l.network(api.Network{Name: "front"})
+	l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "front"}}})
 	must(t, os.WriteFile(l.cachedResult("front", "web", "eth0"), []byte("{"), 0o600))
 	must(t, l.Detach(t.Context(), "web"))
 	l.clean()
@@ -333,8 +336,8 @@ func TestReboot(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	n := l.network(Network{Name: "net"})
-	a := Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
+	n := l.network(api.Network{Name: "net"})
+	a := api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}}
 	old := l.attach(a)
 	run(t, "ip", "link", "del", old.Interfaces[0].HostIf)
 	run(t, "ip", "link", "del", n.Bridge)
@@ -360,17 +363,17 @@ func TestConcurrentAttach(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "one"})
-	l.network(Network{Name: "two"})
+	l.network(api.Network{Name: "one"})
+	l.network(api.Network{Name: "two"})
 	const pods = 50
 	for i := range pods {
 		l.pin(fmt.Sprint(i))
 	}
 	start := time.Now()
-	got := l.atOnce(pods, func(s *Stack, i int) (Attachment, error) {
-		return s.Attach(context.Background(), Attachment{ID: fmt.Sprint(i), Owner: fmt.Sprint(i), NetNS: filepath.Join(l.dir, fmt.Sprint("ns-", i)),
-			Names: []string{"pod"}, Endpoints: []Endpoint{{Network: "one"}, {Network: "two"}},
-			Ports: []Port{{HostPort: 9000, HostEnd: 9100, Container: 80, Protocol: "tcp"}, {Container: 81, Protocol: "tcp"}}})
+	got := l.atOnce(pods, func(s *Stack, i int) (api.Attachment, error) {
+		return s.Attach(context.Background(), api.Attachment{ID: fmt.Sprint(i), Owner: fmt.Sprint(i), NetNS: filepath.Join(l.dir, fmt.Sprint("ns-", i)),
+			Names: []string{"pod"}, Endpoints: []api.Endpoint{{Network: "one"}, {Network: "two"}},
+			Ports: []api.Port{{HostPort: 9000, HostEnd: 9100, Container: 80, Protocol: "tcp"}, {Container: 81, Protocol: "tcp"}}})
 	})
 	t.Logf("%d attached to two networks in %v", pods, time.Since(start))
 	ports, addrs := map[uint16]bool{}, map[string]bool{}
@@ -389,16 +392,16 @@ func TestConcurrentAttach(t *testing.T) {
 		t.Errorf("check: %v %v", p, err)
 	}
 	start = time.Now()
-	l.atOnce(pods, func(s *Stack, i int) (Attachment, error) {
-		return Attachment{}, s.Detach(context.Background(), fmt.Sprint(i))
+	l.atOnce(pods, func(s *Stack, i int) (api.Attachment, error) {
+		return api.Attachment{}, s.Detach(context.Background(), fmt.Sprint(i))
 	})
 	t.Logf("%d detached in %v", pods, time.Since(start))
 	l.clean()
 }
 
 // atOnce runs n calls on five Stacks of the same root.
-func (l *lab) atOnce(n int, f func(s *Stack, i int) (Attachment, error)) []Attachment {
-	out := make([]Attachment, n)
+func (l *lab) atOnce(n int, f func(s *Stack, i int) (api.Attachment, error)) []api.Attachment {
+	out := make([]api.Attachment, n)
 	var wg sync.WaitGroup
 	stacks := [5]*Stack{}
 	for i := range stacks {
@@ -422,7 +425,7 @@ func TestConcurrentProcesses(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "one"})
+	l.network(api.Network{Name: "one"})
 	const procs, each = 4, 6
 	var cmds []*exec.Cmd
 	for p := range procs {
@@ -458,7 +461,7 @@ func TestKillSweep(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "one"})
+	l.network(api.Network{Name: "one"})
 	paths := []string{l.pin("a"), l.pin("b"), l.pin("c")}
 	cut := 0
 	for ms := 2; ms <= 120; ms += 4 {
@@ -501,8 +504,8 @@ func worker(name, dir string, paths []string) error {
 	ctx := context.Background()
 	fmt.Println("begin")
 	for i, ns := range paths {
-		a := Attachment{ID: fmt.Sprintf("%s-%d", name, i), Owner: name, NetNS: ns, Names: []string{name}, Endpoints: []Endpoint{{Network: "one"}},
-			Ports: []Port{{HostPort: 9000, HostEnd: 9100, Container: 80, Protocol: "tcp"}}}
+		a := api.Attachment{ID: fmt.Sprintf("%s-%d", name, i), Owner: name, NetNS: ns, Names: []string{name}, Endpoints: []api.Endpoint{{Network: "one"}},
+			Ports: []api.Port{{HostPort: 9000, HostEnd: 9100, Container: 80, Protocol: "tcp"}}}
 		for round := range 2 {
 			if _, err := s.Attach(ctx, a); err != nil {
 				return err
@@ -527,7 +530,7 @@ func TestTwoRoots(t *testing.T) {
 	for _, l := range []*lab{a, b} {
 		for i := range 4 {
 			wg.Go(func() {
-				if _, err := l.CreateNetwork(context.Background(), Network{Name: fmt.Sprint("net", i)}); err != nil {
+				if _, err := l.CreateNetwork(context.Background(), api.Network{Name: fmt.Sprint("net", i)}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -545,8 +548,8 @@ func TestTwoRoots(t *testing.T) {
 	if len(seen) != 8 {
 		t.Errorf("%d subnets for 8 networks", len(seen))
 	}
-	pa := a.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net0"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
-	pb := b.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net0"}}, Ports: []Port{{HostPort: 8081, Container: 80, Protocol: "tcp"}}})
+	pa := a.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net0"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	pb := b.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net0"}}, Ports: []api.Port{{HostPort: 8081, Container: 80, Protocol: "tcp"}}})
 	a.serve(pa.NetNS, "tcp", ":80", "a")
 	b.serve(pb.NetNS, "tcp", ":80", "b")
 	reach := func() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"podc.example/podc/api"
 )
 
 // TestAttachCost prints what one pod costs, for the eye: wall and CPU time. It fails only if an attach
@@ -17,15 +18,15 @@ func TestAttachCost(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	l.uplink()
-	l.network(Network{Name: "net"})
+	l.network(api.Network{Name: "net"})
 	const pods = 20
 	for i := range pods {
 		l.pin(fmt.Sprint(i))
 	}
 	up := cost(t, func() {
 		for i := range pods {
-			l.attach(Attachment{ID: fmt.Sprint(i), NetNS: fmt.Sprintf("%s/ns-%d", l.dir, i), Names: []string{"pod"},
-				Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: uint16(9000 + i), Container: 80, Protocol: "tcp"}}})
+			l.attach(api.Attachment{ID: fmt.Sprint(i), NetNS: fmt.Sprintf("%s/ns-%d", l.dir, i), Names: []string{"pod"},
+				Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: uint16(9000 + i), Container: 80, Protocol: "tcp"}}})
 		}
 	})
 	down := cost(t, func() {

@@ -9,12 +9,13 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
 
 // bridgeStands reports whether the interface of n is its bridge, is up and has its address. The link is nil if there is none.
-func (hl *hostLinks) bridgeStands(n Network) (link netlink.Link, stands bool) {
+func (hl *hostLinks) bridgeStands(n api.Network) (link netlink.Link, stands bool) {
 	link, err := linkByName(n.Bridge)
 	if err != nil || link == nil {
 		return nil, false
@@ -31,7 +32,7 @@ func (hl *hostLinks) bridgeStands(n Network) (link netlink.Link, stands bool) {
 var bridgeLinkLocal = netip.MustParsePrefix("fe80::1/64")
 
 // bridgeAddrs are the addresses that podc gives the bridge of n: the gateways of its subnets.
-func bridgeAddrs(n Network) []netip.Prefix {
+func bridgeAddrs(n api.Network) []netip.Prefix {
 	if n.Lent != nil {
 		return n.Lent.Addrs
 	}
@@ -46,7 +47,7 @@ func bridgeAddrs(n Network) []netip.Prefix {
 }
 
 // ensureBridge makes the bridge of n, with its address, where it is missing or half made. The net lock is held.
-func (hl *hostLinks) ensureBridge(n Network) error {
+func (hl *hostLinks) ensureBridge(n api.Network) error {
 	fail := func(err error) error { return fmt.Errorf("cannot make bridge %s: %w", n.Bridge, err) }
 	link, stands := hl.bridgeStands(n)
 	if stands {
@@ -88,7 +89,7 @@ func (hl *hostLinks) ensureBridge(n Network) error {
 	return nil
 }
 
-func (hl *hostLinks) makeBridge(h *netlink.Handle, n Network) (netlink.Link, error) {
+func (hl *hostLinks) makeBridge(h *netlink.Handle, n api.Network) (netlink.Link, error) {
 	used, err := hl.host.ranges()
 	if err != nil {
 		return nil, err

@@ -12,13 +12,14 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack/lease"
 )
 
 // finding is a problem and its remedy, nil where only the owner of the attachment can help.
 type finding struct {
-	Problem
+	api.Problem
 	fix    func(context.Context) error
 	locked bool // the remedy is sure to be right only while the net lock is held since the finding
 }
@@ -26,9 +27,9 @@ type finding struct {
 // Check lists every broken invariant of this root's network: attachments that nobody wants (alive is asked for each id; nil
 // means all are wanted), links, leases, names, cached results and rules without an attachment or network, and the reverse.
 // It changes nothing. It is exact while attachments come and go. alive is called without a lock held.
-func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]Problem, error) {
+func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]api.Problem, error) {
 	found, err := s.findings(ctx, alive, false)
-	out := make([]Problem, len(found))
+	out := make([]api.Problem, len(found))
 	for i, f := range found {
 		out[i] = f.Problem
 	}
@@ -78,7 +79,7 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	for _, r := range recs {
 		known[r.ID] = r
 		if dead[r.ID] {
-			found = append(found, finding{Problem: Problem{Kind: "record", Object: r.ID, Detail: fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
+			found = append(found, finding{Problem: api.Problem{Kind: "record", Object: r.ID, Detail: fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
 				fix: func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
 		} else if r.Done && !r.Going {
 			found = append(found, s.missing(r, things)...)
@@ -158,7 +159,7 @@ func (s *Stack) damaged(dead map[string]bool) []finding {
 	var found []finding
 	for _, id := range s.records.damaged() { // what it is of may run: its owner detaches it, or attaches it anew
 		_, err := s.records.load(id)
-		f := finding{Problem: Problem{Kind: "record", Object: id, Detail: fmt.Sprint(err)}}
+		f := finding{Problem: api.Problem{Kind: "record", Object: id, Detail: fmt.Sprint(err)}}
 		if dead[id] {
 			f.fix = func(ctx context.Context) error { return s.detachDamaged(ctx, id) }
 		}
@@ -166,10 +167,10 @@ func (s *Stack) damaged(dead map[string]bool) []finding {
 	}
 	for _, name := range s.conflists.damaged() {
 		_, err := readNetwork(s.conflistPath(name))
-		found = append(found, finding{Problem: Problem{Kind: "network", Object: name, Detail: fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
+		found = append(found, finding{Problem: api.Problem{Kind: "network", Object: name, Detail: fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
 	}
 	if _, err := s.conflists.handMadeLists(); err != nil {
-		found = append(found, finding{Problem: Problem{Kind: "networks", Object: "made by hand", Detail: err.Error()}})
+		found = append(found, finding{Problem: api.Problem{Kind: "networks", Object: "made by hand", Detail: err.Error()}})
 	}
 	return found
 }
@@ -205,7 +206,7 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 func (s *Stack) missing(r record, t things) []finding {
 	var found []finding
 	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{Problem{Kind: kind, Object: object, Detail: detail}, fix, fix != nil})
+		found = append(found, finding{api.Problem{Kind: kind, Object: object, Detail: detail}, fix, fix != nil})
 	}
 	if ns, err := kernel.NetNSAt(r.NetNS); err != nil || ns != r.NS {
 		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
@@ -235,19 +236,19 @@ func (s *Stack) missing(r record, t things) []finding {
 }
 
 // orphans finds what belongs to no attachment or network.
-func (s *Stack) orphans(t things, known map[string]record, networks map[string]Network) []finding {
+func (s *Stack) orphans(t things, known map[string]record, networks map[string]api.Network) []finding {
 	var found []finding
 	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{Problem{Kind: kind, Object: object, Detail: detail}, fix, true})
+		found = append(found, finding{api.Problem{Kind: kind, Object: object, Detail: detail}, fix, true})
 	}
 	ids, names := s.records.damaged(), s.conflists.damaged()
 	for _, id := range ids {
-		known[id] = record{Attachment: Attachment{ID: id}}
+		known[id] = record{Attachment: api.Attachment{ID: id}}
 	}
 	ofDamaged := func(l netlink.Link) bool {
 		alias := l.Attrs().Alias
 		return slices.ContainsFunc(ids, func(id string) bool { return strings.HasSuffix(alias, " of "+id) }) ||
-			slices.ContainsFunc(names, func(name string) bool { return alias == s.links.bridgeMark(Network{Name: name}) })
+			slices.ContainsFunc(names, func(name string) bool { return alias == s.links.bridgeMark(api.Network{Name: name}) })
 	}
 	links, cached, bridges := s.expected(known, networks)
 	for name, l := range t.links {
@@ -261,7 +262,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]N
 			if n.Lent != nil {
 				fix = nil // who made it must make it again
 			}
-			found = append(found, finding{Problem{Kind: "link", Object: n.Bridge, Detail: fmt.Sprintf("bridge of network %q is missing", n.Name)}, fix, false})
+			found = append(found, finding{api.Problem{Kind: "link", Object: n.Bridge, Detail: fmt.Sprintf("bridge of network %q is missing", n.Name)}, fix, false})
 		}
 	}
 	for network, leases := range t.leases {
@@ -300,7 +301,7 @@ func leftovers(t things, known map[string]record, dead map[string]bool) []findin
 	var found []finding
 	for path, id := range t.temps {
 		if _, ok := known[id]; !ok || dead[id] {
-			found = append(found, finding{Problem{Kind: "file", Object: path, Detail: "half-written, its writer is gone"},
+			found = append(found, finding{api.Problem{Kind: "file", Object: path, Detail: "half-written, its writer is gone"},
 				func(context.Context) error { return os.RemoveAll(path) }, true})
 		}
 	}
@@ -308,7 +309,7 @@ func leftovers(t things, known map[string]record, dead map[string]bool) []findin
 }
 
 // expected lists the names that attachments and networks account for.
-func (s *Stack) expected(known map[string]record, networks map[string]Network) (links, cached, bridges map[string]bool) {
+func (s *Stack) expected(known map[string]record, networks map[string]api.Network) (links, cached, bridges map[string]bool) {
 	links, cached, bridges = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range known {
 		for i, e := range r.Endpoints {

@@ -20,6 +20,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack/lease"
@@ -184,7 +185,7 @@ func runtimeConfOf(r record, i int) *libcni.RuntimeConf {
 }
 
 // addEndpoint attaches one endpoint of r and completes r with its interface.
-func (pl *plugins) addEndpoint(ctx context.Context, r *record, i int, n Network, reach reach) error {
+func (pl *plugins) addEndpoint(ctx context.Context, r *record, i int, n api.Network, reach reach) error {
 	list, ours, err := pl.lists.listOf(r.Endpoints[i].Network, r.Exec)
 	if err != nil {
 		return err
@@ -221,7 +222,7 @@ func (pl *plugins) addEndpoint(ctx context.Context, r *record, i int, n Network,
 
 // withStatic is the list of a network of podc's own for executed plugins and an endpoint whose static addresses lie outside of
 // what is handed out: host-local gives only what is in its ranges.
-func (pl *plugins) withStatic(list *libcni.NetworkConfigList, n Network, e Endpoint) (*libcni.NetworkConfigList, error) {
+func (pl *plugins) withStatic(list *libcni.NetworkConfigList, n api.Network, e api.Endpoint) (*libcni.NetworkConfigList, error) {
 	asked := func(a netip.Addr) bool { return a.IsValid() && (a == e.IPv4 || a == e.IPv6) }
 	changed := false
 	subnets := slices.Clone(n.Subnets)
@@ -267,7 +268,7 @@ func (pl *plugins) delEndpoint(ctx context.Context, r record, i int) error {
 	return pl.cni(ours).DelNetworkList(ctx, list, rt)
 }
 
-func mappings(ports []Port) []portMapping {
+func mappings(ports []api.Port) []portMapping {
 	out := make([]portMapping, len(ports))
 	for i, p := range ports {
 		out[i] = portMapping{HostPort: p.HostPort, ContainerPort: p.Container, Protocol: p.Protocol, HostIP: p.HostIP}
@@ -276,8 +277,8 @@ func mappings(ports []Port) []portMapping {
 }
 
 // interfaceOf reads a plugin's result.
-func interfaceOf(network, ifname string, r *types100.Result) Interface {
-	out := Interface{Network: network, Name: ifname}
+func interfaceOf(network, ifname string, r *types100.Result) api.Interface {
+	out := api.Interface{Network: network, Name: ifname}
 	for _, i := range r.Interfaces {
 		switch {
 		case i.Sandbox != "" && i.Name == ifname:

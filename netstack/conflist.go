@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"podc.example/podc/api"
 	"podc.example/podc/netstack/lease"
 )
 
@@ -13,10 +14,10 @@ const cniVersion = "1.0.0"
 
 // conflist is the file of a network. Any CNI tool can use it; the key podc holds what only podc needs.
 type conflist struct {
-	CNIVersion string   `json:"cniVersion"`
-	Name       string   `json:"name"`
-	Plugins    []any    `json:"plugins"`
-	Podc       *Network `json:"podc,omitempty"`
+	CNIVersion string       `json:"cniVersion"`
+	Name       string       `json:"name"`
+	Plugins    []any        `json:"plugins"`
+	Podc       *api.Network `json:"podc,omitempty"`
 }
 
 // pluginConf is the configuration of one plugin, as in the conflist and, with the last three keys added, as libcni hands it
@@ -73,10 +74,10 @@ type portMapping struct {
 func (p pluginConf) waysOut() bool { return p.IsDefaultGateway || len(p.IPAM.Routes) > 0 }
 
 // isBridge reports whether podc drives n in this process.
-func isBridge(n Network) bool { return n.Driver == "" || n.Driver == "bridge" }
+func isBridge(n api.Network) bool { return n.Driver == "" || n.Driver == "bridge" }
 
 // conflistOf returns the file of n, whose choices have been made.
-func (cl *conflists) conflistOf(n Network) conflist {
+func (cl *conflists) conflistOf(n api.Network) conflist {
 	p := pluginConf{Type: n.Driver, MTU: n.MTU, Capabilities: map[string]bool{"mac": true, "ips": true}}
 	p.IPAM = &ipamConf{Type: "host-local", DataDir: cl.leasesDir()}
 	for _, sub := range n.Subnets {
@@ -121,7 +122,7 @@ func withOptions(p pluginConf, options map[string]string) map[string]any {
 
 // ranges cuts what may be handed out of a subnet around its reserved addresses and those of held, since host-local knows no
 // exceptions.
-func ranges(sub Subnet, held []netip.Addr) []lease.Range {
+func ranges(sub api.Subnet, held []netip.Addr) []lease.Range {
 	first, last := hostRange(sub.CIDR)
 	if sub.IPRange.IsValid() {
 		first, last = maxAddr(first, sub.IPRange.Masked().Addr()), minAddr(last, lastAddr(sub.IPRange))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -22,13 +23,13 @@ import (
 // is as it was. What a Connect that died left is undone first.
 //
 // The caller excludes other calls for the same id.
-func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []netip.Addr) (Attachment, error) {
+func (s *Stack) Connect(ctx context.Context, id string, e api.Endpoint, prefer []netip.Addr) (api.Attachment, error) {
 	rec, err := s.records.standing(id)
 	if err != nil {
-		return Attachment{}, err
+		return api.Attachment{}, err
 	}
-	fail := func(err error) (Attachment, error) {
-		return Attachment{}, fmt.Errorf("cannot connect %q to network %q: %w", rec.Owner, e.Network, err)
+	fail := func(err error) (api.Attachment, error) {
+		return api.Attachment{}, fmt.Errorf("cannot connect %q to network %q: %w", rec.Owner, e.Network, err)
 	}
 	if err := checkEndpoint(e); err != nil {
 		return fail(err)
@@ -57,33 +58,33 @@ func (s *Stack) Connect(ctx context.Context, id string, e Endpoint, prefer []net
 // it is not on the network. If something cannot be undone the endpoint stays on record, so that it is tried again.
 //
 // The caller excludes other calls for the same id.
-func (s *Stack) Disconnect(ctx context.Context, id, network string) (Attachment, error) {
+func (s *Stack) Disconnect(ctx context.Context, id, network string) (api.Attachment, error) {
 	rec, err := s.records.standing(id)
 	if err != nil {
-		return Attachment{}, err
+		return api.Attachment{}, err
 	}
 	i := rec.endpoint(network)
 	if i < 0 {
-		return Attachment{}, fault.New(errdefs.ErrNotFound, "%q is not connected to network %q", rec.Owner, network)
+		return api.Attachment{}, fault.New(errdefs.ErrNotFound, "%q is not connected to network %q", rec.Owner, network)
 	}
 	if err := s.drop(ctx, &rec, i); err != nil {
-		return Attachment{}, fmt.Errorf("cannot disconnect %q from network %q: %w", rec.Owner, network, err)
+		return api.Attachment{}, fmt.Errorf("cannot disconnect %q from network %q: %w", rec.Owner, network, err)
 	}
 	return rec.Attachment, nil
 }
 
 func (r record) endpoint(network string) int {
-	return slices.IndexFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network })
+	return slices.IndexFunc(r.Endpoints, func(e api.Endpoint) bool { return e.Network == network })
 }
 
 // intendMore adds an endpoint to the record on disk, and returns the networks of all.
-func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Network, error) {
+func (s *Stack) intendMore(ctx context.Context, rec *record, e api.Endpoint) ([]api.Network, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if _, err := s.networks.readyNetworks(ctx, []Endpoint{e}); err != nil {
+	if _, err := s.networks.readyNetworks(ctx, []api.Endpoint{e}); err != nil {
 		return nil, err
 	}
 	more := *rec
@@ -92,7 +93,7 @@ func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Netw
 	if err := nameInterfaces(more.Endpoints, networks); err != nil {
 		return nil, err
 	}
-	if more.DNSPorts == (DNSPorts{}) {
+	if more.DNSPorts == (api.DNSPorts{}) {
 		more.DNSPorts = pickDNSPorts()
 	}
 	*rec = more
@@ -100,7 +101,7 @@ func (s *Stack) intendMore(ctx context.Context, rec *record, e Endpoint) ([]Netw
 }
 
 // effectMore attaches the last endpoint of rec.
-func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network, prefer []netip.Addr) error {
+func (s *Stack) effectMore(ctx context.Context, rec *record, networks []api.Network, prefer []netip.Addr) error {
 	if err := kernel.InNetNS(rec.NetNS, func() error { return prepareInside(networks[len(networks)-1].IPv6) }); err != nil {
 		return err
 	}
@@ -122,7 +123,7 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []Network,
 }
 
 // preferring is e with those of the preferred addresses that are free on its network.
-func preferring(e Endpoint, n Network, prefer []netip.Addr, leases lease.Folder) Endpoint {
+func preferring(e api.Endpoint, n api.Network, prefer []netip.Addr, leases lease.Folder) api.Endpoint {
 	for _, a := range prefer {
 		sub, ok := subnetOf(n, a.Is6())
 		free := ok && gives(sub, a, heldOf(n)) && leases.Free(a)
@@ -138,12 +139,12 @@ func preferring(e Endpoint, n Network, prefer []netip.Addr, leases lease.Folder)
 }
 
 // gives reports whether a is among the addresses that sub hands out to those that ask for none; held are not.
-func gives(sub Subnet, a netip.Addr, held []netip.Addr) bool {
+func gives(sub api.Subnet, a netip.Addr, held []netip.Addr) bool {
 	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r lease.Range) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
 // settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.
-func (s *Stack) settleEndpoints(ctx context.Context, rec *record, networks []Network) error {
+func (s *Stack) settleEndpoints(ctx context.Context, rec *record, networks []api.Network) error {
 	if kernel.IsNamespace(rec.NetNS) {
 		if err := kernel.InNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
 			return err

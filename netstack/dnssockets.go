@@ -12,6 +12,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -23,7 +24,7 @@ var DNSAddr = netip.MustParseAddr("127.0.0.11")
 const redirectTable = "podc-dns"
 
 // redirect replaces the redirect in the current namespace, in one transaction.
-func redirect(ports DNSPorts) error {
+func redirect(ports api.DNSPorts) error {
 	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return err
@@ -56,9 +57,9 @@ func redirect(ports DNSPorts) error {
 }
 
 // pickDNSPorts chooses ports above those that the kernel hands out by itself, so that a container hardly ever has them.
-func pickDNSPorts() DNSPorts {
+func pickDNSPorts() api.DNSPorts {
 	p := func() uint16 { return uint16(61000 + rand.N(65536-61000)) }
-	return DNSPorts{UDP: p(), TCP: p()}
+	return api.DNSPorts{UDP: p(), TCP: p()}
 }
 
 // DNSSockets are the open sockets of one attachment's resolver, inside its namespace.
@@ -103,7 +104,7 @@ func (s *Stack) ListenDNS(ctx context.Context, id string) (DNSSockets, error) {
 	return d, nil
 }
 
-func listenDNS(p DNSPorts) (DNSSockets, error) {
+func listenDNS(p api.DNSPorts) (DNSSockets, error) {
 	var d DNSSockets
 	addr := DNSAddr.AsSlice()
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: addr, Port: int(p.UDP)})
@@ -126,6 +127,6 @@ func listenDNS(p DNSPorts) (DNSSockets, error) {
 	return d, nil
 }
 
-func (d DNSSockets) ports() DNSPorts {
-	return DNSPorts{UDP: uint16(d.UDP.LocalAddr().(*net.UDPAddr).Port), TCP: uint16(d.TCP.Addr().(*net.TCPAddr).Port)}
+func (d DNSSockets) ports() api.DNSPorts {
+	return api.DNSPorts{UDP: uint16(d.UDP.LocalAddr().(*net.UDPAddr).Port), TCP: uint16(d.TCP.Addr().(*net.TCPAddr).Port)}
 }

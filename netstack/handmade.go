@@ -10,6 +10,7 @@ import (
 
 	"github.com/containernetworking/cni/libcni"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/valid"
 )
 
@@ -82,8 +83,8 @@ func listOfPlugin(path string) (*libcni.NetworkConfigList, error) {
 }
 
 // network describes a network made by hand as far as its configuration tells.
-func (h handMade) network() Network {
-	n := Network{Name: h.list.Name, File: h.path, Driver: h.list.Plugins[0].Network.Type, NoIPv4: true}
+func (h handMade) network() api.Network {
+	n := api.Network{Name: h.list.Name, File: h.path, Driver: h.list.Plugins[0].Network.Type, NoIPv4: true}
 	if fi, err := os.Stat(h.path); err == nil {
 		n.Created = fi.ModTime()
 	}
@@ -95,11 +96,11 @@ func (h handMade) network() Network {
 		}
 		for _, set := range p.IPAM.Ranges {
 			for _, r := range set {
-				n.Subnets = append(n.Subnets, Subnet{CIDR: r.Subnet, Gateway: r.Gateway})
+				n.Subnets = append(n.Subnets, api.Subnet{CIDR: r.Subnet, Gateway: r.Gateway})
 			}
 		}
 		if p.IPAM.Subnet.IsValid() { // the older way to say it
-			n.Subnets = append(n.Subnets, Subnet{CIDR: p.IPAM.Subnet, Gateway: p.IPAM.Gateway})
+			n.Subnets = append(n.Subnets, api.Subnet{CIDR: p.IPAM.Subnet, Gateway: p.IPAM.Gateway})
 		}
 	}
 	_, v4 := subnetOf(n, false)

@@ -7,15 +7,16 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	"podc.example/podc/api"
 )
 
 // checkTable compares podc's table with state; both change together under the net lock, which is held.
-func (s *Stack) checkTable(networks map[string]Network) ([]finding, error) {
+func (s *Stack) checkTable(networks map[string]api.Network) ([]finding, error) {
 	detail, err := s.firewall.Fault(bridgesOf(networks))
 	if err != nil || detail == "" {
 		return nil, err
 	}
-	return []finding{{Problem{Kind: "rule", Object: "nftables table " + s.firewall.Name(), Detail: detail}, s.Rebuild, false}}, nil
+	return []finding{{api.Problem{Kind: "rule", Object: "nftables table " + s.firewall.Name(), Detail: detail}, s.Rebuild, false}}, nil
 }
 
 // Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
@@ -62,7 +63,7 @@ func (s *Stack) Heal(ctx context.Context) (fault string, err error) {
 }
 
 // bridgeFault names a bridge that does not stand although pods are attached to it.
-func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
+func (s *Stack) bridgeFault(networks map[string]api.Network) (string, error) {
 	recs, err := s.records.all()
 	if err != nil {
 		return "", err
@@ -84,7 +85,7 @@ func (s *Stack) bridgeFault(networks map[string]Network) (string, error) {
 }
 
 // rebuildAll needs the net lock.
-func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) error {
+func (s *Stack) rebuildAll(ctx context.Context, networks map[string]api.Network) error {
 	var errs []error
 	for _, n := range networks {
 		if isBridge(n) {
@@ -95,7 +96,7 @@ func (s *Stack) rebuildAll(ctx context.Context, networks map[string]Network) err
 }
 
 // replug puts the host's ends of the attachments back into bridges that were made anew.
-func (s *Stack) replug(ctx context.Context, networks map[string]Network) error {
+func (s *Stack) replug(ctx context.Context, networks map[string]api.Network) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack/internal/nettest"
@@ -52,14 +53,14 @@ func (l *lab) pin(name string) string {
 }
 
 // attach attaches a new pod, named as its id.
-func (l *lab) attach(a Attachment) Attachment {
+func (l *lab) attach(a api.Attachment) api.Attachment {
 	l.t.Helper()
 	got, err := l.tryAttach(a)
 	must(l.t, err)
 	return got
 }
 
-func (l *lab) tryAttach(a Attachment) (Attachment, error) {
+func (l *lab) tryAttach(a api.Attachment) (api.Attachment, error) {
 	l.t.Helper()
 	if a.NetNS == "" {
 		a.NetNS = l.pin(a.ID)
@@ -70,7 +71,7 @@ func (l *lab) tryAttach(a Attachment) (Attachment, error) {
 	return l.Attach(l.t.Context(), a)
 }
 
-func (l *lab) network(n Network) Network {
+func (l *lab) network(n api.Network) api.Network {
 	l.t.Helper()
 	got, err := l.CreateNetwork(l.t.Context(), n)
 	must(l.t, err)
@@ -239,7 +240,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func addrOf(a Attachment, i int) string { return a.Interfaces[i].IPv4.Addr().String() }
+func addrOf(a api.Attachment, i int) string { return a.Interfaces[i].IPv4.Addr().String() }
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
 

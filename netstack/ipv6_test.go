@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -23,10 +24,10 @@ func TestReach6(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	lan := l.uplink()
-	front := l.network(Network{Name: "front", IPv6: true})
-	l.network(Network{Name: "only", IPv6: true, NoIPv4: true})
-	l.network(Network{Name: "inside", IPv6: true, Internal: true})
-	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}, {Network: "inside"}}, Ports: []Port{
+	front := l.network(api.Network{Name: "front", IPv6: true})
+	l.network(api.Network{Name: "only", IPv6: true, NoIPv4: true})
+	l.network(api.Network{Name: "inside", IPv6: true, Internal: true})
+	web := l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "front"}, {Network: "inside"}}, Ports: []api.Port{
 		{HostPort: 8080, Container: 80, Protocol: "tcp"},
 		{HostPort: 5353, Container: 53, Protocol: "udp"},
 		{HostPort: 8081, Container: 80, Protocol: "tcp", HostIP: mustAddr("0.0.0.0")},
@@ -34,10 +35,10 @@ func TestReach6(t *testing.T) {
 		{HostPort: 8083, Container: 80, Protocol: "tcp", HostIP: mustAddr("::")},
 		{HostPort: 8084, Container: 80, Protocol: "tcp", HostIP: mustAddr("::1")},
 	}})
-	peer := l.attach(Attachment{ID: "peer", Endpoints: []Endpoint{{Network: "front"}}})
-	six := l.attach(Attachment{ID: "six", Endpoints: []Endpoint{{Network: "only"}}, Ports: []Port{{HostPort: 9090, Container: 80, Protocol: "tcp"}}})
-	db := l.attach(Attachment{ID: "db", Endpoints: []Endpoint{{Network: "inside"}}})
-	for _, a := range []Attachment{web, peer, six, db} {
+	peer := l.attach(api.Attachment{ID: "peer", Endpoints: []api.Endpoint{{Network: "front"}}})
+	six := l.attach(api.Attachment{ID: "six", Endpoints: []api.Endpoint{{Network: "only"}}, Ports: []api.Port{{HostPort: 9090, Container: 80, Protocol: "tcp"}}})
+	db := l.attach(api.Attachment{ID: "db", Endpoints: []api.Endpoint{{Network: "inside"}}})
+	for _, a := range []api.Attachment{web, peer, six, db} {
 		l.serve(a.NetNS, "tcp", ":80", a.ID)
 		l.serve(a.NetNS, "udp", ":53", a.ID)
 	}
@@ -118,18 +119,18 @@ func TestSplice(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "dual", IPv6: true})
-	l.network(Network{Name: "four"})
+	l.network(api.Network{Name: "dual", IPv6: true})
+	l.network(api.Network{Name: "four"})
 	ctx, cancel := context.WithCancel(t.Context())
-	dual := l.attach(Attachment{ID: "dual", Endpoints: []Endpoint{{Network: "dual"}}, Ports: []Port{
+	dual := l.attach(api.Attachment{ID: "dual", Endpoints: []api.Endpoint{{Network: "dual"}}, Ports: []api.Port{
 		{HostPort: 8080, Container: 80, Protocol: "tcp"}, {HostPort: 5353, Container: 53, Protocol: "udp"},
 	}})
-	four := l.attach(Attachment{ID: "four", Endpoints: []Endpoint{{Network: "four"}}, Ports: []Port{
+	four := l.attach(api.Attachment{ID: "four", Endpoints: []api.Endpoint{{Network: "four"}}, Ports: []api.Port{
 		{HostPort: 8081, Container: 80, Protocol: "tcp"}, {HostPort: 8082, Container: 80, Protocol: "tcp", HostIP: mustAddr("::1")},
 	}})
 	done := make(chan error, 10)
 	spliced := 0
-	for _, a := range []Attachment{dual, four} {
+	for _, a := range []api.Attachment{dual, four} {
 		l.serve(a.NetNS, "tcp", ":80", a.ID)
 		l.serve(a.NetNS, "udp", ":53", a.ID)
 		files, err := Reserve(a.Ports)
@@ -174,10 +175,10 @@ func TestStaticAddresses6(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net", IPv6: true, Subnets: []Subnet{{CIDR: prefix("fd09::/64"), Gateway: mustAddr("fd09::ffff"),
+	l.network(api.Network{Name: "net", IPv6: true, Subnets: []api.Subnet{{CIDR: prefix("fd09::/64"), Gateway: mustAddr("fd09::ffff"),
 		IPRange: prefix("fd09::80/126"), Reserved: map[string]netip.Addr{"printer": mustAddr("fd09::81")}}}})
 	start := time.Now()
-	static := l.attach(Attachment{ID: "static", Names: []string{"static"}, Endpoints: []Endpoint{{Network: "net", IPv6: mustAddr("fd09::7"),
+	static := l.attach(api.Attachment{ID: "static", Names: []string{"static"}, Endpoints: []api.Endpoint{{Network: "net", IPv6: mustAddr("fd09::7"),
 		LinkLocal: []netip.Addr{mustAddr("169.254.7.7"), mustAddr("fe80::7")}}}})
 	if took := time.Since(start); took > 900*time.Millisecond {
 		t.Errorf("an address of IPv6 took %v: it is probed for duplicates", took)
@@ -192,18 +193,18 @@ func TestStaticAddresses6(t *testing.T) {
 		}
 		return err
 	}))
-	_, err := l.tryAttach(Attachment{ID: "second", Endpoints: []Endpoint{{Network: "net", IPv6: mustAddr("fd09::7")}}})
+	_, err := l.tryAttach(api.Attachment{ID: "second", Endpoints: []api.Endpoint{{Network: "net", IPv6: mustAddr("fd09::7")}}})
 	wantError(t, err, errdefs.ErrConflict, `address fd09::7 on network "net" is in use by "static"`)
-	_, err = l.tryAttach(Attachment{ID: "third", Endpoints: []Endpoint{{Network: "net", IPv6: mustAddr("fd08::7")}}})
+	_, err = l.tryAttach(api.Attachment{ID: "third", Endpoints: []api.Endpoint{{Network: "net", IPv6: mustAddr("fd08::7")}}})
 	wantError(t, err, errdefs.ErrInvalidArgument, "fd08::7")
-	_, err = l.tryAttach(Attachment{ID: "fourth", Endpoints: []Endpoint{{Network: "net", LinkLocal: []netip.Addr{mustAddr("10.0.0.1")}}}})
+	_, err = l.tryAttach(api.Attachment{ID: "fourth", Endpoints: []api.Endpoint{{Network: "net", LinkLocal: []netip.Addr{mustAddr("10.0.0.1")}}}})
 	wantError(t, err, errdefs.ErrInvalidArgument, "no link-local address")
 	for _, want := range []string{"fd09::80", "fd09::82", "fd09::83"} {
-		if got := l.attach(Attachment{ID: "pod" + strings.ReplaceAll(want, ":", "_"), Endpoints: []Endpoint{{Network: "net"}}}); got.Interfaces[0].IPv6.Addr() != mustAddr(want) {
+		if got := l.attach(api.Attachment{ID: "pod" + strings.ReplaceAll(want, ":", "_"), Endpoints: []api.Endpoint{{Network: "net"}}}); got.Interfaces[0].IPv6.Addr() != mustAddr(want) {
 			t.Errorf("address %s, want %s", got.Interfaces[0].IPv6, want)
 		}
 	}
-	_, err = l.tryAttach(Attachment{ID: "full", Endpoints: []Endpoint{{Network: "net"}}})
+	_, err = l.tryAttach(api.Attachment{ID: "full", Endpoints: []api.Endpoint{{Network: "net"}}})
 	wantError(t, err, errdefs.ErrResourceExhausted, "no free address")
 	var names NameRecord
 	readJSON(t, l.nameFile("net", "static"), &names)
@@ -220,15 +221,15 @@ func TestNetworkOptions(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	lan := l.uplink()
-	l.network(Network{Name: "apart", IPv6: true, Options: map[string]string{optionICC: "false", optionBinding: "127.0.0.1", optionPrefix: "lan"}})
-	l.network(Network{Name: "bare", IPv6: true, Options: map[string]string{optionMasquerade: "false", optionBridge: "podcbare"}})
-	l.network(Network{Name: "routed", IPv6: true, Options: map[string]string{optionMode6: "routed", optionMTU: "1300"}})
-	one := l.attach(Attachment{ID: "one", Endpoints: []Endpoint{{Network: "apart"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
-	two := l.attach(Attachment{ID: "two", Endpoints: []Endpoint{{Network: "apart", Options: map[string]string{endpointSysctls: "net.ipv4.conf.IFNAME.log_martians=1"}}}})
-	bare := l.attach(Attachment{ID: "bare", Endpoints: []Endpoint{{Network: "bare"}}})
-	routed := l.attach(Attachment{ID: "routed", Endpoints: []Endpoint{{Network: "routed"}}, Ports: []Port{{HostPort: 8081, Container: 80, Protocol: "tcp"}}})
-	many := l.attach(Attachment{ID: "many", Endpoints: []Endpoint{{Network: "apart"}, {Network: "bare", Interface: "eth0"}, {Network: "routed", GwPriority: 1}}})
-	for _, a := range []Attachment{one, two, bare, routed} {
+	l.network(api.Network{Name: "apart", IPv6: true, Options: map[string]string{optionICC: "false", optionBinding: "127.0.0.1", optionPrefix: "lan"}})
+	l.network(api.Network{Name: "bare", IPv6: true, Options: map[string]string{optionMasquerade: "false", optionBridge: "podcbare"}})
+	l.network(api.Network{Name: "routed", IPv6: true, Options: map[string]string{optionMode6: "routed", optionMTU: "1300"}})
+	one := l.attach(api.Attachment{ID: "one", Endpoints: []api.Endpoint{{Network: "apart"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	two := l.attach(api.Attachment{ID: "two", Endpoints: []api.Endpoint{{Network: "apart", Options: map[string]string{endpointSysctls: "net.ipv4.conf.IFNAME.log_martians=1"}}}})
+	bare := l.attach(api.Attachment{ID: "bare", Endpoints: []api.Endpoint{{Network: "bare"}}})
+	routed := l.attach(api.Attachment{ID: "routed", Endpoints: []api.Endpoint{{Network: "routed"}}, Ports: []api.Port{{HostPort: 8081, Container: 80, Protocol: "tcp"}}})
+	many := l.attach(api.Attachment{ID: "many", Endpoints: []api.Endpoint{{Network: "apart"}, {Network: "bare", Interface: "eth0"}, {Network: "routed", GwPriority: 1}}})
+	for _, a := range []api.Attachment{one, two, bare, routed} {
 		l.serve(a.NetNS, "tcp", ":80", a.ID)
 		l.serve(a.NetNS, "tcp", ":81", a.ID)
 	}
@@ -276,7 +277,7 @@ func TestNetworkOptions(t *testing.T) {
 	l.clean()
 }
 
-func addr6Of(a Attachment, i int) string { return "[" + a.Interfaces[i].IPv6.Addr().String() + "]" }
+func addr6Of(a api.Attachment, i int) string { return "[" + a.Interfaces[i].IPv6.Addr().String() + "]" }
 
 func prefix6(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 

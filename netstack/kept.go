@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -51,7 +52,7 @@ func (nw *networks) KeepAddresses(ctx context.Context, network, owner string, ad
 }
 
 // held are the addresses of n that nobody gets without asking.
-func heldOf(n Network) []netip.Addr {
+func heldOf(n api.Network) []netip.Addr {
 	var held []netip.Addr
 	if n.Lent != nil {
 		held = slices.Clone(n.Lent.Held)
@@ -66,7 +67,7 @@ func heldOf(n Network) []netip.Addr {
 // CheckAddresses reports, before anything is made, which static addresses cannot be had: because they are none of the network's, or
 // because another attachment has or another owner keeps them. Errors are joined. leaving names owners that will be detached by
 // then, gone those that will not exist. Networks that do not exist yet are not asked.
-func (nw *networks) CheckAddresses(want []AddressClaim, leaving, gone []string) error {
+func (nw *networks) CheckAddresses(want []api.AddressClaim, leaving, gone []string) error {
 	recs, err := nw.records.all()
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func (nw *networks) CheckAddresses(want []AddressClaim, leaving, gone []string) 
 }
 
 // checkAddress refuses an address that nobody can have on n.
-func checkAddress(n Network, a netip.Addr) error {
+func checkAddress(n api.Network, a netip.Addr) error {
 	sub, ok := subnetOf(n, a.Is6())
 	switch {
 	case !ok && n.ByHand():
@@ -105,9 +106,9 @@ func checkAddress(n Network, a netip.Addr) error {
 }
 
 // conflict says who has the address, or keeps it.
-func conflict(w AddressClaim, n Network, recs []record, leaving, gone []string) error {
+func conflict(w api.AddressClaim, n api.Network, recs []record, leaving, gone []string) error {
 	for _, r := range recs {
-		has := func(i Interface) bool { return i.Network == n.Name && slices.Contains(i.Addrs(), w.Addr) }
+		has := func(i api.Interface) bool { return i.Network == n.Name && slices.Contains(i.Addrs(), w.Addr) }
 		if r.Owner != w.Owner && !r.Going && !slices.Contains(leaving, r.Owner) && slices.ContainsFunc(r.Interfaces, has) {
 			return fault.New(errdefs.ErrConflict, "it is in use by %q", r.Owner)
 		}

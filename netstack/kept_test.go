@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"podc.example/podc/api"
 )
 
 // Addresses that somebody keeps are given to nobody who does not ask for them, on either path.
@@ -14,19 +15,19 @@ func TestKeptAddresses(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/29")}}, Kept: map[string][]netip.Addr{"group shop": {mustAddr("10.9.0.2")}}})
+	l.network(api.Network{Name: "net", Subnets: []api.Subnet{{CIDR: prefix("10.9.0.0/29")}}, Kept: map[string][]netip.Addr{"group shop": {mustAddr("10.9.0.2")}}})
 	must(t, l.KeepAddresses(t.Context(), "net", "stopped", []netip.Addr{mustAddr("10.9.0.4")}))
 	must(t, l.KeepAddresses(t.Context(), "no-such", "stopped", []netip.Addr{mustAddr("10.9.0.4")}))
-	a := l.attach(Attachment{ID: "a", Endpoints: []Endpoint{{Network: "net"}}})
-	b := l.attach(Attachment{ID: "b", Endpoints: []Endpoint{{Network: "net"}}})
+	a := l.attach(api.Attachment{ID: "a", Endpoints: []api.Endpoint{{Network: "net"}}})
+	b := l.attach(api.Attachment{ID: "b", Endpoints: []api.Endpoint{{Network: "net"}}})
 	if got := addrOf(a, 0) + " " + addrOf(b, 0); got != "10.9.0.3 10.9.0.5" {
 		t.Errorf("given: %s", got)
 	}
-	claim := func(owner, addr string, as ...string) AddressClaim {
-		return AddressClaim{Owner: owner, As: as, Network: "net", Addr: mustAddr(addr)}
+	claim := func(owner, addr string, as ...string) api.AddressClaim {
+		return api.AddressClaim{Owner: owner, As: as, Network: "net", Addr: mustAddr(addr)}
 	}
 	for _, tt := range []struct {
-		claim AddressClaim
+		claim api.AddressClaim
 		class error
 		text  string
 	}{
@@ -40,25 +41,25 @@ func TestKeptAddresses(t *testing.T) {
 		{claim("web", "10.9.1.2"), errdefs.ErrInvalidArgument, "10.9.0.0/29"},
 		{claim("web", "fd00::2"), errdefs.ErrInvalidArgument, "no subnet of that family"},
 	} {
-		err := l.CheckAddresses([]AddressClaim{tt.claim}, nil, nil)
+		err := l.CheckAddresses([]api.AddressClaim{tt.claim}, nil, nil)
 		if tt.class == nil {
 			must(t, err)
 			continue
 		}
 		wantError(t, err, tt.class, tt.text)
 	}
-	must(t, l.CheckAddresses([]AddressClaim{claim("web", "10.9.0.3"), claim("web", "10.9.0.4")}, []string{"a"}, []string{"stopped"}))
+	must(t, l.CheckAddresses([]api.AddressClaim{claim("web", "10.9.0.3"), claim("web", "10.9.0.4")}, []string{"a"}, []string{"stopped"}))
 	must(t, l.KeepAddresses(t.Context(), "net", "stopped", nil))
 	var got string
 	for _, id := range []string{"c", "d"} {
-		got += fmt.Sprint(addrOf(l.attach(Attachment{ID: id, Endpoints: []Endpoint{{Network: "net"}}}), 0), " ")
+		got += fmt.Sprint(addrOf(l.attach(api.Attachment{ID: id, Endpoints: []api.Endpoint{{Network: "net"}}}), 0), " ")
 	}
 	if got != "10.9.0.6 10.9.0.4 " {
 		t.Errorf("given: %s", got)
 	}
-	_, err := l.tryAttach(Attachment{ID: "full", Endpoints: []Endpoint{{Network: "net"}}})
+	_, err := l.tryAttach(api.Attachment{ID: "full", Endpoints: []api.Endpoint{{Network: "net"}}})
 	wantError(t, err, errdefs.ErrResourceExhausted, "no free address")
-	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.2")}}})
+	l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "net", IPv4: mustAddr("10.9.0.2")}}})
 	l.clean()
 }
 
@@ -70,14 +71,14 @@ func TestExecutedPluginsGiveKeptAddresses(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	l.plugins.dirs, l.plugins.exec = []string{dir}, true
-	l.network(Network{Name: "net", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/24"), IPRange: prefix("10.9.0.128/25")}},
+	l.network(api.Network{Name: "net", Subnets: []api.Subnet{{CIDR: prefix("10.9.0.0/24"), IPRange: prefix("10.9.0.128/25")}},
 		Kept: map[string][]netip.Addr{"group shop": {mustAddr("10.9.0.7"), mustAddr("10.9.0.128")}}})
 	for _, want := range []string{"10.9.0.7", "10.9.0.128"} {
-		if got := addrOf(l.attach(Attachment{ID: "at-" + want, Endpoints: []Endpoint{{Network: "net", IPv4: mustAddr(want)}}}), 0); got != want {
+		if got := addrOf(l.attach(api.Attachment{ID: "at-" + want, Endpoints: []api.Endpoint{{Network: "net", IPv4: mustAddr(want)}}}), 0); got != want {
 			t.Errorf("given: %s, asked for %s", got, want)
 		}
 	}
-	if got := addrOf(l.attach(Attachment{ID: "any", Endpoints: []Endpoint{{Network: "net"}}}), 0); got != "10.9.0.129" {
+	if got := addrOf(l.attach(api.Attachment{ID: "any", Endpoints: []api.Endpoint{{Network: "net"}}}), 0); got != "10.9.0.129" {
 		t.Errorf("given: %s", got)
 	}
 	l.clean()

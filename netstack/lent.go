@@ -12,13 +12,14 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 )
 
 // claim sees to it that n can have its bridge: that there is no interface of that name, or a bridge that was named to be
 // used. Anything else is refused, and left.
-func (hl *hostLinks) claim(n Network, leaving []Network) (Network, netlink.Link, error) {
+func (hl *hostLinks) claim(n api.Network, leaving []api.Network) (api.Network, netlink.Link, error) {
 	link, err := linkByName(n.Bridge)
 	if err != nil || link == nil {
 		return n, nil, err
@@ -27,7 +28,7 @@ func (hl *hostLinks) claim(n Network, leaving []Network) (Network, netlink.Link,
 	switch {
 	case alias == hl.bridgeMark(n): // of a network of which the record was lost
 		return n, nil, nil
-	case slices.ContainsFunc(leaving, func(l Network) bool { return l.Bridge == n.Bridge }):
+	case slices.ContainsFunc(leaving, func(l api.Network) bool { return l.Bridge == n.Bridge }):
 		return n, nil, nil
 	case strings.HasPrefix(alias, "podc "):
 		return n, nil, fault.New(errdefs.ErrConflict, "bridge %s belongs to another network of podc's (%s)", n.Bridge, alias)
@@ -35,7 +36,7 @@ func (hl *hostLinks) claim(n Network, leaving []Network) (Network, netlink.Link,
 		return n, nil, fault.New(errdefs.ErrConflict, "interface %s exists, a %s that podc did not make: it is left alone (the driver option %s names another)",
 			n.Bridge, link.Type(), optionBridge)
 	}
-	n.Lent = &Lent{Up: link.Attrs().Flags&net.FlagUp == 0}
+	n.Lent = &api.Lent{Up: link.Attrs().Flags&net.FlagUp == 0}
 	if n.MTU == 0 {
 		n.MTU = link.Attrs().MTU
 	}
@@ -56,7 +57,7 @@ func lentAddrs(link netlink.Link) ([]netip.Prefix, error) {
 
 // subnetsOfLent gives n, where it asks for none, the subnets that its bridge is in, and as gateways the bridge's addresses; it
 // returns the ranges of the bridge, which are no obstacle.
-func subnetsOfLent(n Network, link netlink.Link) (Network, []netip.Prefix, error) {
+func subnetsOfLent(n api.Network, link netlink.Link) (api.Network, []netip.Prefix, error) {
 	has, err := lentAddrs(link)
 	if err != nil {
 		return n, nil, err
@@ -70,10 +71,10 @@ func subnetsOfLent(n Network, link netlink.Link) (Network, []netip.Prefix, error
 		if !hasFamily(n, v6) {
 			continue
 		}
-		i := slices.IndexFunc(n.Subnets, func(sub Subnet) bool { return sub.CIDR.IsValid() && sub.CIDR.Addr().Is6() == v6 })
+		i := slices.IndexFunc(n.Subnets, func(sub api.Subnet) bool { return sub.CIDR.IsValid() && sub.CIDR.Addr().Is6() == v6 })
 		switch {
 		case i < 0:
-			n.Subnets = append(n.Subnets, Subnet{CIDR: p.Masked(), Gateway: p.Addr()})
+			n.Subnets = append(n.Subnets, api.Subnet{CIDR: p.Masked(), Gateway: p.Addr()})
 		case n.Subnets[i].CIDR.Contains(p.Addr()) && !n.Subnets[i].Gateway.IsValid():
 			n.Subnets[i].Gateway = p.Addr()
 		}
@@ -82,7 +83,7 @@ func subnetsOfLent(n Network, link netlink.Link) (Network, []netip.Prefix, error
 }
 
 // completeLent settles what podc has to add to a bridge of somebody else's. The subnets of n are settled.
-func completeLent(n Network) error {
+func completeLent(n api.Network) error {
 	for _, sub := range n.Subnets {
 		if !slices.ContainsFunc(n.Lent.Held, sub.CIDR.Contains) {
 			n.Lent.Addrs = append(n.Lent.Addrs, netip.PrefixFrom(sub.Gateway, sub.CIDR.Bits()))
@@ -98,7 +99,7 @@ func completeLent(n Network) error {
 }
 
 // borrowBridge makes a bridge of somebody else's serve n. Idempotent.
-func borrowBridge(h *netlink.Handle, n Network, link netlink.Link) error {
+func borrowBridge(h *netlink.Handle, n api.Network, link netlink.Link) error {
 	if link == nil {
 		return fault.New(errdefs.ErrFailedPrecondition, "it is gone, and was not made by podc: make it again")
 	}
@@ -119,7 +120,7 @@ func borrowBridge(h *netlink.Handle, n Network, link netlink.Link) error {
 }
 
 // returnBridge undoes borrowBridge. Idempotent.
-func returnBridge(n Network) error {
+func returnBridge(n api.Network) error {
 	link, err := linkByName(n.Bridge)
 	if err != nil || link == nil || link.Type() != "bridge" {
 		return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -23,7 +24,7 @@ type NameRecord struct {
 type nameFiles struct{ files }
 
 // write makes the names of a resolvable.
-func (nf nameFiles) write(a Attachment) error {
+func (nf nameFiles) write(a api.Attachment) error {
 	for i, iface := range a.Interfaces {
 		names := cleanNames(a.Names, a.Endpoints[i].Aliases)
 		if len(names) == 0 || len(iface.Addrs()) == 0 {
@@ -47,7 +48,7 @@ func (nf nameFiles) has(network, id string) bool {
 }
 
 // remove makes the names of a unresolvable.
-func (nf nameFiles) remove(a Attachment) error {
+func (nf nameFiles) remove(a api.Attachment) error {
 	var errs []error
 	for _, e := range a.Endpoints {
 		errs = append(errs, os.RemoveAll(nf.nameFile(e.Network, a.ID)))

@@ -7,37 +7,22 @@ package netstack
 
 import "podc.example/podc/api"
 
-// has reports whether n has addresses of a family.
-func hasFamily(n Network, v6 bool) bool {
+// hasFamily reports whether n has addresses of a family.
+func hasFamily(n api.Network, v6 bool) bool {
 	if v6 {
 		return n.IPv6
 	}
 	return !n.NoIPv4
 }
 
-// subnet returns the range of a family; false if there is none.
-func subnetOf(n Network, v6 bool) (Subnet, bool) {
+// subnetOf returns the range of a family; false if there is none.
+func subnetOf(n api.Network, v6 bool) (api.Subnet, bool) {
 	for _, sub := range n.Subnets {
 		if sub.CIDR.IsValid() && sub.CIDR.Addr().Is6() == v6 {
 			return sub, true
 		}
 	}
-	return Subnet{}, false
+	return api.Subnet{}, false
 }
 
 var families = []bool{false, true} // whether it is IPv6
-
-// Data that netstack shares with others.
-type (
-	Network      = api.Network
-	Subnet       = api.Subnet
-	Endpoint     = api.Endpoint
-	Port         = api.Port
-	Interface    = api.Interface
-	Lent         = api.Lent
-	PortClaim    = api.PortClaim
-	AddressClaim = api.AddressClaim
-	Problem      = api.Problem
-	Attachment   = api.Attachment
-	DNSPorts     = api.DNSPorts
-)

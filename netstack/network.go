@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
@@ -33,9 +34,9 @@ type networks struct {
 // CreateNetwork makes a network: it chooses what n leaves open (subnet, gateway, bridge, MTU), writes the conflist and, for a
 // bridge, makes the link and its rules. It answers the completed network. The name being taken is ErrAlreadyExists. Two
 // creators, whatever their root, never choose overlapping subnets.
-func (nw *networks) CreateNetwork(ctx context.Context, n Network) (Network, error) {
-	fail := func(err error) (Network, error) {
-		return Network{}, fmt.Errorf("cannot create network %q: %w", n.Name, err)
+func (nw *networks) CreateNetwork(ctx context.Context, n api.Network) (api.Network, error) {
+	fail := func(err error) (api.Network, error) {
+		return api.Network{}, fmt.Errorf("cannot create network %q: %w", n.Name, err)
 	}
 	if err := checkNetwork(n); err != nil {
 		return fail(err)
@@ -82,10 +83,10 @@ const moves = 3
 
 // place is ensure with another subnet, if the host has come to use the one that was chosen. The net lock and the host's are
 // held, but nobody else keeps to those.
-func (nw *networks) place(n Network) (Network, error) {
+func (nw *networks) place(n api.Network) (api.Network, error) {
 	err := nw.ensure(n)
 	for range moves {
-		if !errdefs.IsConflict(err) || !slices.ContainsFunc(n.Subnets, func(sub Subnet) bool { return sub.Chosen }) {
+		if !errdefs.IsConflict(err) || !slices.ContainsFunc(n.Subnets, func(sub api.Subnet) bool { return sub.Chosen }) {
 			break
 		}
 		n, err = nw.move(n, err)
@@ -95,12 +96,12 @@ func (nw *networks) place(n Network) (Network, error) {
 
 // CheckNetworks fails with everything for which networks could not be created now, once those that are leaving are gone. It makes
 // nothing.
-func (nw *networks) CheckNetworks(want []Network, leaving []string) error {
+func (nw *networks) CheckNetworks(want []api.Network, leaving []string) error {
 	all, err := nw.lists.Networks()
 	if err != nil {
 		return err
 	}
-	var gone []Network
+	var gone []api.Network
 	for _, name := range leaving {
 		gone = append(gone, all[name])
 		delete(all, name)
@@ -122,7 +123,7 @@ func (nw *networks) CheckNetworks(want []Network, leaving []string) error {
 
 // complete chooses what n leaves open, beside all others, of which those of leaving are no obstacle. The net lock and the host's
 // are held, or nothing comes of it.
-func (nw *networks) complete(n Network, all map[string]Network, leaving []Network) (Network, error) {
+func (nw *networks) complete(n api.Network, all map[string]api.Network, leaving []api.Network) (api.Network, error) {
 	if n.Driver == "" {
 		n.Driver = "bridge"
 	}
@@ -154,7 +155,7 @@ func (nw *networks) complete(n Network, all map[string]Network, leaving []Networ
 
 // ensure makes what n needs on the host, where it is missing: after a reboot, or when somebody removed it. The net
 // lock is held.
-func (nw *networks) ensure(n Network) error {
+func (nw *networks) ensure(n api.Network) error {
 	if !isBridge(n) {
 		return nil
 	}
@@ -167,7 +168,7 @@ func (nw *networks) ensure(n Network) error {
 // ready is ensure for a network that was made long ago. While it had no bridge, as after a reboot or when its
 // removal was cut short, the host may have come to use its subnet: then it gets another, if the choice was podc's and nobody
 // is attached. The net lock is held.
-func (nw *networks) ready(ctx context.Context, n Network) error {
+func (nw *networks) ready(ctx context.Context, n api.Network) error {
 	if _, stands := nw.links.bridgeStands(n); stands {
 		return nw.firewall.Hold(bridgeOf(n))
 	}
@@ -181,7 +182,7 @@ func (nw *networks) ready(ctx context.Context, n Network) error {
 }
 
 // move gives n another subnet, because of conflict. The net lock and the host's are held.
-func (nw *networks) move(n Network, conflict error) (Network, error) {
+func (nw *networks) move(n api.Network, conflict error) (api.Network, error) {
 	owners, err := nw.records.ownersOn(n.Name)
 	if err != nil || len(owners) > 0 {
 		return n, errors.Join(conflict, err)
@@ -191,7 +192,7 @@ func (nw *networks) move(n Network, conflict error) (Network, error) {
 		return n, err
 	}
 	delete(all, n.Name)
-	n.Subnets = slices.DeleteFunc(slices.Clone(n.Subnets), func(sub Subnet) bool { return sub.Chosen })
+	n.Subnets = slices.DeleteFunc(slices.Clone(n.Subnets), func(sub api.Subnet) bool { return sub.Chosen })
 	if n, err = nw.pools.completeSubnets(n, all, nil, nil); err != nil {
 		return n, err
 	}
@@ -206,7 +207,7 @@ func (nw *networks) move(n Network, conflict error) (Network, error) {
 }
 
 // drop removes everything of n: its rules, link, leases, names and at last its file. The net lock is held.
-func (nw *networks) drop(n Network) error {
+func (nw *networks) drop(n api.Network) error {
 	var errs []error
 	all, err := nw.lists.Networks()
 	if err != nil {
@@ -246,7 +247,7 @@ func (nw *networks) RemoveNetwork(ctx context.Context, name string) error {
 		return nil
 	}
 	if errors.Is(err, disk.ErrDamaged) {
-		n, err = Network{Name: name}, nil // what is known of it is removed, and GC finds the rest
+		n, err = api.Network{Name: name}, nil // what is known of it is removed, and GC finds the rest
 	}
 	if err != nil {
 		return fail(err)
@@ -265,8 +266,8 @@ func (nw *networks) RemoveNetwork(ctx context.Context, name string) error {
 }
 
 // readyNetworks makes sure that the networks of endpoints exist and stand on the host, and returns them.
-func (nw *networks) readyNetworks(ctx context.Context, endpoints []Endpoint) ([]Network, error) {
-	var networks []Network
+func (nw *networks) readyNetworks(ctx context.Context, endpoints []api.Endpoint) ([]api.Network, error) {
+	var networks []api.Network
 	for _, e := range endpoints {
 		n, err := nw.lists.Network(e.Network)
 		if err != nil {
@@ -284,12 +285,12 @@ func (nw *networks) readyNetworks(ctx context.Context, endpoints []Endpoint) ([]
 }
 
 // networksOf are the networks of r's endpoints; one that is gone has no more than its name.
-func (nw *networks) networksOf(r record) []Network {
-	networks := make([]Network, len(r.Endpoints))
+func (nw *networks) networksOf(r record) []api.Network {
+	networks := make([]api.Network, len(r.Endpoints))
 	for i, e := range r.Endpoints {
 		n, err := nw.lists.Network(e.Network)
 		if err != nil {
-			n = Network{Name: e.Network}
+			n = api.Network{Name: e.Network}
 		}
 		networks[i] = n
 	}

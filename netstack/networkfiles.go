@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containernetworking/cni/libcni"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
@@ -23,7 +24,7 @@ type conflists struct {
 }
 
 // save writes the file of n. The net lock is held.
-func (cl *conflists) save(n Network) error {
+func (cl *conflists) save(n api.Network) error {
 	return disk.WriteJSON(cl.conflistPath(n.Name), cl.conflistOf(n), disk.Durable)
 }
 
@@ -33,7 +34,7 @@ func (cl *conflists) bridges() ([]firewall.Bridge, error) {
 	return bridgesOf(all), err
 }
 
-func bridgesOf(networks map[string]Network) []firewall.Bridge {
+func bridgesOf(networks map[string]api.Network) []firewall.Bridge {
 	var list []firewall.Bridge
 	for _, n := range networks {
 		if isBridge(n) {
@@ -44,7 +45,7 @@ func bridgesOf(networks map[string]Network) []firewall.Bridge {
 }
 
 // bridgeOf is what the firewall must know of n.
-func bridgeOf(n Network) firewall.Bridge {
+func bridgeOf(n api.Network) firewall.Bridge {
 	b := firewall.Bridge{Name: n.Bridge, Borrowed: n.Lent != nil, Internal: n.Internal, Isolated: isolated(n),
 		IPv4: hasFamily(n, false), IPv6: hasFamily(n, true)}
 	for _, sub := range n.Subnets {
@@ -79,9 +80,9 @@ func (cl *conflists) damaged() (damaged []string) {
 
 // Network returns one network: of podc's own, else one made by hand in the configuration folders. ErrNotFound if there is
 // neither.
-func (cl *conflists) Network(name string) (Network, error) {
+func (cl *conflists) Network(name string) (api.Network, error) {
 	if !valid.IsName(name) {
-		return Network{}, noSuchNetwork(name)
+		return api.Network{}, noSuchNetwork(name)
 	}
 	n, err := readNetwork(cl.conflistPath(name))
 	if !errors.Is(err, os.ErrNotExist) {
@@ -89,14 +90,14 @@ func (cl *conflists) Network(name string) (Network, error) {
 	}
 	l, err := cl.handMade(name)
 	if err != nil {
-		return Network{}, err
+		return api.Network{}, err
 	}
 	return l.network(), nil
 }
 
 // AllNetworks are Networks and, where they do not have its name, those made by hand: with an error those that can be read, nil if
 // none of podc's own can.
-func (cl *conflists) AllNetworks() (map[string]Network, error) {
+func (cl *conflists) AllNetworks() (map[string]api.Network, error) {
 	all, err := cl.Networks()
 	if err != nil {
 		return nil, err
@@ -112,12 +113,12 @@ func (cl *conflists) AllNetworks() (map[string]Network, error) {
 
 // Networks returns all networks of this root by name; those made by hand are not among them, nor is one whose file is damaged,
 // which Check reports.
-func (cl *conflists) Networks() (map[string]Network, error) {
+func (cl *conflists) Networks() (map[string]api.Network, error) {
 	names, err := cl.names()
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[string]Network, len(names))
+	all := make(map[string]api.Network, len(names))
 	for _, name := range names {
 		n, err := readNetwork(cl.conflistPath(name))
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, disk.ErrDamaged) { // removed while we looked, or damaged
@@ -154,7 +155,7 @@ func (cl *conflists) listOf(network string, exec bool) (list *libcni.NetworkConf
 // HostGateway is the address under which the host answers the pod of a: what "host-gateway" means in its extra hosts. It is
 // the gateway of the first network that has a way out, else of the first one, that of IPv4 where there are two; false if a has
 // no network at all.
-func (cl *conflists) HostGateway(a Attachment) (netip.Addr, bool) {
+func (cl *conflists) HostGateway(a api.Attachment) (netip.Addr, bool) {
 	var found netip.Addr
 	for _, i := range a.Interfaces {
 		gateway := i.Gateway
@@ -179,13 +180,13 @@ func noSuchNetwork(name string) error {
 }
 
 // readNetwork reads the network of a conflist of podc's own.
-func readNetwork(path string) (Network, error) {
+func readNetwork(path string) (api.Network, error) {
 	var list conflist
 	if err := disk.ReadJSON(path, &list); err != nil {
-		return Network{}, err
+		return api.Network{}, err
 	}
 	if list.Podc == nil || list.Podc.Name == "" {
-		return Network{}, fmt.Errorf("%w %s: it has no key \"podc\"", disk.ErrDamaged, path)
+		return api.Network{}, fmt.Errorf("%w %s: it has no key \"podc\"", disk.ErrDamaged, path)
 	}
 	return *list.Podc, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
@@ -194,7 +195,7 @@ func parseSysctls(list, ifname string) ([]sysctl, error) {
 	return out, nil
 }
 
-func boolOption(n Network, key string, missing bool) bool {
+func boolOption(n api.Network, key string, missing bool) bool {
 	v, err := strconv.ParseBool(n.Options[key])
 	if err != nil {
 		return missing
@@ -203,10 +204,10 @@ func boolOption(n Network, key string, missing bool) bool {
 }
 
 // isolated reports whether pods of n may not talk to each other.
-func isolated(n Network) bool { return !boolOption(n, optionICC, true) }
+func isolated(n api.Network) bool { return !boolOption(n, optionICC, true) }
 
 // routed reports whether the addresses of n are reached from outside as they are, rather than translated.
-func routed(n Network, v6 bool) bool {
+func routed(n api.Network, v6 bool) bool {
 	if v6 {
 		return n.Options[optionMode6] == "routed"
 	}
@@ -214,12 +215,12 @@ func routed(n Network, v6 bool) bool {
 }
 
 // masquerades reports whether what leaves n has the host's address.
-func masquerades(n Network, v6 bool) bool {
+func masquerades(n api.Network, v6 bool) bool {
 	return boolOption(n, optionMasquerade, true) && !routed(n, v6)
 }
 
 // bindingOf is the host's address of published ports that ask for none; zero: all.
-func bindingOf(n Network) netip.Addr {
+func bindingOf(n api.Network) netip.Addr {
 	a, _ := netip.ParseAddr(n.Options[optionBinding])
 	if a.IsUnspecified() {
 		return netip.Addr{}
@@ -228,7 +229,7 @@ func bindingOf(n Network) netip.Addr {
 }
 
 // ifPrefix is how the names of the pods' interfaces begin.
-func ifPrefix(n Network) string {
+func ifPrefix(n api.Network) string {
 	if p := n.Options[optionPrefix]; p != "" {
 		return p
 	}
@@ -236,7 +237,7 @@ func ifPrefix(n Network) string {
 }
 
 // wantedName is the interface's name that e asks for, "" if it asks for none.
-func wantedName(e Endpoint) string {
+func wantedName(e api.Endpoint) string {
 	if e.Interface != "" {
 		return e.Interface
 	}
@@ -244,14 +245,14 @@ func wantedName(e Endpoint) string {
 }
 
 // satisfies reports whether e, as it was attached, is what want asks for.
-func satisfies(e Endpoint, want Endpoint) bool {
+func satisfies(e api.Endpoint, want api.Endpoint) bool {
 	return e.Network == want.Network && e.IPv4 == want.IPv4 && e.IPv6 == want.IPv6 && e.MAC == want.MAC &&
 		e.GwPriority == want.GwPriority && (wantedName(want) == "" || e.Interface == wantedName(want)) &&
 		slices.Equal(e.Aliases, want.Aliases) && slices.Equal(e.LinkLocal, want.LinkLocal) && maps.Equal(e.Options, want.Options)
 }
 
 // WantedInterfaces are the names of interfaces that endpoints of one pod ask for, with their networks. No two may ask for one.
-func WantedInterfaces(endpoints []Endpoint) (map[string]string, error) {
+func WantedInterfaces(endpoints []api.Endpoint) (map[string]string, error) {
 	taken := map[string]string{}
 	for _, e := range endpoints {
 		name := wantedName(e)
@@ -266,7 +267,7 @@ func WantedInterfaces(endpoints []Endpoint) (map[string]string, error) {
 }
 
 // nameInterfaces gives every endpoint of a its interface's name: those asked for, else the first free number.
-func nameInterfaces(endpoints []Endpoint, networks []Network) error {
+func nameInterfaces(endpoints []api.Endpoint, networks []api.Network) error {
 	taken, err := WantedInterfaces(endpoints)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -34,9 +35,9 @@ func TestBesideDocker(t *testing.T) {
 	lan := l.uplink()
 	docker()
 	before := run(t, "iptables-nft", "-S") + run(t, "ip6tables-nft", "-S")
-	n := l.network(Network{Name: "net", IPv6: true})
-	l.network(Network{Name: "other"})
-	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	n := l.network(api.Network{Name: "net", IPv6: true})
+	l.network(api.Network{Name: "other"})
+	web := l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	l.serve(web.NetNS, "tcp", ":80", "web")
 	l.serve(web.NetNS, "tcp", ":81", "web")
 	l.serve(lan, "tcp", ":80", "lan")
@@ -61,7 +62,7 @@ func TestBesideDocker(t *testing.T) {
 		run(t, tool, "-X", "DOCKER-USER")
 	}
 	docker()
-	l.attach(Attachment{ID: "next", Endpoints: []Endpoint{{Network: "net"}}})
+	l.attach(api.Attachment{ID: "next", Endpoints: []api.Endpoint{{Network: "net"}}})
 	l.expect(lan, "tcp", "192.0.2.2:8080", "web")
 	l.clean()
 	if after := run(t, "iptables-nft", "-S") + run(t, "ip6tables-nft", "-S"); after != before {
@@ -74,7 +75,7 @@ func TestBlockers(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net"})
+	l.network(api.Network{Name: "net"})
 	for _, cmd := range []string{
 		"add table inet fw", "add chain inet fw hook1 { type filter hook forward priority 10; policy drop; }",
 		"add table inet fw2", "add chain inet fw2 rejects { type filter hook forward priority 10; policy accept; }",
@@ -101,13 +102,13 @@ func TestNetworks(t *testing.T) {
 	l.uplink()
 	run(t, "ip", "link", "set", "uplink", "mtu", "1400")
 	run(t, "ip", "route", "add", "172.28.0.0/15", "dev", "uplink") // as a VPN
-	n := l.network(Network{Name: "net", Labels: map[string]string{"a": "b"}})
+	n := l.network(api.Network{Name: "net", Labels: map[string]string{"a": "b"}})
 	if got := n.Subnets[0]; got.CIDR != prefix("172.30.0.0/22") || got.Gateway != mustAddr("172.30.0.1") {
 		t.Errorf("subnet %+v", got)
 	}
 	link, err := netlink.LinkByName(n.Bridge)
 	must(t, err)
-	pod := l.attach(Attachment{ID: "pod", Owner: "shop-web-1", Endpoints: []Endpoint{{Network: "net"}}})
+	pod := l.attach(api.Attachment{ID: "pod", Owner: "shop-web-1", Endpoints: []api.Endpoint{{Network: "net"}}})
 	must(t, kernel.InNetNS(pod.NetNS, func() error {
 		eth, err := netlink.LinkByName("eth0")
 		if err == nil && (eth.Attrs().MTU != 1400 || link.Attrs().MTU != 1400 || n.MTU != 1400) {
@@ -119,18 +120,18 @@ func TestNetworks(t *testing.T) {
 	if must(t, err); fmt.Sprint(got) != fmt.Sprint(n) {
 		t.Errorf("read back %+v, want %+v", got, n)
 	}
-	_, err = l.CreateNetwork(t.Context(), Network{Name: "net"})
+	_, err = l.CreateNetwork(t.Context(), api.Network{Name: "net"})
 	wantError(t, err, errdefs.ErrAlreadyExists, `network "net"`)
 	err = l.RemoveNetwork(t.Context(), "net")
 	wantError(t, err, errdefs.ErrFailedPrecondition, `in use by "shop-web-1"`)
 	for subnet, want := range map[string]string{"172.30.1.0/24": `network "net"`, "192.0.2.0/28": "interface uplink", "172.16.0.0/12": "172.28.0.0/15"} {
-		_, err = l.CreateNetwork(t.Context(), Network{Name: "x", Subnets: []Subnet{{CIDR: prefix(subnet)}}})
+		_, err = l.CreateNetwork(t.Context(), api.Network{Name: "x", Subnets: []api.Subnet{{CIDR: prefix(subnet)}}})
 		if !errdefs.IsConflict(err) {
 			t.Errorf("%s, which overlaps %s: %v", subnet, want, err)
 		}
 	}
 	// Asked for, inside of the route of a VPN: that is the user's choice.
-	l.network(Network{Name: "inside", Subnets: []Subnet{{CIDR: prefix("172.29.7.0/24")}}})
+	l.network(api.Network{Name: "inside", Subnets: []api.Subnet{{CIDR: prefix("172.29.7.0/24")}}})
 	must(t, l.Detach(t.Context(), "pod"))
 	for range 2 {
 		must(t, l.RemoveNetwork(t.Context(), "net"))
@@ -138,7 +139,7 @@ func TestNetworks(t *testing.T) {
 	if _, err := l.Network("net"); !errdefs.IsNotFound(err) {
 		t.Errorf("after removal: %v", err)
 	}
-	_, err = l.tryAttach(Attachment{ID: "late", Endpoints: []Endpoint{{Network: "net"}}})
+	_, err = l.tryAttach(api.Attachment{ID: "late", Endpoints: []api.Endpoint{{Network: "net"}}})
 	wantError(t, err, errdefs.ErrNotFound, `network "net" not found`)
 	l.clean()
 }
@@ -149,20 +150,20 @@ func TestATakenSubnetIsReplacedWhileNobodyHasAnAddress(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	n := l.network(Network{Name: "net"})
-	asked := l.network(Network{Name: "asked", Subnets: []Subnet{{CIDR: prefix("10.9.0.0/24")}}})
-	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}})
+	n := l.network(api.Network{Name: "net"})
+	asked := l.network(api.Network{Name: "asked", Subnets: []api.Subnet{{CIDR: prefix("10.9.0.0/24")}}})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net"}}})
 	run(t, "ip", "link", "add", "other", "type", "bridge")
-	for _, n := range []Network{n, asked} {
+	for _, n := range []api.Network{n, asked} {
 		run(t, "ip", "link", "del", n.Bridge)
 		run(t, "ip", "addr", "add", n.Subnets[0].CIDR.String(), "dev", "other")
 	}
 	for _, network := range []string{"net", "asked"} {
-		_, err := l.tryAttach(Attachment{ID: "late-" + network, Endpoints: []Endpoint{{Network: network}}})
+		_, err := l.tryAttach(api.Attachment{ID: "late-" + network, Endpoints: []api.Endpoint{{Network: network}}})
 		wantError(t, err, errdefs.ErrConflict, "used by interface other")
 	}
 	must(t, l.Detach(t.Context(), "pod"))
-	again := l.attach(Attachment{ID: "pod", NetNS: pod.NetNS, Endpoints: []Endpoint{{Network: "net"}}})
+	again := l.attach(api.Attachment{ID: "pod", NetNS: pod.NetNS, Endpoints: []api.Endpoint{{Network: "net"}}})
 	moved, err := l.Network("net")
 	if must(t, err); moved.Subnets[0].CIDR.Overlaps(n.Subnets[0].CIDR) || !moved.Subnets[0].CIDR.Contains(again.Interfaces[0].IPv4.Addr()) {
 		t.Errorf("moved to %+v, attached as %+v", moved.Subnets, again.Interfaces)
@@ -173,27 +174,27 @@ func TestATakenSubnetIsReplacedWhileNobodyHasAnAddress(t *testing.T) {
 
 func TestRefusedNetworks(t *testing.T) {
 	l := Open(Config{RootID: "0a1b2c3d", Data: t.TempDir(), Run: t.TempDir()})
-	for text, n := range map[string]Network{
+	for text, n := range map[string]api.Network{
 		"name":                 {Name: "../x"},
-		"IPv6 to be enabled":   {Name: "n", Subnets: []Subnet{{CIDR: prefix("fd00::/64")}}},
+		"IPv6 to be enabled":   {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("fd00::/64")}}},
 		"neither IPv4 nor":     {Name: "n", NoIPv4: true},
-		"which is disabled":    {Name: "n", NoIPv4: true, IPv6: true, Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24")}}},
-		"at least a /126":      {Name: "n", IPv6: true, Subnets: []Subnet{{CIDR: prefix("fd00::/127")}}},
+		"which is disabled":    {Name: "n", NoIPv4: true, IPv6: true, Subnets: []api.Subnet{{CIDR: prefix("10.0.0.0/24")}}},
+		"at least a /126":      {Name: "n", IPv6: true, Subnets: []api.Subnet{{CIDR: prefix("fd00::/127")}}},
 		"neither nat nor":      {Name: "n", Options: map[string]string{optionMode6: "nat-unprotected"}},
 		"no IPv4 address":      {Name: "n", Options: map[string]string{optionBinding: "::1"}},
 		"neither true nor":     {Name: "n", Options: map[string]string{optionICC: "perhaps"}},
-		"no address of 10":     {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), Gateway: mustAddr("10.0.1.1")}}},
-		"ip_range":             {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), IPRange: prefix("10.0.0.0/23")}}},
+		"no address of 10":     {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("10.0.0.0/24"), Gateway: mustAddr("10.0.1.1")}}},
+		"ip_range":             {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("10.0.0.0/24"), IPRange: prefix("10.0.0.0/23")}}},
 		"no name of a driver":  {Name: "n", Driver: "../bin/sh"},
-		"every host's own":     {Name: "n", Subnets: []Subnet{{CIDR: prefix("127.9.0.0/16")}}},
-		"means no address":     {Name: "n", Subnets: []Subnet{{CIDR: prefix("0.0.0.0/0")}}},
-		"for multicast":        {Name: "n", Subnets: []Subnet{{CIDR: prefix("224.1.0.0/16")}}},
-		"broadcast address":    {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/24"), Gateway: mustAddr("10.0.0.255")}}},
-		"no room":              {Name: "n", Subnets: []Subnet{{CIDR: prefix("10.0.0.0/31")}}},
+		"every host's own":     {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("127.9.0.0/16")}}},
+		"means no address":     {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("0.0.0.0/0")}}},
+		"for multicast":        {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("224.1.0.0/16")}}},
+		"broadcast address":    {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("10.0.0.0/24"), Gateway: mustAddr("10.0.0.255")}}},
+		"no room":              {Name: "n", Subnets: []api.Subnet{{CIDR: prefix("10.0.0.0/31")}}},
 		`option "foo"`:         {Name: "n", Options: map[string]string{"foo": "1"}},
 		`"big" is no MTU`:      {Name: "n", Options: map[string]string{optionMTU: "big"}},
-		"needs a subnet":       {Name: "n", Subnets: []Subnet{{Gateway: mustAddr("10.0.1.1")}}},
-		"more than one subnet": {Name: "n", Subnets: make([]Subnet, 2)},
+		"needs a subnet":       {Name: "n", Subnets: []api.Subnet{{Gateway: mustAddr("10.0.1.1")}}},
+		"more than one subnet": {Name: "n", Subnets: make([]api.Subnet, 2)},
 	} {
 		if _, err := l.CreateNetwork(t.Context(), n); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%+v: %v, want %q", n, err, text)
@@ -240,7 +241,7 @@ func TestForeignPlugin(t *testing.T) {
 	plugin := func(script string) {
 		must(t, os.WriteFile(filepath.Join(plugins, "fake"), []byte("#!/bin/sh\n"+script), 0o755))
 	}
-	_, err := l.tryAttach(Attachment{ID: "none", Endpoints: []Endpoint{{Network: "hand"}}})
+	_, err := l.tryAttach(api.Attachment{ID: "none", Endpoints: []api.Endpoint{{Network: "hand"}}})
 	if err == nil || !strings.Contains(err.Error(), `CNI plugin "fake" is not installed`) {
 		t.Errorf("without the plugin: %v", err)
 	}
@@ -249,7 +250,7 @@ func TestForeignPlugin(t *testing.T) {
 exit 0`)
 	must(t, l.Detach(t.Context(), "none"))
 	os.Remove(calls)
-	a := l.attach(Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []Endpoint{{Network: "hand"}}})
+	a := l.attach(api.Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []api.Endpoint{{Network: "hand"}}})
 	if i := a.Interfaces[0]; addrOf(a, 0) != "10.7.0.5" || i.Gateway != mustAddr("10.7.0.1") || i.MAC != "02:00:00:00:00:01" {
 		t.Errorf("interface %+v", i)
 	}
@@ -258,7 +259,7 @@ exit 0`)
 		t.Errorf("calls:\n%s", b)
 	}
 	plugin(`[ $CNI_COMMAND = DEL ] && exit 0; echo '{"code":7,"msg":"no luck","details":"today"}'; exit 1`)
-	_, err = l.tryAttach(Attachment{ID: "failing", Endpoints: []Endpoint{{Network: "hand"}}})
+	_, err = l.tryAttach(api.Attachment{ID: "failing", Endpoints: []api.Endpoint{{Network: "hand"}}})
 	if err == nil || !strings.Contains(err.Error(), "no luck; today") {
 		t.Errorf("a failing plugin: %v", err)
 	}
@@ -358,9 +359,9 @@ func TestBesideFirewalld(t *testing.T) {
 	lan := l.uplink()
 	l.serve(lan, "tcp", ":80", "lan")
 	start()
-	l.network(Network{Name: "net"})
-	l.network(Network{Name: "other"})
-	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	l.network(api.Network{Name: "net"})
+	l.network(api.Network{Name: "other"})
+	web := l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	l.serve(web.NetNS, "tcp", ":80", "web")
 	reached := func(when string) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"podc.example/podc/api"
 )
 
 // Which interfaces of the host are podc's. A name proves nothing: users choose those of bridges, and others may have taken one.
@@ -33,7 +34,7 @@ func (hl *hostLinks) mark(of string) string {
 // markPrefix begins the marks of this root.
 func (hl *hostLinks) markPrefix() string { return "podc " + hl.root + " " }
 
-func (hl *hostLinks) bridgeMark(n Network) string       { return hl.mark("network " + n.Name) }
+func (hl *hostLinks) bridgeMark(n api.Network) string   { return hl.mark("network " + n.Name) }
 func (hl *hostLinks) vethMark(id, ifname string) string { return hl.mark(ifname + " of " + id) }
 func (hl *hostLinks) marked(l netlink.Link) bool {
 	return strings.HasPrefix(l.Attrs().Alias, hl.markPrefix())
@@ -41,7 +42,7 @@ func (hl *hostLinks) marked(l netlink.Link) bool {
 func hasMAC(l netlink.Link, m net.HardwareAddr) bool { return bytes.Equal(l.Attrs().HardwareAddr, m) }
 
 // ownsBridge reports whether a link is the bridge that podc made for n.
-func (hl *hostLinks) ownsBridge(l netlink.Link, n Network) bool {
+func (hl *hostLinks) ownsBridge(l netlink.Link, n api.Network) bool {
 	alias := l.Attrs().Alias
 	return n.Lent == nil && l.Type() == "bridge" && (alias == hl.bridgeMark(n) || alias == "" && len(n.Subnets) > 0 && hasMAC(l, bridgeMAC(n)))
 }
@@ -55,7 +56,7 @@ func (hl *hostLinks) ownsVeth(l netlink.Link, id, ifname string, made bool) bool
 
 // bridgeMAC is the hardware address of a network's bridge. One that is given stays; otherwise a bridge takes the lowest of its
 // ports and changes as pods come and go.
-func bridgeMAC(n Network) net.HardwareAddr { return macOf(n.Subnets[0].Gateway) }
+func bridgeMAC(n api.Network) net.HardwareAddr { return macOf(n.Subnets[0].Gateway) }
 
 // vethMAC is the hardware address of the host's end of an interface: no lower than those of other ports, since a bridge of somebody
 // else's may take the lowest.
@@ -79,7 +80,7 @@ func (hl *hostLinks) removeVeth(id, ifname string, made bool) error {
 }
 
 // dropBridge removes the bridge of n, or leaves it as it was before, if it is not podc's.
-func (hl *hostLinks) dropBridge(n Network) error {
+func (hl *hostLinks) dropBridge(n api.Network) error {
 	if n.Lent != nil {
 		return returnBridge(n)
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
 )
 
 // named is a network that asks for a bridge by name.
-func named(name, bridge string) Network {
-	return Network{Name: name, Options: map[string]string{optionBridge: bridge}}
+func named(name, bridge string) api.Network {
+	return api.Network{Name: name, Options: map[string]string{optionBridge: bridge}}
 }
 
 // linkState is what podc could change of an interface.
@@ -45,7 +46,7 @@ func TestForeignInterfacesAreLeft(t *testing.T) {
 	run(t, "ip", "link", "add", derived, "type", "bridge")
 	run(t, "ip", "addr", "add", "10.77.0.1/24", "dev", "x-peer")
 	addLink(t, "x-podc", "podc ffffffff network theirs")
-	for _, n := range []Network{named("a", "x-veth"), named("b", "x-vxlan"), named("c", "x-peer"), named("d", "x-podc"), {Name: "derived"}} {
+	for _, n := range []api.Network{named("a", "x-veth"), named("b", "x-vxlan"), named("c", "x-peer"), named("d", "x-podc"), {Name: "derived"}} {
 		name := n.Options[optionBridge]
 		if name == "" {
 			name = derived
@@ -66,7 +67,7 @@ func TestForeignInterfacesAreLeft(t *testing.T) {
 	run(t, "ip", "link", "del", "x-mine")
 	run(t, "ip", "link", "add", "x-mine", "type", "bridge")
 	before := linkState(t, "x-mine")
-	_, err := l.tryAttach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "mine"}}})
+	_, err := l.tryAttach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "mine"}}})
 	wantError(t, err, errdefs.ErrFailedPrecondition, "podc did not make")
 	must(t, l.RemoveNetwork(t.Context(), n.Name))
 	if after := linkState(t, "x-mine"); after != before {
@@ -82,10 +83,10 @@ func TestForeignVethIsLeft(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "net"})
+	l.network(api.Network{Name: "net"})
 	name := l.links.vethName("pod", "eth0")
 	run(t, "ip", "link", "add", name, "type", "veth", "peer", "name", "x-peer")
-	if _, err := l.tryAttach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}}); err == nil {
+	if _, err := l.tryAttach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net"}}}); err == nil {
 		t.Error("attached by a foreign interface")
 	}
 	if !linkExists(name) {
@@ -101,9 +102,9 @@ func TestEarlierVersionsInterfacesAreAdopted(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	n := l.network(Network{Name: "net"})
-	gone := l.network(Network{Name: "gone"})
-	a := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}})
+	n := l.network(api.Network{Name: "net"})
+	gone := l.network(api.Network{Name: "gone"})
+	a := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net"}}})
 	for _, name := range []string{n.Bridge, gone.Bridge, a.Interfaces[0].HostIf} {
 		run(t, "ip", "link", "set", "dev", name, "alias", "")
 	}
@@ -112,7 +113,7 @@ func TestEarlierVersionsInterfacesAreAdopted(t *testing.T) {
 	if linkExists(gone.Bridge) {
 		t.Error("a bridge without a mark is left")
 	}
-	l.attach(Attachment{ID: "next", Endpoints: []Endpoint{{Network: "net"}}})
+	l.attach(api.Attachment{ID: "next", Endpoints: []api.Endpoint{{Network: "net"}}})
 	if link, err := netlink.LinkByName(n.Bridge); err != nil || link.Attrs().Alias != "podc 0a1b2c3d network net" {
 		t.Errorf("bridge %v %v", link, err)
 	}
@@ -146,7 +147,7 @@ func TestLentBridge(t *testing.T) {
 	if b := bridgeOf(f); !b.Borrowed {
 		t.Errorf("firewalld would trust %v", b)
 	}
-	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "full"}, {Network: "bare"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "full"}, {Network: "bare"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	if got := addrOf(pod, 0); got != "10.66.0.3" {
 		t.Errorf("address %s: the bridge has two of its own", got)
 	}
@@ -166,7 +167,7 @@ func TestLentBridge(t *testing.T) {
 	l.expect("", "tcp", addrOf(pod, 1)+":80", "pod")
 	must(t, l.Detach(t.Context(), "pod"))
 	l.executedOn("full", lan)
-	for _, n := range []Network{b, f} {
+	for _, n := range []api.Network{b, f} {
 		must(t, l.RemoveNetwork(t.Context(), n.Name))
 	}
 	for name, before := range map[string]string{"x-full": full, "x-bare": bare} {
@@ -185,7 +186,7 @@ func (l *lab) executedOn(network, lan string) {
 	}
 	l.plugins.dirs, l.plugins.exec = []string{dir}, true
 	defer func() { l.plugins.exec = false }()
-	pod := l.attach(Attachment{ID: "executed", Endpoints: []Endpoint{{Network: network}}, Ports: []Port{{HostPort: 8090, Container: 80, Protocol: "tcp"}}})
+	pod := l.attach(api.Attachment{ID: "executed", Endpoints: []api.Endpoint{{Network: network}}, Ports: []api.Port{{HostPort: 8090, Container: 80, Protocol: "tcp"}}})
 	l.serve(pod.NetNS, "tcp", ":80", "executed")
 	l.expect(pod.NetNS, "tcp", "192.0.2.1:80", "lan")
 	l.expect(lan, "tcp", "192.0.2.2:8090", "executed")
@@ -200,7 +201,7 @@ func TestSubnetIsChosenAnew(t *testing.T) {
 	l := newLab(t, "0a1b2c3d")
 	unlock, err := l.lock(t.Context())
 	must(t, err)
-	n, err := l.complete(Network{Name: "net"}, nil, nil)
+	n, err := l.complete(api.Network{Name: "net"}, nil, nil)
 	must(t, err)
 	addLink(t, "x-other", "")
 	run(t, "ip", "addr", "add", netip.PrefixFrom(n.Subnets[0].CIDR.Addr().Next(), 24).String(), "dev", "x-other")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 )
 
@@ -45,8 +46,8 @@ func TestBothPathsAreEqual(t *testing.T) {
 	l.plugins.dirs = []string{dir}
 	lan := l.uplink()
 	l.serve(lan, "tcp", ":80", "lan")
-	l.network(Network{Name: "both", IPv6: true})
-	var pods []Attachment
+	l.network(api.Network{Name: "both", IPv6: true})
+	var pods []api.Attachment
 	for i, executed := range []bool{false, true} {
 		l.plugins.exec = executed
 		pods = append(pods, l.samePath(lan, fmt.Sprint("own", i), uint16(8000+100*i)), l.samePath(lan, "both", uint16(8050+100*i)))
@@ -54,7 +55,7 @@ func TestBothPathsAreEqual(t *testing.T) {
 	// One follows the other on a network that they share: neighbours, leases, addresses.
 	l.expect(pods[1].NetNS, "tcp", addrOf(pods[3], 0)+":80", pods[3].ID)
 	l.expect(pods[3].NetNS, "tcp", addr6Of(pods[1], 0)+":80", pods[1].ID)
-	_, err := l.tryAttach(Attachment{ID: "second", Endpoints: []Endpoint{{Network: "both", IPv4: pods[1].Interfaces[0].IPv4.Addr()}}})
+	_, err := l.tryAttach(api.Attachment{ID: "second", Endpoints: []api.Endpoint{{Network: "both", IPv4: pods[1].Interfaces[0].IPv4.Addr()}}})
 	if err == nil {
 		t.Error("an address is given twice")
 	}
@@ -73,14 +74,14 @@ func TestBothPathsAreEqual(t *testing.T) {
 }
 
 // samePath attaches pods to a network, made if it is missing, and checks what must not depend on the path. It returns one of them.
-func (l *lab) samePath(lan, network string, port uint16) Attachment {
+func (l *lab) samePath(lan, network string, port uint16) api.Attachment {
 	t := l.t
 	t.Helper()
 	if _, err := l.Network(network); errdefs.IsNotFound(err) {
-		l.network(Network{Name: network, IPv6: true})
+		l.network(api.Network{Name: network, IPv6: true})
 	}
 	id := fmt.Sprintf("%s-%d", network, port)
-	web := l.attach(Attachment{ID: id, Endpoints: []Endpoint{{Network: network}}, Ports: []Port{
+	web := l.attach(api.Attachment{ID: id, Endpoints: []api.Endpoint{{Network: network}}, Ports: []api.Port{
 		{HostPort: port, Container: 80, Protocol: "tcp"}, {HostPort: port, Container: 53, Protocol: "udp"},
 		{HostPort: port + 1, Container: 80, Protocol: "tcp", HostIP: mustAddr("192.0.2.2")},
 	}})
@@ -92,11 +93,11 @@ func (l *lab) samePath(lan, network string, port uint16) Attachment {
 	if port%200 < 100 {
 		free4, free6 = free4.Next(), free6.Next()
 	}
-	peer := l.attach(Attachment{ID: "peer-" + id, Endpoints: []Endpoint{{Network: network, IPv4: free4, IPv6: free6, MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", port>>8, port&255)}}})
+	peer := l.attach(api.Attachment{ID: "peer-" + id, Endpoints: []api.Endpoint{{Network: network, IPv4: free4, IPv6: free6, MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", port>>8, port&255)}}})
 	if i := peer.Interfaces[0]; i.IPv4.Addr() != free4 || i.IPv6.Addr() != free6 || i.MAC != fmt.Sprintf("02:00:00:00:%02x:%02x", port>>8, port&255) {
 		t.Errorf("%s: asked for %s, %s, got %+v", id, free4, free6, i)
 	}
-	for _, a := range []Attachment{web, peer} {
+	for _, a := range []api.Attachment{web, peer} {
 		l.serve(a.NetNS, "tcp", ":80", a.ID)
 		l.serve(a.NetNS, "udp", ":53", a.ID)
 	}
@@ -140,13 +141,13 @@ func TestApart(t *testing.T) {
 	l.plugins.dirs, l.plugins.exec = []string{dir}, true
 	lan := l.uplink()
 	l.serve(lan, "tcp", ":80", "lan")
-	l.network(Network{Name: "one", IPv6: true})
-	l.network(Network{Name: "two", IPv6: true})
-	l.network(Network{Name: "apart", Options: map[string]string{optionICC: "false"}})
-	l.network(Network{Name: "inside", IPv6: true, Internal: true})
-	pods := map[string]Attachment{}
+	l.network(api.Network{Name: "one", IPv6: true})
+	l.network(api.Network{Name: "two", IPv6: true})
+	l.network(api.Network{Name: "apart", Options: map[string]string{optionICC: "false"}})
+	l.network(api.Network{Name: "inside", IPv6: true, Internal: true})
+	pods := map[string]api.Attachment{}
 	for id, network := range map[string]string{"one": "one", "two": "two", "inner": "inside", "a": "apart", "b": "apart"} {
-		pods[id] = l.attach(Attachment{ID: id, Endpoints: []Endpoint{{Network: network}}})
+		pods[id] = l.attach(api.Attachment{ID: id, Endpoints: []api.Endpoint{{Network: network}}})
 		l.serve(pods[id].NetNS, "tcp", ":80", id)
 	}
 	for _, c := range []struct{ from, addr string }{
@@ -178,19 +179,19 @@ func TestLANDrivers(t *testing.T) {
 		t.Log("this kernel has no ipvlan")
 	}
 	for _, driver := range drivers {
-		_, err := l.CreateNetwork(t.Context(), Network{Name: "none", Driver: driver, Options: map[string]string{"parent": "nowhere"}})
+		_, err := l.CreateNetwork(t.Context(), api.Network{Name: "none", Driver: driver, Options: map[string]string{"parent": "nowhere"}})
 		wantError(t, err, errdefs.ErrNotFound, "no interface nowhere")
-		l.network(Network{Name: driver, Driver: driver, IPv6: true, Options: map[string]string{"parent": "uplink"}, Subnets: []Subnet{
+		l.network(api.Network{Name: driver, Driver: driver, IPv6: true, Options: map[string]string{"parent": "uplink"}, Subnets: []api.Subnet{
 			{CIDR: prefix("192.0.2.0/24"), Gateway: mustAddr("192.0.2.1"), IPRange: prefix("192.0.2.64/26")},
 			{CIDR: prefix("2001:db8::/64"), Gateway: mustAddr("2001:db8::1"), IPRange: prefix("2001:db8::100/120")},
 		}})
 		start := time.Now()
-		one := l.attach(Attachment{ID: "one", NetNS: l.pin("one-" + driver), Names: []string{"one"}, Endpoints: []Endpoint{{Network: driver, IPv4: mustAddr("192.0.2.9")}}})
-		two := l.attach(Attachment{ID: "two", NetNS: l.pin("two-" + driver), Endpoints: []Endpoint{{Network: driver}}})
+		one := l.attach(api.Attachment{ID: "one", NetNS: l.pin("one-" + driver), Names: []string{"one"}, Endpoints: []api.Endpoint{{Network: driver, IPv4: mustAddr("192.0.2.9")}}})
+		two := l.attach(api.Attachment{ID: "two", NetNS: l.pin("two-" + driver), Endpoints: []api.Endpoint{{Network: driver}}})
 		if took := time.Since(start); took > 1500*time.Millisecond {
 			t.Errorf("%s took %v: addresses are probed for duplicates", driver, took)
 		}
-		for _, a := range []Attachment{one, two} {
+		for _, a := range []api.Attachment{one, two} {
 			l.serve(a.NetNS, "tcp", ":80", a.ID)
 		}
 		if addrOf(one, 0) != "192.0.2.9" || !one.Interfaces[0].IPv6.IsValid() {
@@ -214,10 +215,10 @@ func TestLANDrivers(t *testing.T) {
 		must(t, l.RemoveNetwork(t.Context(), driver))
 	}
 	// any other plugin, with options of its own
-	l.network(Network{Name: "ptp", Driver: "ptp", Options: map[string]string{"ipMasq": "true"}, Subnets: []Subnet{{CIDR: prefix("10.7.0.0/24")}}})
-	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "ptp"}}})
+	l.network(api.Network{Name: "ptp", Driver: "ptp", Options: map[string]string{"ipMasq": "true"}, Subnets: []api.Subnet{{CIDR: prefix("10.7.0.0/24")}}})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "ptp"}}})
 	l.expect(pod.NetNS, "tcp", "192.0.2.1:80", "lan")
-	_, err := l.CreateNetwork(t.Context(), Network{Name: "x", Driver: "nosuch"})
+	_, err := l.CreateNetwork(t.Context(), api.Network{Name: "x", Driver: "nosuch"})
 	wantError(t, err, errdefs.ErrNotFound, `plugin "nosuch" is not installed`)
 	l.clean()
 }
@@ -244,7 +245,7 @@ func TestHandMadeBridge(t *testing.T) {
 	if must(t, err); len(all) != 1 || all["hand"].Name != "hand" {
 		t.Errorf("all networks %+v", all)
 	}
-	pod := l.attach(Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []Endpoint{{Network: "hand"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	pod := l.attach(api.Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: []api.Endpoint{{Network: "hand"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
 	l.serve(pod.NetNS, "tcp", ":80", "pod")
 	l.expect("", "tcp", "127.0.0.1:8080", "pod")
 	l.expect(lan, "tcp", "192.0.2.2:8080", "pod")

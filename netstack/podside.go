@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack/lease"
 )
@@ -26,7 +27,7 @@ func prepareInside(v6 bool) error {
 
 // finishInside completes the namespace of r, in which the caller is, once all interfaces are there: further addresses, settings
 // of interfaces, and the default routes. It may be repeated.
-func finishInside(r record, networks []Network) error {
+func finishInside(r record, networks []api.Network) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ const (
 	linkLocalBits6 = 64
 )
 
-func finishEndpoint(h *netlink.Handle, e Endpoint, n Network, ifname string) error {
+func finishEndpoint(h *netlink.Handle, e api.Endpoint, n api.Network, ifname string) error {
 	if len(e.LinkLocal) > 0 {
 		link, err := h.LinkByName(ifname)
 		if err != nil {

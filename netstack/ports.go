@@ -23,7 +23,7 @@ import (
 // CheckPorts reports, before anything is made, which of the wanted ports cannot be had: because two of them collide, because
 // an attachment of this root has them, or because a program on the host has. Errors are joined and each is ErrConflict. leaving,
 // which may be nil, names owners that will be gone by then; an owner never collides with its own attachment.
-func (s *Stack) CheckPorts(ctx context.Context, want []PortClaim, leaving func(owner string) bool) error {
+func (s *Stack) CheckPorts(ctx context.Context, want []api.PortClaim, leaving func(owner string) bool) error {
 	recs, err := s.records.all()
 	if err != nil {
 		return err
@@ -61,8 +61,8 @@ func (s *Stack) CheckPorts(ctx context.Context, want []PortClaim, leaving func(o
 }
 
 // fixedFirst puts claims of one port before those of a range, which can step aside.
-func fixedFirst(want []PortClaim) []PortClaim {
-	out := make([]PortClaim, 0, len(want))
+func fixedFirst(want []api.PortClaim) []api.PortClaim {
+	out := make([]api.PortClaim, 0, len(want))
 	for _, ranged := range []bool{false, true} {
 		for _, w := range want {
 			if w.Port.HostPort != 0 && (w.Port.HostEnd > w.Port.HostPort) == ranged {
@@ -97,7 +97,7 @@ func holders(recs []record) []claim {
 
 // choosePorts completes the ports of an attachment: the net lock is held and others' ports are in recs. The warnings name ports
 // that cannot be published.
-func choosePorts(a Attachment, r reach, recs []record) (out []Port, warnings []string, err error) {
+func choosePorts(a api.Attachment, r reach, recs []record) (out []api.Port, warnings []string, err error) {
 	held := holders(recs)
 	var lost []string
 	for _, p := range a.Ports {
@@ -122,7 +122,7 @@ func choosePorts(a Attachment, r reach, recs []record) (out []Port, warnings []s
 }
 
 // choose returns the host port for p: the one asked for, the first free one of a range, or an ephemeral one.
-func choose(p Port, held, freed []claim) (uint16, error) {
+func choose(p api.Port, held, freed []claim) (uint16, error) {
 	if p.HostPort == 0 {
 		return chooseEphemeral(p, held)
 	}
@@ -143,7 +143,7 @@ func choose(p Port, held, freed []claim) (uint16, error) {
 }
 
 // chooseEphemeral lets the kernel choose, and again if another attachment has that port without a reservation.
-func chooseEphemeral(p Port, held []claim) (uint16, error) {
+func chooseEphemeral(p api.Port, held []claim) (uint16, error) {
 	for range 200 {
 		ip := p.HostIPs()[0]
 		port, err := bindOnce(ip, 0, p.Protocol)
@@ -167,7 +167,7 @@ func heldBy(ip netip.Addr, port uint16, protocol string, held []claim) *claim {
 }
 
 // available says why a port cannot be published, naming who has it.
-func available(p Port, port uint16, held, freed []claim) error {
+func available(p api.Port, port uint16, held, freed []claim) error {
 	if h := heldBy(p.HostIP, port, p.Protocol, held); h != nil {
 		return fault.New(errdefs.ErrConflict, "port %s is published by %q", addrPort(p.HostIP, port, p.Protocol), h.owner)
 	}
@@ -280,7 +280,7 @@ func ip4(ip netip.Addr) [4]byte {
 // Reserve binds the published ports of an attachment (completed) in the caller's namespace and returns one socket for each of
 // their addresses. Whoever inherits them keeps the host's programs off these ports; closing them is all the undoing there is.
 // Those that Splices names listen, so that whoever splices them finds the connections that came before.
-func Reserve(ports []Port) ([]*os.File, error) {
+func Reserve(ports []api.Port) ([]*os.File, error) {
 	var files []*os.File
 	for _, p := range ports {
 		for _, ip := range p.HostIPs() {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"podc.example/podc/api"
 	"podc.example/podc/netstack/firewall"
 )
 
@@ -23,7 +24,7 @@ func (r reach) by(v6 bool) int {
 
 // reachOf finds the endpoints by which a pod publishes ports: those that have the default route, among the bridges with a way
 // out.
-func reachOf(endpoints []Endpoint, networks []Network) reach {
+func reachOf(endpoints []api.Endpoint, networks []api.Network) reach {
 	r := reach{by4: -1, by6: -1}
 	for i, n := range networks {
 		if n.Bridge == "" && !n.PortMaps || n.Internal {
@@ -41,7 +42,7 @@ func reachOf(endpoints []Endpoint, networks []Network) reach {
 }
 
 // complete says on which addresses of the host a port is published, which was asked for or is by r's nature; false: on none.
-func (r reach) complete(p Port) (Port, bool) {
+func (r reach) complete(p api.Port) (api.Port, bool) {
 	v4, v6 := r.by4 >= 0, r.by6 >= 0
 	p.Dual = false
 	switch {
@@ -88,7 +89,7 @@ func (s *Stack) setPublished(ctx context.Context, rec *record, want []firewall.P
 
 // elementsOf lists what the table holds of an attachment: nothing where the plugin portmap has published. An address ::1 is not
 // translated, see splice.go.
-func elementsOf(rec record, networks []Network) []firewall.Port {
+func elementsOf(rec record, networks []api.Network) []firewall.Port {
 	if rec.Exec {
 		return nil
 	}

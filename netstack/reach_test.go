@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -32,19 +33,19 @@ func TestReachStrict(t *testing.T) {
 func testReach(t *testing.T) {
 	l := newLab(t, "0a1b2c3d")
 	lan := l.uplink()
-	l.network(Network{Name: "front"})
-	l.network(Network{Name: "back"})
-	l.network(Network{Name: "inside", Internal: true})
-	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}, {Network: "inside"}}, Ports: []Port{
+	l.network(api.Network{Name: "front"})
+	l.network(api.Network{Name: "back"})
+	l.network(api.Network{Name: "inside", Internal: true})
+	web := l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "front"}, {Network: "inside"}}, Ports: []api.Port{
 		{HostPort: 8080, Container: 80, Protocol: "tcp"},
 		{HostPort: 5353, Container: 53, Protocol: "udp"},
 		{HostPort: 8081, Container: 80, Protocol: "tcp", HostIP: mustAddr("127.0.0.1")},
 		{HostPort: 8082, Container: 80, Protocol: "tcp", HostIP: mustAddr("192.0.2.2")},
 	}})
-	peer := l.attach(Attachment{ID: "peer", Endpoints: []Endpoint{{Network: "front"}}})
-	other := l.attach(Attachment{ID: "other", Endpoints: []Endpoint{{Network: "back"}}})
-	db := l.attach(Attachment{ID: "db", Endpoints: []Endpoint{{Network: "inside"}}})
-	for _, a := range []Attachment{web, peer, other, db} {
+	peer := l.attach(api.Attachment{ID: "peer", Endpoints: []api.Endpoint{{Network: "front"}}})
+	other := l.attach(api.Attachment{ID: "other", Endpoints: []api.Endpoint{{Network: "back"}}})
+	db := l.attach(api.Attachment{ID: "db", Endpoints: []api.Endpoint{{Network: "inside"}}})
+	for _, a := range []api.Attachment{web, peer, other, db} {
 		l.serve(a.NetNS, "tcp", ":80", a.ID)
 		l.serve(a.NetNS, "udp", ":53", a.ID)
 		l.serve(a.NetNS, "tcp", ":9999", a.ID)
@@ -123,8 +124,8 @@ func TestHostLoopbackIsClosed(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	n := l.network(Network{Name: "front"})
-	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "front"}}})
+	n := l.network(api.Network{Name: "front"})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "front"}}})
 	l.serve("", "tcp", "127.0.0.1:7000", "loopback")
 	must(t, kernel.InNetNS(pod.NetNS, func() error { return loopbackVia(n.Subnets[0].Gateway.String()) }))
 	l.expect(pod.NetNS, "tcp", "127.0.0.1:7000", "")
@@ -138,12 +139,12 @@ func TestRebuild(t *testing.T) {
 	}
 	l := newLab(t, "0a1b2c3d")
 	l.uplink()
-	n := l.network(Network{Name: "front"})
-	var ports []Port
+	n := l.network(api.Network{Name: "front"})
+	var ports []api.Port
 	for i := range 3 {
-		ports = append(ports, Port{HostPort: uint16(8080 + i), Container: 80, Protocol: "tcp"})
+		ports = append(ports, api.Port{HostPort: uint16(8080 + i), Container: 80, Protocol: "tcp"})
 	}
-	web := l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}}, Ports: ports})
+	web := l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "front"}}, Ports: ports})
 	l.serve(web.NetNS, "tcp", ":80", "web")
 	before := l.nft()
 	run(t, "nft", "flush", "ruleset")
@@ -177,8 +178,8 @@ func TestNoFirstPacketIsLost(t *testing.T) {
 	slow := 0
 	for i := range 10 {
 		name := fmt.Sprint("net", i)
-		l.network(Network{Name: name})
-		pod := l.attach(Attachment{ID: name, Endpoints: []Endpoint{{Network: name}}, Ports: []Port{{HostPort: uint16(8000 + i), Container: 80, Protocol: "tcp"}}})
+		l.network(api.Network{Name: name})
+		pod := l.attach(api.Attachment{ID: name, Endpoints: []api.Endpoint{{Network: name}}, Ports: []api.Port{{HostPort: uint16(8000 + i), Container: 80, Protocol: "tcp"}}})
 		l.serve(pod.NetNS, "tcp", ":80", name)
 		start := time.Now()
 		l.expect("", "tcp", fmt.Sprintf("127.0.0.1:%d", 8000+i), name)

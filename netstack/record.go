@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
@@ -22,7 +23,7 @@ import (
 // record is the file of an attachment: what was asked for, what was chosen, and what has been or will be made on the host. It
 // is written before the first effect and removed after the last one is undone.
 type record struct {
-	Attachment
+	api.Attachment
 	// Done says that everything was made. A record without it belongs to an Attach that is under way or was killed.
 	Done bool `json:"done"`
 	// Going says that a Detach has begun: nothing of the attachment is sure to be there any more.
@@ -132,12 +133,12 @@ func (rs *records) AttachmentIDs() ([]string, error) {
 }
 
 // Attachments returns what is attached, by id, half-made ones included.
-func (rs *records) Attachments() ([]Attachment, error) {
+func (rs *records) Attachments() ([]api.Attachment, error) {
 	recs, err := rs.all()
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Attachment, len(recs))
+	out := make([]api.Attachment, len(recs))
 	for i, r := range recs {
 		out[i] = r.Attachment
 	}
@@ -145,7 +146,7 @@ func (rs *records) Attachments() ([]Attachment, error) {
 }
 
 // Attachment returns one attachment; the error satisfies errors.Is(err, os.ErrNotExist) if there is none.
-func (rs *records) Attachment(id string) (Attachment, error) {
+func (rs *records) Attachment(id string) (api.Attachment, error) {
 	r, err := rs.load(id)
 	return r.Attachment, err
 }
@@ -158,7 +159,7 @@ func (rs *records) ownersOn(network string) ([]string, error) {
 	}
 	var owners []string
 	for _, r := range recs {
-		if slices.ContainsFunc(r.Endpoints, func(e Endpoint) bool { return e.Network == network }) {
+		if slices.ContainsFunc(r.Endpoints, func(e api.Endpoint) bool { return e.Network == network }) {
 			owners = append(owners, strconv.Quote(r.Owner))
 		}
 	}
@@ -187,7 +188,7 @@ func (rs *records) standing(id string) (record, error) {
 }
 
 // noteDNSPorts puts on record where the name server of an attachment listens.
-func (rs *records) noteDNSPorts(ctx context.Context, id string, p DNSPorts) error {
+func (rs *records) noteDNSPorts(ctx context.Context, id string, p api.DNSPorts) error {
 	unlock, err := rs.lock(ctx)
 	if err != nil {
 		return err

@@ -9,12 +9,13 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
 )
 
 // checkDriver refuses a driver that is not there, and one whose parent interface is not.
-func (nw *networks) checkDriver(n Network) error {
+func (nw *networks) checkDriver(n api.Network) error {
 	if isBridge(n) {
 		return nil
 	}
@@ -29,7 +30,7 @@ func (nw *networks) checkDriver(n Network) error {
 }
 
 // checkNetwork refuses what cannot be served, before anything is made.
-func checkNetwork(n Network) error {
+func checkNetwork(n api.Network) error {
 	if !valid.IsName(n.Name) {
 		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
 	}
@@ -68,7 +69,7 @@ func checkNetwork(n Network) error {
 	return nil
 }
 
-func checkSubnetAsked(sub Subnet) error {
+func checkSubnetAsked(sub api.Subnet) error {
 	invalid := func(format string, args ...any) error {
 		return invalidf("subnet %s: %s", sub.CIDR, fmt.Sprintf(format, args...))
 	}
@@ -100,7 +101,7 @@ func checkSubnetAsked(sub Subnet) error {
 }
 
 // check refuses what cannot be served, before anything is made.
-func checkAttachment(a Attachment) error {
+func checkAttachment(a api.Attachment) error {
 	if !valid.IsName(a.ID) || len(a.ID) > 200 {
 		return invalidf("%q is no attachment id", a.ID)
 	}
@@ -127,7 +128,7 @@ func checkAttachment(a Attachment) error {
 	return nil
 }
 
-func checkPort(p Port) error {
+func checkPort(p api.Port) error {
 	switch {
 	case p.Protocol != "tcp" && p.Protocol != "udp":
 		return fault.New(errdefs.ErrNotImplemented, "cannot publish port %d: protocol %q is not supported (tcp and udp are)", p.Container, p.Protocol)
@@ -140,7 +141,7 @@ func checkPort(p Port) error {
 }
 
 // checkEndpoint refuses what cannot be served, before anything is made.
-func checkEndpoint(e Endpoint) error {
+func checkEndpoint(e api.Endpoint) error {
 	if e.MAC != "" {
 		if _, err := net.ParseMAC(e.MAC); err != nil {
 			return invalidf("%q is no MAC address", e.MAC)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 // What a program of this host sends to ::1 cannot be translated to a pod: the kernel has no route_localnet for IPv6, and drops
@@ -27,7 +29,7 @@ const (
 )
 
 // Splices are the places, in Reserve's answer to ports, of the sockets that must be spliced.
-func Splices(ports []Port) []int {
+func Splices(ports []api.Port) []int {
 	var list []int
 	i := 0
 	for _, p := range ports {
@@ -43,9 +45,9 @@ func Splices(ports []Port) []int {
 
 // Splice serves a socket of Reserve, which stands for the port at place i of the same list, until ctx ends. It takes the file over.
 // The host's namespace must be the caller's. Of a pod that is attached anew, later connections go to its new address.
-func (s *Stack) Splice(ctx context.Context, id string, ports []Port, i int, f *os.File) error {
+func (s *Stack) Splice(ctx context.Context, id string, ports []api.Port, i int, f *os.File) error {
 	defer f.Close()
-	var port Port
+	var port api.Port
 	n := 0
 	for _, p := range ports {
 		for range p.HostIPs() {
@@ -79,7 +81,7 @@ func (s *Stack) Splice(ctx context.Context, id string, ports []Port, i int, f *o
 }
 
 // target is where a port leads: an address of IPv6 where the pod has one by which it is published.
-func (r record) target(p Port) (netip.AddrPort, error) {
+func (r record) target(p api.Port) (netip.AddrPort, error) {
 	var found netip.Addr
 	better := func(a netip.Addr) {
 		if a.IsValid() && (!found.IsValid() || a.Is6() && found.Is4()) {

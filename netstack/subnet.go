@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 )
 
@@ -137,7 +138,7 @@ func maxAddr(a, b netip.Addr) netip.Addr {
 
 // completeSubnets gives n a range for each of its families. lent is its bridge, if that is somebody else's;
 // the ranges of that one and of networks that are leaving are no obstacle.
-func (ps *pools) completeSubnets(n Network, all map[string]Network, lent netlink.Link, leaving []Network) (Network, error) {
+func (ps *pools) completeSubnets(n api.Network, all map[string]api.Network, lent netlink.Link, leaving []api.Network) (api.Network, error) {
 	var own []netip.Prefix
 	if lent != nil {
 		var err error
@@ -150,7 +151,7 @@ func (ps *pools) completeSubnets(n Network, all map[string]Network, lent netlink
 			own = append(own, sub.CIDR)
 		}
 	}
-	var subnets []Subnet
+	var subnets []api.Subnet
 	for _, v6 := range families {
 		if !hasFamily(n, v6) {
 			continue
@@ -169,7 +170,7 @@ func (ps *pools) completeSubnets(n Network, all map[string]Network, lent netlink
 }
 
 // completeSubnet chooses what is left open of the range of a family; the ranges of own are no obstacle.
-func (ps *pools) completeSubnet(n Network, v6 bool, all map[string]Network, own []netip.Prefix) (Subnet, error) {
+func (ps *pools) completeSubnet(n api.Network, v6 bool, all map[string]api.Network, own []netip.Prefix) (api.Subnet, error) {
 	sub, _ := subnetOf(n, v6)
 	var used []taken
 	for _, other := range all {
@@ -203,7 +204,7 @@ func (ps *pools) completeSubnet(n Network, v6 bool, all map[string]Network, own 
 }
 
 // FirstFree is the first address of a subnet that is not reserved: docker's choice of a gateway.
-func FirstFree(sub Subnet) netip.Addr {
+func FirstFree(sub api.Subnet) netip.Addr {
 	a, last := hostRange(sub.CIDR)
 	for a.Less(last) {
 		taken := false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -45,7 +46,7 @@ func forwardIPv6() error {
 
 // bridgeSysctls lets 127.0.0.1 be translated into the bridge and pods be forwarded. IPv6 is off where the network has none;
 // router advertisements are never taken from a pod.
-func bridgeSysctls(n Network) error {
+func bridgeSysctls(n api.Network) error {
 	err := ipv6Sysctls(n.Bridge, n.IPv6)
 	if n.Internal {
 		return err
@@ -54,7 +55,7 @@ func bridgeSysctls(n Network) error {
 }
 
 // forward lets the host forward the packets of n.
-func forward(n Network) error {
+func forward(n api.Network) error {
 	err := kernel.SetSysctl("net/ipv4/ip_forward", "1", false)
 	if n.IPv6 {
 		err = errors.Join(err, forwardIPv6())
@@ -62,4 +63,4 @@ func forward(n Network) error {
 	return err
 }
 
-func localnetKey(n Network) string { return "net/ipv4/conf/" + n.Bridge + "/route_localnet" }
+func localnetKey(n api.Network) string { return "net/ipv4/conf/" + n.Bridge + "/route_localnet" }

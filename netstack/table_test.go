@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
 )
 
@@ -48,17 +49,17 @@ func TestTable(t *testing.T) {
 		return
 	}
 	l := newLab(t, "0a1b2c3d")
-	l.network(Network{Name: "front", Subnets: []Subnet{{CIDR: prefix("10.1.0.0/24")}}})
-	l.network(Network{Name: "back", Subnets: []Subnet{{CIDR: prefix("10.1.1.0/24")}}})
-	l.network(Network{Name: "inside", Internal: true, Subnets: []Subnet{{CIDR: prefix("10.1.2.0/24")}}})
-	l.network(Network{Name: "dual", IPv6: true, Subnets: []Subnet{{CIDR: prefix("10.1.3.0/24")}, {CIDR: prefix("fd01::/64")}},
+	l.network(api.Network{Name: "front", Subnets: []api.Subnet{{CIDR: prefix("10.1.0.0/24")}}})
+	l.network(api.Network{Name: "back", Subnets: []api.Subnet{{CIDR: prefix("10.1.1.0/24")}}})
+	l.network(api.Network{Name: "inside", Internal: true, Subnets: []api.Subnet{{CIDR: prefix("10.1.2.0/24")}}})
+	l.network(api.Network{Name: "dual", IPv6: true, Subnets: []api.Subnet{{CIDR: prefix("10.1.3.0/24")}, {CIDR: prefix("fd01::/64")}},
 		Options: map[string]string{optionICC: "false", optionMasquerade: "false"}})
-	l.network(Network{Name: "routed", IPv6: true, NoIPv4: true, Subnets: []Subnet{{CIDR: prefix("fd02::/64")}}, Options: map[string]string{optionMode6: "routed"}})
-	l.attach(Attachment{ID: "both", Endpoints: []Endpoint{{Network: "dual"}}, Ports: []Port{
+	l.network(api.Network{Name: "routed", IPv6: true, NoIPv4: true, Subnets: []api.Subnet{{CIDR: prefix("fd02::/64")}}, Options: map[string]string{optionMode6: "routed"}})
+	l.attach(api.Attachment{ID: "both", Endpoints: []api.Endpoint{{Network: "dual"}}, Ports: []api.Port{
 		{HostPort: 8081, Container: 80, Protocol: "tcp"}, {HostPort: 8082, Container: 80, Protocol: "tcp", HostIP: mustAddr("::1")},
 	}})
-	l.attach(Attachment{ID: "open", Endpoints: []Endpoint{{Network: "routed"}}, Ports: []Port{{HostPort: 8083, Container: 80, Protocol: "tcp"}}})
-	l.attach(Attachment{ID: "web", Endpoints: []Endpoint{{Network: "front"}}, Ports: []Port{
+	l.attach(api.Attachment{ID: "open", Endpoints: []api.Endpoint{{Network: "routed"}}, Ports: []api.Port{{HostPort: 8083, Container: 80, Protocol: "tcp"}}})
+	l.attach(api.Attachment{ID: "web", Endpoints: []api.Endpoint{{Network: "front"}}, Ports: []api.Port{
 		{HostPort: 8080, Container: 80, Protocol: "tcp"},
 		{HostPort: 5353, Container: 53, Protocol: "udp", HostIP: mustAddr("127.0.0.1")},
 	}})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"podc.example/podc/api"
 )
 
 // Whatever of the network is taken away is told at once and healed, and nothing is told of podc's own work.
@@ -14,11 +16,11 @@ func TestTakenAwayAndHealed(t *testing.T) {
 	l := newLab(t, "0a1b2c3d")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	n := l.network(Network{Name: "net"})
+	n := l.network(api.Network{Name: "net"})
 	changed, err := l.Watch(ctx)
 	must(t, err)
-	pod := l.attach(Attachment{ID: "pod", Endpoints: []Endpoint{{Network: "net"}}, Ports: []Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
-	l.attach(Attachment{ID: "other", Endpoints: []Endpoint{{Network: "net"}}})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: []api.Endpoint{{Network: "net"}}, Ports: []api.Port{{HostPort: 8080, Container: 80, Protocol: "tcp"}}})
+	l.attach(api.Attachment{ID: "other", Endpoints: []api.Endpoint{{Network: "net"}}})
 	must(t, l.Detach(t.Context(), "other"))
 	select {
 	case <-changed:

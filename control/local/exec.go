@@ -13,13 +13,14 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/internal/child"
 	"podc.example/podc/internal/fault"
 )
 
 // session is a command that is about to run in a container, and what the journal calls it.
 type session struct {
-	*engine.Exec
+	*conmon.Exec
 	streams streams
 	pod     api.Pod
 	what    string
@@ -88,7 +89,7 @@ func (s streams) Exec(ctx context.Context, ref string, opt control.ExecOptions, 
 
 // endOf is the exit code of a command that ended with err. The runtime has said already why it did not run it.
 func endOf(err error) (int, error) {
-	var failed *engine.RuntimeError
+	var failed *conmon.RuntimeError
 	if errors.As(err, &failed) {
 		return 0, fault.Exit(fmt.Errorf("%s could not run the command", failed.Program), fault.ExitUnable)
 	}

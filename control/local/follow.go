@@ -9,7 +9,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
+	"podc.example/podc/engine/logfile"
 )
 
 // follower shows the output of a project's containers as it comes, over restarts, and that of containers which take the place
@@ -21,7 +21,7 @@ type follower struct {
 		Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error
 	}
 	sel control.Selection
-	opt engine.LogOptions
+	opt logfile.Options
 	out control.LogOutput
 	// idle returns when no command is at work on a project.
 	idle func(ctx context.Context, project string) error
@@ -90,7 +90,7 @@ func (f *follower) follow(ctx context.Context) <-chan struct{} {
 }
 
 // meet begins to read the containers that are not read yet, and returns where their lines come from.
-func (f *follower) meet(ctx context.Context, opt engine.LogOptions) ([]*logStream, error) {
+func (f *follower) meet(ctx context.Context, opt logfile.Options) ([]*logStream, error) {
 	pods, err := f.engine.Pods(f.sel.Group)
 	if err != nil {
 		return nil, err

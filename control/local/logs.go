@@ -8,6 +8,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
+	"podc.example/podc/engine/logfile"
 )
 
 // streams implements control.Streams.
@@ -23,7 +24,7 @@ func (s streams) Logs(ctx context.Context, sel control.Selection, opt control.Lo
 		return err
 	}
 	out = control.LogOutput{Met: heard(out.Met), Lines: heard(out.Lines), Warn: heard(out.Warn)}
-	read := engine.LogOptions{Follow: opt.Follow, Tail: opt.Tail, Since: opt.Since, Until: opt.Until}
+	read := logfile.Options{Follow: opt.Follow, Tail: opt.Tail, Since: opt.Since, Until: opt.Until}
 	if len(sel.Names) > 0 {
 		out.Met(pods)
 		return printLogs(ctx, s.engine, pods, read, out.Lines)
@@ -51,7 +52,7 @@ func (s streams) Follow(ctx context.Context, ref string, opt control.LogOptions,
 		return err
 	}
 	name, line := p.Spec.Name, heard(out.Line)
-	read := engine.LogOptions{Follow: true, Tail: opt.Tail, Since: opt.Since, Until: opt.Until, CaughtUp: func() error {
+	read := logfile.Options{Follow: true, Tail: opt.Tail, Since: opt.Since, Until: opt.Until, CaughtUp: func() error {
 		if out.CaughtUp != nil {
 			out.CaughtUp()
 		}
@@ -80,7 +81,7 @@ func (s streams) Attach(ctx context.Context, ref string) (control.Stream, error)
 
 // logReader is what reads the output of one pod.
 type logReader interface {
-	Logs(ctx context.Context, name string, opt engine.LogOptions, out func(api.LogLine) error) error
+	Logs(ctx context.Context, name string, opt logfile.Options, out func(api.LogLine) error) error
 }
 
 // keptLogs reads the output that containers keep, and says of the others that they keep none.
@@ -90,7 +91,7 @@ type keptLogs struct {
 }
 
 // Logs implements logReader.
-func (k keptLogs) Logs(ctx context.Context, name string, opt engine.LogOptions, out func(api.LogLine) error) error {
+func (k keptLogs) Logs(ctx context.Context, name string, opt logfile.Options, out func(api.LogLine) error) error {
 	err := k.Engine.Logs(ctx, name, opt, out)
 	if errdefs.IsFailedPrecondition(err) {
 		k.warn(err.Error())
@@ -101,7 +102,7 @@ func (k keptLogs) Logs(ctx context.Context, name string, opt engine.LogOptions, 
 
 // printLogs reads the logs of all pods at once and passes their lines on in the order in which they were written. If it follows,
 // it ends when the pods have ended.
-func printLogs(ctx context.Context, src logReader, pods []api.Pod, opt engine.LogOptions, out func([]control.Line)) error {
+func printLogs(ctx context.Context, src logReader, pods []api.Pod, opt logfile.Options, out func([]control.Line)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	streams := make([]chan []control.Line, len(pods))
@@ -152,7 +153,7 @@ const linesAtOnce = 512
 
 // readLog reads the output of one pod. An empty batch stands for the moment when a reader who follows has passed on what there
 // was at first.
-func readLog(ctx context.Context, src logReader, pod string, opt engine.LogOptions, to chan<- []control.Line) error {
+func readLog(ctx context.Context, src logReader, pod string, opt logfile.Options, to chan<- []control.Line) error {
 	var batch []control.Line
 	var text []byte // of the batch
 	send := func(lines []control.Line) error {

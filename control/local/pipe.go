@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/control"
-	"podc.example/podc/engine"
+	"podc.example/podc/engine/conmon"
 )
 
 // pipe runs a command in a container with pipes in the place of the streams: the container is to get hold of nothing that is the
 // caller's, neither of a terminal nor of a file, a pipe or a socket. What is the command's of them goes through podc: every byte, the
 // end of either side, and signals.
-func pipe(x *engine.Exec, with control.ExecStreams) error {
+func pipe(x *conmon.Exec, with control.ExecStreams) error {
 	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's signals come by way of podc, and once
 	flows, err := outflows(x, with.Out, with.Err)
 	if err != nil {
@@ -72,7 +72,7 @@ type outflow struct {
 }
 
 // outflows gives x its output streams. Two that lead to one file are one, so that what is written to them stays in order.
-func outflows(x *engine.Exec, stdout, stderr io.Writer) ([]*outflow, error) {
+func outflows(x *conmon.Exec, stdout, stderr io.Writer) ([]*outflow, error) {
 	out, err := newOutflow(stdout)
 	if err != nil {
 		return nil, err

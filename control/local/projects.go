@@ -10,6 +10,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
+	"podc.example/podc/engine/conmon"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
@@ -113,7 +114,7 @@ func failedRun(err error, pod string) error {
 		return err
 	}
 	code := fault.ExitUnable
-	var runtime *engine.RuntimeError
+	var runtime *conmon.RuntimeError
 	switch {
 	case step.Step.Key.Verb != "start" || !errors.As(err, &runtime):
 	case errdefs.IsNotFound(runtime):
@@ -189,14 +190,14 @@ func (e restarting) StartPod(ctx context.Context, name string) error {
 // held are the streams to containers that were started with one, until somebody attaches.
 type held struct {
 	mu      sync.Mutex
-	streams map[string]*engine.Stream // by name
+	streams map[string]*conmon.Stream // by name
 }
 
-func (h *held) put(name string, s *engine.Stream) {
+func (h *held) put(name string, s *conmon.Stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.streams == nil {
-		h.streams = map[string]*engine.Stream{}
+		h.streams = map[string]*conmon.Stream{}
 	}
 	if old := h.streams[name]; old != nil { // of an earlier run
 		old.Close()
@@ -217,7 +218,7 @@ func (h *held) forget(gone func(name string) bool) {
 }
 
 // take returns the stream to a container, nil if there is none.
-func (h *held) take(name string) *engine.Stream {
+func (h *held) take(name string) *conmon.Stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.streams[name]
@@ -237,7 +238,7 @@ func (e listening) StartPod(ctx context.Context, name string) error {
 	if !e.heeds(name) {
 		return e.Engine.StartPod(ctx, name)
 	}
-	s, err := e.StartAttached(ctx, name, func(s *engine.Stream) {
+	s, err := e.StartAttached(ctx, name, func(s *conmon.Stream) {
 		if e.opt.Width > 0 {
 			s.Resize(e.opt.Width, e.opt.Height)
 		}

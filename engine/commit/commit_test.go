@@ -8,7 +8,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/netstack"
 )
 
 func TestChangesOfACommit(t *testing.T) {
@@ -46,7 +45,7 @@ func TestTheConfigOfACommitIsThatOfTheContainer(t *testing.T) {
 	p.Spec.Container.Env = []string{"B=spec"}
 	p.Spec.Container.Command = []string{"other"}
 	p.Spec.Container.Health = &api.HealthCheck{Interval: time.Second}
-	p.Spec.Network.Ports = []netstack.Port{{Container: 53, Protocol: "udp"}}
+	p.Spec.Network.Ports = []api.Port{{Container: 53, Protocol: "udp"}}
 	got, _ := json.Marshal(Of(p, func(label string) bool { return label == "own" }))
 	want := `{"User":"app","ExposedPorts":{"53/udp":{},"80/tcp":{}},"Env":["A=image","B=spec"],"Entrypoint":["entry"],"Cmd":["other"],"Volumes":{"/data":{}},` +
 		`"Labels":{"from":"image","team":"shop"},"Healthcheck":{"Test":["CMD","probe"],"Interval":1000000000}}`

@@ -12,9 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 )
 
 // Fake is an engine in memory. It "runs" two programs: a container whose command is {"true"} or {"false"} ends at once with
@@ -27,10 +25,10 @@ type Fake struct {
 	Fail func(call string) error
 
 	mu       sync.Mutex // protects what follows
-	pods     map[string]*engine.Pod
-	networks map[string]netstack.Network
+	pods     map[string]*api.Pod
+	networks map[string]api.Network
 	volumes  map[string]api.Volume
-	busy     map[netstack.Port]string // ports held outside of the engine, by owner
+	busy     map[api.Port]string // ports held outside of the engine, by owner
 	log      []string
 	made     int
 	changed  chan struct{} // closed at the next change; nil while nobody waits
@@ -44,7 +42,7 @@ func (f *Fake) Log() []string {
 }
 
 // Put places a pod, as if it had been made and had come so far on its own.
-func (f *Fake) Put(p engine.Pod) {
+func (f *Fake) Put(p api.Pod) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.init()
@@ -53,7 +51,7 @@ func (f *Fake) Put(p engine.Pod) {
 }
 
 // Edit changes a pod, as if that had happened to it.
-func (f *Fake) Edit(name string, fn func(*engine.Pod)) {
+func (f *Fake) Edit(name string, fn func(*api.Pod)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn(f.pods[name])
@@ -61,7 +59,7 @@ func (f *Fake) Edit(name string, fn func(*engine.Pod)) {
 }
 
 // Occupy makes the host port of p taken by owner, who is no pod.
-func (f *Fake) Occupy(p netstack.Port, owner string) {
+func (f *Fake) Occupy(p api.Port, owner string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.init()
@@ -70,10 +68,10 @@ func (f *Fake) Occupy(p netstack.Port, owner string) {
 
 func (f *Fake) init() {
 	if f.pods == nil {
-		f.pods = map[string]*engine.Pod{}
-		f.networks = map[string]netstack.Network{}
+		f.pods = map[string]*api.Pod{}
+		f.networks = map[string]api.Network{}
 		f.volumes = map[string]api.Volume{}
-		f.busy = map[netstack.Port]string{}
+		f.busy = map[api.Port]string{}
 	}
 }
 
@@ -108,7 +106,7 @@ func (f *Fake) note(ctx context.Context, call string) error {
 	return context.Cause(ctx)
 }
 
-func (f *Fake) pod(name string) (*engine.Pod, error) {
+func (f *Fake) pod(name string) (*api.Pod, error) {
 	p, ok := f.pods[name]
 	if !ok {
 		return nil, fault.New(errdefs.ErrNotFound, "pod %q does not exist", name)
@@ -130,7 +128,7 @@ func (f *Fake) Snapshot(_ context.Context, group string) (api.Snapshot, error) {
 }
 
 // CreateNetwork implements project.Engine.
-func (f *Fake) CreateNetwork(ctx context.Context, n netstack.Network) error {
+func (f *Fake) CreateNetwork(ctx context.Context, n api.Network) error {
 	return f.do(ctx, "create network "+n.Name, func() error {
 		if _, ok := f.networks[n.Name]; ok {
 			return fault.New(errdefs.ErrAlreadyExists, "network %q exists", n.Name)
@@ -201,7 +199,7 @@ func (f *Fake) KeepAddresses(ctx context.Context, network, owner string, addrs [
 }
 
 // CheckPorts implements project.Engine.
-func (f *Fake) CheckPorts(_ context.Context, claims []netstack.PortClaim) error {
+func (f *Fake) CheckPorts(_ context.Context, claims []api.PortClaim) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	held := maps.Clone(f.busy)

@@ -3,11 +3,11 @@ package enginetest
 import (
 	"testing"
 
-	"podc.example/podc/engine"
+	"podc.example/podc/api"
 )
 
 func TestFake(t *testing.T) {
-	Run(t, func(*testing.T) (Engine, engine.Image) {
-		return &Fake{}, engine.Image{ID: "i", Layers: []string{"/layer"}}
+	Run(t, func(*testing.T) (Engine, api.Image) {
+		return &Fake{}, api.Image{ID: "i", Layers: []string{"/layer"}}
 	})
 }

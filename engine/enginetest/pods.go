@@ -11,13 +11,11 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/netstack"
 )
 
 // CreatePod implements project.Engine.
-func (f *Fake) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error {
+func (f *Fake) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image) error {
 	return f.do(ctx, "create pod "+spec.Name, func() error {
 		if _, ok := f.pods[spec.Name]; ok {
 			return fault.New(errdefs.ErrAlreadyExists, "cannot create %[1]q: the container name %[1]q is already in use", spec.Name)
@@ -29,16 +27,16 @@ func (f *Fake) CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Im
 			spec.Container.Health = img.Config.Health
 		}
 		f.made++
-		f.pods[spec.Name] = &engine.Pod{Spec: spec, ID: fmt.Sprintf("%064x", f.made), Status: engine.StatusCreated, Volumes: f.mount(spec)}
+		f.pods[spec.Name] = &api.Pod{Spec: spec, ID: fmt.Sprintf("%064x", f.made), Status: api.StatusCreated, Volumes: f.mount(spec)}
 		return nil
 	})
 }
 
 // mount makes the volumes of a spec that are missing.
-func (f *Fake) mount(spec engine.PodSpec) map[string]string {
+func (f *Fake) mount(spec api.PodSpec) map[string]string {
 	have := map[string]string{}
 	for _, m := range spec.Container.Mounts {
-		if m.Type != engine.MountVolume {
+		if m.Type != api.MountVolume {
 			continue
 		}
 		name := m.Source
@@ -85,38 +83,38 @@ func (f *Fake) StartPod(ctx context.Context, name string) error {
 	})
 }
 
-func (f *Fake) launch(p *engine.Pod) {
+func (f *Fake) launch(p *api.Pod) {
 	switch strings.Join(p.Spec.Container.Command, " ") {
 	case "true":
-		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, 0, true
+		p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, 0, true
 		return
 	case "false":
-		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, 1, true
+		p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, 1, true
 		return
 	}
 	p.Returns = false
-	p.Status, p.Started, p.Ports, p.Interfaces = engine.StatusRunning, time.Now(), p.Spec.Network.Ports, nil
+	p.Status, p.Started, p.Ports, p.Interfaces = api.StatusRunning, time.Now(), p.Spec.Network.Ports, nil
 	for i, e := range p.Spec.Network.Endpoints {
-		p.Interfaces = append(p.Interfaces, netstack.Interface{Network: e.Network, Name: fmt.Sprint("eth", i)})
+		p.Interfaces = append(p.Interfaces, api.Interface{Network: e.Network, Name: fmt.Sprint("eth", i)})
 	}
 	switch h := p.Spec.Container.Health; {
 	case h == nil || len(h.Test) == 0 || h.Test[0] == "NONE":
 	case h.Test[len(h.Test)-1] == "false":
-		p.Health = engine.HealthUnhealthy
+		p.Health = api.HealthUnhealthy
 	default:
-		p.Health = engine.HealthHealthy
+		p.Health = api.HealthHealthy
 	}
 }
 
-func end(p *engine.Pod, code int) {
-	if p.Status.Live() || p.Status == engine.StatusRestarting {
-		p.Status, p.ExitCode, p.ExitKnown = engine.StatusExited, code, true
+func end(p *api.Pod, code int) {
+	if p.Status.Live() || p.Status == api.StatusRestarting {
+		p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, code, true
 	}
-	p.Health, p.Interfaces, p.Ports = engine.HealthNone, nil, nil
+	p.Health, p.Interfaces, p.Ports = api.HealthNone, nil, nil
 }
 
 // ConnectPod implements project.Engine.
-func (f *Fake) ConnectPod(ctx context.Context, name string, e netstack.Endpoint, prefer []netip.Addr) error {
+func (f *Fake) ConnectPod(ctx context.Context, name string, e api.Endpoint, prefer []netip.Addr) error {
 	return f.do(ctx, "connect pod "+name+" to "+e.Network, func() error {
 		p, err := f.pod(name)
 		if err != nil {
@@ -125,15 +123,15 @@ func (f *Fake) ConnectPod(ctx context.Context, name string, e netstack.Endpoint,
 		if _, ok := f.networks[e.Network]; !ok {
 			return fault.New(errdefs.ErrNotFound, "cannot connect %q: network %q does not exist", name, e.Network)
 		}
-		on := func(o netstack.Endpoint) bool { return o.Network == e.Network }
+		on := func(o api.Endpoint) bool { return o.Network == e.Network }
 		if !slices.ContainsFunc(p.Spec.Network.Endpoints, on) {
 			p.Spec.Network.Endpoints = append(slices.Clone(p.Spec.Network.Endpoints), e)
 		}
-		attached := func(i netstack.Interface) bool { return i.Network == e.Network }
+		attached := func(i api.Interface) bool { return i.Network == e.Network }
 		if !p.Status.Live() || slices.ContainsFunc(p.Interfaces, attached) {
 			return nil
 		}
-		i := netstack.Interface{Network: e.Network, Name: fmt.Sprint("eth", len(p.Interfaces))}
+		i := api.Interface{Network: e.Network, Name: fmt.Sprint("eth", len(p.Interfaces))}
 		if len(prefer) > 0 {
 			i.IPv4 = netip.PrefixFrom(prefer[0], prefer[0].BitLen())
 		}
@@ -147,7 +145,7 @@ func (f *Fake) DisconnectPod(ctx context.Context, name, network string) error {
 	return f.do(ctx, "disconnect pod "+name+" from "+network, func() error {
 		p, err := f.pod(name)
 		if err == nil {
-			p.Interfaces = slices.DeleteFunc(p.Interfaces, func(i netstack.Interface) bool { return i.Network == network })
+			p.Interfaces = slices.DeleteFunc(p.Interfaces, func(i api.Interface) bool { return i.Network == network })
 		}
 		return err
 	})
@@ -189,15 +187,15 @@ func (f *Fake) KillPod(ctx context.Context, name, _ string) error {
 
 // PausePod implements project.Engine.
 func (f *Fake) PausePod(ctx context.Context, name string) error {
-	return f.turn(ctx, "pause", name, engine.StatusRunning, engine.StatusPaused)
+	return f.turn(ctx, "pause", name, api.StatusRunning, api.StatusPaused)
 }
 
 // UnpausePod implements project.Engine.
 func (f *Fake) UnpausePod(ctx context.Context, name string) error {
-	return f.turn(ctx, "unpause", name, engine.StatusPaused, engine.StatusRunning)
+	return f.turn(ctx, "unpause", name, api.StatusPaused, api.StatusRunning)
 }
 
-func (f *Fake) turn(ctx context.Context, verb, name string, from, to engine.Status) error {
+func (f *Fake) turn(ctx context.Context, verb, name string, from, to api.Status) error {
 	return f.do(ctx, verb+" pod "+name, func() error {
 		p, err := f.pod(name)
 		if err != nil {
@@ -212,7 +210,7 @@ func (f *Fake) turn(ctx context.Context, verb, name string, from, to engine.Stat
 }
 
 // RemovePod implements project.Engine.
-func (f *Fake) RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error {
+func (f *Fake) RemovePod(ctx context.Context, name string, opt api.RemoveOptions) error {
 	return f.do(ctx, "remove pod "+name, func() error {
 		p, ok := f.pods[name]
 		if !ok {
@@ -232,7 +230,7 @@ func (f *Fake) RemovePod(ctx context.Context, name string, opt engine.RemoveOpti
 }
 
 // WaitPod implements project.Engine.
-func (f *Fake) WaitPod(ctx context.Context, name string, until engine.Condition) error {
+func (f *Fake) WaitPod(ctx context.Context, name string, until api.Condition) error {
 	if err := f.note(ctx, fmt.Sprintf("wait pod %s %s", name, until)); err != nil {
 		return err
 	}
@@ -249,7 +247,7 @@ func (f *Fake) WaitPod(ctx context.Context, name string, until engine.Condition)
 	}
 }
 
-func (f *Fake) look(name string, until engine.Condition) (bool, <-chan struct{}, error) {
+func (f *Fake) look(name string, until api.Condition) (bool, <-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p, err := f.pod(name)
@@ -266,23 +264,23 @@ func (f *Fake) look(name string, until engine.Condition) (bool, <-chan struct{},
 	return done, f.changed, nil
 }
 
-func meets(p *engine.Pod, until engine.Condition) (met bool, never string) {
+func meets(p *api.Pod, until api.Condition) (met bool, never string) {
 	up := p.Status.Live()
-	ended := p.Status == engine.StatusExited
+	ended := p.Status == api.StatusExited
 	well := ended && p.ExitKnown && p.ExitCode == 0
 	switch until {
-	case engine.Running:
+	case api.Running:
 		return up, ""
-	case engine.Stopped:
+	case api.Stopped:
 		return ended, ""
-	case engine.Healthy:
+	case api.Healthy:
 		if p.Spec.Container.Health == nil {
 			return false, "has no health check to become healthy by"
 		}
-		met = up && p.Health == engine.HealthHealthy
-	case engine.Ready:
-		met = well || up && (p.Health == engine.HealthNone || p.Health == engine.HealthHealthy)
-	case engine.Completed:
+		met = up && p.Health == api.HealthHealthy
+	case api.Ready:
+		met = well || up && (p.Health == api.HealthNone || p.Health == api.HealthHealthy)
+	case api.Completed:
 		met = well
 	default:
 		met = up || well
@@ -292,7 +290,7 @@ func meets(p *engine.Pod, until engine.Condition) (met bool, never string) {
 		return true, ""
 	case ended:
 		return false, fmt.Sprintf("exited (%d)", p.ExitCode)
-	case up && p.Health == engine.HealthUnhealthy && until != engine.Completed:
+	case up && p.Health == api.HealthUnhealthy && until != api.Completed:
 		return false, "is unhealthy"
 	}
 	return false, ""

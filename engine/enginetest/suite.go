@@ -10,24 +10,22 @@ import (
 	"github.com/containerd/errdefs"
 
 	"podc.example/podc/api"
-	"podc.example/podc/engine"
-	"podc.example/podc/netstack"
 )
 
 // Engine is what the suite tests.
 type Engine interface {
 	Snapshot(ctx context.Context, group string) (api.Snapshot, error)
-	CreateNetwork(ctx context.Context, n netstack.Network) error
+	CreateNetwork(ctx context.Context, n api.Network) error
 	RemoveNetwork(ctx context.Context, name string) error
 	CreateVolume(ctx context.Context, v api.Volume) error
 	RemoveVolume(ctx context.Context, name string) error
-	CreatePod(ctx context.Context, spec engine.PodSpec, img engine.Image) error
+	CreatePod(ctx context.Context, spec api.PodSpec, img api.Image) error
 	StartPod(ctx context.Context, name string) error
 	StopPod(ctx context.Context, name string, timeout *time.Duration) error
 	KillPod(ctx context.Context, name, signal string) error
-	RemovePod(ctx context.Context, name string, opt engine.RemoveOptions) error
-	WaitPod(ctx context.Context, name string, until engine.Condition) error
-	ConnectPod(ctx context.Context, name string, e netstack.Endpoint, prefer []netip.Addr) error
+	RemovePod(ctx context.Context, name string, opt api.RemoveOptions) error
+	WaitPod(ctx context.Context, name string, until api.Condition) error
+	ConnectPod(ctx context.Context, name string, e api.Endpoint, prefer []netip.Addr) error
 	DisconnectPod(ctx context.Context, name, network string) error
 }
 
@@ -37,12 +35,12 @@ const group = "suite"
 type suite struct {
 	Engine
 	*testing.T
-	image engine.Image
+	image api.Image
 }
 
 // Run tests the behaviours that whoever drives an engine relies on. newEngine returns a fresh engine and an image that has
 // `sleep`, `true` and `false`; it cleans up by t.Cleanup.
-func Run(t *testing.T, newEngine func(t *testing.T) (Engine, engine.Image)) {
+func Run(t *testing.T, newEngine func(t *testing.T) (Engine, api.Image)) {
 	for name, test := range map[string]func(*suite){
 		"life of a pod":                   life,
 		"names are taken once":            taken,
@@ -81,15 +79,15 @@ func (s *suite) is(err error, class error) {
 	}
 }
 
-func (s *suite) create(name string, command ...string) engine.PodSpec {
+func (s *suite) create(name string, command ...string) api.PodSpec {
 	s.Helper()
-	spec := engine.PodSpec{Name: name, Group: group}
+	spec := api.PodSpec{Name: name, Group: group}
 	spec.Container.Image, spec.Container.ImageID, spec.Container.Command = "suite", s.image.ID, command
 	s.ok(s.CreatePod(s.Context(), spec, s.image))
 	return spec
 }
 
-func (s *suite) pod(name string) engine.Pod {
+func (s *suite) pod(name string) api.Pod {
 	s.Helper()
 	snap, err := s.Snapshot(s.Context(), group)
 	s.ok(err)
@@ -99,10 +97,10 @@ func (s *suite) pod(name string) engine.Pod {
 		}
 	}
 	s.Fatalf("pod %s is not in the snapshot", name)
-	return engine.Pod{}
+	return api.Pod{}
 }
 
-func (s *suite) status(name string, want engine.Status) {
+func (s *suite) status(name string, want api.Status) {
 	s.Helper()
 	if got := s.pod(name).Status; got != want {
 		s.Fatalf("%s is %s, want %s", name, got, want)
@@ -117,17 +115,17 @@ func at() *time.Duration {
 
 func life(s *suite) {
 	s.create("a", "sleep", "1000")
-	s.status("a", engine.StatusCreated)
+	s.status("a", api.StatusCreated)
 	s.ok(s.StartPod(s.Context(), "a"))
-	s.ok(s.WaitPod(s.Context(), "a", engine.Ready))
-	s.ok(s.WaitPod(s.Context(), "a", engine.Running))
-	s.status("a", engine.StatusRunning)
+	s.ok(s.WaitPod(s.Context(), "a", api.Ready))
+	s.ok(s.WaitPod(s.Context(), "a", api.Running))
+	s.status("a", api.StatusRunning)
 	s.ok(s.StopPod(s.Context(), "a", at()))
-	s.status("a", engine.StatusExited)
+	s.status("a", api.StatusExited)
 	s.ok(s.StartPod(s.Context(), "a"))
-	s.status("a", engine.StatusRunning)
+	s.status("a", api.StatusRunning)
 	s.ok(s.StopPod(s.Context(), "a", at()))
-	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}))
+	s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{}))
 	if snap, err := s.Snapshot(s.Context(), group); err != nil || len(snap.Pods) != 0 {
 		s.Fatalf("left: %v, %v", snap.Pods, err)
 	}
@@ -147,7 +145,7 @@ func repeated(s *suite) {
 		s.ok(s.StopPod(s.Context(), "a", at()))
 	}
 	for range 2 {
-		s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}))
+		s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{}))
 		s.ok(s.RemoveNetwork(s.Context(), "none"))
 	}
 }
@@ -155,14 +153,14 @@ func repeated(s *suite) {
 func missing(s *suite) {
 	s.is(s.StartPod(s.Context(), "a"), errdefs.ErrNotFound)
 	s.is(s.StopPod(s.Context(), "a", nil), errdefs.ErrNotFound)
-	s.is(s.WaitPod(s.Context(), "a", engine.Started), errdefs.ErrNotFound)
-	s.is(s.WaitPod(s.Context(), "a", engine.Running), errdefs.ErrNotFound)
+	s.is(s.WaitPod(s.Context(), "a", api.Started), errdefs.ErrNotFound)
+	s.is(s.WaitPod(s.Context(), "a", api.Running), errdefs.ErrNotFound)
 }
 
 func completes(s *suite) {
 	s.create("a", "true")
 	s.ok(s.StartPod(s.Context(), "a"))
-	for _, cond := range []engine.Condition{engine.Completed, engine.Ready, engine.Started, engine.Stopped} {
+	for _, cond := range []api.Condition{api.Completed, api.Ready, api.Started, api.Stopped} {
 		s.ok(s.WaitPod(s.Context(), "a", cond))
 	}
 }
@@ -170,8 +168,8 @@ func completes(s *suite) {
 func fails(s *suite) {
 	s.create("a", "false")
 	s.ok(s.StartPod(s.Context(), "a"))
-	s.ok(s.WaitPod(s.Context(), "a", engine.Stopped))
-	for _, cond := range []engine.Condition{engine.Completed, engine.Ready} {
+	s.ok(s.WaitPod(s.Context(), "a", api.Stopped))
+	for _, cond := range []api.Condition{api.Completed, api.Ready} {
 		var failed *api.WaitError
 		if err := s.WaitPod(s.Context(), "a", cond); !errors.As(err, &failed) || failed.Pod.ExitCode != 1 {
 			s.Fatalf("wait until %s: %v", cond, err)
@@ -181,21 +179,21 @@ func fails(s *suite) {
 
 func health(s *suite) {
 	for name, test := range map[string]string{"well": "true", "sick": "false"} {
-		spec := engine.PodSpec{Name: name, Group: group}
+		spec := api.PodSpec{Name: name, Group: group}
 		spec.Container.Image, spec.Container.ImageID, spec.Container.Command = "suite", s.image.ID, []string{"sleep", "1000"}
-		spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", test}, Interval: 50 * time.Millisecond, Retries: 1}
+		spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", test}, Interval: 50 * time.Millisecond, Retries: 1}
 		s.ok(s.CreatePod(s.Context(), spec, s.image))
 		s.ok(s.StartPod(s.Context(), name))
 	}
-	s.ok(s.WaitPod(s.Context(), "well", engine.Healthy))
-	s.ok(s.WaitPod(s.Context(), "well", engine.Ready))
+	s.ok(s.WaitPod(s.Context(), "well", api.Healthy))
+	s.ok(s.WaitPod(s.Context(), "well", api.Ready))
 	var failed *api.WaitError
-	if err := s.WaitPod(s.Context(), "sick", engine.Healthy); !errors.As(err, &failed) {
+	if err := s.WaitPod(s.Context(), "sick", api.Healthy); !errors.As(err, &failed) {
 		s.Fatalf("wait for the sick: %v", err)
 	}
 	s.create("unprobed", "sleep", "1000")
 	s.ok(s.StartPod(s.Context(), "unprobed"))
-	if err := s.WaitPod(s.Context(), "unprobed", engine.Healthy); !errors.As(err, &failed) {
+	if err := s.WaitPod(s.Context(), "unprobed", api.Healthy); !errors.As(err, &failed) {
 		s.Fatalf("wait for the unprobed: %v", err)
 	}
 }
@@ -203,45 +201,45 @@ func health(s *suite) {
 func guarded(s *suite) {
 	s.create("a", "sleep", "1000")
 	s.ok(s.StartPod(s.Context(), "a"))
-	s.is(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}), errdefs.ErrFailedPrecondition)
-	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{Force: true}))
+	s.is(s.RemovePod(s.Context(), "a", api.RemoveOptions{}), errdefs.ErrFailedPrecondition)
+	s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{Force: true}))
 }
 
 // anonymous volumes outlive their pod unless asked otherwise, can be handed on, and stay anonymous then.
 func anonymous(s *suite) {
-	spec := engine.PodSpec{Name: "a", Group: group}
+	spec := api.PodSpec{Name: "a", Group: group}
 	spec.Container.Image, spec.Container.ImageID, spec.Container.Command = "suite", s.image.ID, []string{"sleep", "1000"}
-	spec.Container.Mounts = []engine.Mount{{Type: engine.MountVolume, Target: "/data"}}
+	spec.Container.Mounts = []api.Mount{{Type: api.MountVolume, Target: "/data"}}
 	s.ok(s.CreatePod(s.Context(), spec, s.image))
 	v := s.pod("a").Volumes["/data"]
-	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}))
-	spec.Container.Mounts = []engine.Mount{{Type: engine.MountVolume, Target: "/data", Source: v}}
+	s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{}))
+	spec.Container.Mounts = []api.Mount{{Type: api.MountVolume, Target: "/data", Source: v}}
 	s.ok(s.CreatePod(s.Context(), spec, s.image))
 	snap, err := s.Snapshot(s.Context(), group)
 	s.ok(err)
 	if v == "" || !snap.Volumes[v].Anonymous || s.pod("a").Volumes["/data"] != v {
 		s.Fatalf("volume %q was not handed on: %v", v, snap.Volumes)
 	}
-	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{Volumes: true}))
+	s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{Volumes: true}))
 	if snap, err = s.Snapshot(s.Context(), group); err != nil || len(snap.Volumes) != 0 {
 		s.Fatalf("left: %v, %v", snap.Volumes, err)
 	}
 }
 
 func inUse(s *suite) {
-	s.ok(s.CreateNetwork(s.Context(), netstack.Network{Name: "n"}))
+	s.ok(s.CreateNetwork(s.Context(), api.Network{Name: "n"}))
 	s.ok(s.CreateVolume(s.Context(), api.Volume{Name: "v"}))
-	spec := engine.PodSpec{Name: "a", Group: group}
-	spec.Network.Endpoints = []netstack.Endpoint{{Network: "n"}}
+	spec := api.PodSpec{Name: "a", Group: group}
+	spec.Network.Endpoints = []api.Endpoint{{Network: "n"}}
 	spec.Container.Image, spec.Container.ImageID, spec.Container.Command = "suite", s.image.ID, []string{"sleep", "1000"}
-	spec.Container.Mounts = []engine.Mount{{Type: engine.MountVolume, Target: "/data", Source: "v"}}
+	spec.Container.Mounts = []api.Mount{{Type: api.MountVolume, Target: "/data", Source: "v"}}
 	s.ok(s.CreatePod(s.Context(), spec, s.image))
 	s.ok(s.StartPod(s.Context(), "a"))
 	s.is(s.RemoveNetwork(s.Context(), "n"), errdefs.ErrFailedPrecondition)
 	s.is(s.RemoveVolume(s.Context(), "v"), errdefs.ErrFailedPrecondition)
 	s.ok(s.StopPod(s.Context(), "a", at()))
 	s.is(s.RemoveVolume(s.Context(), "v"), errdefs.ErrFailedPrecondition)
-	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}))
+	s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{}))
 	s.ok(s.RemoveNetwork(s.Context(), "n"))
 	s.ok(s.RemoveVolume(s.Context(), "v"))
 }
@@ -258,7 +256,7 @@ func cancelled(s *suite) {
 	s.create("a", "sleep", "1000")
 	ctx, cancel := context.WithCancelCause(s.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.WaitPod(ctx, "a", engine.Started) }()
+	go func() { done <- s.WaitPod(ctx, "a", api.Started) }()
 	enough := errors.New("enough")
 	cancel(enough)
 	s.is(<-done, enough)
@@ -273,7 +271,7 @@ func killIdle(s *suite) {
 // has left can be made anew.
 func reconnects(s *suite) {
 	for _, n := range []string{"n", "m"} {
-		s.ok(s.CreateNetwork(s.Context(), netstack.Network{Name: n}))
+		s.ok(s.CreateNetwork(s.Context(), api.Network{Name: n}))
 	}
 	on := func() (names string) {
 		for _, i := range s.pod("a").Interfaces {
@@ -288,12 +286,12 @@ func reconnects(s *suite) {
 		}
 	}
 	s.create("a", "sleep", "1000")
-	s.is(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "none"}, nil), errdefs.ErrNotFound)
-	s.ok(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "n"}, nil))
+	s.is(s.ConnectPod(s.Context(), "a", api.Endpoint{Network: "none"}, nil), errdefs.ErrNotFound)
+	s.ok(s.ConnectPod(s.Context(), "a", api.Endpoint{Network: "n"}, nil))
 	s.ok(s.StartPod(s.Context(), "a"))
 	has("n")
 	for range 2 {
-		s.ok(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "m"}, nil))
+		s.ok(s.ConnectPod(s.Context(), "a", api.Endpoint{Network: "m"}, nil))
 	}
 	has("nm")
 	for range 2 {
@@ -301,12 +299,12 @@ func reconnects(s *suite) {
 	}
 	has("m")
 	s.ok(s.RemoveNetwork(s.Context(), "n"))
-	s.ok(s.CreateNetwork(s.Context(), netstack.Network{Name: "n"}))
-	s.ok(s.ConnectPod(s.Context(), "a", netstack.Endpoint{Network: "n"}, nil))
+	s.ok(s.CreateNetwork(s.Context(), api.Network{Name: "n"}))
+	s.ok(s.ConnectPod(s.Context(), "a", api.Endpoint{Network: "n"}, nil))
 	has("mn")
 	s.ok(s.StopPod(s.Context(), "a", at()))
 	s.ok(s.StartPod(s.Context(), "a"))
 	has("nm")
 	s.ok(s.StopPod(s.Context(), "a", at()))
-	s.ok(s.RemovePod(s.Context(), "a", engine.RemoveOptions{}))
+	s.ok(s.RemovePod(s.Context(), "a", api.RemoveOptions{}))
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/logfile"
 )
@@ -117,26 +118,26 @@ func TestNamesAreServedOnce(t *testing.T) {
 }
 
 func TestTheIntervalIsShorterWhileStarting(t *testing.T) {
-	h := &engine.HealthCheck{Interval: 30 * time.Second, StartInterval: time.Second, StartPeriod: time.Minute}
+	h := &api.HealthCheck{Interval: 30 * time.Second, StartInterval: time.Second, StartPeriod: time.Minute}
 	now := time.Now()
 	for _, c := range []struct {
-		health  engine.Health
+		health  api.Health
 		started time.Time
 		want    time.Duration
 	}{
-		{engine.HealthStarting, now, time.Second},
-		{engine.HealthStarting, now.Add(-2 * time.Minute), 30 * time.Second},
-		{engine.HealthHealthy, now, 30 * time.Second},
-		{engine.HealthUnhealthy, now.Add(-2 * time.Minute), 30 * time.Second},
+		{api.HealthStarting, now, time.Second},
+		{api.HealthStarting, now.Add(-2 * time.Minute), 30 * time.Second},
+		{api.HealthHealthy, now, 30 * time.Second},
+		{api.HealthUnhealthy, now.Add(-2 * time.Minute), 30 * time.Second},
 	} {
 		if got := interval(h, c.health, c.started); got != c.want {
 			t.Errorf("%s, started %s ago: %s", c.health, now.Sub(c.started), got)
 		}
 	}
-	if since := sinceLast(engine.Pod{Started: now.Add(time.Hour)}); since != 0 {
+	if since := sinceLast(api.Pod{Started: now.Add(time.Hour)}); since != 0 {
 		t.Errorf("a clock set back made it %s", since)
 	}
-	if since := sinceLast(engine.Pod{Started: now.Add(-time.Hour), Probes: []engine.Probe{{End: now}}}); since > time.Minute {
+	if since := sinceLast(api.Pod{Started: now.Add(-time.Hour), Probes: []api.Probe{{End: now}}}); since > time.Minute {
 		t.Errorf("counted %s from the start", since)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 )
 
@@ -59,7 +60,7 @@ func (w *worker) probes(ctx context.Context, d engine.Duty) {
 }
 
 // probeOnce probes and records the outcome; over says that the run has ended.
-func (w *worker) probeOnce(ctx context.Context, d engine.Duty, was engine.Health) (now engine.Health, over bool) {
+func (w *worker) probeOnce(ctx context.Context, d engine.Duty, was api.Health) (now api.Health, over bool) {
 	gone := func(err error) bool {
 		return ctx.Err() != nil || errdefs.IsFailedPrecondition(err) || errdefs.IsNotFound(err)
 	}
@@ -85,8 +86,8 @@ func (w *worker) probeOnce(ctx context.Context, d engine.Duty, was engine.Health
 }
 
 // interval is docker's rule: start_interval applies while the pod is starting, within its start_period.
-func interval(h *engine.HealthCheck, health engine.Health, started time.Time) time.Duration {
-	if health == engine.HealthStarting && time.Since(started) < h.StartPeriod {
+func interval(h *api.HealthCheck, health api.Health, started time.Time) time.Duration {
+	if health == api.HealthStarting && time.Since(started) < h.StartPeriod {
 		return h.StartInterval
 	}
 	return h.Interval
@@ -94,7 +95,7 @@ func interval(h *engine.HealthCheck, health engine.Health, started time.Time) ti
 
 // sinceLast is how long ago the last probe ended, or the run began. A clock that was set may make that anything; then the
 // interval begins anew.
-func sinceLast(p engine.Pod) time.Duration {
+func sinceLast(p api.Pod) time.Duration {
 	last := p.Started
 	if n := len(p.Probes); n > 0 {
 		last = p.Probes[n-1].End
@@ -103,23 +104,23 @@ func sinceLast(p engine.Pod) time.Duration {
 }
 
 // probe runs the health check once. What it started is killed at its timeout, and when ctx ends.
-func (w *worker) probe(ctx context.Context, d engine.Duty) (engine.Probe, error) {
+func (w *worker) probe(ctx context.Context, d engine.Duty) (api.Probe, error) {
 	args, err := probeArgs(d.Health.Test)
 	if err != nil {
-		return engine.Probe{Start: time.Now(), End: time.Now()}, err
+		return api.Probe{Start: time.Now(), End: time.Now()}, err
 	}
 	mark := markOf(d.Pod.ID) + rand.Text()
 	limited, cancel := context.WithTimeout(ctx, d.Health.Timeout)
 	defer cancel()
 	x, err := w.m.engine.ExecCommand(limited, w.name, engine.ExecOptions{Args: args, Mark: []string{mark}, Login: d.Login})
 	if err != nil {
-		return engine.Probe{Start: time.Now(), End: time.Now()}, err
+		return api.Probe{Start: time.Now(), End: time.Now()}, err
 	}
 	var out output
 	x.Stdout, x.Stderr = &out, &out
 	x.WaitDelay = outputDelay
 	x.Cancel = func() error { return w.killProbe(x.Process, mark) }
-	p := engine.Probe{Start: time.Now()}
+	p := api.Probe{Start: time.Now()}
 	err = x.Run()
 	p.End, p.Output = time.Now(), out.String()
 	switch state := x.ProcessState; {

@@ -16,10 +16,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
+	"podc.example/podc/engine/logfile"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/kernel"
-	"podc.example/podc/netstack"
 )
 
 // The tests in this file run real containers and kill real monitors. They need root, conmon and crun, and each has roots of
@@ -55,7 +56,7 @@ const group = "g"
 type stack struct {
 	t *testing.T
 	*engine.Engine
-	img engine.Image
+	img api.Image
 }
 
 func newStack(t *testing.T) *stack {
@@ -97,7 +98,7 @@ func (s *stack) clean() {
 		s.t.Error(err)
 	}
 	for _, p := range pods {
-		if err := s.RemovePod(ctx, p.Spec.Name, engine.RemoveOptions{Force: true, Volumes: true}); err != nil {
+		if err := s.RemovePod(ctx, p.Spec.Name, api.RemoveOptions{Force: true, Volumes: true}); err != nil {
 			s.t.Error(err)
 		}
 	}
@@ -124,7 +125,7 @@ func (s *stack) clean() {
 }
 
 // busybox is an image of one layer with a static busybox.
-func busybox(t *testing.T) engine.Image {
+func busybox(t *testing.T) api.Image {
 	t.Helper()
 	layer := filepath.Join(t.TempDir(), "layer")
 	path, _ := exec.LookPath("busybox")
@@ -136,14 +137,14 @@ func busybox(t *testing.T) engine.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return engine.Image{ID: strings.Repeat("cd", 32), Names: []string{"busybox"}, Layers: []string{layer}, Config: engine.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}}
+	return api.Image{ID: strings.Repeat("cd", 32), Names: []string{"busybox"}, Layers: []string{layer}, Config: api.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}}
 }
 
-func shell(name, script string) engine.PodSpec {
-	return engine.PodSpec{Name: name, Group: group, Container: engine.ContainerSpec{Image: "busybox", Command: []string{"sh", "-c", script}}}
+func shell(name, script string) api.PodSpec {
+	return api.PodSpec{Name: name, Group: group, Container: api.ContainerSpec{Image: "busybox", Command: []string{"sh", "-c", script}}}
 }
 
-func (s *stack) start(specs ...engine.PodSpec) {
+func (s *stack) start(specs ...api.PodSpec) {
 	s.t.Helper()
 	for _, spec := range specs {
 		if err := s.CreatePod(s.t.Context(), spec, s.img); err != nil {
@@ -156,7 +157,7 @@ func (s *stack) start(specs ...engine.PodSpec) {
 }
 
 // await returns the pod once it is as ok says, which is asked whenever the pod's state changes.
-func (s *stack) await(name string, limit time.Duration, what string, ok func(engine.Pod) bool) engine.Pod {
+func (s *stack) await(name string, limit time.Duration, what string, ok func(api.Pod) bool) api.Pod {
 	s.t.Helper()
 	n, err := kernel.OpenInotify(func() {})
 	if err != nil {
@@ -186,15 +187,15 @@ func (s *stack) await(name string, limit time.Duration, what string, ok func(eng
 	}
 }
 
-func (s *stack) awaitHealth(name string, limit time.Duration, h engine.Health) engine.Pod {
+func (s *stack) awaitHealth(name string, limit time.Duration, h api.Health) api.Pod {
 	s.t.Helper()
-	return s.await(name, limit, string(h), func(p engine.Pod) bool { return p.Health == h })
+	return s.await(name, limit, string(h), func(p api.Pod) bool { return p.Health == h })
 }
 
 // lines is what a pod has printed so far.
 func (s *stack) lines(name string) (lines []string) {
 	s.t.Helper()
-	err := s.Logs(s.t.Context(), name, engine.LogOptions{Tail: -1}, func(l engine.LogLine) error {
+	err := s.Logs(s.t.Context(), name, logfile.Options{Tail: -1}, func(l api.LogLine) error {
 		lines = append(lines, string(l.Text))
 		return nil
 	})
@@ -269,9 +270,9 @@ func processes(want string) (pids []int) {
 	return pids
 }
 
-func sharing(t *testing.T, spec *engine.PodSpec) (dir string) {
+func sharing(t *testing.T, spec *api.PodSpec) (dir string) {
 	dir = t.TempDir()
-	spec.Container.Mounts = []engine.Mount{{Type: engine.MountBind, Source: dir, Target: "/share"}}
+	spec.Container.Mounts = []api.Mount{{Type: api.MountBind, Source: dir, Target: "/share"}}
 	return dir
 }
 
@@ -279,19 +280,19 @@ func TestHealthFollowsTheProbe(t *testing.T) {
 	s := newStack(t)
 	spec := shell("web", "sleep 600")
 	dir := sharing(t, &spec)
-	spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD-SHELL", "echo probing; test -e /share/ok"}, Interval: 100 * time.Millisecond, Retries: 2}
+	spec.Container.Health = &api.HealthCheck{Test: []string{"CMD-SHELL", "echo probing; test -e /share/ok"}, Interval: 100 * time.Millisecond, Retries: 2}
 	s.start(spec)
-	if p, _ := s.Pod("web"); p.Health != engine.HealthStarting {
+	if p, _ := s.Pod("web"); p.Health != api.HealthStarting {
 		t.Errorf("begins as %q", p.Health)
 	}
 	if err := os.WriteFile(dir+"/ok", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.WaitPod(t.Context(), "web", engine.Healthy); err != nil {
+	if err := s.WaitPod(t.Context(), "web", api.Healthy); err != nil {
 		t.Fatal(err)
 	}
 	os.Remove(dir + "/ok")
-	p := s.awaitHealth("web", 20*time.Second, engine.HealthUnhealthy)
+	p := s.awaitHealth("web", 20*time.Second, api.HealthUnhealthy)
 	if last := p.Probes[len(p.Probes)-1]; last.ExitCode != 1 || last.Output != "probing\n" {
 		t.Errorf("the last probe is %+v", last)
 	}
@@ -303,16 +304,16 @@ func TestHealthFollowsTheProbe(t *testing.T) {
 	if err := os.WriteFile(dir+"/ok", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitHealth("web", 20*time.Second, engine.HealthHealthy)
+	s.awaitHealth("web", 20*time.Second, api.HealthHealthy)
 }
 
 func TestFailuresWithinTheStartPeriodDoNotCount(t *testing.T) {
 	s := newStack(t)
 	spec := shell("slow", "sleep 600")
-	spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "false"}, Interval: time.Minute, Retries: 1, StartPeriod: 700 * time.Millisecond, StartInterval: 100 * time.Millisecond}
+	spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", "false"}, Interval: time.Minute, Retries: 1, StartPeriod: 700 * time.Millisecond, StartInterval: 100 * time.Millisecond}
 	s.start(spec)
-	p := s.await("slow", 20*time.Second, "probed", func(p engine.Pod) bool { return len(p.Probes) >= 3 })
-	if p.Health != engine.HealthStarting {
+	p := s.await("slow", 20*time.Second, "probed", func(p api.Pod) bool { return len(p.Probes) >= 3 })
+	if p.Health != api.HealthStarting {
 		t.Errorf("is %s within its start period", p.Health)
 	}
 }
@@ -320,14 +321,14 @@ func TestFailuresWithinTheStartPeriodDoNotCount(t *testing.T) {
 func TestAProbeIsKilledWithAllItsChildren(t *testing.T) {
 	s := newStack(t)
 	spec := shell("web", "sleep 600")
-	spec.Container.Health = &engine.HealthCheck{
+	spec.Container.Health = &api.HealthCheck{
 		Test: []string{"CMD-SHELL", "echo before; (setsid sh -c 'sleep 86001 & sleep 86001' &); env -i sleep 86001 & sleep 86001; echo after"},
 		// The next probe comes late enough to see that nothing of this one is left.
 		Interval: 500 * time.Millisecond, StartPeriod: time.Minute, StartInterval: 30 * time.Second, Timeout: time.Second, Retries: 1,
 	}
 	spec.Container.Health.StartInterval = 300 * time.Millisecond
 	s.start(spec)
-	s.await("web", 20*time.Second, "probed", func(p engine.Pod) bool { return len(p.Probes) == 1 })
+	s.await("web", 20*time.Second, "probed", func(p api.Pod) bool { return len(p.Probes) == 1 })
 	p, _ := s.Pod("web")
 	if left := processes("86001"); len(left) > 0 && time.Since(p.Probes[0].End) < 250*time.Millisecond {
 		t.Errorf("left of the probe: %v", left)
@@ -345,13 +346,13 @@ func TestRestartsBackOff(t *testing.T) {
 	spec := shell("crash", "echo run; exit 3")
 	spec.Container.Restart.Name = "always"
 	few := shell("few", "echo run; exit 4")
-	few.Container.Restart = engine.RestartPolicy{Name: "on-failure", MaxRetries: 2}
+	few.Container.Restart = api.RestartPolicy{Name: "on-failure", MaxRetries: 2}
 	well := shell("well", "exit 0")
 	well.Container.Restart.Name = "on-failure"
 	s.start(spec, few, well)
-	s.await("crash", 30*time.Second, "restarted 4 times", func(p engine.Pod) bool { return p.Restarts == 4 && p.Status == engine.StatusRestarting })
+	s.await("crash", 30*time.Second, "restarted 4 times", func(p api.Pod) bool { return p.Restarts == 4 && p.Status == api.StatusRestarting })
 	var at []time.Time
-	err := s.Logs(t.Context(), "crash", engine.LogOptions{Tail: -1}, func(l engine.LogLine) error { at = append(at, l.Time); return nil })
+	err := s.Logs(t.Context(), "crash", logfile.Options{Tail: -1}, func(l api.LogLine) error { at = append(at, l.Time); return nil })
 	if err != nil || len(at) < 5 {
 		t.Fatalf("ran %d times: %v", len(at), err)
 	}
@@ -362,17 +363,17 @@ func TestRestartsBackOff(t *testing.T) {
 		}
 		want *= 2
 	}
-	if p, _ := s.Pod("few"); p.Status != engine.StatusExited || p.Restarts != 2 || p.ExitCode != 4 || len(s.lines("few")) != 3 {
+	if p, _ := s.Pod("few"); p.Status != api.StatusExited || p.Restarts != 2 || p.ExitCode != 4 || len(s.lines("few")) != 3 {
 		t.Errorf("with two retries: %+v", p)
 	}
-	if p, _ := s.Pod("well"); p.Status != engine.StatusExited || p.Restarts != 0 {
+	if p, _ := s.Pod("well"); p.Status != api.StatusExited || p.Restarts != 0 {
 		t.Errorf("it ended well: %+v", p)
 	}
 	// A stop ends the restarting, too.
 	if err := s.StopPod(t.Context(), "crash", nil); err != nil {
 		t.Fatal(err)
 	}
-	if p, _ := s.Pod("crash"); p.Status != engine.StatusExited {
+	if p, _ := s.Pod("crash"); p.Status != api.StatusExited {
 		t.Errorf("stopped: %+v", p)
 	}
 }
@@ -380,11 +381,11 @@ func TestRestartsBackOff(t *testing.T) {
 func TestAKilledMonitorComesBack(t *testing.T) {
 	s := newStack(t)
 	web, crash := shell("web", "sleep 600"), shell("crash", "echo run; sleep 1; exit 1")
-	web.Container.Health = &engine.HealthCheck{Test: []string{"CMD-SHELL", "sleep 86002 & sleep 0.05; kill $!; cat /share/ok"}, Interval: 200 * time.Millisecond, Retries: 1}
+	web.Container.Health = &api.HealthCheck{Test: []string{"CMD-SHELL", "sleep 86002 & sleep 0.05; kill $!; cat /share/ok"}, Interval: 200 * time.Millisecond, Retries: 1}
 	dir := sharing(t, &web)
 	crash.Container.Restart.Name = "always"
 	s.start(web, crash)
-	s.awaitHealth("web", 20*time.Second, engine.HealthUnhealthy)
+	s.awaitHealth("web", 20*time.Second, api.HealthUnhealthy)
 	for i := range 5 {
 		monitor := s.holder("lock", 0)
 		s.holder("guardian", 0)
@@ -397,9 +398,9 @@ func TestAKilledMonitorComesBack(t *testing.T) {
 	if err := os.WriteFile(dir+"/ok", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitHealth("web", 20*time.Second, engine.HealthHealthy)
+	s.awaitHealth("web", 20*time.Second, api.HealthHealthy)
 	before, _ := s.Pod("crash")
-	s.await("crash", 20*time.Second, "restarted", func(p engine.Pod) bool { return p.Restarts > before.Restarts && p.Pid > 0 })
+	s.await("crash", 20*time.Second, "restarted", func(p api.Pod) bool { return p.Restarts > before.Restarts && p.Pid > 0 })
 	p, _ := s.Pod("crash")
 	if runs := len(s.lines("crash")); runs < p.Restarts || runs > p.Restarts+1 {
 		t.Errorf("%d runs after %d restarts", runs, p.Restarts)
@@ -412,7 +413,7 @@ func TestAKilledMonitorComesBack(t *testing.T) {
 func TestRestartsAreNeitherLostNorDoubledByKills(t *testing.T) {
 	s := newStack(t)
 	spec := shell("crash", "echo run; exit 1")
-	spec.Container.Restart = engine.RestartPolicy{Name: "on-failure", MaxRetries: 5}
+	spec.Container.Restart = api.RestartPolicy{Name: "on-failure", MaxRetries: 5}
 	s.start(spec)
 	// Kill the monitor wherever it is, until the pod has used up its restarts.
 	kills := 0
@@ -421,11 +422,11 @@ func TestRestartsAreNeitherLostNorDoubledByKills(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.Status == engine.StatusExited && p.Restarts == 5 {
+		if p.Status == api.StatusExited && p.Restarts == 5 {
 			break
 		}
 		monitor := s.holder("lock", 0)
-		s.await("crash", 30*time.Second, "changed", func(n engine.Pod) bool {
+		s.await("crash", 30*time.Second, "changed", func(n api.Pod) bool {
 			return n.Status != p.Status || n.Restarts != p.Restarts
 		})
 		if unix.Kill(monitor, unix.SIGKILL) == nil {
@@ -482,11 +483,11 @@ func TestAnEndThatConmonDidNotSeeIsNoted(t *testing.T) {
 		s.kill(conmon)
 		s.kill(p.Pid)
 	}
-	p := s.await("once", 20*time.Second, "ended", func(p engine.Pod) bool { return p.Status == engine.StatusExited })
+	p := s.await("once", 20*time.Second, "ended", func(p api.Pod) bool { return p.Status == api.StatusExited })
 	if p.ExitKnown {
 		t.Errorf("nobody can know its exit code: %+v", p)
 	}
-	s.await("always", 20*time.Second, "restarted", func(p engine.Pod) bool { return p.Restarts == 1 && p.Pid > 0 })
+	s.await("always", 20*time.Second, "restarted", func(p api.Pod) bool { return p.Restarts == 1 && p.Pid > 0 })
 }
 
 func (s *stack) logFiles(name string) (sizes []int64) {
@@ -504,7 +505,7 @@ func (s *stack) logFiles(name string) (sizes []int64) {
 func (s *stack) followCount(name string, lines int) {
 	s.t.Helper()
 	next := 1
-	err := s.Logs(s.t.Context(), name, engine.LogOptions{Tail: -1, Follow: true}, func(l engine.LogLine) error {
+	err := s.Logs(s.t.Context(), name, logfile.Options{Tail: -1, Follow: true}, func(l api.LogLine) error {
 		if want := strconv.Itoa(next); string(l.Text) != want {
 			return fmt.Errorf("got %q instead of %q", l.Text, want)
 		}
@@ -520,12 +521,12 @@ func TestAFloodIsRotated(t *testing.T) {
 	s := newStack(t)
 	const lines, limit = 1_500_000, 10 << 20
 	spec := shell("flood", fmt.Sprintf("seq 1 %d", lines))
-	spec.Container.Log = engine.LogConfig{MaxSize: limit, MaxFile: 1000}
+	spec.Container.Log = api.LogConfig{MaxSize: limit, MaxFile: 1000}
 	kept := spec
 	kept.Name, kept.Container.Log.MaxFile = "kept", 0
 	s.start(spec, kept)
 	s.followCount("flood", lines)
-	if err := s.WaitPod(t.Context(), "kept", engine.Stopped); err != nil {
+	if err := s.WaitPod(t.Context(), "kept", api.Stopped); err != nil {
 		t.Fatal(err)
 	}
 	sizes := s.logFiles("flood")
@@ -544,7 +545,7 @@ func TestNoLineIsLostWhenTheMonitorDies(t *testing.T) {
 	s := newStack(t)
 	const lines = 2_000_000
 	spec := shell("flood", fmt.Sprintf("for i in 0 1 2 3; do seq $((i*%d+1)) $((i*%d+%d)); sleep 0.5; done", lines/4, lines/4, lines/4))
-	spec.Container.Log = engine.LogConfig{MaxSize: 64 << 10, MaxFile: 10000}
+	spec.Container.Log = api.LogConfig{MaxSize: 64 << 10, MaxFile: 10000}
 	s.start(spec)
 	for range 3 {
 		monitor := s.holder("lock", 0)
@@ -595,7 +596,7 @@ func TestTheMonitorGoesWithTheLastPod(t *testing.T) {
 		t.Error("it is the old one")
 	}
 	began := time.Now()
-	if err := s.RemovePod(t.Context(), "web", engine.RemoveOptions{Force: true}); err != nil {
+	if err := s.RemovePod(t.Context(), "web", api.RemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	removed := time.Now()
@@ -612,14 +613,14 @@ func TestAnEndingMonitorDoesNotBreakAStart(t *testing.T) {
 	s := newStack(t)
 	for i := range 15 {
 		spec := shell("web", "sleep 600")
-		spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "true"}, Interval: 10 * time.Millisecond}
+		spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", "true"}, Interval: 10 * time.Millisecond}
 		s.start(spec)
 		if i%3 == 0 {
-			if err := s.WaitPod(t.Context(), "web", engine.Healthy); err != nil {
+			if err := s.WaitPod(t.Context(), "web", api.Healthy); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := s.RemovePod(t.Context(), "web", engine.RemoveOptions{Force: true}); err != nil {
+		if err := s.RemovePod(t.Context(), "web", api.RemoveOptions{Force: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -627,14 +628,14 @@ func TestAnEndingMonitorDoesNotBreakAStart(t *testing.T) {
 
 func TestNamesAreAnsweredAgainAfterAKill(t *testing.T) {
 	s := newStack(t)
-	if err := s.CreateNetwork(t.Context(), netstack.Network{Name: "mnet", Internal: true}); err != nil {
+	if err := s.CreateNetwork(t.Context(), api.Network{Name: "mnet", Internal: true}); err != nil {
 		t.Fatal(err)
 	}
 	spec := shell("web", "sleep 600")
-	spec.Network.Endpoints = []netstack.Endpoint{{Network: "mnet", Aliases: []string{"alias"}}}
-	spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "nslookup", "alias", "127.0.0.11"}, Interval: 200 * time.Millisecond, Retries: 1, Timeout: 2 * time.Second}
+	spec.Network.Endpoints = []api.Endpoint{{Network: "mnet", Aliases: []string{"alias"}}}
+	spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", "nslookup", "alias", "127.0.0.11"}, Interval: 200 * time.Millisecond, Retries: 1, Timeout: 2 * time.Second}
 	s.start(spec)
-	if err := s.WaitPod(t.Context(), "web", engine.Healthy); err != nil {
+	if err := s.WaitPod(t.Context(), "web", api.Healthy); err != nil {
 		t.Fatal(err)
 	}
 	monitor := s.holder("lock", 0)
@@ -642,8 +643,8 @@ func TestNamesAreAnsweredAgainAfterAKill(t *testing.T) {
 	began := time.Now()
 	s.holder("lock", monitor)
 	killed := began
-	p := s.await("web", 20*time.Second, "probed anew", func(p engine.Pod) bool {
-		return p.Health == engine.HealthHealthy && p.Probes[len(p.Probes)-1].Start.After(killed)
+	p := s.await("web", 20*time.Second, "probed anew", func(p api.Pod) bool {
+		return p.Health == api.HealthHealthy && p.Probes[len(p.Probes)-1].Start.After(killed)
 	})
 	if took := p.Probes[len(p.Probes)-1].End.Sub(began); took > 3*time.Second {
 		t.Errorf("names and health were back after %s", took)
@@ -658,7 +659,7 @@ func TestInitReapsAndPassesOn(t *testing.T) {
 	spec.Container.Init = true
 	s.start(spec)
 	up := errors.New("up")
-	err := s.Logs(t.Context(), "init", engine.LogOptions{Follow: true, Tail: -1}, func(l engine.LogLine) error {
+	err := s.Logs(t.Context(), "init", logfile.Options{Follow: true, Tail: -1}, func(l api.LogLine) error {
 		if string(l.Text) == "up" {
 			return up
 		}
@@ -698,19 +699,19 @@ func pss(t *testing.T, pid int) int {
 
 func TestTwentyPodsWithProbesCostLittleMemory(t *testing.T) {
 	s := newStack(t)
-	if err := s.CreateNetwork(t.Context(), netstack.Network{Name: "many", Internal: true}); err != nil {
+	if err := s.CreateNetwork(t.Context(), api.Network{Name: "many", Internal: true}); err != nil {
 		t.Fatal(err)
 	}
-	var specs []engine.PodSpec
+	var specs []api.PodSpec
 	for i := range 20 {
 		spec := shell(fmt.Sprint("web", i), "sleep 600")
-		spec.Network.Endpoints = []netstack.Endpoint{{Network: "many"}}
-		spec.Container.Health = &engine.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Minute, StartPeriod: 5 * time.Second, StartInterval: time.Second}
+		spec.Network.Endpoints = []api.Endpoint{{Network: "many"}}
+		spec.Container.Health = &api.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Minute, StartPeriod: 5 * time.Second, StartInterval: time.Second}
 		specs = append(specs, spec)
 	}
 	s.start(specs...)
 	for _, spec := range specs {
-		s.await(spec.Name, 20*time.Second, "probed", func(p engine.Pod) bool { return len(p.Probes) > 0 })
+		s.await(spec.Name, 20*time.Second, "probed", func(p api.Pod) bool { return len(p.Probes) > 0 })
 	}
 	// A probe maps pages that the monitor lets go of again: between them is what counts.
 	deadline := time.After(30 * time.Second)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/engine"
 )
 
@@ -56,7 +57,7 @@ func (w *worker) loop(ctx context.Context, found bool) {
 			w.id = d.Pod.ID
 			w.m.report(w, !d.Idle())
 			found = found && !w.resumeNames(ctx, d)
-			if d.Settled || d.Pod.Status == engine.StatusRunning {
+			if d.Settled || d.Pod.Status == api.StatusRunning {
 				unsettled = time.Time{}
 			} else if unsettled.IsZero() {
 				unsettled = time.Now()
@@ -65,7 +66,7 @@ func (w *worker) loop(ctx context.Context, found bool) {
 			if !w.act(ctx, d, unsettled, timer) {
 				continue
 			}
-			if found && d.Pod.Status == engine.StatusRunning {
+			if found && d.Pod.Status == api.StatusRunning {
 				timer.Reset(retryDelay)
 			}
 		}
@@ -83,8 +84,8 @@ func (w *worker) loop(ctx context.Context, found bool) {
 func (w *worker) act(ctx context.Context, d engine.Duty, unsettled time.Time, timer *time.Timer) bool {
 	timer.Stop()
 	switch {
-	case d.Pod.Status == engine.StatusRunning, d.Pod.Status == engine.StatusDead: // that one goes on as long as it can
-	case d.Pod.Status == engine.StatusRestarting:
+	case d.Pod.Status == api.StatusRunning, d.Pod.Status == api.StatusDead: // that one goes on as long as it can
+	case d.Pod.Status == api.StatusRestarting:
 		// A clock that was set back must not put it off.
 		if wait := time.Until(d.NextStart); wait > 0 && wait <= engine.MaxBackoff {
 			timer.Reset(wait)
@@ -122,7 +123,7 @@ func (w *worker) refresh(ctx context.Context) {
 
 // follow begins what a new run asks for, and ends what was done for one that is over.
 func (w *worker) follow(ctx context.Context, d engine.Duty) {
-	running := d.Pod.Status == engine.StatusRunning
+	running := d.Pod.Status == api.StatusRunning
 	if running && w.started.Equal(d.Pod.Started) {
 		return
 	}

@@ -7,8 +7,7 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
-
-	"podc.example/podc/netstack"
+	"podc.example/podc/api"
 )
 
 // ttl is that of every name of podc: none, since a pod may be replaced at any time.
@@ -28,7 +27,7 @@ type membership struct {
 	subnets []netip.Prefix
 }
 
-func (s *Server) viewOf(a netstack.Attachment) (view, error) {
+func (s *Server) viewOf(a api.Attachment) (view, error) {
 	v := view{names: s.names, links: map[string]string{}}
 	internal := true
 	for _, i := range a.Interfaces {

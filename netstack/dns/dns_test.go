@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"podc.example/podc/api"
 	"podc.example/podc/netstack"
 	"podc.example/podc/netstack/internal/nettest"
 )
@@ -27,7 +28,7 @@ type lab struct {
 	server *Server
 }
 
-func newLab(t *testing.T, networks ...netstack.Network) *lab {
+func newLab(t *testing.T, networks ...api.Network) *lab {
 	t.Helper()
 	dir := t.TempDir()
 	l := &lab{t: t, dir: dir, stack: netstack.Open(netstack.Config{RootID: "0a1b2c3d", Data: filepath.Join(dir, "data"), Run: filepath.Join(dir, "run")})}
@@ -48,7 +49,7 @@ func (l *lab) newServer() *Server {
 	return s
 }
 
-func (l *lab) attach(a netstack.Attachment) netstack.Attachment {
+func (l *lab) attach(a api.Attachment) api.Attachment {
 	l.t.Helper()
 	if a.NetNS == "" {
 		a.NetNS = nettest.Pin(l.t, l.dir, a.ID)
@@ -67,7 +68,7 @@ func (l *lab) detach(id string) {
 }
 
 // ask sends a query from inside an attachment, as its programs would.
-func (l *lab) ask(a netstack.Attachment, network, name string, typ uint16) *dns.Msg {
+func (l *lab) ask(a api.Attachment, network, name string, typ uint16) *dns.Msg {
 	l.t.Helper()
 	var conn net.Conn
 	must(l.t, nettest.In(a.NetNS, func() (err error) {
@@ -86,7 +87,7 @@ func (l *lab) ask(a netstack.Attachment, network, name string, typ uint16) *dns.
 }
 
 // expect checks an answer: addresses or names separated by spaces, or the name of a code.
-func (l *lab) expect(a netstack.Attachment, name string, typ uint16, want string) {
+func (l *lab) expect(a api.Attachment, name string, typ uint16, want string) {
 	l.t.Helper()
 	for _, network := range []string{"udp4", "tcp4"} {
 		if got := text(l.ask(a, network, name, typ)); got != want {
@@ -152,12 +153,12 @@ func (l *lab) hostResolvers(servers ...string) {
 	must(l.t, os.WriteFile(filepath.Join(l.dir, "resolv.conf"), []byte(b.String()), 0o600))
 }
 
-func ip(a netstack.Attachment, i int) string { return a.Interfaces[i].IPv4.Addr().String() }
+func ip(a api.Attachment, i int) string { return a.Interfaces[i].IPv4.Addr().String() }
 
-func on(networks ...string) []netstack.Endpoint {
-	var out []netstack.Endpoint
+func on(networks ...string) []api.Endpoint {
+	var out []api.Endpoint
 	for _, n := range networks {
-		out = append(out, netstack.Endpoint{Network: n})
+		out = append(out, api.Endpoint{Network: n})
 	}
 	return out
 }
@@ -167,14 +168,14 @@ func TestNames6(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return
 	}
-	l := newLab(t, netstack.Network{Name: "dual", IPv6: true}, netstack.Network{Name: "six", IPv6: true, NoIPv4: true}, netstack.Network{Name: "four"})
+	l := newLab(t, api.Network{Name: "dual", IPv6: true}, api.Network{Name: "six", IPv6: true, NoIPv4: true}, api.Network{Name: "four"})
 	l.upstream("127.0.0.2:53")
 	l.hostResolvers("127.0.0.2")
-	web := l.attach(netstack.Attachment{ID: "web", Names: []string{"web"}, Endpoints: on("dual", "six", "four")})
-	one := l.attach(netstack.Attachment{ID: "one", Names: []string{"one"}, Endpoints: on("dual")})
-	six := l.attach(netstack.Attachment{ID: "six", Names: []string{"six"}, Endpoints: on("six")})
-	four := l.attach(netstack.Attachment{ID: "four", Names: []string{"four"}, Endpoints: on("four")})
-	ip6 := func(a netstack.Attachment, i int) string { return a.Interfaces[i].IPv6.Addr().String() }
+	web := l.attach(api.Attachment{ID: "web", Names: []string{"web"}, Endpoints: on("dual", "six", "four")})
+	one := l.attach(api.Attachment{ID: "one", Names: []string{"one"}, Endpoints: on("dual")})
+	six := l.attach(api.Attachment{ID: "six", Names: []string{"six"}, Endpoints: on("six")})
+	four := l.attach(api.Attachment{ID: "four", Names: []string{"four"}, Endpoints: on("four")})
+	ip6 := func(a api.Attachment, i int) string { return a.Interfaces[i].IPv6.Addr().String() }
 	reverse := func(address string) string {
 		name, err := dns.ReverseAddr(address)
 		must(t, err)
@@ -201,7 +202,7 @@ func TestNames6(t *testing.T) {
 		l.expect(web, c.name, c.typ, c.want)
 	}
 	// replicas come in turn, in each family by itself
-	l.attach(netstack.Attachment{ID: "again", Names: []string{"one"}, Endpoints: on("dual")})
+	l.attach(api.Attachment{ID: "again", Names: []string{"one"}, Endpoints: on("dual")})
 	for _, typ := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		first := text(l.ask(web, "udp4", "one", typ))
 		if second := text(l.ask(web, "udp4", "one", typ)); first == second || len(strings.Fields(second)) != 2 {
@@ -214,16 +215,16 @@ func TestNames(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return
 	}
-	l := newLab(t, netstack.Network{Name: "front"}, netstack.Network{Name: "back"}, netstack.Network{Name: "inside", Internal: true})
+	l := newLab(t, api.Network{Name: "front"}, api.Network{Name: "back"}, api.Network{Name: "inside", Internal: true})
 	asked := l.upstream("127.0.0.2:53")
 	l.hostResolvers("127.0.0.2")
-	web := l.attach(netstack.Attachment{ID: "web", Names: []string{"web", "Shop-Web-1"}, Endpoints: []netstack.Endpoint{
+	web := l.attach(api.Attachment{ID: "web", Names: []string{"web", "Shop-Web-1"}, Endpoints: []api.Endpoint{
 		{Network: "front", Aliases: []string{"www"}}, {Network: "inside", Aliases: []string{"app"}}}, Links: map[string]string{"Database": "db"}})
-	db := l.attach(netstack.Attachment{ID: "db", Names: []string{"db"}, Endpoints: on("inside")})
-	other := l.attach(netstack.Attachment{ID: "other", Names: []string{"other"}, Endpoints: on("back")})
+	db := l.attach(api.Attachment{ID: "db", Names: []string{"db"}, Endpoints: on("inside")})
+	other := l.attach(api.Attachment{ID: "other", Names: []string{"other"}, Endpoints: on("back")})
 	const outside = "198.51.100.7"
 	for _, c := range []struct {
-		a    netstack.Attachment
+		a    api.Attachment
 		name string
 		typ  uint16
 		want string
@@ -259,7 +260,7 @@ func TestNames(t *testing.T) {
 	}
 	l.detach("db")
 	l.expect(web, "database", dns.TypeA, outside) // gone at once
-	back := l.attach(netstack.Attachment{ID: "db", NetNS: db.NetNS, Names: []string{"db"}, Endpoints: on("inside")})
+	back := l.attach(api.Attachment{ID: "db", NetNS: db.NetNS, Names: []string{"db"}, Endpoints: on("inside")})
 	l.expect(web, "database", dns.TypeA, ip(back, 0))
 }
 
@@ -272,11 +273,11 @@ func TestRoundRobin(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return
 	}
-	l := newLab(t, netstack.Network{Name: "net"})
+	l := newLab(t, api.Network{Name: "net"})
 	var all []string
-	var web netstack.Attachment
+	var web api.Attachment
 	for i := range 3 {
-		web = l.attach(netstack.Attachment{ID: fmt.Sprint("web", i), Names: []string{"web"}, Endpoints: on("net")})
+		web = l.attach(api.Attachment{ID: fmt.Sprint("web", i), Names: []string{"web"}, Endpoints: on("net")})
 		all = append(all, ip(web, 0))
 	}
 	first := map[string]int{}
@@ -301,8 +302,8 @@ func TestContainerOnPort53(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return
 	}
-	l := newLab(t, netstack.Network{Name: "net"})
-	pod := l.attach(netstack.Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: on("net")})
+	l := newLab(t, api.Network{Name: "net"})
+	pod := l.attach(api.Attachment{ID: "pod", Names: []string{"pod"}, Endpoints: on("net")})
 	var pc net.PacketConn
 	must(t, nettest.In(pod.NetNS, func() (err error) {
 		pc, err = net.ListenPacket("udp4", "0.0.0.0:53")
@@ -340,12 +341,12 @@ func TestUpstreams(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return
 	}
-	l := newLab(t, netstack.Network{Name: "net"})
+	l := newLab(t, api.Network{Name: "net"})
 	first, second, own := l.upstream("127.0.0.2:53"), l.upstream("127.0.0.3:53"), l.upstream("127.0.0.4:53")
 	l.hostResolvers("127.0.0.2")
-	pod := l.attach(netstack.Attachment{ID: "pod", Endpoints: on("net")})
-	special := l.attach(netstack.Attachment{ID: "special", Endpoints: on("net"), DNS: []string{"127.0.0.4"}})
-	count := func(n *atomic.Int32, a netstack.Attachment, name, want string) {
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: on("net")})
+	special := l.attach(api.Attachment{ID: "special", Endpoints: on("net"), DNS: []string{"127.0.0.4"}})
+	count := func(n *atomic.Int32, a api.Attachment, name, want string) {
 		t.Helper()
 		before := n.Load()
 		l.expect(a, name, dns.TypeA, want)
@@ -378,12 +379,12 @@ func TestStopClosesEverything(t *testing.T) {
 	if !nettest.OnHost(t) {
 		return
 	}
-	l := newLab(t, netstack.Network{Name: "net"})
+	l := newLab(t, api.Network{Name: "net"})
 	silent, err := net.ListenPacket("udp4", "127.0.0.2:53")
 	must(t, err)
 	defer silent.Close()
 	l.hostResolvers("127.0.0.2")
-	pod := l.attach(netstack.Attachment{ID: "pod", Endpoints: on("net")})
+	pod := l.attach(api.Attachment{ID: "pod", Endpoints: on("net")})
 	must(t, nettest.In(pod.NetNS, func() error {
 		for range 2 * maxConns {
 			c, err := net.Dial("tcp4", "127.0.0.11:53")

@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/compose"
 	"podc.example/podc/netstack"
 	"podc.example/podc/project"
@@ -24,7 +25,7 @@ func (t *translation) endpoints(out *project.Service, key string, s types.Servic
 			n = &types.ServiceNetworkConfig{}
 		}
 		at := key + ".networks." + name
-		e := netstack.Endpoint{Network: t.p.Networks[name].Name, Aliases: aliases(s.Name, n), GwPriority: n.GatewayPriority}
+		e := api.Endpoint{Network: t.p.Networks[name].Name, Aliases: aliases(s.Name, n), GwPriority: n.GatewayPriority}
 		var err error
 		if n.Ipv4Address != "" {
 			if e.IPv4, err = t.staticAddress(at+".ipv4_address", n.Ipv4Address, name, false); err != nil {
@@ -112,7 +113,7 @@ func linkLocal(key string, list []string) ([]netip.Addr, error) {
 }
 
 // endpointOptions translates the interface's name and the driver options.
-func endpointOptions(e *netstack.Endpoint, at string, n *types.ServiceNetworkConfig) error {
+func endpointOptions(e *api.Endpoint, at string, n *types.ServiceNetworkConfig) error {
 	for _, opt := range slices.Sorted(maps.Keys(n.DriverOpts)) {
 		switch err := netstack.CheckEndpointOption(opt, n.DriverOpts[opt]); {
 		case errdefs.IsNotImplemented(err):

@@ -53,7 +53,7 @@ func (t *translation) bridgeNetwork() string {
 }
 
 func (t *translation) topNetwork(key string, n types.NetworkConfig) (project.Network, error) {
-	out := project.Network{Key: key, External: bool(n.External), Spec: netstack.Network{Name: n.Name}, Static: t.static(key)}
+	out := project.Network{Key: key, External: bool(n.External), Spec: api.Network{Name: n.Name}, Static: t.static(key)}
 	if out.External {
 		return out, nil
 	}
@@ -96,7 +96,7 @@ var noDrivers = map[string]string{
 	"overlay": "it is for a cluster", "host": "use network_mode: host", "none": "use network_mode: none", "null": "use network_mode: none",
 }
 
-func (t *translation) networkDriver(spec *netstack.Network, at string, n types.NetworkConfig) error {
+func (t *translation) networkDriver(spec *api.Network, at string, n types.NetworkConfig) error {
 	if hint, ok := noDrivers[n.Driver]; ok {
 		return compose.NotServed(at+".driver", fmt.Sprintf("%q", n.Driver), hint)
 	}
@@ -135,7 +135,7 @@ func (t *translation) networkDriver(spec *netstack.Network, at string, n types.N
 
 const mtuOption = "com.docker.network.driver.mtu"
 
-func subnets(spec *netstack.Network, at string, ipam types.IPAMConfig) error {
+func subnets(spec *api.Network, at string, ipam types.IPAMConfig) error {
 	if ipam.Driver != "" && ipam.Driver != "default" && ipam.Driver != "host-local" {
 		return compose.NotServed(at+".driver", fmt.Sprintf("%q", ipam.Driver), "")
 	}
@@ -165,7 +165,7 @@ func subnets(spec *netstack.Network, at string, ipam types.IPAMConfig) error {
 	return nil
 }
 
-func subnet(at string, pool *types.IPAMPool) (s netstack.Subnet, err error) {
+func subnet(at string, pool *types.IPAMPool) (s api.Subnet, err error) {
 	if s.CIDR, err = netip.ParsePrefix(pool.Subnet); err != nil {
 		return s, compose.Invalid(at+".subnet", "%q is no subnet such as 10.5.0.0/24", pool.Subnet)
 	}
@@ -241,7 +241,7 @@ func (t *translation) network(out *project.Service, key string, s types.ServiceC
 		}
 	case mode == modeBridge:
 		mac, err := macAddress(key, "", key, s.MacAddress, true)
-		net.Endpoints = []netstack.Endpoint{{Network: t.bridgeNetwork(), Aliases: []string{s.Name}, MAC: mac}}
+		net.Endpoints = []api.Endpoint{{Network: t.bridgeNetwork(), Aliases: []string{s.Name}, MAC: mac}}
 		if err := compose.Join(err, ports(net, key, s)); err != nil {
 			return err
 		}

@@ -13,14 +13,13 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/compose"
 	"podc.example/podc/internal/valid"
-	"podc.example/podc/netstack"
 	"podc.example/podc/project"
 )
 
 // ports translates published ports as they were asked for: choosing from a range, or an ephemeral one, is left to the moment
 // of attaching.
 func ports(net *api.PodNetwork, key string, s types.ServiceConfig) error {
-	seen := map[netstack.Port]bool{}
+	seen := map[api.Port]bool{}
 	for i, p := range s.Ports {
 		port, err := port(fmt.Sprintf("%s.ports[%d]", key, i), p)
 		if err != nil {
@@ -34,7 +33,7 @@ func ports(net *api.PodNetwork, key string, s types.ServiceConfig) error {
 	return nil
 }
 
-func port(at string, p types.ServicePortConfig) (out netstack.Port, err error) {
+func port(at string, p types.ServicePortConfig) (out api.Port, err error) {
 	if p.Target < 1 || p.Target > 65535 {
 		return out, compose.Invalid(at, "container port %d is not between 1 and 65535", p.Target)
 	}
@@ -161,7 +160,7 @@ func portConflicts(s project.Service, taken map[string][]claim) error {
 	return nil
 }
 
-func portText(p netstack.Port) string {
+func portText(p api.Port) string {
 	if p.HostEnd == 0 {
 		return fmt.Sprintf("the one host port %d", p.HostPort)
 	}
