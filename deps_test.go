@@ -36,13 +36,15 @@ const (
 	markdown  = "github.com/russross/blackfriday"
 )
 
-// imports says what a package, with all that is below it unless exact, must not import itself.
-var imports = []struct {
+type importRule struct {
 	of    string
 	exact bool
 	never []string
 	why   string
-}{
+}
+
+// imports says what a package, with all that is below it unless exact, must not import itself.
+var imports = []importRule{
 	{"compose", false, []string{module + "engine", module + "project", module + "netstack", module + "volumes"},
 		"compose knows YAML and no containers: it can be used without podc"},
 	{"engine", true, []string{module + "compose", module + "project", module + "engine/images"},
@@ -89,6 +91,12 @@ var imports = []struct {
 		"shapes are made of facts by whoever shows them; moby's own types cost a tenth of a command's start"},
 	{"api", false, []string{module}, "the vocabulary is below all that speak it, on every system"},
 	{"internal/rootkey", false, []string{module + "engine", module + "control", module + "cmd"}, "whoever remembers answers needs a key"},
+	{"doctor", false, []string{module + "engine", module + "project", module + "compose", module + "cmd"}, "what only others can ask of a machine they hand in"},
+	{"engine/enginetest", false, []string{module + "control", module + "cli", module + "compose", module + "cmd"}, "every engine has the same behaviours, whoever asks"},
+	{"engine/monitor", false, []string{module + "control", module + "cli", module + "compose", module + "project", storage, image},
+		"what looks after pods knows no plans"},
+	{"project/translate", false, []string{module + "engine/images", module + "engine/monitor", module + "control", module + "cli", module + "cmd"}, "a wish is plain data"},
+	{"internal/child", false, []string{module}, "what all others share is below them"},
 	{"internal/disk", false, []string{module}, "what all others share is below them"},
 	{"internal/fault", false, []string{module}, "what all others share is below them"},
 	{"internal/helper", false, []string{module + "engine", module + "project", module + "compose", module + "netstack", module + "control", module + "cmd"},
@@ -154,6 +162,19 @@ func TestTheKernelIsAskedInOnePlace(t *testing.T) {
 		})
 		if err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestEveryRoomHasARule: a package that no rule is about may import anything, and nobody has said what it is for.
+func TestEveryRoomHasARule(t *testing.T) {
+	for _, pkg := range list(t, "./...") {
+		rel := strings.TrimPrefix(pkg, module)
+		if rel == strings.TrimSuffix(module, "/") || strings.HasPrefix(rel, "cmd/") || rel == "e2e" || within(rel, tools) != "" {
+			continue // what binaries link is said by links
+		}
+		if !slices.ContainsFunc(imports, func(r importRule) bool { return rel == r.of || !r.exact && strings.HasPrefix(rel, r.of+"/") }) {
+			t.Errorf("no rule says what package %s may import", rel)
 		}
 	}
 }
