@@ -443,6 +443,7 @@ type PodDetails struct {
 	Log                     string // the newest file
 	Hosts, Resolv, Hostname string // mounted into the container
 	Merged, Upper, Work     string // the root filesystem's overlay; its lower folders are Pod.Image.Layers
+	UserXattrs              bool   // the overlay's marks are in attributes that any user may set
 	NetNS                   string // the pinned network namespace; empty: the host's
 	Masked, ReadOnly        []string
 	AppArmor                string // its profile; "" where there is no AppArmor

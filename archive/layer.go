@@ -14,13 +14,13 @@ import (
 	"podc.example/podc/internal/kernel"
 )
 
-// Overlay marks what was removed by a device 0:0 of its name, and a folder that hides the one below by an attribute; images by
-// an empty file with a prefix to its name, and by one with a name of its own.
+// Overlay marks what was removed by a device 0:0 of its name, and a folder that hides the one below by an attribute, of those that only
+// root may set or of those that any user may; images by an empty file with a prefix to its name, and by one with a name of its own.
 const (
 	removedPrefix = ".wh."
 	opaqueMark    = ".wh..wh..opq"
-	opaqueXattr   = "trusted.overlay.opaque"
-	movedXattr    = "trusted.overlay.redirect"
+	opaqueXattr   = "overlay.opaque"
+	movedXattr    = "overlay.redirect"
 )
 
 // mark deals with what has a form of its own in a layer; done says that nothing more is to be written.
@@ -51,10 +51,10 @@ func emptyFolder(dir int, name string) bool {
 
 // markOpaque is for the folder fd, called as.
 func (p *packer) markOpaque(fd int, as string) error {
-	if _, err := unix.Getxattr(kernel.FDPath(fd), movedXattr, p.buf); err == nil {
+	if _, err := unix.Getxattr(kernel.FDPath(fd), p.xattrs+movedXattr, p.buf); err == nil {
 		return fmt.Errorf("the folder /%s was moved, and its content stayed in the image: the kernel's overlay has redirect_dir on, with which no layer can be made", as)
 	}
-	n, err := unix.Getxattr(kernel.FDPath(fd), opaqueXattr, p.buf)
+	n, err := unix.Getxattr(kernel.FDPath(fd), p.xattrs+opaqueXattr, p.buf)
 	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || err == nil && string(p.buf[:n]) != "y" {
 		return nil
 	}

@@ -53,10 +53,14 @@ func (t Tree) Pack(ctx context.Context, w io.Writer, name, as string) error {
 }
 
 // PackLayer writes what is in a folder that was the upper one of an overlay as a layer of an image: what was removed is marked
-// the way that images have it. Empty files and folders at the places skip, which begin without a slash, are left out.
-func (t Tree) PackLayer(ctx context.Context, w io.Writer, skip []string) error {
+// the way that images have it. Empty files and folders at the places skip, which begin without a slash, are left out. With userXattrs the
+// overlay's own marks are in attributes that any user may set.
+func (t Tree) PackLayer(ctx context.Context, w io.Writer, skip []string, userXattrs bool) error {
 	buffered := bufio.NewWriterSize(w, 256<<10)
-	p := &packer{ctx: ctx, tar: tar.NewWriter(buffered), linked: map[inode]string{}, buf: make([]byte, 64<<10), layer: true, skip: skip}
+	p := &packer{ctx: ctx, tar: tar.NewWriter(buffered), linked: map[inode]string{}, buf: make([]byte, 64<<10), layer: true, skip: skip, xattrs: "trusted."}
+	if userXattrs {
+		p.xattrs = "user."
+	}
 	f, err := t.open("/", unix.O_PATH)
 	if err != nil {
 		return err
@@ -84,6 +88,7 @@ type packer struct {
 	buf    []byte
 	layer  bool     // overlay's marks become those of images
 	skip   []string // places where something was mounted
+	xattrs string   // namespace of the overlay's marks
 }
 
 // entry writes the file name in dir, or dir itself if name is empty; from is its path, for errors, and as its name in the

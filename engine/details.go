@@ -24,7 +24,7 @@ func (s *store) Details(pod api.Pod) api.PodDetails {
 		Log:   s.e.paths.log(name),
 		Hosts: etc(shared, "hosts"), Resolv: etc(shared, "resolv.conf"), Hostname: etc(name, "hostname"),
 		Merged: s.e.paths.merged(name), Upper: s.e.paths.diff(name), Work: s.e.paths.work(name),
-		NetNS: s.e.paths.ns(shared, "net"),
+		UserXattrs: s.e.host().UserXattrs, NetNS: s.e.paths.ns(shared, "net"),
 	}
 	if pod.Spec.Network.Mode == api.NetworkHost {
 		d.NetNS = ""

@@ -135,13 +135,16 @@ func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions
 	var reply podcimage.ImageReply
 	// With the root in hand, one that does not run is neither started nor removed meanwhile.
 	err = f.engine.WithRoot(ctx, p.Spec.Name, engine.RootOnly, func(*os.File) error {
-		upper, err := os.Open(f.engine.Details(p).Upper)
+		d := f.engine.Details(p)
+		upper, err := os.Open(d.Upper)
 		if err != nil {
 			return err
 		}
 		defer upper.Close()
 		return archive.Pipe(
-			func(w io.Writer) error { return archive.Below(upper).PackLayer(ctx, w, f.engine.MountPoints(p)) },
+			func(w io.Writer) error {
+				return archive.Below(upper).PackLayer(ctx, w, f.engine.MountPoints(p), d.UserXattrs)
+			},
 			func(r io.Reader) error {
 				reply, err = f.client.Commit(ctx, req, r, warn)
 				return err
