@@ -86,7 +86,7 @@ volumes: {data: {}}
 	})
 	plant("file "+filepath.Join(s.run, "runtime", id), func() { file(filepath.Join(s.run, "runtime", id, "status"), "{}") })
 	plant("file "+filepath.Join(s.run, "exits", id), func() { file(filepath.Join(s.run, "exits", id), "0") })
-	plant("file "+id+": removed pod", func() { file(filepath.Join(s.root, "trash", id, "x"), "") })
+	plant("file "+id+": removed container", func() { file(filepath.Join(s.root, "trash", id, "x"), "") })
 	plant("volume ghost", func() {
 		file(filepath.Join(s.root, "volumes", "ghost", "_data", "x"), "")
 		file(filepath.Join(s.root, "volumes", "ghost", "removed.json"), "{}")

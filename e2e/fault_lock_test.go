@@ -21,8 +21,8 @@ func TestAWaitSaysForWhatAndWhom(t *testing.T) {
 		want    string
 	}{
 		{"run/projects/p.lock", []string{"up", "-d"}, "waiting for project lock held by "},
-		{"run/pods/p-web-1/lock", []string{"container", "kill", "p-web-1"}, `waiting for pod "p-web-1", held by `},
-		{"run/pods/p-web-1/lock", []string{"start"}, `waiting for pod "p-web-1", held by `},
+		{"run/pods/p-web-1/lock", []string{"container", "kill", "p-web-1"}, `waiting for container "p-web-1", held by `},
+		{"run/pods/p-web-1/lock", []string{"start"}, `waiting for container "p-web-1", held by `},
 		{"run/net/lock", []string{"network", "create", "n"}, "waiting for the network, held by "},
 		{"run/active.lock", []string{"restart", "-t", "0"}, "waiting for the cgroups of this root, held by "},
 		{"root/volumes/.locks/v", []string{"volume", "rm", "v"}, `waiting for volume "v", held by `},

@@ -103,7 +103,7 @@ services:
 	})
 	s.behaves("what cannot be shared is refused before anything is made", func(s *stack) {
 		for yaml, want := range map[string]string{
-			"{a: {image: localhost/podc-busybox, pid: 'container:nobody'}}":                     `pod "nobody" does not exist`,
+			"{a: {image: localhost/podc-busybox, pid: 'container:nobody'}}":                     `container "nobody" does not exist`,
 			"{a: {image: localhost/podc-busybox, ipc: 'container:p-plain-1'}}":                  `"p-plain-1", which does not lend it`,
 			"{a: {image: localhost/podc-busybox, ipc: host, sysctls: {kernel.shmmax: 100000}}}": "the host's ipc",
 		} {

@@ -74,7 +74,7 @@ volumes:
 		if err := unix.Mount("tmpfs", path, "tmpfs", 0, ""); err != nil {
 			s.t.Fatal(err)
 		}
-		contains(s.t, s.fails(1, "system", "check"), path, "no running pod uses")
+		contains(s.t, s.fails(1, "system", "check"), path, "no running container uses")
 		s.podc("system", "check", "--repair")
 		if n := len(mountsOf(s.t, filepath.Join(s.root, "volumes"))); n != 0 {
 			s.t.Errorf("%d volumes are mounted", n)

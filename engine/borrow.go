@@ -36,13 +36,13 @@ func (c *possible) checkBorrowed(p api.PodSpec, made []api.PodSpec) error {
 		if i := slices.IndexFunc(made, func(m api.PodSpec) bool { return m.Name == b.Of }); i >= 0 {
 			of = made[i]
 		} else if have, err := c.e.read(c.e.nameOf(b.Of)); err != nil {
-			errs = append(errs, fmt.Errorf("it uses the %s of pod %q: %w", b.What, b.Of, err))
+			errs = append(errs, fmt.Errorf("it uses the %s of container %q: %w", b.What, b.Of, err))
 			continue
 		} else {
 			of = have.Spec
 		}
 		if b.What == api.BorrowIPC && of.IPC.Mode != api.NamespaceShareable {
-			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "it uses the %s of pod %q, which does not lend it (ipc: shareable would)", b.What, b.Of))
+			errs = append(errs, fault.New(errdefs.ErrFailedPrecondition, "it uses the %s of container %q, which does not lend it (ipc: shareable would)", b.What, b.Of))
 		}
 	}
 	return errors.Join(errs...)

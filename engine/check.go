@@ -144,7 +144,7 @@ func (c Checker) findings(all bool) ([]finding, error) {
 		found = append(found, c.strayParents()...)
 	}
 	for _, t := range inv.trash {
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: t, Detail: "removed pod whose files are still there"}, mend: func(context.Context) error { return c.e.emptyTrash() }})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: t, Detail: "removed container whose files are still there"}, mend: func(context.Context) error { return c.e.emptyTrash() }})
 	}
 	kept, keptErr := c.keptForNobody(names)
 	found = append(found, kept...)
@@ -307,12 +307,12 @@ func (c Checker) strayDirs(inv inventory, names map[string]bool) []finding {
 			add(dir, name, "not a folder of podc's, which leaves it", nil)
 			continue
 		}
-		add(dir, name, "folder of a pod without a record", func() error {
+		add(dir, name, "folder of a container without a record", func() error {
 			return errors.Join(c.e.paths.discard(dir, api.NewID()), c.e.emptyTrash())
 		})
 	}
 	for _, name := range inv.runDirs {
-		add(c.e.paths.runPod(name), name, "run state of a pod that does not exist", func() error { return nil })
+		add(c.e.paths.runPod(name), name, "run state of a container that does not exist", func() error { return nil })
 	}
 	return found
 }
@@ -375,7 +375,7 @@ func (c Checker) strayParents() []finding {
 	if parent == "" {
 		return nil
 	}
-	return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without pods"}, mend: c.removeIdleCgroups}}
+	return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without containers"}, mend: c.removeIdleCgroups}}
 }
 
 // removeIdleCgroups removes the root's own cgroups, if nobody is in them and nobody about to be.
@@ -413,7 +413,7 @@ func (c Checker) strayMounts(inv inventory, pods []*pod) []finding {
 		if p != nil {
 			mend = c.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: m, Detail: "of no running pod"}, mend: mend})
+		found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: m, Detail: "of no running container"}, mend: mend})
 	}
 	return found
 }
@@ -447,7 +447,7 @@ func (c Checker) strayMonitors(inv inventory, groups map[string]bool) []finding 
 		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
 			continue
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without pods"}, mend: func(context.Context) error { return c.e.Monitors().forget(g) }})
+		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without containers"}, mend: func(context.Context) error { return c.e.Monitors().forget(g) }})
 	}
 	return found
 }

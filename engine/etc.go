@@ -69,7 +69,7 @@ func (p podNetwork) hosts(hostname string) ([]byte, error) {
 		if addr == "host-gateway" {
 			gw, ok := p.e.net.HostGateway(api.Attachment{Interfaces: p.state.Interfaces})
 			if !ok {
-				return nil, fault.New(errdefs.ErrInvalidArgument, "cannot give extra host %q the host's address: the pod is on no network that reaches the host", name)
+				return nil, fault.New(errdefs.ErrInvalidArgument, "cannot give extra host %q the host's address: the container is on no network that reaches the host", name)
 			}
 			addr = gw.String()
 		}

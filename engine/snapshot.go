@@ -85,7 +85,7 @@ func (s *store) Pod(name string) (api.Pod, error) {
 	case 1:
 		return found[0].view(), nil
 	}
-	return api.Pod{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d pods have it", name, len(found))
+	return api.Pod{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d containers have it", name, len(found))
 }
 
 // read loads and refreshes one pod for looking at, without its lock.

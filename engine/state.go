@@ -163,15 +163,15 @@ const statusGone api.Status = "gone"
 
 func (s *store) lockPod(ctx context.Context, name string) (*disk.Lock, error) {
 	if !disk.IsName(name) {
-		return nil, fault.New(errdefs.ErrInvalidArgument, "pod name %q is not valid", name)
+		return nil, fault.New(errdefs.ErrInvalidArgument, "container name %q is not valid", name)
 	}
-	return disk.LockWait(ctx, s.e.paths.podLock(name), disk.Wait{For: fmt.Sprintf("pod %q", name), Patience: lockDeadline})
+	return disk.LockWait(ctx, s.e.paths.podLock(name), disk.Wait{For: fmt.Sprintf("container %q", name), Patience: lockDeadline})
 }
 
 // missingPod is the error that the pod itself does not exist, and not something that it needs. Its class is NotFound.
 type missingPod string
 
-func (m missingPod) Error() string { return fmt.Sprintf("pod %q does not exist", string(m)) }
+func (m missingPod) Error() string { return fmt.Sprintf("container %q does not exist", string(m)) }
 
 // NotFound makes errdefs.IsNotFound hold.
 func (missingPod) NotFound() {}
@@ -185,7 +185,7 @@ func (s *store) load(name string) (*pod, error) {
 	p := &pod{e: s.e}
 	err := disk.ReadJSON(s.e.paths.spec(name), &p.record)
 	if err == nil && (p.Spec.Name != name || !isID(p.ID)) {
-		err = fmt.Errorf("%w %s: it is not that of this pod", disk.ErrDamaged, s.e.paths.spec(name))
+		err = fmt.Errorf("%w %s: it is not that of this container", disk.ErrDamaged, s.e.paths.spec(name))
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -193,7 +193,7 @@ func (s *store) load(name string) (*pod, error) {
 	case errors.Is(err, disk.ErrDamaged):
 		return s.loadDead(name, err), nil
 	case err != nil:
-		return nil, fmt.Errorf("cannot read pod %q: %w", name, err)
+		return nil, fmt.Errorf("cannot read container %q: %w", name, err)
 	}
 	err = disk.ReadJSON(s.e.paths.state(name), &p.state)
 	if err == nil && p.state.Boot == kernel.BootID() && (p.state.Status == api.StatusRunning || p.state.Status == api.StatusCreated && p.state.Error == "") {
@@ -232,7 +232,7 @@ func stateAfterBoot(p *pod) state {
 func (p *pod) save() error {
 	p.state.Boot, p.state.ID, p.state.Group, p.state.Volumes = kernel.BootID(), p.ID, p.Spec.Group, p.Volumes
 	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
-		return fmt.Errorf("cannot save the state of pod %q: %w", p.Spec.Name, err)
+		return fmt.Errorf("cannot save the state of container %q: %w", p.Spec.Name, err)
 	}
 	p.saved = p.state.clone()
 	return nil

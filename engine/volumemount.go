@@ -57,7 +57,7 @@ func (c Checker) strayVolumes() []finding {
 	for _, v := range c.e.volumes.Mounted() {
 		busy := func() bool { return c.e.volumeBusy(v, "") }
 		if !busy() {
-			found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: c.e.volumes.Path(v), Detail: "of a volume that no running pod uses"}, mend: func(ctx context.Context) error {
+			found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: c.e.volumes.Path(v), Detail: "of a volume that no running container uses"}, mend: func(ctx context.Context) error {
 				return c.e.volumes.Release(ctx, v, busy)
 			}})
 		}

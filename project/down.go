@@ -218,7 +218,7 @@ func (r *roster) stayHint(all bool, stay []string) string {
 		case slices.Contains(r.d.Disabled, u.Name):
 			inactive = "; --profile '*' takes inactive profiles down too"
 		default:
-			orphans = "; --remove-orphans removes pods that are not in the compose file"
+			orphans = "; --remove-orphans removes containers that are not in the compose file"
 		}
 	}
 	return inactive + orphans

@@ -109,7 +109,7 @@ func (f *Fake) note(ctx context.Context, call string) error {
 func (f *Fake) pod(name string) (*api.Pod, error) {
 	p, ok := f.pods[name]
 	if !ok {
-		return nil, fault.New(errdefs.ErrNotFound, "pod %q does not exist", name)
+		return nil, fault.New(errdefs.ErrNotFound, "container %q does not exist", name)
 	}
 	return p, nil
 }

@@ -86,7 +86,7 @@ func OwnFiles(dir, root string, files []api.File) ([]specs.Mount, error) {
 	for i, f := range files {
 		path := filepath.Join(dir, strconv.Itoa(i))
 		if _, err := os.Stat(path); err != nil {
-			return nil, fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone, as after a reboot: bring the pod up anew", f.Target)
+			return nil, fault.New(errdefs.ErrFailedPrecondition, "the content of %s is gone, as after a reboot: bring the container up anew", f.Target)
 		}
 		if f.UID != "" || f.GID != "" {
 			id, err := LookupUser(root, cmp.Or(f.UID, "0")+":"+cmp.Or(f.GID, "0"), nil)
