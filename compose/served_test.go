@@ -1,8 +1,11 @@
 package compose
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/compose-spec/compose-go/v2/schema"
 )
@@ -75,6 +78,32 @@ func TestLevels(t *testing.T) {
 		n := keyTree().at(path, false)
 		if n == nil || n.level != want {
 			t.Errorf("%s: %+v, want level %d", path, n, want)
+		}
+	}
+}
+
+// TestEveryServedKeyIsInATest: a key whose line has moved to those that are served, and that no compose file of a test has, is served by
+// word only.
+func TestEveryServedKeyIsInATest(t *testing.T) {
+	used := map[string]bool{}
+	for _, pattern := range []string{"../project/translate/*_test.go", "../project/translate/testdata/*.txtar", "../e2e/*_test.go", "../testdata/*/*.y*ml", "*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range strings.FieldsFunc(string(text), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+				used[word] = true
+			}
+		}
+	}
+	for _, key := range strings.Fields(servedKeys) {
+		if name := key[strings.LastIndex(key, ".")+1:]; name != "*" && name != "[]" && !used[name] {
+			t.Errorf("no compose file of a test has %s", key)
 		}
 	}
 }
