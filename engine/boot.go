@@ -58,16 +58,16 @@ func (p *pod) writeLast(l lastRun, d disk.Durability) error {
 // stoppedByUser reports whether a person asked for the end of the last run, or of the one under way.
 func (p podPolicy) stoppedByUser() bool { return p.state.Stopping && !p.state.Shutdown }
 
-// Heal clears away what processes that died, or the machine's last run, have left. It is for before pods are started after a
+// Tidy clears away what processes that died, or the machine's last run, have left. It is for before pods are started after a
 // start of the machine; each start finds and clears away what is its own. Idempotent.
-func (c Checker) Heal(ctx context.Context) error {
+func (c Checker) Tidy(ctx context.Context) error {
 	_, err := c.repair(ctx, false)
 	return errors.Join(err, c.e.emptyTrash())
 }
 
-// noteStop notes that the pod is asked to end. If a person asks, that is on record in DATA, before the effect: its policy must not
+// recordStop puts on record that the pod is asked to end. If a person asks, that is on record in DATA, before the effect: its policy must not
 // bring it back should the machine go down meanwhile.
-func (p *pod) noteStop(how stopRequest) error {
+func (p *pod) recordStop(how stopRequest) error {
 	live := p.state.Status == api.StatusRunning || p.state.Status == api.StatusRestarting
 	switch {
 	case !how.shutdown:

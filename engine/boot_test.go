@@ -14,7 +14,7 @@ import (
 func TestWhatTheStartOfTheMachineBringsBack(t *testing.T) {
 	ran := time.Now()
 	failed := lastRun{Started: ran, Finished: ran, ExitCode: 1, ExitKnown: true}
-	cut := lastRun{Started: ran, ExitCode: 255} // as noteStart leaves it when the power goes
+	cut := lastRun{Started: ran, ExitCode: 255} // as recordStart leaves it when the power goes
 	byUser, gaveUp, well := failed, failed, failed
 	byUser.ByUser, gaveUp.GaveUp, well.ExitCode = true, true, 0
 	here := state{Status: api.StatusExited, Started: ran} // it ran since the machine was started

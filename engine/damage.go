@@ -159,7 +159,7 @@ func (p *pod) lastDamage() error {
 // renewLast replaces a record of the last run that cannot be read: how it ended is not known.
 func (p *pod) renewLast() error {
 	if p.state.Status == api.StatusRunning {
-		return p.noteStart()
+		return p.recordStart()
 	}
 	if p.last = (lastRun{ExitCode: 255}); !p.state.Started.IsZero() {
 		p.last.Started, p.last.Finished = p.state.Started, time.Now()

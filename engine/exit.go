@@ -106,7 +106,7 @@ func (p *pod) saveLast() error {
 	p.last.ByUser = p.last.ByUser || p.policy().stoppedByUser()
 	p.last.GaveUp = p.last.GaveUp || p.policy().stoppedByUser() || !p.policy().restarts()
 	byUser := p.policy().stoppedByUser()
-	underWay := lastRun{Started: p.last.Started, ByUser: byUser, GaveUp: byUser} // as noteStart, or noteStop, has put it on record
+	underWay := lastRun{Started: p.last.Started, ByUser: byUser, GaveUp: byUser} // as recordStart, or recordStop, has put it on record
 	return p.writeLast(p.last, p.policy().durability(underWay, p.last))
 }
 

@@ -182,7 +182,7 @@ func (p *pod) launch(ctx context.Context, created func() error) error {
 		return err
 	}
 	p.state.Started = started
-	if err := p.noteStart(); err != nil {
+	if err := p.recordStart(); err != nil {
 		return err
 	}
 	p.state.Status = api.StatusRunning
@@ -208,8 +208,8 @@ func (p podRun) create(ctx context.Context, c conmon.Container, mounts []specs.M
 	return p.files().checkDevices(p.state.Init.Pid)
 }
 
-// noteStart remembers in DATA that the pod has run: after a reboot it counts as exited, not as created.
-func (p *pod) noteStart() error {
+// recordStart puts on record in DATA that the pod has run: after a reboot it counts as exited, not as created.
+func (p *pod) recordStart() error {
 	now := lastRun{Boot: kernel.BootID(), Started: p.state.Started, ExitCode: 255}
 	return p.writeLast(now, p.policy().durability(p.last, now))
 }

@@ -75,7 +75,7 @@ func (e *Engine) halt(ctx context.Context, name string, how stopRequest) (ran bo
 	var init, conmon kernel.Process
 	var grace time.Duration
 	err = e.update(ctx, name, func(p *pod) error {
-		if err := p.noteStop(how); err != nil {
+		if err := p.recordStop(how); err != nil {
 			return err
 		}
 		if p.state.Status == api.StatusRestarting {

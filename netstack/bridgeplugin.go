@@ -48,7 +48,7 @@ func (pl *plugins) bridgeAdd(ctx context.Context, conf pluginConf, args cniArgs)
 	if err := kernel.InNetNS(args.netns, func() error { return configure(args.ifname, leases) }); err != nil {
 		return nil, fmt.Errorf("cannot configure %s: %w", args.ifname, err)
 	}
-	if err := settle(ctx, h, hostIf, conf.Bridge); err != nil {
+	if err := awaitCarrier(ctx, h, hostIf, conf.Bridge); err != nil {
 		return nil, fmt.Errorf("interface %s does not come up: %w", hostIf, err)
 	}
 	index := 2

@@ -119,7 +119,7 @@ func (s *Stack) effectMore(ctx context.Context, rec *record, networks []api.Netw
 	if err != nil {
 		return err
 	}
-	return s.settleEndpoints(ctx, rec, networks)
+	return s.applyEndpoints(ctx, rec, networks)
 }
 
 // preferring is e with those of the preferred addresses that are free on its network.
@@ -143,8 +143,8 @@ func gives(sub api.Subnet, a netip.Addr, held []netip.Addr) bool {
 	return a != sub.Gateway && slices.ContainsFunc(ranges(sub, held), func(r lease.Range) bool { return r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0 })
 }
 
-// settleEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.
-func (s *Stack) settleEndpoints(ctx context.Context, rec *record, networks []api.Network) error {
+// applyEndpoints makes what depends on all endpoints together: routes, published ports, the record, names.
+func (s *Stack) applyEndpoints(ctx context.Context, rec *record, networks []api.Network) error {
 	if kernel.IsNamespace(rec.NetNS) {
 		if err := kernel.InNetNS(rec.NetNS, func() error { return finishInside(*rec, networks) }); err != nil {
 			return err
@@ -176,5 +176,5 @@ func (s *Stack) drop(ctx context.Context, rec *record, i int) error {
 	}
 	left.Published, left.DNSPorts = rec.Published, rec.DNSPorts
 	*rec = left
-	return s.settleEndpoints(ctx, rec, networks)
+	return s.applyEndpoints(ctx, rec, networks)
 }

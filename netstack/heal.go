@@ -126,5 +126,5 @@ func plug(ctx context.Context, h *netlink.Handle, port netlink.Link, bridge stri
 	if err != nil || port.Attrs().MasterIndex == b.Attrs().Index {
 		return err
 	}
-	return errors.Join(h.LinkSetMaster(port, b), h.LinkSetHairpin(port, true), h.LinkSetUp(port), settle(ctx, h, port.Attrs().Name, bridge))
+	return errors.Join(h.LinkSetMaster(port, b), h.LinkSetHairpin(port, true), h.LinkSetUp(port), awaitCarrier(ctx, h, port.Attrs().Name, bridge))
 }

@@ -111,17 +111,17 @@ func prefixWithHost(n net.IPNet) (netip.Prefix, bool) {
 	return p, ok && p.IsValid()
 }
 
-// settleDeadline bounds the wait for interfaces to come up. Nothing is wrong when it passes, only a first packet may be lost.
-const settleDeadline = 2 * time.Second
+// carrierDeadline bounds the wait for interfaces to come up. Nothing is wrong when it passes, only a first packet may be lost.
+const carrierDeadline = 2 * time.Second
 
-// settle returns when interfaces carry packets. The kernel brings a link up a little after both ends are: a packet sent
+// awaitCarrier returns when interfaces carry packets. The kernel brings a link up a little after both ends are: a packet sent
 // before is dropped, and its sender, mostly a question for a hardware address, tries again a whole second later.
-func settle(ctx context.Context, h *netlink.Handle, names ...string) error {
+func awaitCarrier(ctx context.Context, h *netlink.Handle, names ...string) error {
 	// Newer kernels finish bringing a link up before they answer a question about it.
 	if up, err := allUp(h, names); up || err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleDeadline)
+	ctx, cancel := context.WithTimeout(ctx, carrierDeadline)
 	defer cancel()
 	changes := make(chan netlink.LinkUpdate, 64)
 	if err := netlink.LinkSubscribe(changes, ctx.Done()); err != nil {

@@ -193,7 +193,7 @@ func TestNoFirstPacketIsLost(t *testing.T) {
 	l.clean()
 }
 
-// settle waits by events when the link is not up yet.
+// awaitCarrier waits by events when the link is not up yet.
 func TestSettle(t *testing.T) {
 	if !onHost(t) {
 		return
@@ -209,11 +209,11 @@ func TestSettle(t *testing.T) {
 		t.Fatalf("up %t %v with one end down", up, err)
 	}
 	done := make(chan error)
-	go func() { done <- settle(t.Context(), h, "va") }()
+	go func() { done <- awaitCarrier(t.Context(), h, "va") }()
 	start := time.Now()
 	run(t, "ip", "link", "set", "dev", "vb", "up")
 	must(t, <-done)
-	if d := time.Since(start); d > settleDeadline/2 {
+	if d := time.Since(start); d > carrierDeadline/2 {
 		t.Errorf("noticed after %v", d)
 	}
 }

@@ -154,7 +154,7 @@ func (s system) blockers(ctx context.Context) error {
 }
 
 func (s system) BeginRun(ctx context.Context) error {
-	return errors.Join(s.engine.Shutdown().Forget(), s.engine.Checker().Heal(ctx))
+	return errors.Join(s.engine.Shutdown().Forget(), s.engine.Checker().Tidy(ctx))
 }
 
 func (s system) EndRun() error { return s.engine.Shutdown().Note() }
