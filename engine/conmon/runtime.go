@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,7 +169,8 @@ func accuse(c Container, atWork []kernel.Process) (program, said string) {
 	return program, said
 }
 
-// unread is the end of what is in a pipe and was not read.
+// unread is the end of what is in a pipe and was not read. It stays there: a program that waits until somebody reads would else go on,
+// and end before it is said to hang.
 func unread(path string) string {
 	if fi, err := os.Stat(path); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
 		return ""
@@ -178,7 +180,17 @@ func unread(path string) string {
 		return ""
 	}
 	defer f.Close()
-	return wordsIn(f)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20) // as much as is allowed
+	unix.Tee(int(f.Fd()), int(w.Fd()), 1<<20, unix.SPLICE_F_NONBLOCK)
+	w.Close()
+	var last Tail
+	io.Copy(&last, r)
+	return last.Words()
 }
 
 // Call runs the runtime at path about the container id, to its end.
