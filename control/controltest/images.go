@@ -8,10 +8,12 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/control"
+	"podc.example/podc/project"
 )
 
 var images = []behaviour{
 	{"an image is loaded, found, named and removed", imaged},
+	{"an image is pulled, when it is asked for or missed", pulled},
 	{"only images that nobody uses are pruned", imagesPruned},
 }
 
@@ -48,6 +50,35 @@ func imaged(s *suite) {
 	if must(s.Images.Where(s.ctx))(s) == "" {
 		s.Error("images are nowhere")
 	}
+}
+
+func pulled(s *suite) {
+	heard := 0
+	watch := control.ImageWatch{Progress: func(api.Progress) { heard++ }}
+	id := must(s.Images.Pull(s.ctx, s.Remote, watch))(s).ID
+	if heard == 0 {
+		s.Error("nothing was heard of it")
+	}
+	equal(s, "the same image again", must(s.Images.Pull(s.ctx, s.Remote, control.ImageWatch{}))(s).ID, id)
+	s.is(failed(s.Images.Pull(s.ctx, s.Remote+"-none", watch)), errdefs.IsNotFound)
+	s.ok(failed(s.Images.Remove(s.ctx, []string{s.Remote}, false)))
+
+	a := s.service("a", "")
+	a.Pod.Container.Image, a.Pull = s.Remote, project.PullNever
+	opt := control.UpOptions{UpOptions: project.UpOptions{NoStart: true}}
+	s.is(s.Projects.Up(s.ctx, desired(a), opt, control.Watch{}), errdefs.IsNotFound)
+	a.Pull = project.PullMissing
+	var prepared []string
+	s.ok(s.Projects.Up(s.ctx, desired(a), opt, control.Watch{Report: func(e project.Event) {
+		if e.Kind == project.PrepareEnded {
+			prepared = append(prepared, e.Image)
+		}
+	}}))
+	equal(s, "prepared", strings.Join(prepared, " "), s.Remote)
+	equal(s, "image", s.pod("a").Image.ID, id)
+	s.status("a", api.StatusCreated)
+	s.ok(s.Projects.Down(s.ctx, desired(a), project.DownOptions{RemoveImages: "all"}, control.Watch{}))
+	s.is(failed(s.Images.Inspect(s.ctx, id)), errdefs.IsNotFound)
 }
 
 func imagesPruned(s *suite) {

@@ -21,6 +21,7 @@ type Podc struct {
 	*control.Control
 	Image   string // a reference of an image that is there, with what busybox has
 	Archive string // the file of one that is not, localhost/podc-probe
+	Remote  string // a reference of the same in a registry that has no other
 }
 
 // group is the project that every behaviour works in.

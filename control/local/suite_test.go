@@ -3,11 +3,21 @@ package local_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"podc.example/podc/control"
 	"podc.example/podc/control/controltest"
@@ -19,7 +29,27 @@ import (
 
 func TestSuite(t *testing.T) {
 	podc, _ := open(t)
-	controltest.Run(t, controltest.Podc{Control: podc, Image: testimage.Ref(testimage.Busybox), Archive: archiveOf(t, testimage.Probe)})
+	archive := archiveOf(t, testimage.Probe)
+	controltest.Run(t, controltest.Podc{Control: podc, Image: testimage.Ref(testimage.Busybox), Archive: archive, Remote: registryWith(t, archive)})
+}
+
+// registryWith has a registry on the host's loopback serve an image, and returns its reference.
+func registryWith(t *testing.T, archive string) string {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	ref := strings.TrimPrefix(server.URL, "http://") + "/suite/probe:1"
+	tag, err1 := name.ParseReference(ref, name.Insecure)
+	img, err2 := tarball.ImageFromPath(archive, nil)
+	err := errors.Join(err1, err2)
+	if err == nil {
+		client := &http.Transport{DisableKeepAlives: true}
+		err = remote.Write(tag, img, remote.WithTransport(client))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
 }
 
 // open returns podc on this machine, with roots and helpers of the test's own, and busybox in its store.
