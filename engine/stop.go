@@ -29,6 +29,11 @@ func (e *Engine) StopPod(ctx context.Context, name string, timeout *time.Duratio
 
 // StopPodBy is StopPod with another signal than the pod's own, which an empty one stands for.
 func (e *Engine) StopPodBy(ctx context.Context, name, signal string, timeout *time.Duration) error {
+	if signal != "" {
+		if _, err := ParseSignal(signal); err != nil { // before a hook runs
+			return podError("stop", name, err)
+		}
+	}
 	if err := e.hooks().preStop(ctx, name); err != nil {
 		return podError("stop", name, err)
 	}

@@ -91,7 +91,9 @@ func missing(s *suite) {
 
 func wrong(s *suite) {
 	ctx := s.ctx
-	d := s.up(s.sleeper("a"))
+	a := s.sleeper("a")
+	a.Pod.Container.PreStop = []api.Hook{{Command: []string{"touch", "/tmp/stopping"}}}
+	d := s.up(a)
 	before := s.pod("a")
 	name := before.Spec.Name
 	odd := control.Filters{"odd": {"x"}}
@@ -144,6 +146,7 @@ func wrong(s *suite) {
 	after := s.pod("a")
 	equal(s, "status", after.Status, api.StatusRunning)
 	equal(s, "pid", after.Pid, before.Pid)
+	equal(s, "files", s.sh("a", "ls /tmp"), "")
 	if list := must(s.Volumes.List(ctx, nil))(s); len(list) > 0 {
 		s.Errorf("a volume was made: %v", list)
 	}
