@@ -116,6 +116,23 @@ func wrong(s *suite) {
 		"files commit, instruction": func() error {
 			return failed(s.Files.Commit(ctx, name, control.CommitOptions{DryRun: true, Changes: []string{"ODD x"}}, nil))
 		},
+		"projects kill": func() error { return s.Projects.Kill(ctx, d, project.KillOptions{Signal: "ODD"}, control.Watch{}) },
+	}, errdefs.IsInvalidArgument)
+	s.each(s.wrongThings(), errdefs.IsInvalidArgument)
+	after := s.pod("a")
+	equal(s, "status", after.Status, api.StatusRunning)
+	equal(s, "pid", after.Pid, before.Pid)
+	equal(s, "files", s.sh("a", "ls /tmp"), "")
+	if list := must(s.Volumes.List(ctx, nil))(s); len(list) > 0 {
+		s.Errorf("a volume was made: %v", list)
+	}
+}
+
+// wrongThings asks for things other than containers, wrongly.
+func (s *suite) wrongThings() call {
+	ctx := s.ctx
+	odd := control.Filters{"odd": {"x"}}
+	return call{
 		"networks list, key":      func() error { return failed(s.Networks.List(ctx, odd)) },
 		"networks list, type":     func() error { return failed(s.Networks.List(ctx, control.Filters{"type": {"odd"}})) },
 		"networks list, dangling": func() error { return failed(s.Networks.List(ctx, control.Filters{"dangling": {"odd"}})) },
@@ -141,14 +158,6 @@ func wrong(s *suite) {
 		"configs create, size": func() error {
 			return failed(s.Configs.Create(ctx, api.Object{Name: "large", Data: make([]byte, s.Configs.Limit()+1)}))
 		},
-		"projects kill": func() error { return s.Projects.Kill(ctx, d, project.KillOptions{Signal: "ODD"}, control.Watch{}) },
-	}, errdefs.IsInvalidArgument)
-	after := s.pod("a")
-	equal(s, "status", after.Status, api.StatusRunning)
-	equal(s, "pid", after.Pid, before.Pid)
-	equal(s, "files", s.sh("a", "ls /tmp"), "")
-	if list := must(s.Volumes.List(ctx, nil))(s); len(list) > 0 {
-		s.Errorf("a volume was made: %v", list)
 	}
 }
 
