@@ -92,7 +92,7 @@ func confined(s *suite) {
 	equal(s, "files", len(found), 0)
 	err := s.Files.Get(s.ctx, nameOf("a"), "/tmp/lost", true, func(is control.FileStat) (io.Writer, string, error) {
 		equal(s, "stat", is, control.FileStat{Path: "/nowhere"})
-		return nil, "", enough
+		return nil, "", errEnough
 	})
 	s.is(err, isEnough)
 }
@@ -101,7 +101,7 @@ func declined(s *suite) {
 	s.up(s.sleeper("a"))
 	s.is(s.Files.Put(s.ctx, nameOf("a"), "/tmp/none", false, func(is control.FileStat) (string, io.Reader, error) {
 		equal(s, "stat", is, control.FileStat{Path: "/tmp/none"})
-		return "", nil, enough
+		return "", nil, errEnough
 	}), isEnough)
 	half := io.MultiReader(io.LimitReader(tarOf("x", "one"), 100), &broken{})
 	s.is(s.Files.Put(s.ctx, nameOf("a"), "/tmp", false, func(control.FileStat) (string, io.Reader, error) { return "/tmp", half, nil }), isEnough)
@@ -112,8 +112,8 @@ func declined(s *suite) {
 // broken is a stream that fails.
 type broken struct{}
 
-func (broken) Read([]byte) (int, error)  { return 0, enough }
-func (broken) Write([]byte) (int, error) { return 0, enough }
+func (broken) Read([]byte) (int, error)  { return 0, errEnough }
+func (broken) Write([]byte) (int, error) { return 0, errEnough }
 
 func exported(s *suite) {
 	a := s.sleeper("a")

@@ -278,7 +278,7 @@ func interrupted(s *suite) {
 	<-waits
 	s.is(s.Projects.Idle(s.ending(), group), isEnough)
 	s.is(s.Projects.Stop(s.ending(), project.Desired{Name: group}, project.StopOptions{}, control.Watch{}), isEnough)
-	cancel(enough)
+	cancel(errEnough)
 	s.is(<-ended, isEnough)
 	s.ok(s.Projects.Idle(s.ctx, group))
 	s.status("a", api.StatusRunning)

@@ -229,7 +229,7 @@ func (h *hearing) Write(p []byte) (int, error) {
 func abandoned(s *suite) {
 	s.up(s.sleeper("a"))
 	ctx, cancel := context.WithCancelCause(s.ctx)
-	up := &hearing{word: "up", heard: func() { cancel(enough) }}
+	up := &hearing{word: "up", heard: func() { cancel(errEnough) }}
 	_, err := s.Streams.Exec(ctx, nameOf("a"), control.ExecOptions{Args: []string{"sh", "-c", "echo up; exec sleep 1000"}}, control.ExecStreams{Out: up, Err: up})
 	if ctx.Err() == nil {
 		s.Errorf("it ended by itself: %v", err)
@@ -296,7 +296,7 @@ func told(s *suite) {
 			break
 		}
 	}
-	cancel(enough)
+	cancel(errEnough)
 	s.is(<-ended, isEnough)
 	var actions []string
 	collect := func(e api.Event) error {
@@ -311,5 +311,5 @@ func told(s *suite) {
 	actions = nil
 	s.ok(s.Streams.Events(s.ctx, api.EventOptions{Group: "another", Since: since}, collect))
 	equal(s, "events of another", len(actions), 0)
-	s.is(s.Streams.Events(s.ctx, api.EventOptions{Since: since}, func(api.Event) error { return enough }), isEnough)
+	s.is(s.Streams.Events(s.ctx, api.EventOptions{Since: since}, func(api.Event) error { return errEnough }), isEnough)
 }

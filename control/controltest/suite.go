@@ -215,14 +215,14 @@ func (s *suite) printed(service, line string) {
 	}
 }
 
-// enough is why contexts of the suite end.
-var enough = errors.New("enough")
+// errEnough is why contexts of the suite end.
+var errEnough = errors.New("enough")
 
-func isEnough(err error) bool { return errors.Is(err, enough) }
+func isEnough(err error) bool { return errors.Is(err, errEnough) }
 
 // ending is a context that ends in a moment.
 func (s *suite) ending() context.Context {
-	ctx, cancel := context.WithTimeoutCause(s.ctx, 50*time.Millisecond, enough)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, 50*time.Millisecond, errEnough)
 	s.Cleanup(cancel)
 	return ctx
 }

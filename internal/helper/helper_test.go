@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 			return told{q.Text + string(rest)}, err
 		}),
 		"half": Answer(func(_ context.Context, _ *Call, q question) (told, error) {
-			return told{q.Text}, fault.Hint(fault.New(errdefs.ErrConflict, "only half"), "ask again")
+			return told(q), fault.Hint(fault.New(errdefs.ErrConflict, "only half"), "ask again")
 		}),
 		"file": Answer(func(_ context.Context, _ *Call, q question) (told, error) {
 			b, err := os.ReadFile(q.Text)
