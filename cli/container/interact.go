@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -90,7 +91,8 @@ func (in *Interaction) Stay(ctx context.Context, got signals) (*api.Pod, error) 
 		case err := <-output:
 			in.output <- err // for finish
 			output = nil
-			if err != nil { // nobody wants to hear it any more
+			if err != nil { // nobody wants to hear it any more, but conmon would wait for its reader, and note no end
+				go in.Stream.Output(io.Discard, io.Discard)
 				go in.Podc.Containers.Stop(ctx, in.Pod, control.StopOptions{})
 			}
 		}
