@@ -251,6 +251,9 @@ const (
 // Live reports whether there are processes: the pod runs, or is paused.
 func (s Status) Live() bool { return s == StatusRunning || s == StatusPaused }
 
+// Up reports whether a pod counts as running: it is live, or between two runs.
+func (s Status) Up() bool { return s.Live() || s == StatusRestarting }
+
 // Health is the state of a pod's probe.
 type Health string
 

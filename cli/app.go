@@ -11,6 +11,7 @@ import (
 	"podc.example/podc/cli/show"
 	"podc.example/podc/cli/system"
 	"podc.example/podc/cli/volume"
+	"podc.example/podc/internal/fault"
 )
 
 // newApp builds the command tree, as far as args can need it. Each command is made by a constructor in a file of its own.
@@ -28,7 +29,7 @@ func newApp(con *show.Console, args []string) *cli.App {
 		Flags:                     command.GlobalFlags(),
 		Commands:                  commandsFor(con, args),
 		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return show.Usage("%v", err) },
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return fault.Invalid("%v", err) },
 	}
 	for _, c := range app.Commands {
 		settle(c)
@@ -111,7 +112,7 @@ func commandsFor(con *show.Console, args []string) []*cli.Command {
 // settle gives a command and those below it what all of them share.
 func settle(c *cli.Command) {
 	c.HideHelpCommand = true
-	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return show.Usage("%v", err) }
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return fault.Invalid("%v", err) }
 	for _, sub := range c.Subcommands {
 		settle(sub)
 	}

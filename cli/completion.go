@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 // completionScripts have each shell ask `podc __complete WORD...`, whose last word is the one being typed (complete.go). A line
@@ -70,7 +71,7 @@ func completionCommand(con *show.Console) *cli.Command {
 		Action: func(c *cli.Context) error {
 			script, known := completionScripts[c.Args().First()]
 			if !known || c.NArg() != 1 {
-				return show.Usage("podc completion wants one shell: bash, zsh or fish")
+				return fault.Invalid("podc completion wants one shell: bash, zsh or fish")
 			}
 			_, err := fmt.Fprintf(con.Out, script, con.Program(), functionName(con.Program()))
 			return err

@@ -216,8 +216,8 @@ func TestExitCodes(t *testing.T) {
 		err  error
 		want int
 	}{
-		{nil, 0}, {errors.New("x"), 1}, {show.Usage("x"), 1}, {fault.Silent(7), 7}, {command.ErrInterrupted, 130},
-		{fault.Exit(errors.New("x"), 127), 127}, {errors.Join(errors.New("x"), fault.Silent(3)), 3}, {fault.Hint(show.Usage("x"), "y"), 1},
+		{nil, 0}, {errors.New("x"), 1}, {fault.Invalid("x"), 1}, {fault.Silent(7), 7}, {command.ErrInterrupted, 130},
+		{fault.Exit(errors.New("x"), 127), 127}, {errors.Join(errors.New("x"), fault.Silent(3)), 3}, {fault.Hint(fault.Invalid("x"), "y"), 1},
 	} {
 		if got := fault.ExitOf(tt.err); got != tt.want {
 			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 func versionCommand(con *show.Console) *cli.Command {
@@ -36,7 +37,7 @@ func printVersion(con *show.Console, format string, short bool) error {
 	case format == "json":
 		line = fmt.Sprintf(`{"version":%q}`, "v"+number)
 	case format != "" && format != "pretty":
-		return show.Usage("unknown --format %q: want pretty or json", format)
+		return fault.Invalid("unknown --format %q: want pretty or json", format)
 	}
 	_, err := fmt.Fprintln(con.Out, line)
 	return err

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"podc.example/podc/internal/fault"
 )
 
@@ -21,7 +20,7 @@ func ParseFilters(args []string, known ...string) (Filters, error) {
 	for _, arg := range args {
 		key, value, ok := strings.Cut(arg, "=")
 		if key = strings.ToLower(strings.TrimSpace(key)); !ok || !slices.Contains(known, key) {
-			return nil, Invalid("unknown --filter %q: want %s", arg, strings.Join(known, "=, ")+"=")
+			return nil, fault.Invalid("unknown --filter %q: want %s", arg, strings.Join(known, "=, ")+"=")
 		}
 		f[key] = append(f[key], strings.TrimSpace(value))
 	}
@@ -32,15 +31,10 @@ func ParseFilters(args []string, known ...string) (Filters, error) {
 func (f Filters) Only(known ...string) error {
 	for key := range f {
 		if !slices.Contains(known, key) {
-			return Invalid("unknown filter %q: want one of %s", key, strings.Join(known, ", "))
+			return fault.Invalid("unknown filter %q: want one of %s", key, strings.Join(known, ", "))
 		}
 	}
 	return nil
-}
-
-// Invalid is an error of who asks.
-func Invalid(format string, args ...any) error {
-	return fault.New(errdefs.ErrInvalidArgument, format, args...)
 }
 
 // Holds reports whether key is not asked about, or one of its values matches.
@@ -74,7 +68,7 @@ func (f Filters) Matches(key string) (func(names ...string) bool, error) {
 	for _, v := range f[key] {
 		re, err := regexp.Compile(v)
 		if err != nil {
-			return nil, Invalid("invalid --filter %s=%q: %v", key, v, err)
+			return nil, fault.Invalid("invalid --filter %s=%q: %v", key, v, err)
 		}
 		list = append(list, re)
 	}
@@ -89,7 +83,7 @@ func (f Filters) Toggle(key string) (holds func(bool) bool, err error) {
 	for _, v := range f[key] {
 		b, err := strconv.ParseBool(v)
 		if err != nil {
-			return nil, Invalid("invalid --filter %s=%q: want true or false", key, v)
+			return nil, fault.Invalid("invalid --filter %s=%q: want true or false", key, v)
 		}
 		want = append(want, b)
 	}
@@ -108,7 +102,7 @@ func (f Filters) Until(now time.Time) (time.Time, error) {
 func (f Filters) Among(key string, known ...string) error {
 	for _, v := range f[key] {
 		if !slices.Contains(known, v) {
-			return Invalid("invalid --filter %s=%q: want one of %s", key, v, strings.Join(known, ", "))
+			return fault.Invalid("invalid --filter %s=%q: want one of %s", key, v, strings.Join(known, ", "))
 		}
 	}
 	return nil

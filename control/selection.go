@@ -3,7 +3,6 @@ package control
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"podc.example/podc/api"
 	"podc.example/podc/project"
@@ -28,13 +27,10 @@ func (s Selection) Takes(p api.Pod) bool {
 }
 
 // IsOneOff reports whether `run` made a container.
-func IsOneOff(p api.Pod) bool { return strings.EqualFold(p.Spec.Labels[project.LabelOneoff], "true") }
+func IsOneOff(p api.Pod) bool { return project.IsOneOff(p.Spec.Labels) }
 
 // NumberOf is the number of a replica; 0 of what is none.
 func NumberOf(p api.Pod) int {
 	n, _ := strconv.Atoi(p.Spec.Labels[project.LabelNumber])
 	return n
 }
-
-// IsUp reports whether a container counts as running for lists: one between two runs does.
-func IsUp(p api.Pod) bool { return p.Status.Live() || p.Status == api.StatusRestarting }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"podc.example/podc/internal/fault"
 )
 
 // ParseTime reads a moment: RFC 3339 with or without its smaller parts, seconds since 1970, or how long ago.
@@ -26,5 +28,5 @@ func ParseTime(flag, s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, Invalid("invalid --%s %q: want a time (2026-01-31T12:00:00), seconds since 1970, or how long ago (42m)", flag, s)
+	return time.Time{}, fault.Invalid("invalid --%s %q: want a time (2026-01-31T12:00:00), seconds since 1970, or how long ago (42m)", flag, s)
 }

@@ -138,7 +138,7 @@ func (e *Engine) ShutDownAll(ctx context.Context, group string) error {
 	errs[len(pods)] = err
 	var wg sync.WaitGroup
 	for i, p := range pods {
-		if p.Status.Live() || p.Status == api.StatusRestarting {
+		if p.Status.Up() {
 			wg.Go(func() { errs[i] = e.ShutDownPod(ctx, p.Spec.Name) })
 		}
 	}

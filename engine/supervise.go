@@ -95,7 +95,7 @@ func (e *Engine) Supervise(ctx context.Context, group string) error {
 		return err
 	}
 	for _, p := range pods {
-		if p.Status.Live() || p.Status == api.StatusRestarting {
+		if p.Status.Up() {
 			return e.Monitors().renew(ctx, group)
 		}
 	}

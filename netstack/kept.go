@@ -98,9 +98,9 @@ func checkAddress(n api.Network, a netip.Addr) error {
 	case !ok && n.ByHand():
 		return nil // whatever its plugin says
 	case !ok:
-		return invalidf("it has no subnet of that family")
+		return fault.Invalid("it has no subnet of that family")
 	case !sub.CIDR.Contains(a) || a == sub.Gateway || n.Lent != nil && slices.Contains(n.Lent.Held, a):
-		return invalidf("it is %s with gateway %s", sub.CIDR, sub.Gateway)
+		return fault.Invalid("it is %s with gateway %s", sub.CIDR, sub.Gateway)
 	}
 	return nil
 }

@@ -74,10 +74,6 @@ const (
 	endpointIfName  = "com.docker.network.endpoint.ifname"
 )
 
-func invalidf(format string, args ...any) error {
-	return fault.New(errdefs.ErrInvalidArgument, format, args...)
-}
-
 // checks of the options of bridges.
 var bridgeOptions = map[string]func(value string) error{
 	optionMTU:        checkMTU,
@@ -86,15 +82,15 @@ var bridgeOptions = map[string]func(value string) error{
 	optionMasquerade: checkBool,
 	optionPrefix: func(v string) error {
 		if v == "" || len(v) > 11 {
-			return invalidf("%q is no beginning of an interface's name: want 1 to 11 characters", v)
+			return fault.Invalid("%q is no beginning of an interface's name: want 1 to 11 characters", v)
 		}
 		return CheckInterfaceName(v)
 	},
 	optionBinding: func(v string) error {
 		if a, err := netip.ParseAddr(v); err != nil || !a.Is4() {
-			return invalidf("%q is no IPv4 address", v)
+			return fault.Invalid("%q is no IPv4 address", v)
 		} else if err := valid.Published(a); err != nil {
-			return invalidf("%v", err)
+			return fault.Invalid("%v", err)
 		}
 		return nil
 	},
@@ -124,7 +120,7 @@ func CheckOption(driver, key, value string) error {
 		return fault.New(errdefs.ErrNotImplemented, "driver option %q is not served (served: %s)", key, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 	if err := check(value); err != nil {
-		return invalidf("driver option %s: %v", key, err)
+		return fault.Invalid("driver option %s: %v", key, err)
 	}
 	return nil
 }
@@ -145,14 +141,14 @@ func checkAny(string) error { return nil }
 
 func checkBool(v string) error {
 	if _, err := strconv.ParseBool(v); err != nil {
-		return invalidf("%q is neither true nor false", v)
+		return fault.Invalid("%q is neither true nor false", v)
 	}
 	return nil
 }
 
 func checkMTU(v string) error {
 	if mtu, err := strconv.Atoi(v); err != nil || mtu < 68 || mtu > 65535 {
-		return invalidf("%q is no MTU between 68 and 65535", v)
+		return fault.Invalid("%q is no MTU between 68 and 65535", v)
 	}
 	return nil
 }
@@ -163,14 +159,14 @@ var noInterfaces = []string{".", "..", "lo", "all", "default"}
 // CheckInterfaceName holds a name to the kernel's rules.
 func CheckInterfaceName(v string) error {
 	if v == "" || len(v) > 15 || slices.Contains(noInterfaces, v) || strings.ContainsAny(v, "/: \t\n%") {
-		return invalidf("%q is no interface name: want at most 15 characters without blanks, \"/\", \":\" and \"%%\"", v)
+		return fault.Invalid("%q is no interface name: want at most 15 characters without blanks, \"/\", \":\" and \"%%\"", v)
 	}
 	return nil
 }
 
 func checkMode(v string) error {
 	if v != "nat" && v != "routed" {
-		return invalidf("%q is neither nat nor routed", v)
+		return fault.Invalid("%q is neither nat nor routed", v)
 	}
 	return nil
 }
@@ -187,7 +183,7 @@ func parseSysctls(list, ifname string) ([]sysctl, error) {
 		f := strings.Split(key, ".")
 		if !ok || len(f) != 5 || f[0] != "net" || f[1] != "ipv4" && f[1] != "ipv6" && f[1] != "mpls" || f[3] != "IFNAME" ||
 			strings.ContainsRune(key, '/') {
-			return nil, invalidf("%q is no setting of the interface such as net.ipv4.conf.IFNAME.log_martians=1", s)
+			return nil, fault.Invalid("%q is no setting of the interface such as net.ipv4.conf.IFNAME.log_martians=1", s)
 		}
 		f[3] = ifname
 		out = append(out, sysctl{strings.Join(f, "/"), value})
@@ -257,7 +253,7 @@ func WantedInterfaces(endpoints []api.Endpoint) (map[string]string, error) {
 	for _, e := range endpoints {
 		name := wantedName(e)
 		if other := taken[name]; other != "" {
-			return nil, invalidf("interface name %s is asked for on networks %q and %q", name, other, e.Network)
+			return nil, fault.Invalid("interface name %s is asked for on networks %q and %q", name, other, e.Network)
 		}
 		if name != "" {
 			taken[name] = e.Network

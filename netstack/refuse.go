@@ -32,18 +32,18 @@ func (nw *networks) checkDriver(n api.Network) error {
 // checkNetwork refuses what cannot be served, before anything is made.
 func checkNetwork(n api.Network) error {
 	if !valid.IsName(n.Name) {
-		return invalidf("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
+		return fault.Invalid("the name may hold letters, digits and \"_.-\", and begins with a letter or digit")
 	}
 	if n.Driver != "" {
 		if err := valid.Driver(n.Driver); err != nil {
-			return invalidf("%v", err)
+			return fault.Invalid("%v", err)
 		}
 	}
 	if err := valid.Labels(n.Labels); err != nil {
-		return invalidf("%v", err)
+		return fault.Invalid("%v", err)
 	}
 	if n.NoIPv4 && !n.IPv6 {
-		return invalidf("it has neither IPv4 nor IPv6")
+		return fault.Invalid("it has neither IPv4 nor IPv6")
 	}
 	seen := map[bool]bool{}
 	for _, sub := range n.Subnets {
@@ -53,11 +53,11 @@ func checkNetwork(n api.Network) error {
 		v6 := sub.CIDR.IsValid() && sub.CIDR.Addr().Is6()
 		switch {
 		case seen[v6]:
-			return invalidf("more than one subnet of a family is not supported")
+			return fault.Invalid("more than one subnet of a family is not supported")
 		case v6 && !n.IPv6:
-			return invalidf("subnet %s needs IPv6 to be enabled", sub.CIDR)
+			return fault.Invalid("subnet %s needs IPv6 to be enabled", sub.CIDR)
 		case !v6 && n.NoIPv4:
-			return invalidf("subnet %s needs IPv4, which is disabled", sub.CIDR)
+			return fault.Invalid("subnet %s needs IPv4, which is disabled", sub.CIDR)
 		}
 		seen[v6] = true
 	}
@@ -71,11 +71,11 @@ func checkNetwork(n api.Network) error {
 
 func checkSubnetAsked(sub api.Subnet) error {
 	invalid := func(format string, args ...any) error {
-		return invalidf("subnet %s: %s", sub.CIDR, fmt.Sprintf(format, args...))
+		return fault.Invalid("subnet %s: %s", sub.CIDR, fmt.Sprintf(format, args...))
 	}
 	if !sub.CIDR.IsValid() {
 		if sub.Gateway.IsValid() || sub.IPRange.IsValid() || len(sub.Reserved) > 0 {
-			return invalidf("a gateway, ip_range or aux address needs a subnet")
+			return fault.Invalid("a gateway, ip_range or aux address needs a subnet")
 		}
 		return nil
 	}
@@ -103,12 +103,12 @@ func checkSubnetAsked(sub api.Subnet) error {
 // check refuses what cannot be served, before anything is made.
 func checkAttachment(a api.Attachment) error {
 	if !valid.IsName(a.ID) || len(a.ID) > 200 {
-		return invalidf("%q is no attachment id", a.ID)
+		return fault.Invalid("%q is no attachment id", a.ID)
 	}
 	var seen []string
 	for _, e := range a.Endpoints {
 		if slices.Contains(seen, e.Network) {
-			return invalidf("network %q is named twice", e.Network)
+			return fault.Invalid("network %q is named twice", e.Network)
 		}
 		seen = append(seen, e.Network)
 		if err := checkEndpoint(e); err != nil {
@@ -122,7 +122,7 @@ func checkAttachment(a api.Attachment) error {
 	}
 	for _, d := range a.DNS {
 		if _, err := netip.ParseAddr(d); err != nil {
-			return invalidf("%q is no address of a name server", d)
+			return fault.Invalid("%q is no address of a name server", d)
 		}
 	}
 	return nil
@@ -144,18 +144,18 @@ func checkPort(p api.Port) error {
 func checkEndpoint(e api.Endpoint) error {
 	if e.MAC != "" {
 		if _, err := net.ParseMAC(e.MAC); err != nil {
-			return invalidf("%q is no MAC address", e.MAC)
+			return fault.Invalid("%q is no MAC address", e.MAC)
 		}
 	}
 	if e.IPv4.IsValid() && !e.IPv4.Is4() {
-		return invalidf("%s is no IPv4 address", e.IPv4)
+		return fault.Invalid("%s is no IPv4 address", e.IPv4)
 	}
 	if e.IPv6.IsValid() && (!e.IPv6.Is6() || e.IPv6.Is4In6()) {
-		return invalidf("%s is no IPv6 address", e.IPv6)
+		return fault.Invalid("%s is no IPv6 address", e.IPv6)
 	}
 	for _, a := range e.LinkLocal {
 		if !a.IsLinkLocalUnicast() {
-			return invalidf("%s is no link-local address: want one of 169.254.0.0/16 or fe80::/10", a)
+			return fault.Invalid("%s is no link-local address: want one of 169.254.0.0/16 or fe80::/10", a)
 		}
 	}
 	if e.Interface != "" {

@@ -27,7 +27,7 @@ func Observe(s api.Snapshot, images map[string]api.Image) Observed {
 }
 
 func running(p *api.Pod) bool {
-	return p != nil && (p.Status.Live() || p.Status == api.StatusRestarting)
+	return p != nil && p.Status.Up()
 }
 
 // unfit says why a pod that runs must be stopped before it can count as running: its stop has begun, and under the project's lock
@@ -52,8 +52,10 @@ func halfMade(p *api.Pod) bool {
 
 func serviceOf(p *api.Pod) string { return p.Spec.Labels[LabelService] }
 
-// oneOff reports whether p was made by `run`.
-func oneOff(p *api.Pod) bool { return strings.EqualFold(p.Spec.Labels[LabelOneoff], "true") }
+// IsOneOff reports whether the labels are those of a pod that `run` made.
+func IsOneOff(labels map[string]string) bool { return strings.EqualFold(labels[LabelOneoff], "true") }
+
+func oneOff(p *api.Pod) bool { return IsOneOff(p.Spec.Labels) }
 
 func numberOf(p *api.Pod) int {
 	n, err := strconv.Atoi(p.Spec.Labels[LabelNumber])

@@ -55,7 +55,7 @@ func Changes(con *show.Console, do func(s *Session, c *cli.Context) error) cli.A
 // NeedArgs refuses fewer than n arguments.
 func NeedArgs(c *cli.Context, n int) error {
 	if c.NArg() < n {
-		err := show.Usage("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
+		err := fault.Invalid("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
 		return fault.Hint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
 	}
 	return nil
@@ -133,10 +133,10 @@ func Pairs(flag string, args []string) (map[string]string, error) {
 	for _, arg := range args {
 		key, value, _ := strings.Cut(arg, "=")
 		if key == "" {
-			return nil, show.Usage("invalid --%s %q: want KEY=VALUE", flag, arg)
+			return nil, fault.Invalid("invalid --%s %q: want KEY=VALUE", flag, arg)
 		}
 		if err := cmp.Or(valid.Line(key), valid.Text(value)); err != nil {
-			return nil, show.Usage("invalid --%s: %v", flag, err)
+			return nil, fault.Invalid("invalid --%s: %v", flag, err)
 		}
 		m[key] = value
 	}
@@ -166,7 +166,7 @@ func Given(c *cli.Context, name string) bool {
 func NotServed(c *cli.Context, names ...string) error {
 	for _, name := range names {
 		if Given(c, name) {
-			return show.Usage("--%s is not available yet", name)
+			return fault.Invalid("--%s is not available yet", name)
 		}
 	}
 	return nil
@@ -198,7 +198,7 @@ func Variables(vars []string, env map[string]string) ([]string, error) {
 	for _, v := range vars {
 		name, value, has := strings.Cut(v, "=")
 		if err := valid.VariableName(name); err != nil {
-			return nil, show.Usage("invalid --env: %v", err)
+			return nil, fault.Invalid("invalid --env: %v", err)
 		}
 		if !has {
 			value, has = env[name]
@@ -208,7 +208,7 @@ func Variables(vars []string, env map[string]string) ([]string, error) {
 		}
 	}
 	if err := valid.Arguments(nil, list); err != nil {
-		return nil, show.Usage("invalid --env: %v", err)
+		return nil, fault.Invalid("invalid --env: %v", err)
 	}
 	return list, nil
 }
@@ -280,7 +280,7 @@ func parseTail(s string) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, show.Usage("invalid --tail %q: want a number or \"all\"", s)
+		return 0, fault.Invalid("invalid --tail %q: want a number or \"all\"", s)
 	}
 	return max(n, -1), nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"podc.example/podc/cli/show"
 	"podc.example/podc/internal/fault"
 )
 
@@ -335,12 +334,12 @@ func (p *ArgParser) finish() error {
 	for scope, names := range renamed {
 		for old, r := range names {
 			if r.alone && p.seen[scope+"/"+old] && p.seen[scope+"/"+r.to] {
-				return show.Usage("--%s cannot be given together with --%s", old, r.to)
+				return fault.Invalid("--%s cannot be given together with --%s", old, r.to)
 			}
 		}
 	}
 	if p.trial {
-		return fault.Hint(show.Usage("alpha needs a command"), "it has dry-run, %s", strings.Join(trials, ", "))
+		return fault.Hint(fault.Invalid("alpha needs a command"), "it has dry-run, %s", strings.Join(trials, ", "))
 	}
 	if p.AsksHelp {
 		p.Global, p.local, p.Operands = nil, []string{"--help=true"}, nil
@@ -357,11 +356,11 @@ func checkValue(f cli.Flag, spelled, value string) error {
 	switch f.(type) {
 	case *boolFlag:
 		if _, err := strconv.ParseBool(value); err != nil {
-			return show.Usage("invalid value %q for %s: want true or false", value, spelled)
+			return fault.Invalid("invalid value %q for %s: want true or false", value, spelled)
 		}
 	case *intFlag:
 		if _, err := strconv.Atoi(value); err != nil {
-			return show.Usage("invalid value %q for %s: want a whole number", value, spelled)
+			return fault.Invalid("invalid value %q for %s: want a whole number", value, spelled)
 		}
 	}
 	return nil
@@ -369,5 +368,5 @@ func checkValue(f cli.Flag, spelled, value string) error {
 
 func (p *ArgParser) unknown(message string) error {
 	help := strings.Join(append([]string{p.Root.Name}, p.Path...), " ") + " --help"
-	return fault.Hint(show.Usage("%s", message), "see %s", help)
+	return fault.Hint(fault.Invalid("%s", message), "see %s", help)
 }

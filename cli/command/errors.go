@@ -45,9 +45,9 @@ func unknownCommand(program string, path []string) error {
 	if len(path) == 1 && slices.Contains(later, path[0]) {
 		return fault.New(errdefs.ErrNotImplemented, `"%s %s" is not available yet`, program, path[0])
 	}
-	err := show.Usage("unknown %s command: %q", program, name)
+	err := fault.Invalid("unknown %s command: %q", program, name)
 	if program == show.StandaloneName { // in docker's words
-		err = show.Usage("unknown docker command: %q", "compose "+name)
+		err = fault.Invalid("unknown docker command: %q", "compose "+name)
 	}
 	return fault.Hint(err, "see %s --help", strings.Join(append([]string{program}, path[:len(path)-1]...), " "))
 }

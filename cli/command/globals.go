@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 )
 
 // Version is set by the linker for releases.
@@ -90,7 +91,7 @@ func pullLimit(c *cli.Context, con *show.Console) (int, error) {
 		}
 		var err error
 		if limit, err = strconv.Atoi(v); err != nil {
-			return 0, show.Usage("COMPOSE_PARALLEL_LIMIT is %q: want a whole number", v)
+			return 0, fault.Invalid("COMPOSE_PARALLEL_LIMIT is %q: want a whole number", v)
 		}
 	}
 	if limit <= 0 {
@@ -112,7 +113,7 @@ func folder(con *show.Console, flag, variable, fallback string) (string, error) 
 		return filepath.Clean(dir), nil
 	}
 	if con.Dir == "" {
-		return "", show.Usage("cannot make %q absolute: the working directory is gone", dir)
+		return "", fault.Invalid("cannot make %q absolute: the working directory is gone", dir)
 	}
 	return filepath.Join(con.Dir, dir), nil
 }
@@ -125,7 +126,7 @@ func (g *Globals) readStyle(c *cli.Context, con *show.Console) error {
 	}
 	g.NoColor = con.Env["NO_COLOR"] != ""
 	if !slices.Contains([]show.AnsiMode{show.AnsiNever, show.AnsiAlways, show.AnsiAuto}, g.Ansi) {
-		return show.Usage("unknown --ansi %q: want never, always or auto", g.Ansi)
+		return fault.Invalid("unknown --ansi %q: want never, always or auto", g.Ansi)
 	}
 	g.Progress = show.ProgressStyle(cmp.Or(c.String("progress"), con.Env["COMPOSE_PROGRESS"], string(show.ProgressAuto)))
 	switch g.Progress {
@@ -134,14 +135,14 @@ func (g *Globals) readStyle(c *cli.Context, con *show.Console) error {
 		g.Progress = show.ProgressQuiet
 	case show.ProgressTTY:
 		if g.Ansi == show.AnsiNever {
-			return show.Usage("--progress tty cannot be used with --ansi never")
+			return fault.Invalid("--progress tty cannot be used with --ansi never")
 		}
 	case show.ProgressPlain:
 		if g.Ansi == show.AnsiAlways {
-			return show.Usage("--progress plain cannot be used with --ansi always")
+			return fault.Invalid("--progress plain cannot be used with --ansi always")
 		}
 	default:
-		return show.Usage("unknown --progress %q: want auto, tty, plain, json or quiet", g.Progress)
+		return fault.Invalid("unknown --progress %q: want auto, tty, plain, json or quiet", g.Progress)
 	}
 	if g.Progress == show.ProgressAuto {
 		g.Progress = show.ProgressPlain

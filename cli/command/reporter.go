@@ -5,7 +5,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/show"
-	"podc.example/podc/control"
 	"podc.example/podc/project"
 )
 
@@ -152,7 +151,7 @@ func verbOf(e project.Event) string { return e.Step.Key.Verb }
 func (r *Reporter) endText(s project.Step) string {
 	w := s.Key
 	if api.Condition(w.Until) == api.Ready && r.pod != nil {
-		if p, err := r.pod(w.Name); err != nil || !control.IsUp(p) {
+		if p, err := r.pod(w.Name); err != nil || !p.Status.Up() {
 			return "Exited"
 		}
 	}

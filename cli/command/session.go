@@ -275,7 +275,7 @@ func NoSuchService(name string) error {
 func checkProjectName(name string) error {
 	ok := name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == "" && name[0] != '_' && name[0] != '-'
 	if !ok {
-		return show.Usage("invalid project name %q: it may hold lower-case letters, digits, \"-\" and \"_\", and begins with a letter or digit", name)
+		return fault.Invalid("invalid project name %q: it may hold lower-case letters, digits, \"-\" and \"_\", and begins with a letter or digit", name)
 	}
 	return nil
 }

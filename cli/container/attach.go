@@ -8,6 +8,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 // attachCommandOptions are the flags of `attach`.
@@ -28,7 +29,7 @@ func AttachCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			if c.NArg() > 1 {
-				return show.Usage("attach takes one service")
+				return fault.Invalid("attach takes one service")
 			}
 			opt, err := attachOptionsOf(c)
 			if err != nil {
@@ -52,7 +53,7 @@ func attachFlags() []cli.Flag {
 func attachOptionsOf(c *cli.Context) (attachCommandOptions, error) {
 	keys, err := detachKeys(c.String("detach-keys"))
 	if err != nil {
-		return attachCommandOptions{}, show.Usage("%v", err)
+		return attachCommandOptions{}, fault.Invalid("%v", err)
 	}
 	return attachCommandOptions{noStdin: c.Bool("no-stdin"), sigProxy: c.Bool("sig-proxy"), detachKeys: keys}, nil
 }

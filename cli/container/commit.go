@@ -10,6 +10,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 )
 
 func CommitCommand(con *show.Console) *cli.Command {
@@ -18,7 +19,7 @@ func CommitCommand(con *show.Console) *cli.Command {
 		Flags: append(commitFlags(), command.Number("index", 0, "`NUMBER` of the replica (default: the lowest)")),
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() < 1 || c.NArg() > 2 {
-				return show.Usage("commit needs a service and takes a name: %s", c.Command.ArgsUsage)
+				return fault.Invalid("commit needs a service and takes a name: %s", c.Command.ArgsUsage)
 			}
 			pods, err := copyPods(s, c.Context, c.Args().First(), c.Int("index"), false)
 			if err != nil {

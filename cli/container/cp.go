@@ -16,6 +16,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 )
 
 // copyOptions say how files are copied.
@@ -38,7 +39,7 @@ func CpCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 2 {
-				return show.Usage("cp needs a source and a destination: %s", c.Command.ArgsUsage)
+				return fault.Invalid("cp needs a source and a destination: %s", c.Command.ArgsUsage)
 			}
 			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
 			return cp(s, c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]api.Pod, error) {
@@ -54,11 +55,11 @@ func cp(s *command.Session, ctx context.Context, from, to string, opt copyOption
 	toService, toPath := splitPlace(to)
 	switch {
 	case fromService != "" && toService != "":
-		return show.Usage("files cannot be copied between containers: copy them to the host first")
+		return fault.Invalid("files cannot be copied between containers: copy them to the host first")
 	case fromService == "" && toService == "":
-		return show.Usage("neither %q nor %q is in a container: write NAME:PATH", from, to)
+		return fault.Invalid("neither %q nor %q is in a container: write NAME:PATH", from, to)
 	case fromPath == "" || toPath == "":
-		return show.Usage("the path in the container is missing: write NAME:PATH")
+		return fault.Invalid("the path in the container is missing: write NAME:PATH")
 	}
 	found, err := pods(cmp.Or(fromService, toService))
 	if err != nil {

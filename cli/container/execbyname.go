@@ -10,6 +10,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 func containerExecCommand(con *show.Console) *cli.Command {
@@ -34,7 +35,7 @@ func containerExecCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			if c.Bool("tty") && c.Bool("interactive") && !con.InTTY {
-				return show.Usage("the standard input is no terminal: --tty cannot be used with --interactive")
+				return fault.Invalid("the standard input is no terminal: --tty cannot be used with --interactive")
 			}
 			env, err := envFiles(con.Dir, c.StringSlice("env-file"))
 			if err != nil {

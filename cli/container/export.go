@@ -10,6 +10,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 func ExportCommand(con *show.Console) *cli.Command {
@@ -21,7 +22,7 @@ func ExportCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 1 {
-				return show.Usage("export needs one service: %s", c.Command.ArgsUsage)
+				return fault.Invalid("export needs one service: %s", c.Command.ArgsUsage)
 			}
 			pods, err := copyPods(s, c.Context, c.Args().First(), c.Int("index"), false)
 			if err != nil {
@@ -35,7 +36,7 @@ func ExportCommand(con *show.Console) *cli.Command {
 // exportTo writes the root filesystem of a container to a file, or, if that is empty, to standard output.
 func exportTo(s *command.Session, ctx context.Context, p api.Pod, output string) error {
 	if output == "" && s.Con.OutTTY {
-		return show.Usage("an archive is not for a terminal: redirect the output, or give a file with -o")
+		return fault.Invalid("an archive is not for a terminal: redirect the output, or give a file with -o")
 	}
 	if s.DryRun {
 		return nil

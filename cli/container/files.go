@@ -7,6 +7,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 func containerCopyCommand(con *show.Console) *cli.Command {
@@ -19,7 +20,7 @@ func containerCopyCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 2 {
-				return show.Usage("cp needs a source and a destination: %s", c.Command.ArgsUsage)
+				return fault.Invalid("cp needs a source and a destination: %s", c.Command.ArgsUsage)
 			}
 			if c.Bool("quiet") {
 				s.Progress = show.ProgressQuiet
@@ -38,7 +39,7 @@ func containerAttachCommand(con *show.Console) *cli.Command {
 		Name: "attach", Usage: "connect the terminal with a running container", ArgsUsage: "CONTAINER", Flags: attachFlags(),
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 1 {
-				return show.Usage("attach needs one argument: CONTAINER")
+				return fault.Invalid("attach needs one argument: CONTAINER")
 			}
 			opt, err := attachOptionsOf(c)
 			if err != nil {
@@ -59,7 +60,7 @@ func containerExportCommand(con *show.Console) *cli.Command {
 		Flags: []cli.Flag{command.Text("output", "write to `FILE`, not to standard output", "o")},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 1 {
-				return show.Usage("export needs one argument: CONTAINER")
+				return fault.Invalid("export needs one argument: CONTAINER")
 			}
 			p, err := s.Container(c.Args().First())
 			if err != nil {
@@ -75,7 +76,7 @@ func containerCommitCommand(con *show.Console) *cli.Command {
 		Name: "commit", Usage: "make an image of a container, and print its id", ArgsUsage: "CONTAINER [REPOSITORY[:TAG]]", Flags: commitFlags(),
 		Action: command.Changes(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() < 1 || c.NArg() > 2 {
-				return show.Usage("commit needs a container and takes a name: %s", c.Command.ArgsUsage)
+				return fault.Invalid("commit needs a container and takes a name: %s", c.Command.ArgsUsage)
 			}
 			p, err := s.Container(c.Args().First())
 			if err != nil {

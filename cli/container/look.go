@@ -53,7 +53,7 @@ func containerLogsCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			if c.NArg() != 1 {
-				return show.Usage("logs needs one argument: CONTAINER")
+				return fault.Invalid("logs needs one argument: CONTAINER")
 			}
 			read, err := command.LogOptions(c, time.Now())
 			if err != nil {
@@ -70,7 +70,7 @@ func containerPortCommand(con *show.Console) *cli.Command {
 		Name: "port", Usage: "list where a container's ports are published", ArgsUsage: "CONTAINER [PORT[/PROTOCOL]]",
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() < 1 || c.NArg() > 2 {
-				return show.Usage("port needs one or two arguments: %s", c.Command.ArgsUsage)
+				return fault.Invalid("port needs one or two arguments: %s", c.Command.ArgsUsage)
 			}
 			p, err := s.Container(c.Args().First())
 			if err != nil {
@@ -90,7 +90,7 @@ func portLines(p api.Pod, only string) ([]string, error) {
 	number, protocol, _ := strings.Cut(only, "/")
 	want, err := strconv.ParseUint(cmp.Or(number, "0"), 10, 16)
 	if err != nil {
-		return nil, show.Usage("invalid port %q: want a number, or NUMBER/PROTOCOL", only)
+		return nil, fault.Invalid("invalid port %q: want a number, or NUMBER/PROTOCOL", only)
 	}
 	var lines []string
 	for _, pub := range api.PerFamily(p.Ports) {

@@ -14,6 +14,7 @@ import (
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 )
 
 func containerListCommand(con *show.Console) *cli.Command {
@@ -91,7 +92,7 @@ func listContainers(s *command.Session, c *cli.Context) error {
 		last = 1
 	}
 	if c.IsSet("last") && last < -1 {
-		return show.Usage("invalid --last %d: want a number of containers", last)
+		return fault.Invalid("invalid --last %d: want a number of containers", last)
 	}
 	pods, err := s.Podc.Containers.List(c.Context, control.Selection{Filters: f})
 	if err != nil {
@@ -99,7 +100,7 @@ func listContainers(s *command.Session, c *cli.Context) error {
 	}
 	slices.SortStableFunc(pods, func(a, b api.Pod) int { return b.Created.Compare(a.Created) })
 	all := c.Bool("all") || last >= 0 || len(f["status"])+len(f["exited"]) > 0
-	pods = slices.DeleteFunc(pods, func(p api.Pod) bool { return !all && !control.IsUp(p) })
+	pods = slices.DeleteFunc(pods, func(p api.Pod) bool { return !all && !p.Status.Up() })
 	if last >= 0 {
 		pods = pods[:min(last, len(pods))]
 	}

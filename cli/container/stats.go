@@ -12,6 +12,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 )
 
 // statsOptions are the flags of `stats`.
@@ -40,7 +41,7 @@ func StatsCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() > 1 {
-				return show.Usage("stats takes one service at most")
+				return fault.Invalid("stats takes one service at most")
 			}
 			t, err := s.Target(c.Context, c.Args().Slice())
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 )
 
 func ImageCommand(con *show.Console) *cli.Command {
@@ -76,7 +77,7 @@ func imageTagCommand(con *show.Console) *cli.Command {
 		Name: "tag", Usage: "give an image one more name", ArgsUsage: "IMAGE NAME[:TAG]",
 		Action: command.Changes(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 2 {
-				return show.Usage("tag needs two arguments: %s", c.Command.ArgsUsage)
+				return fault.Invalid("tag needs two arguments: %s", c.Command.ArgsUsage)
 			}
 			return s.Podc.Images.Tag(c.Context, c.Args().Get(0), c.Args().Get(1))
 		}),

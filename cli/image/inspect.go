@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 )
 
 func imageInspectCommand(con *show.Console) *cli.Command {
@@ -63,7 +64,7 @@ func imageHistoryCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() != 1 {
-				return show.Usage("history needs one argument: IMAGE")
+				return fault.Invalid("history needs one argument: IMAGE")
 			}
 			images, err := s.Podc.Images.Inspect(c.Context, c.Args().First())
 			if err != nil {

@@ -23,7 +23,7 @@ func LoadCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() > 0 {
-				return show.Usage("load takes no arguments: name the archive with -i %s", c.Args().First())
+				return fault.Invalid("load takes no arguments: name the archive with -i %s", c.Args().First())
 			}
 			return loadImages(s, c.Context, c.String("input"), c.Bool("quiet"))
 		}),
@@ -34,7 +34,7 @@ func loadImages(s *command.Session, ctx context.Context, file string, quiet bool
 	var from control.Archive
 	switch {
 	case file == "" && s.Con.InTTY:
-		return fault.Hint(show.Usage("the standard input is a terminal, not an archive"), "podc load -i FILE")
+		return fault.Hint(fault.Invalid("the standard input is a terminal, not an archive"), "podc load -i FILE")
 	case file == "" || file == "-":
 		from.Stream = s.Con.In
 	case !filepath.IsAbs(file):

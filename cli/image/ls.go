@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
+	"podc.example/podc/internal/fault"
 )
 
 func imageListCommand(con *show.Console) *cli.Command {
@@ -28,7 +29,7 @@ func imageListCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			if c.NArg() > 1 {
-				return show.Usage("ls takes one argument at most: %s", c.Command.ArgsUsage)
+				return fault.Invalid("ls takes one argument at most: %s", c.Command.ArgsUsage)
 			}
 			return listImages(s, c)
 		}),

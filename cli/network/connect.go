@@ -8,6 +8,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 func networkConnectCommand(con *show.Console) *cli.Command {
@@ -35,7 +36,7 @@ func networkDisconnectCommand(con *show.Console) *cli.Command {
 
 func connectNetwork(s *command.Session, c *cli.Context) error {
 	if c.NArg() != 2 {
-		return show.Usage("connect needs two arguments: NETWORK CONTAINER")
+		return fault.Invalid("connect needs two arguments: NETWORK CONTAINER")
 	}
 	e, err := endpointOf(c)
 	if err != nil {
@@ -56,13 +57,13 @@ func endpointOf(c *cli.Context) (e api.Endpoint, err error) {
 			continue
 		}
 		if *address, err = netip.ParseAddr(text); err != nil || address.Is6() != (flag == "ip6") {
-			return e, show.Usage("invalid --%s %q: want an address such as %s", flag, text, map[string]string{"ip": "10.5.0.7", "ip6": "fd00::7"}[flag])
+			return e, fault.Invalid("invalid --%s %q: want an address such as %s", flag, text, map[string]string{"ip": "10.5.0.7", "ip6": "fd00::7"}[flag])
 		}
 	}
 	for _, text := range c.StringSlice("link-local-ip") {
 		a, err := netip.ParseAddr(text)
 		if err != nil || !a.IsLinkLocalUnicast() {
-			return e, show.Usage("invalid --link-local-ip %q: want an address of 169.254.0.0/16 or fe80::/10", text)
+			return e, fault.Invalid("invalid --link-local-ip %q: want an address of 169.254.0.0/16 or fe80::/10", text)
 		}
 		e.LinkLocal = append(e.LinkLocal, a)
 	}
@@ -71,7 +72,7 @@ func endpointOf(c *cli.Context) (e api.Endpoint, err error) {
 
 func disconnectNetwork(s *command.Session, c *cli.Context) error {
 	if c.NArg() != 2 {
-		return show.Usage("disconnect needs two arguments: NETWORK CONTAINER")
+		return fault.Invalid("disconnect needs two arguments: NETWORK CONTAINER")
 	}
 	return s.Podc.Networks.Disconnect(c.Context, c.Args().Get(0), c.Args().Get(1), c.Bool("force"))
 }

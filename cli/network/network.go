@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 )
 
 func NetworkCommand(con *show.Console) *cli.Command {
@@ -89,7 +90,7 @@ func createNetwork(s *command.Session, c *cli.Context) error {
 		return err
 	}
 	if c.NArg() != 1 {
-		return show.Usage("create needs one argument: NETWORK")
+		return fault.Invalid("create needs one argument: NETWORK")
 	}
 	n := control.NewNetwork{IPv4: command.Switched(c, "ipv4"), IPv6: command.Switched(c, "ipv6")}
 	n.Name, n.Driver, n.Internal = c.Args().First(), c.String("driver"), c.Bool("internal")
@@ -120,7 +121,7 @@ func subnets(cidrs, gateways, ranges, reserved []string) ([]api.Subnet, error) {
 	for _, s := range cidrs {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, show.Usage("invalid --subnet %q: want an address range such as 10.5.0.0/24", s)
+			return nil, fault.Invalid("invalid --subnet %q: want an address range such as 10.5.0.0/24", s)
 		}
 		list = append(list, api.Subnet{CIDR: p.Masked()})
 	}
@@ -136,7 +137,7 @@ func subnets(cidrs, gateways, ranges, reserved []string) ([]api.Subnet, error) {
 		a, err := netip.ParseAddr(s)
 		sub := holder(a)
 		if err != nil || sub == nil {
-			return nil, show.Usage("invalid --gateway %q: want an address inside a --subnet", s)
+			return nil, fault.Invalid("invalid --gateway %q: want an address inside a --subnet", s)
 		}
 		sub.Gateway = a
 	}
@@ -144,7 +145,7 @@ func subnets(cidrs, gateways, ranges, reserved []string) ([]api.Subnet, error) {
 		p, err := netip.ParsePrefix(s)
 		sub := holder(p.Addr())
 		if err != nil || sub == nil {
-			return nil, show.Usage("invalid --ip-range %q: want a range inside a --subnet", s)
+			return nil, fault.Invalid("invalid --ip-range %q: want a range inside a --subnet", s)
 		}
 		sub.IPRange = p.Masked()
 	}
@@ -153,7 +154,7 @@ func subnets(cidrs, gateways, ranges, reserved []string) ([]api.Subnet, error) {
 		a, err := netip.ParseAddr(address)
 		sub := holder(a)
 		if err != nil || sub == nil || name == "" {
-			return nil, show.Usage("invalid --aux-address %q: want NAME=ADDRESS, inside a --subnet", s)
+			return nil, fault.Invalid("invalid --aux-address %q: want NAME=ADDRESS, inside a --subnet", s)
 		}
 		if sub.Reserved == nil {
 			sub.Reserved = map[string]netip.Addr{}

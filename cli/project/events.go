@@ -60,7 +60,7 @@ func events(s *command.Session, ctx context.Context, opt eventsOptions) error {
 	}
 	return s.Podc.Streams.Events(ctx, opt.read, func(ev api.Event) error {
 		service := ev.Attributes[project.LabelService]
-		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || strings.EqualFold(ev.Attributes[project.LabelOneoff], "true") {
+		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || project.IsOneOff(ev.Attributes) {
 			return nil
 		}
 		return printEvent(s.Con, ev, opt.asJSON)

@@ -38,7 +38,7 @@ func (a *attachment) onPlan(plan project.Plan) {
 	}
 	a.announce(pods)
 	for _, p := range present {
-		if a.concerns(p.Spec.Labels) && control.IsUp(p) && !touched[p.Spec.Name] {
+		if a.concerns(p.Spec.Labels) && p.Status.Up() && !touched[p.Spec.Name] {
 			a.meet(p, now)
 		}
 	}
@@ -46,7 +46,7 @@ func (a *attachment) onPlan(plan project.Plan) {
 
 // concerns reports whether a container with these labels is one of those that are brought up.
 func (a *attachment) concerns(labels map[string]string) bool {
-	return a.members[labels[project.LabelService]] && !strings.EqualFold(labels[project.LabelOneoff], "true")
+	return a.members[labels[project.LabelService]] && !project.IsOneOff(labels)
 }
 
 // announce prints the first line of an attached up.
@@ -168,7 +168,7 @@ func (a *attachment) next(f *follower) bool {
 	for {
 		p, err := a.podc.Containers.Refresh(a.live, f.pod)
 		a.mu.Lock()
-		up := err == nil && control.IsUp(p)
+		up := err == nil && p.Status.Up()
 		if up && (p.ID != f.id || !p.Started.Equal(f.started)) {
 			replaced := p.ID != f.id
 			f.id, f.started, f.since, f.again = p.ID, p.Started, p.Started, false
@@ -232,7 +232,7 @@ func (a *attachment) died(e api.Event) {
 	last <- code
 	// Its lock is held until it is settled what follows.
 	p, err := a.podc.Containers.Refresh(a.live, e.Pod)
-	if err == nil && p.ID == e.ID && (p.Status == api.StatusRestarting || control.IsUp(p) && p.Restarts > 0) {
+	if err == nil && p.ID == e.ID && (p.Status == api.StatusRestarting || p.Status.Up() && p.Restarts > 0) {
 		a.restarted(e.Pod, restart{e.Time, code})
 	}
 }
@@ -304,7 +304,7 @@ func (a *attachment) resumed(ctx context.Context) bool {
 	}
 	pods, _ := a.containers()
 	for _, p := range pods {
-		if a.concerns(p.Spec.Labels) && control.IsUp(p) {
+		if a.concerns(p.Spec.Labels) && p.Status.Up() {
 			a.meet(p, p.Started)
 		}
 	}
@@ -360,7 +360,7 @@ func (a *attachment) ended(f *follower, id string, err error) {
 		return
 	case podErr == nil && p.ID != id:
 		end.replaced, text = true, ""
-	case podErr == nil && control.IsUp(p): // how it ended is forgotten
+	case podErr == nil && p.Status.Up(): // how it ended is forgotten
 		end.replaced, text = true, "has been restarted"
 	case err != nil && !errdefs.IsNotFound(err):
 		text = "cannot be followed: " + err.Error()

@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -26,7 +27,7 @@ func StartCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.Int("wait-timeout") < 0 {
-				return show.Usage("--wait-timeout is negative")
+				return fault.Invalid("--wait-timeout is negative")
 			}
 			services := c.Args().Slice()
 			return command.VerbOn(c.Context, s, "start", services, project.StartOptions{
@@ -175,7 +176,7 @@ func CreateCommand(con *show.Console) *cli.Command {
 				forceRecreate: c.Bool("force-recreate"), noRecreate: c.Bool("no-recreate"),
 			}
 			if opt.forceRecreate && opt.noRecreate {
-				return show.Usage("--force-recreate and --no-recreate cannot be combined")
+				return fault.Invalid("--force-recreate and --no-recreate cannot be combined")
 			}
 			if err := command.NotServed(c, "build"); err != nil {
 				return err
@@ -213,7 +214,7 @@ func DownCommand(con *show.Console) *cli.Command {
 			opt := downOptions{services: c.Args().Slice(), volumes: c.Bool("volumes"), images: c.String("rmi"),
 				timeout: command.Seconds(c, "timeout")}
 			if opt.images != "" && opt.images != "local" && opt.images != "all" {
-				return show.Usage("invalid value for --rmi: %q (want local or all)", opt.images)
+				return fault.Invalid("invalid value for --rmi: %q (want local or all)", opt.images)
 			}
 			return down(s, c.Context, opt)
 		}),

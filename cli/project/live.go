@@ -29,7 +29,7 @@ func (a *attachment) listen(f *follower) error {
 		errs.flush()
 		p, err := a.podc.Containers.Refresh(a.live, f.pod)
 		a.caughtUp(f)
-		if err != nil || !control.IsUp(p) {
+		if err != nil || !p.Status.Up() {
 			return err
 		}
 		a.await(f.pod, api.Started) // if it never does, there is no stream to it

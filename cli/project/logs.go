@@ -9,6 +9,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 )
 
 // logsOptions are the flags of `logs`.
@@ -39,7 +40,7 @@ func LogsCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			if opt.index != 0 && len(opt.services) != 1 {
-				return show.Usage("--index needs exactly one service")
+				return fault.Invalid("--index needs exactly one service")
 			}
 			return logs(s, c.Context, opt)
 		}),

@@ -74,7 +74,7 @@ func projectRows(pods []api.Pod, all bool) []projectRow {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		members := byName[name]
 		if !all {
-			members = slices.DeleteFunc(members, func(p api.Pod) bool { return !control.IsUp(p) })
+			members = slices.DeleteFunc(members, func(p api.Pod) bool { return !p.Status.Up() })
 		}
 		if len(members) > 0 {
 			rows = append(rows, projectRow{name, combinedStatus(members), configFiles(members)})

@@ -9,6 +9,7 @@ import (
 
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 )
 
@@ -31,7 +32,7 @@ func PlanCommand(con *show.Console) *cli.Command {
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			format := c.String("format")
 			if format != "" && format != "text" && format != "json" {
-				return show.Usage("unknown --format %q: want text or json", format)
+				return fault.Invalid("unknown --format %q: want text or json", format)
 			}
 			opt, err := upOptionsOf(c, s)
 			if err != nil {

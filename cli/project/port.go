@@ -40,7 +40,7 @@ func port(s *command.Session, ctx context.Context, service, private, protocol st
 	}
 	number, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil || number == 0 {
-		return show.Usage("invalid port %q: want a number from 1 to 65535", private)
+		return fault.Invalid("invalid port %q: want a number from 1 to 65535", private)
 	}
 	t, err := s.Target(ctx, []string{service})
 	if err != nil {

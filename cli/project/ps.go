@@ -15,6 +15,7 @@ import (
 	"podc.example/podc/cli/container"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
@@ -50,13 +51,13 @@ func PsCommand(con *show.Console) *cli.Command {
 			for _, f := range c.StringSlice("filter") {
 				status, ok := strings.CutPrefix(f, "status=")
 				if !ok {
-					return show.Usage("unknown --filter %q: want status=STATUS", f)
+					return fault.Invalid("unknown --filter %q: want status=STATUS", f)
 				}
 				opt.statuses = append(opt.statuses, status)
 			}
 			for _, status := range opt.statuses {
 				if !slices.Contains(psStatuses, status) {
-					return show.Usage("unknown status %q: want one of %s", status, strings.Join(psStatuses, ", "))
+					return fault.Invalid("unknown status %q: want one of %s", status, strings.Join(psStatuses, ", "))
 				}
 			}
 			return ps(s, c.Context, opt)
@@ -90,7 +91,7 @@ func selectPods(t command.Target, pods []api.Pod, opt psOptions) []api.Pod {
 			if !slices.Contains(opt.statuses, string(p.Status)) {
 				return true
 			}
-		case !opt.all && (!control.IsUp(p) || control.IsOneOff(p)):
+		case !opt.all && (!p.Status.Up() || control.IsOneOff(p)):
 			return true
 		}
 		if len(t.Services) > 0 {

@@ -13,6 +13,7 @@ import (
 	"podc.example/podc/cli/container"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -92,7 +93,7 @@ func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
 		return opt, err
 	}
 	if opt.request.ServicePorts && len(opt.request.Ports) > 0 {
-		return opt, show.Usage("--service-ports and --publish cannot be combined")
+		return opt, fault.Invalid("--service-ports and --publish cannot be combined")
 	}
 	if c.IsSet("entrypoint") {
 		entrypoint := c.String("entrypoint")

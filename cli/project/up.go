@@ -12,6 +12,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -139,12 +140,12 @@ func (opt upOptions) check(c *cli.Context) error {
 	} {
 		for _, other := range pair.with {
 			if command.Given(c, pair.flag) && command.Given(c, other) {
-				return show.Usage("--%s and --%s cannot be combined", pair.flag, other)
+				return fault.Invalid("--%s and --%s cannot be combined", pair.flag, other)
 			}
 		}
 	}
 	if opt.waitTimeout < 0 {
-		return show.Usage("--wait-timeout is negative")
+		return fault.Invalid("--wait-timeout is negative")
 	}
 	return nil
 }
@@ -168,9 +169,9 @@ func pullPolicy(s string) (project.PullPolicy, error) {
 	case "always":
 		return project.PullAlways, nil
 	case "build":
-		return "", show.Usage("--pull build is not available yet")
+		return "", fault.Invalid("--pull build is not available yet")
 	}
-	return "", show.Usage("unknown --pull %q: want always, missing or never", s)
+	return "", fault.Invalid("unknown --pull %q: want always, missing or never", s)
 }
 
 // scales reads SERVICE=N; what says where that stands.
@@ -183,7 +184,7 @@ func scales(what string, args []string) (map[string]int, error) {
 		name, count, ok := strings.Cut(arg, "=")
 		n, err := strconv.Atoi(count)
 		if !ok || name == "" || err != nil || n < 0 {
-			return nil, show.Usage("invalid %s %q: want SERVICE=N", what, arg)
+			return nil, fault.Invalid("invalid %s %q: want SERVICE=N", what, arg)
 		}
 		m[name] = n
 	}
@@ -209,7 +210,7 @@ func (opt upOptions) wanted(s *command.Session) (project.UpOptions, error) {
 		o.Deps = project.RecreateForce
 	}
 	if o.RemoveOrphans && o.IgnoreOrphans {
-		return o, show.Usage("COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined")
+		return o, fault.Invalid("COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined")
 	}
 	return o, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -24,11 +25,11 @@ func VizCommand(con *show.Console) *cli.Command {
 		},
 		Action: command.ForAnyone(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() > 0 {
-				return show.Usage("podc viz takes no arguments: it draws the whole project")
+				return fault.Invalid("podc viz takes no arguments: it draws the whole project")
 			}
 			size, with := c.Int("indentation-size"), "\t"
 			if size < 0 {
-				return show.Usage("--indentation-size is negative")
+				return fault.Invalid("--indentation-size is negative")
 			}
 			if c.Bool("spaces") {
 				with = " "

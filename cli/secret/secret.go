@@ -16,6 +16,7 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 )
 
 func SecretCommand(con *show.Console) *cli.Command {
@@ -81,7 +82,7 @@ func createObject(s *command.Session, c *cli.Context, k objectKind) error {
 	}
 	path := c.Args().Get(1)
 	if c.NArg() > 2 || path == "" && k.name == configKind.name {
-		return show.Usage("create takes NAME and FILE, \"-\" for the standard input")
+		return fault.Invalid("create takes NAME and FILE, \"-\" for the standard input")
 	}
 	data, err := objectData(s, path, k)
 	if err != nil {

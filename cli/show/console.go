@@ -165,11 +165,6 @@ func Warn(con *Console, message string) {
 	fmt.Fprintf(con.Err, "warning: %s\n", Printable(message))
 }
 
-// Usage is an error of the command line.
-func Usage(format string, args ...any) error {
-	return fault.New(errdefs.ErrInvalidArgument, format, args...)
-}
-
 // BufferConsole is one without terminals, whose output is kept.
 func BufferConsole() (con *Console, out, err *bytes.Buffer) {
 	out, err = &bytes.Buffer{}, &bytes.Buffer{}

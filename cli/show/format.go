@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"podc.example/podc/internal/fault"
 )
 
 // This file and template.go print for every command that lists or inspects: tables, JSON, and Go templates, docker's way.
@@ -31,7 +33,7 @@ func PrintList[R any](w io.Writer, format string, l Layout, rows []R, asArray bo
 	case format == "" || format == "table":
 		return printTable(w, l, rows)
 	case format == "raw":
-		return Usage("--format raw is not available: use json, or a template")
+		return fault.Invalid("--format raw is not available: use json, or a template")
 	case format == "json" && asArray:
 		if rows == nil {
 			rows = []R{}

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"text/template"
+
+	"podc.example/podc/internal/fault"
 )
 
 // printTemplate prints rows by a Go template.
@@ -46,7 +48,7 @@ func ParseTemplate(format string) (*template.Template, error) {
 	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(strings.TrimSpace(format))
 	t, err := template.New("format").Funcs(templateFuncs()).Parse(format)
 	if err != nil {
-		return nil, Usage("cannot read --format: %v", err)
+		return nil, fault.Invalid("cannot read --format: %v", err)
 	}
 	return t, nil
 }
@@ -54,7 +56,7 @@ func ParseTemplate(format string) (*template.Template, error) {
 func Render(w io.Writer, t *template.Template, data any) error {
 	var b strings.Builder
 	if err := t.Execute(&b, data); err != nil {
-		return Usage("cannot apply --format: %v", err)
+		return fault.Invalid("cannot apply --format: %v", err)
 	}
 	_, err := fmt.Fprintln(w, shown(w, b.String()))
 	return err

@@ -14,6 +14,7 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -28,9 +29,9 @@ func BootCommand(con *show.Console) *cli.Command {
 		Action: command.ForAnyone(con, func(s *command.Session, c *cli.Context) error {
 			switch {
 			case c.NArg() > 0:
-				return show.Usage("podc boot takes no arguments: it starts what is to run of every project")
+				return fault.Invalid("podc boot takes no arguments: it starts what is to run of every project")
 			case c.Bool("unit") && c.Bool("stop"):
-				return show.Usage("--unit and --stop exclude each other")
+				return fault.Invalid("--unit and --stop exclude each other")
 			case c.Bool("unit"):
 				_, err := fmt.Fprint(con.Out, unit(s, c.Context))
 				return err
@@ -131,7 +132,7 @@ func shutDown(s *command.Session, ctx context.Context, m *command.Manager) error
 	if !s.DryRun {
 		noted = s.Podc.System.EndRun()
 	}
-	runs := func(p api.Pod) bool { return p.Status.Live() || p.Status == api.StatusRestarting }
+	runs := func(p api.Pod) bool { return p.Status.Up() }
 	err := errors.Join(noted, eachGroup(s, ctx, "stop", m, runs, s.Podc.Projects.ShutDown))
 	if s.DryRun {
 		return err

@@ -20,7 +20,7 @@ func DoctorCommand(con *show.Console) *cli.Command {
 		Action: command.ForAnyone(con, func(s *command.Session, c *cli.Context) error {
 			format := c.String("format")
 			if format != "" && format != "text" && format != "json" {
-				return show.Usage("unknown --format %q: want text or json", format)
+				return fault.Invalid("unknown --format %q: want text or json", format)
 			}
 			found := s.Podc.System.Examine(c.Context)
 			if err := printFindings(con, s.Style, found, format == "json"); err != nil {

@@ -44,7 +44,7 @@ func SystemCommand(con *show.Console) *cli.Command {
 // check prints the broken invariants of pods, networks, volumes and images.
 func check(s *command.Session, ctx context.Context, repair bool, format string) error {
 	if format != "" && format != "text" && format != "json" {
-		return show.Usage("unknown --format %q: want text or json", format)
+		return fault.Invalid("unknown --format %q: want text or json", format)
 	}
 	problems, mended, err := s.Podc.System.Check(ctx, repair)
 	errs := []error{err}

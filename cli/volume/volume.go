@@ -10,6 +10,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/internal/fault"
 )
 
 func VolumeCommand(con *show.Console) *cli.Command {
@@ -68,7 +69,7 @@ func removeVolumes(s *command.Session, c *cli.Context) error {
 
 func createVolume(s *command.Session, c *cli.Context) error {
 	if c.NArg() > 1 {
-		return show.Usage("create needs at most one argument: VOLUME")
+		return fault.Invalid("create needs at most one argument: VOLUME")
 	}
 	v := api.Volume{Name: cmp.Or(c.Args().First(), c.String("name")), Driver: c.String("driver")}
 	var err error

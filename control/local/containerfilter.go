@@ -53,7 +53,7 @@ func (c containers) filter(ctx context.Context, f control.Filters, pods []api.Po
 func exitCodes(f control.Filters) (func(api.Pod) bool, error) {
 	for _, v := range f["exited"] {
 		if _, err := strconv.Atoi(v); err != nil {
-			return nil, control.Invalid("invalid --filter exited=%q: want an exit code", v)
+			return nil, fault.Invalid("invalid --filter exited=%q: want an exit code", v)
 		}
 	}
 	return func(p api.Pod) bool {
@@ -191,7 +191,7 @@ func parsePortRange(key, s string) (portRange, error) {
 	first, err1 := strconv.ParseUint(from, 10, 16)
 	last, err2 := strconv.ParseUint(to, 10, 16)
 	if err1 != nil || err2 != nil || last < first {
-		return portRange{}, control.Invalid("invalid --filter %s=%q: want a port or a range of ports, such as 8000-8010/tcp", key, s)
+		return portRange{}, fault.Invalid("invalid --filter %s=%q: want a port or a range of ports, such as 8000-8010/tcp", key, s)
 	}
 	return portRange{first, last, cmp.Or(protocol, "tcp")}, nil
 }

@@ -189,7 +189,7 @@ func (c containers) Await(ctx context.Context, ref string) (p api.Pod, err error
 
 func (c containers) Wait(ctx context.Context, ref string, until api.Condition) (p api.Pod, err error) {
 	if !until.Known() {
-		return p, control.Invalid("cannot wait until a container is %q", until)
+		return p, fault.Invalid("cannot wait until a container is %q", until)
 	}
 	err = c.do(ref, func(name string) error {
 		if err := c.engine.WaitPod(ctx, name, until); err != nil {

@@ -33,7 +33,7 @@ func (s streams) prepare(ctx context.Context, ref string, opt control.ExecOption
 	case err != nil:
 		return nil, err
 	case len(opt.Args) == 0:
-		return nil, control.Invalid("cannot exec in %q: there is no command", p.Spec.Name)
+		return nil, fault.Invalid("cannot exec in %q: there is no command", p.Spec.Name)
 	}
 	x, err := s.engine.ExecCommand(ctx, p.Spec.Name, engine.ExecOptions{
 		Args: opt.Args, Env: opt.Env, User: opt.User, WorkingDir: opt.WorkingDir, TTY: opt.TTY && !opt.Detach, Detach: opt.Detach,

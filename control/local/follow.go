@@ -188,7 +188,7 @@ func (f *follower) anyUp() bool {
 		return true
 	}
 	for _, p := range pods {
-		if f.sel.Takes(p) && control.IsUp(p) {
+		if f.sel.Takes(p) && p.Status.Up() {
 			return true
 		}
 	}

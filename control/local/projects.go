@@ -254,6 +254,6 @@ func (e listening) heeds(name string) bool {
 		return true
 	}
 	p, err := e.Pod(name)
-	return err == nil && !control.IsUp(p) && !p.Spec.Container.Log.Kept() && !control.IsOneOff(p) &&
+	return err == nil && !p.Status.Up() && !p.Spec.Container.Log.Kept() && !control.IsOneOff(p) &&
 		slices.Contains(e.opt.Listen, p.Spec.Labels[project.LabelService])
 }

@@ -49,7 +49,7 @@ func (s system) Info(ctx context.Context) (control.Info, error) {
 		info.ImageStore = s.cfg.Root + "/storage"
 	}
 	for _, p := range snap.Pods {
-		if control.IsUp(p) {
+		if p.Status.Up() {
 			info.Running++
 		}
 	}

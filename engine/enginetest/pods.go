@@ -107,7 +107,7 @@ func (f *Fake) launch(p *api.Pod) {
 }
 
 func end(p *api.Pod, code int) {
-	if p.Status.Live() || p.Status == api.StatusRestarting {
+	if p.Status.Up() {
 		p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, code, true
 	}
 	p.Health, p.Interfaces, p.Ports = api.HealthNone, nil, nil

@@ -35,6 +35,11 @@ func New(class error, format string, args ...any) error {
 	return &Fault{Class: class, Text: err.Error(), Err: err}
 }
 
+// Invalid is New for what is asked for wrongly.
+func Invalid(format string, args ...any) error {
+	return New(errdefs.ErrInvalidArgument, format, args...)
+}
+
 // Hint is err with what can be done about it.
 func Hint(err error, format string, args ...any) error {
 	return &Fault{Text: err.Error(), Hint: fmt.Sprintf(format, args...), Err: err}
