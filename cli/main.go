@@ -1,6 +1,5 @@
-// Command podc brings compose projects up and looks after them. It is one constructor per command: flags become options,
-// options become one call into package project or engine, and the answer is printed. Compose files are read by podc-compose
-// and images kept by podc-image, two helpers beside it, so that commands which need neither start quickly.
+// Package cli is podc's command line, over package control alone: flags become options, options become one call, and what comes back
+// is shown. Each noun has a room below with one constructor a command; what they share is in cli/command, how things look in cli/show.
 package cli
 
 import (

@@ -36,7 +36,7 @@ func AttachCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			opt.service, opt.index = c.Args().First(), c.Int("index")
-			return attach(s, c.Context, opt)
+			return attach(c.Context, s, opt)
 		}),
 	}
 }
@@ -59,7 +59,7 @@ func attachOptionsOf(c *cli.Context) (attachCommandOptions, error) {
 }
 
 // attach connects podc's streams with those of a container until it ends, whose exit code is then podc's, or the person leaves.
-func attach(s *command.Session, ctx context.Context, opt attachCommandOptions) error {
+func attach(ctx context.Context, s *command.Session, opt attachCommandOptions) error {
 	t, err := s.Target(ctx, []string{opt.service})
 	if err != nil {
 		return err
@@ -68,11 +68,11 @@ func attach(s *command.Session, ctx context.Context, opt attachCommandOptions) e
 	if err != nil {
 		return err
 	}
-	return attachTo(s, ctx, pod, opt)
+	return attachTo(ctx, s, pod, opt)
 }
 
 // attachTo is attach to a container that is known already.
-func attachTo(s *command.Session, ctx context.Context, pod api.Pod, opt attachCommandOptions) (err error) {
+func attachTo(ctx context.Context, s *command.Session, pod api.Pod, opt attachCommandOptions) (err error) {
 	spec := pod.Spec.Container
 	in := &Interaction{
 		Con: s.Con, Podc: s.Podc, Pod: pod.Spec.Name, Tty: spec.TTY, Stdin: (spec.StdinOpen || spec.TTY) && !opt.noStdin,

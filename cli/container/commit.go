@@ -21,7 +21,7 @@ func CommitCommand(con *show.Console) *cli.Command {
 			if c.NArg() < 1 || c.NArg() > 2 {
 				return fault.Invalid("commit needs a service and takes a name: %s", c.Command.ArgsUsage)
 			}
-			pods, err := copyPods(s, c.Context, c.Args().First(), c.Int("index"), false)
+			pods, err := copyPods(c.Context, s, c.Args().First(), c.Int("index"), false)
 			if err != nil {
 				return err
 			}
@@ -30,7 +30,7 @@ func CommitCommand(con *show.Console) *cli.Command {
 			defer o.Close()
 			e := show.Event{DryRun: s.DryRun, Progress: api.Progress{ID: "Container " + pods[0].Spec.Name, Status: show.Working, Text: "Committing"}}
 			o.Show(e)
-			id, err := commit(s, c.Context, pods[0], opt)
+			id, err := commit(c.Context, s, pods[0], opt)
 			if err != nil {
 				e.Status, e.Text, e.Details = show.Failed, "Error", show.OneLine(err.Error())
 				o.Show(e)
@@ -59,7 +59,7 @@ func commitOptionsOf(c *cli.Context) control.CommitOptions {
 }
 
 // commit makes an image of a container and returns its id, "sha256:...".
-func commit(s *command.Session, ctx context.Context, p api.Pod, opt control.CommitOptions) (id string, err error) {
+func commit(ctx context.Context, s *command.Session, p api.Pod, opt control.CommitOptions) (id string, err error) {
 	opt.DryRun = s.DryRun
 	id, err = s.Podc.Files.Commit(ctx, p.Spec.Name, opt, func(text string) { show.Warn(s.Con, strings.TrimSpace(text)) })
 	if s.DryRun && err == nil {

@@ -42,15 +42,15 @@ func CpCommand(con *show.Console) *cli.Command {
 				return fault.Invalid("cp needs a source and a destination: %s", c.Command.ArgsUsage)
 			}
 			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
-			return cp(s, c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]api.Pod, error) {
-				return copyPods(s, c.Context, service, c.Int("index"), c.Bool("all"))
+			return cp(c.Context, s, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]api.Pod, error) {
+				return copyPods(c.Context, s, service, c.Int("index"), c.Bool("all"))
 			})
 		}),
 	}
 }
 
 // cp copies from the first, or to all, of the containers that pods finds by the name before the colon.
-func cp(s *command.Session, ctx context.Context, from, to string, opt copyOptions, pods func(name string) ([]api.Pod, error)) error {
+func cp(ctx context.Context, s *command.Session, from, to string, opt copyOptions, pods func(name string) ([]api.Pod, error)) error {
 	fromService, fromPath := splitPlace(from)
 	toService, toPath := splitPlace(to)
 	switch {
@@ -68,13 +68,13 @@ func cp(s *command.Session, ctx context.Context, from, to string, opt copyOption
 	o := s.Operate("copy")
 	defer o.Close()
 	if fromService != "" {
-		return copying(o, found[0], from+" to "+to, func() error { return copyOut(s, ctx, found[0], fromPath, toPath, opt) })
+		return copying(o, found[0], from+" to "+to, func() error { return copyOut(ctx, s, found[0], fromPath, toPath, opt) })
 	}
 	if fromPath == streamPath && len(found) > 1 {
-		return copyStream(s, ctx, found, toPath)
+		return copyStream(ctx, s, found, toPath)
 	}
 	for _, p := range found {
-		if err := copying(o, p, from+" to "+p.Spec.Name+":"+toPath, func() error { return copyIn(s, ctx, p, fromPath, toPath, opt) }); err != nil {
+		if err := copying(o, p, from+" to "+p.Spec.Name+":"+toPath, func() error { return copyIn(ctx, s, p, fromPath, toPath, opt) }); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func cp(s *command.Session, ctx context.Context, from, to string, opt copyOption
 }
 
 // copyPods are the containers, by number, that files are copied from or to.
-func copyPods(s *command.Session, ctx context.Context, service string, index int, oneOffs bool) ([]api.Pod, error) {
+func copyPods(ctx context.Context, s *command.Session, service string, index int, oneOffs bool) ([]api.Pod, error) {
 	t, err := s.Target(ctx, []string{service})
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func copying(o *command.Operation, p api.Pod, what string, do func() error) erro
 }
 
 // copyOut copies from a container to the host, or, with "-", to podc's standard output as a tar stream.
-func copyOut(s *command.Session, ctx context.Context, p api.Pod, from, to string, opt copyOptions) error {
+func copyOut(ctx context.Context, s *command.Session, p api.Pod, from, to string, opt copyOptions) error {
 	get := func(open func(src place) (io.Writer, string, error)) error {
 		return s.Podc.Files.Get(ctx, p.Spec.Name, from, opt.follow, func(st control.FileStat) (io.Writer, string, error) {
 			return open(placeInside(from, st))
@@ -161,9 +161,9 @@ func copyOut(s *command.Session, ctx context.Context, p api.Pod, from, to string
 }
 
 // copyIn copies from the host, or, with "-", a tar stream from podc's standard input, to a container.
-func copyIn(s *command.Session, ctx context.Context, p api.Pod, from, to string, opt copyOptions) error {
+func copyIn(ctx context.Context, s *command.Session, p api.Pod, from, to string, opt copyOptions) error {
 	if from == streamPath {
-		return unpack(s, ctx, p, s.Con.In, to)
+		return unpack(ctx, s, p, s.Con.In, to)
 	}
 	src, err := placeOnHost(from, opt.follow)
 	if err == nil && !src.exists {
@@ -198,7 +198,7 @@ func copyIn(s *command.Session, ctx context.Context, p api.Pod, from, to string,
 }
 
 // unpack unpacks a tar stream, which says itself who files belong to, into a folder that is there.
-func unpack(s *command.Session, ctx context.Context, p api.Pod, r io.Reader, to string) error {
+func unpack(ctx context.Context, s *command.Session, p api.Pod, r io.Reader, to string) error {
 	err := s.Podc.Files.Put(ctx, p.Spec.Name, to, false, func(st control.FileStat) (string, io.Reader, error) {
 		if !st.IsDir {
 			return "", nil, fmt.Errorf("%s is no folder, which a tar stream needs", to)
@@ -209,7 +209,7 @@ func unpack(s *command.Session, ctx context.Context, p api.Pod, r io.Reader, to 
 }
 
 // copyStream unpacks one stream into several containers at once: it can be read only once.
-func copyStream(s *command.Session, ctx context.Context, pods []api.Pod, to string) error {
+func copyStream(ctx context.Context, s *command.Session, pods []api.Pod, to string) error {
 	if s.DryRun {
 		return nil
 	}
@@ -220,7 +220,7 @@ func copyStream(s *command.Session, ctx context.Context, pods []api.Pod, to stri
 		r, w := io.Pipe()
 		ends, closers = append(ends, w), append(closers, w)
 		go func() {
-			err := unpack(s, ctx, p, r, to)
+			err := unpack(ctx, s, p, r, to)
 			if err == nil {
 				io.Copy(io.Discard, r) // what follows the end of the archive is padding
 			}

@@ -52,7 +52,7 @@ func ExecCommand(con *show.Console) *cli.Command {
 			if err := command.NeedArgs(c, 2); err != nil {
 				return err
 			}
-			return exec(s, c.Context, execOptions{
+			return exec(c.Context, s, execOptions{
 				service: c.Args().First(), command: c.Args().Tail(), index: c.Int("index"), detach: c.Bool("detach"),
 				interactive: c.Bool("interactive"), env: c.StringSlice("env"), noTTY: NoTTY(c, con),
 				privileged: c.Bool("privileged"), user: c.String("user"), workdir: c.String("workdir"),
@@ -74,7 +74,7 @@ func NoTTY(c *cli.Context, con *show.Console) bool {
 
 // exec runs a command in a container of a service. With a terminal podc becomes the runtime, which moves bytes between that one
 // and the container's; else podc does it, for which it stays.
-func exec(s *command.Session, ctx context.Context, opt execOptions) error {
+func exec(ctx context.Context, s *command.Session, opt execOptions) error {
 	runtime.GOMAXPROCS(1) // one thing is done after another: threads that look for more would only be in the runtime's way
 	t, err := s.Target(ctx, []string{opt.service})
 	if err != nil {
@@ -84,11 +84,11 @@ func exec(s *command.Session, ctx context.Context, opt execOptions) error {
 	if err != nil {
 		return err
 	}
-	return execIn(s, ctx, pod, opt)
+	return execIn(ctx, s, pod, opt)
 }
 
 // execIn is exec in a container that is known already.
-func execIn(s *command.Session, ctx context.Context, pod api.Pod, opt execOptions) error {
+func execIn(ctx context.Context, s *command.Session, pod api.Pod, opt execOptions) error {
 	width, height := s.Con.TerminalSize()
 	life := ctx
 	if !opt.detach {

@@ -45,7 +45,7 @@ func containerExecCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return execIn(s, c.Context, p, execOptions{
+			return execIn(c.Context, s, p, execOptions{
 				command: c.Args().Tail(), detach: c.Bool("detach"), interactive: c.Bool("interactive"),
 				env: append(env, c.StringSlice("env")...), noTTY: !c.Bool("tty"), privileged: c.Bool("privileged"),
 				user: c.String("user"), workdir: c.String("workdir"),

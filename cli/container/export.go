@@ -24,17 +24,17 @@ func ExportCommand(con *show.Console) *cli.Command {
 			if c.NArg() != 1 {
 				return fault.Invalid("export needs one service: %s", c.Command.ArgsUsage)
 			}
-			pods, err := copyPods(s, c.Context, c.Args().First(), c.Int("index"), false)
+			pods, err := copyPods(c.Context, s, c.Args().First(), c.Int("index"), false)
 			if err != nil {
 				return err
 			}
-			return exportTo(s, c.Context, pods[0], c.String("output"))
+			return exportTo(c.Context, s, pods[0], c.String("output"))
 		}),
 	}
 }
 
 // exportTo writes the root filesystem of a container to a file, or, if that is empty, to standard output.
-func exportTo(s *command.Session, ctx context.Context, p api.Pod, output string) error {
+func exportTo(ctx context.Context, s *command.Session, p api.Pod, output string) error {
 	if output == "" && s.Con.OutTTY {
 		return fault.Invalid("an archive is not for a terminal: redirect the output, or give a file with -o")
 	}

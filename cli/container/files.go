@@ -26,7 +26,7 @@ func containerCopyCommand(con *show.Console) *cli.Command {
 				s.Progress = show.ProgressQuiet
 			}
 			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
-			return cp(s, c.Context, c.Args().Get(0), c.Args().Get(1), opt, func(name string) ([]api.Pod, error) {
+			return cp(c.Context, s, c.Args().Get(0), c.Args().Get(1), opt, func(name string) ([]api.Pod, error) {
 				p, err := s.Container(name)
 				return []api.Pod{p}, err
 			})
@@ -49,7 +49,7 @@ func containerAttachCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return attachTo(s, c.Context, p, opt)
+			return attachTo(c.Context, s, p, opt)
 		}),
 	}
 }
@@ -66,7 +66,7 @@ func containerExportCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return exportTo(s, c.Context, p, c.String("output"))
+			return exportTo(c.Context, s, p, c.String("output"))
 		}),
 	}
 }
@@ -82,7 +82,7 @@ func containerCommitCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			id, err := commit(s, c.Context, p, commitOptionsOf(c))
+			id, err := commit(c.Context, s, p, commitOptionsOf(c))
 			if err == nil {
 				fmt.Fprintln(con.Out, id)
 			}

@@ -48,7 +48,7 @@ func StatsCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			opt := statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
-			return stats(s, c.Context, opt, func() ([]api.Pod, error) {
+			return stats(c.Context, s, opt, func() ([]api.Pod, error) {
 				return s.Chosen(t, true, func(p api.Pod) bool { return opt.all || command.IsLive(p) })
 			})
 		}),
@@ -56,7 +56,7 @@ func StatsCommand(con *show.Console) *cli.Command {
 }
 
 // stats shows the usage of the pods that list finds, again and again: those that appear meanwhile too.
-func stats(s *command.Session, ctx context.Context, opt statsOptions, list func() ([]api.Pod, error)) error {
+func stats(ctx context.Context, s *command.Session, opt statsOptions, list func() ([]api.Pod, error)) error {
 	if err := checkFormat(opt.format); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func stats(s *command.Session, ctx context.Context, opt statsOptions, list func(
 		every = statsGlance
 	}
 	before := map[string]api.Usage{}
-	if _, err := sample(s, ctx, list, before); err != nil {
+	if _, err := sample(ctx, s, list, before); err != nil {
 		return err
 	}
 	tick := time.NewTicker(every)
@@ -77,7 +77,7 @@ func stats(s *command.Session, ctx context.Context, opt statsOptions, list func(
 			return context.Cause(ctx)
 		}
 		now := map[string]api.Usage{}
-		pods, err := sample(s, ctx, list, now)
+		pods, err := sample(ctx, s, list, now)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func checkFormat(format string) error {
 }
 
 // sample reads the usage of all pods; those that do not run have none.
-func sample(s *command.Session, ctx context.Context, list func() ([]api.Pod, error), into map[string]api.Usage) ([]api.Pod, error) {
+func sample(ctx context.Context, s *command.Session, list func() ([]api.Pod, error), into map[string]api.Usage) ([]api.Pod, error) {
 	pods, err := list()
 	if err != nil {
 		return nil, err

@@ -21,11 +21,11 @@ import (
 func TopCommand(con *show.Console) *cli.Command {
 	return &cli.Command{
 		Name: "top", Usage: "list the processes of containers", ArgsUsage: "[SERVICE...]",
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error { return top(s, c.Context, c.Args().Slice()) }),
+		Action: command.With(con, func(s *command.Session, c *cli.Context) error { return top(c.Context, s, c.Args().Slice()) }),
 	}
 }
 
-func top(s *command.Session, ctx context.Context, services []string) error {
+func top(ctx context.Context, s *command.Session, services []string) error {
 	t, err := s.Target(ctx, services)
 	if err != nil {
 		return err

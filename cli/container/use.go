@@ -62,7 +62,7 @@ func containerStatsCommand(con *show.Console) *cli.Command {
 				}
 				ids[p.ID] = true
 			}
-			return stats(s, c.Context, opt, func() ([]api.Pod, error) {
+			return stats(c.Context, s, opt, func() ([]api.Pod, error) {
 				pods, err := s.Podc.Containers.List(c.Context, control.Selection{})
 				return slices.DeleteFunc(pods, func(p api.Pod) bool {
 					return len(ids) > 0 && !ids[p.ID] || len(ids) == 0 && !opt.all && !command.IsLive(p)

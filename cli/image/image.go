@@ -34,12 +34,12 @@ func imageRemoveCommand(con *show.Console) *cli.Command {
 			if err := command.NeedArgs(c, 1); err != nil {
 				return err
 			}
-			return removeImages(s, c.Context, c.Bool("force"), c.Args().Slice())
+			return removeImages(c.Context, s, c.Bool("force"), c.Args().Slice())
 		}),
 	}
 }
 
-func removeImages(s *command.Session, ctx context.Context, force bool, refs []string) error {
+func removeImages(ctx context.Context, s *command.Session, force bool, refs []string) error {
 	reply, err := s.Podc.Images.Remove(ctx, refs, force)
 	for _, name := range reply.Untagged {
 		fmt.Fprintf(s.Con.Out, "Untagged: %s\n", show.Printable(dockerapi.Familiar(name)))

@@ -24,13 +24,13 @@ func imageInspectCommand(con *show.Console) *cli.Command {
 			if err := command.NeedArgs(c, 1); err != nil {
 				return err
 			}
-			return command.InspectEach(con, c, imageLooker(s, c.Context, c.Args().Slice()))
+			return command.InspectEach(con, c, imageLooker(c.Context, s, c.Args().Slice()))
 		}),
 	}
 }
 
 // imageLooker asks for all images at once. Where one of them is not there, it asks for each alone.
-func imageLooker(s *command.Session, ctx context.Context, refs []string) func(ref string) (dockerapi.Image, error) {
+func imageLooker(ctx context.Context, s *command.Session, refs []string) func(ref string) (dockerapi.Image, error) {
 	all, err := s.Podc.Images.Inspect(ctx, refs...)
 	known := map[string]api.ImageDetails{}
 	if err == nil {

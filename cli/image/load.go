@@ -25,12 +25,12 @@ func LoadCommand(con *show.Console) *cli.Command {
 			if c.NArg() > 0 {
 				return fault.Invalid("load takes no arguments: name the archive with -i %s", c.Args().First())
 			}
-			return loadImages(s, c.Context, c.String("input"), c.Bool("quiet"))
+			return loadImages(c.Context, s, c.String("input"), c.Bool("quiet"))
 		}),
 	}
 }
 
-func loadImages(s *command.Session, ctx context.Context, file string, quiet bool) error {
+func loadImages(ctx context.Context, s *command.Session, file string, quiet bool) error {
 	var from control.Archive
 	switch {
 	case file == "" && s.Con.InTTY:

@@ -44,12 +44,12 @@ func EventsCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			opt.read.Follow = opt.read.Until.IsZero() || opt.read.Until.After(now)
-			return events(s, c.Context, opt)
+			return events(c.Context, s, opt)
 		}),
 	}
 }
 
-func events(s *command.Session, ctx context.Context, opt eventsOptions) error {
+func events(ctx context.Context, s *command.Session, opt eventsOptions) error {
 	t, err := s.Target(ctx, opt.services)
 	if err != nil {
 		return err

@@ -149,7 +149,7 @@ func ScaleCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return up(s, c.Context, upOptions{
+			return up(c.Context, s, upOptions{
 				services: slices.Sorted(maps.Keys(counts)), verb: "scale", scale: counts, noDeps: c.Bool("no-deps"), detach: true,
 			})
 		}),
@@ -188,7 +188,7 @@ func CreateCommand(con *show.Console) *cli.Command {
 			if opt.scale, err = scales("--scale", c.StringSlice("scale")); err != nil {
 				return err
 			}
-			return up(s, c.Context, opt)
+			return up(c.Context, s, opt)
 		}),
 	}
 }
@@ -216,12 +216,12 @@ func DownCommand(con *show.Console) *cli.Command {
 			if opt.images != "" && opt.images != "local" && opt.images != "all" {
 				return fault.Invalid("invalid value for --rmi: %q (want local or all)", opt.images)
 			}
-			return down(s, c.Context, opt)
+			return down(c.Context, s, opt)
 		}),
 	}
 }
 
-func down(s *command.Session, ctx context.Context, opt downOptions) error {
+func down(ctx context.Context, s *command.Session, opt downOptions) error {
 	d, _, err := s.Existing(ctx, opt.services, podccompose.Planned)
 	if err != nil {
 		return err

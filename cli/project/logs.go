@@ -42,12 +42,12 @@ func LogsCommand(con *show.Console) *cli.Command {
 			if opt.index != 0 && len(opt.services) != 1 {
 				return fault.Invalid("--index needs exactly one service")
 			}
-			return logs(s, c.Context, opt)
+			return logs(c.Context, s, opt)
 		}),
 	}
 }
 
-func logs(s *command.Session, ctx context.Context, opt logsOptions) error {
+func logs(ctx context.Context, s *command.Session, opt logsOptions) error {
 	t, err := s.Target(ctx, opt.services)
 	if err != nil {
 		return err

@@ -38,12 +38,12 @@ func PlanCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return plan(s, c.Context, opt, format == "json")
+			return plan(c.Context, s, opt, format == "json")
 		}),
 	}
 }
 
-func plan(s *command.Session, ctx context.Context, opt upOptions, asJSON bool) error {
+func plan(ctx context.Context, s *command.Session, opt upOptions, asJSON bool) error {
 	w, err := s.Load(ctx, command.Selection{Services: opt.services, NoDeps: opt.noDeps, Scale: opt.scale}, podccompose.Planned)
 	if err != nil {
 		return err

@@ -28,12 +28,12 @@ func PortCommand(con *show.Console) *cli.Command {
 			if err := command.NeedArgs(c, 2); err != nil {
 				return err
 			}
-			return port(s, c.Context, c.Args().First(), c.Args().Get(1), strings.ToLower(c.String("protocol")), c.Int("index"))
+			return port(c.Context, s, c.Args().First(), c.Args().Get(1), strings.ToLower(c.String("protocol")), c.Int("index"))
 		}),
 	}
 }
 
-func port(s *command.Session, ctx context.Context, service, private, protocol string, index int) error {
+func port(ctx context.Context, s *command.Session, service, private, protocol string, index int) error {
 	digits, named, found := strings.Cut(private, "/")
 	if found {
 		protocol = strings.ToLower(named)

@@ -60,14 +60,14 @@ func PsCommand(con *show.Console) *cli.Command {
 					return fault.Invalid("unknown status %q: want one of %s", status, strings.Join(psStatuses, ", "))
 				}
 			}
-			return ps(s, c.Context, opt)
+			return ps(c.Context, s, opt)
 		}),
 	}
 }
 
 var psStatuses = []string{"paused", "restarting", "removing", "running", "dead", "created", "exited"}
 
-func ps(s *command.Session, ctx context.Context, opt psOptions) error {
+func ps(ctx context.Context, s *command.Session, opt psOptions) error {
 	all := sync.OnceValues(func() ([]api.Pod, error) { return s.Podc.Containers.List(ctx, control.Selection{}) })
 	go all() // while the project is found out
 	t, err := s.Target(ctx, opt.services)

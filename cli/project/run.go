@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
@@ -65,7 +66,7 @@ func RunCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return run(s, c.Context, opt)
+			return run(c.Context, s, opt)
 		}),
 	}
 }
@@ -111,7 +112,7 @@ func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
 }
 
 // run makes a one-off, after what its service depends on, and stays with it unless it is to run on its own.
-func run(s *command.Session, ctx context.Context, opt runOptions) error {
+func run(ctx context.Context, s *command.Session, opt runOptions) error {
 	req, err := s.LoadRequest(command.Selection{Services: []string{opt.pod.Service}, NoDeps: opt.noDeps})
 	if err != nil {
 		return err
@@ -142,9 +143,9 @@ func run(s *command.Session, ctx context.Context, opt runOptions) error {
 		return dryUp(o, ctx, w, wanted)
 	}
 	if opt.detach {
-		return runDetached(s, ctx, o, w, wanted)
+		return runDetached(ctx, s, o, w, wanted)
 	}
-	return runAttached(s, ctx, o, w, wanted)
+	return runAttached(ctx, s, o, w, wanted)
 }
 
 // oneOffName is docker compose's.
@@ -156,7 +157,7 @@ func oneOffName(projectName, service, slug string, compatibility bool) string {
 	return strings.Join([]string{projectName, service, "run", slug[:12]}, sep)
 }
 
-func runDetached(s *command.Session, ctx context.Context, o *command.Operation, w podccompose.Project, wanted project.UpOptions) error {
+func runDetached(ctx context.Context, s *command.Session, o *command.Operation, w podccompose.Project, wanted project.UpOptions) error {
 	var id string // noted when it is about to be started: it may be gone soon after
 	o.Stepped = func(e project.Event) {
 		if e.Kind == project.StepBegan && startOf(e, wanted.OneOff.Pod) {
@@ -166,7 +167,7 @@ func runDetached(s *command.Session, ctx context.Context, o *command.Operation, 
 		}
 	}
 	if err := s.Podc.Projects.Up(ctx, *w.Desired, control.UpOptions{UpOptions: wanted}, o.Watch()); err != nil {
-		return failedRun(s, ctx, wanted.OneOff, err)
+		return failedRun(ctx, s, wanted.OneOff, err)
 	}
 	o.Close()
 	fmt.Fprintln(s.Con.Out, id)
@@ -180,7 +181,7 @@ func startOf(e project.Event, pod string) bool {
 
 // runAttached stays with the one-off from its start on. What up has still to do then it does beside the container, whose output must
 // not wait for it.
-func runAttached(s *command.Session, ctx context.Context, o *command.Operation, w podccompose.Project, wanted project.UpOptions) error {
+func runAttached(ctx context.Context, s *command.Session, o *command.Operation, w podccompose.Project, wanted project.UpOptions) error {
 	pod := wanted.OneOff
 	in := &container.Interaction{Con: s.Con, Podc: s.Podc, Pod: pod.Pod, Tty: pod.TTY, Stdin: pod.Stdin, Proxy: true, DetachKeys: container.DefaultDetachKeys}
 	signals := in.Listen()
@@ -208,11 +209,11 @@ func runAttached(s *command.Session, ctx context.Context, o *command.Operation, 
 	}
 	o.Close()
 	if !runs {
-		return failedRun(s, ctx, pod, failure)
+		return failedRun(ctx, s, pod, failure)
 	}
 	stream, err := s.Podc.Streams.Attach(ctx, pod.Pod)
 	if err != nil {
-		return failedRun(s, ctx, pod, err)
+		return failedRun(ctx, s, pod, err)
 	}
 	defer stream.Close()
 	in.Stream = stream
@@ -224,7 +225,7 @@ func runAttached(s *command.Session, ctx context.Context, o *command.Operation, 
 	if err != nil || ended == nil {
 		return err
 	}
-	err = afterRun(s, ctx, pod)
+	err = afterRun(ctx, s, pod)
 	in.Finish()
 	if err = errors.Join(err, <-done); err == nil || ended.ExitCode != 0 {
 		return container.EndOf(*ended)
@@ -233,22 +234,31 @@ func runAttached(s *command.Session, ctx context.Context, o *command.Operation, 
 }
 
 // afterRun clears away what the end of a one-off leaves.
-func afterRun(s *command.Session, ctx context.Context, pod *project.OneOff) error {
+func afterRun(ctx context.Context, s *command.Session, pod *project.OneOff) error {
 	if !pod.AutoRemove {
 		_, err := s.Podc.Containers.Refresh(ctx, pod.Pod)
 		return err
 	}
-	return s.Podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true})
+	return removeOneOff(ctx, s, pod, false)
+}
+
+// removeOneOff removes a one-off that goes with its end. Another command may have been quicker.
+func removeOneOff(ctx context.Context, s *command.Session, pod *project.OneOff, force bool) error {
+	err := s.Podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true, Force: force})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // failedRun removes a one-off that did not start, if it was to go with its end.
-func failedRun(s *command.Session, ctx context.Context, pod *project.OneOff, err error) error {
+func failedRun(ctx context.Context, s *command.Session, pod *project.OneOff, err error) error {
 	if !pod.AutoRemove {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
 	if p, podErr := s.Container(pod.Pod); podErr == nil && p.Spec.Labels[project.LabelSlug] == pod.Slug {
-		err = errors.Join(err, s.Podc.Containers.Remove(ctx, pod.Pod, api.RemoveOptions{Volumes: true, Force: true}))
+		err = errors.Join(err, removeOneOff(ctx, s, pod, true))
 	}
 	return err
 }

@@ -90,7 +90,7 @@ func UpCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return up(s, c.Context, opt)
+			return up(c.Context, s, opt)
 		}),
 	}
 }
@@ -215,7 +215,7 @@ func (opt upOptions) wanted(s *command.Session) (project.UpOptions, error) {
 	return o, nil
 }
 
-func up(s *command.Session, ctx context.Context, opt upOptions) error {
+func up(ctx context.Context, s *command.Session, opt upOptions) error {
 	sel := command.Selection{Services: opt.services, NoDeps: opt.noDeps, Scale: opt.scale}
 	w, err := s.Load(ctx, sel, podccompose.Planned)
 	if err != nil {

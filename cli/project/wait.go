@@ -23,12 +23,12 @@ func WaitCommand(con *show.Console) *cli.Command {
 			if err := command.NeedArgs(c, 1); err != nil {
 				return err
 			}
-			return wait(s, c.Context, c.Args().Slice(), c.Bool("down-project"))
+			return wait(c.Context, s, c.Args().Slice(), c.Bool("down-project"))
 		}),
 	}
 }
 
-func wait(s *command.Session, ctx context.Context, services []string, down bool) error {
+func wait(ctx context.Context, s *command.Session, services []string, down bool) error {
 	t, err := s.Target(ctx, services)
 	if err != nil {
 		return err
@@ -46,9 +46,9 @@ func wait(s *command.Session, ctx context.Context, services []string, down bool)
 	if len(pods) == 0 {
 		return fault.New(errdefs.ErrNotFound, "no container of these services was ever started")
 	}
-	code, err := awaitEnds(s, ctx, pods, down)
+	code, err := awaitEnds(ctx, s, pods, down)
 	if err == nil && down {
-		err = takeDown(s, ctx, d)
+		err = takeDown(ctx, s, d)
 	}
 	if err == nil && code != 0 {
 		err = fault.Silent(code)
@@ -58,7 +58,7 @@ func wait(s *command.Session, ctx context.Context, services []string, down bool)
 
 // awaitEnds tells of each container as it ends, and returns the first code that is not 0; with first it returns at the first
 // end.
-func awaitEnds(s *command.Session, ctx context.Context, pods []api.Pod, first bool) (int, error) {
+func awaitEnds(ctx context.Context, s *command.Session, pods []api.Pod, first bool) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type end struct {
@@ -93,7 +93,7 @@ func awaitEnds(s *command.Session, ctx context.Context, pods []api.Pod, first bo
 }
 
 // takeDown removes the containers and networks of a project.
-func takeDown(s *command.Session, ctx context.Context, d project.Desired) error {
+func takeDown(ctx context.Context, s *command.Session, d project.Desired) error {
 	o := s.Operate("down")
 	defer o.Close()
 	return s.Podc.Projects.Down(ctx, d, project.DownOptions{}, o.Watch())

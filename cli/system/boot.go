@@ -33,7 +33,7 @@ func BootCommand(con *show.Console) *cli.Command {
 			case c.Bool("unit") && c.Bool("stop"):
 				return fault.Invalid("--unit and --stop exclude each other")
 			case c.Bool("unit"):
-				_, err := fmt.Fprint(con.Out, unit(s, c.Context))
+				_, err := fmt.Fprint(con.Out, unit(c.Context, s))
 				return err
 			}
 			if err := con.NeedRoot(); err != nil {
@@ -41,9 +41,9 @@ func BootCommand(con *show.Console) *cli.Command {
 			}
 			m := command.ManagerOf(con)
 			if c.Bool("stop") {
-				return shutDown(s, c.Context, m)
+				return shutDown(c.Context, s, m)
 			}
-			return boot(s, c.Context, m)
+			return boot(c.Context, s, m)
 		}),
 	}
 }
@@ -52,7 +52,7 @@ func BootCommand(con *show.Console) *cli.Command {
 // ended: the roots, the images, file systems of the network, the network, the firewall. Containers are not the service's own
 // processes. One that cannot start must not fail the service, which would then not be stopped either: hence the "-". How long
 // containers take to start and to stop both commands tell systemd (see manager): one that tells nothing any more hangs.
-func unit(s *command.Session, ctx context.Context) string {
+func unit(ctx context.Context, s *command.Session) string {
 	command := quoteUnit(s.Con.Exe)
 	if s.Root != control.DefaultRoot {
 		command += " --root " + quoteUnit(s.Root)
@@ -63,7 +63,7 @@ func unit(s *command.Session, ctx context.Context) string {
 	return `[Unit]
 Description=containers of podc that run again after a start of the machine
 Documentation=man:podc-boot(1)
-RequiresMountsFor=` + quoteUnit(s.Root) + ` ` + quoteUnit(s.RunRoot) + ` ` + quoteUnit(imageStore(s, ctx)) + `
+RequiresMountsFor=` + quoteUnit(s.Root) + ` ` + quoteUnit(s.RunRoot) + ` ` + quoteUnit(imageStore(ctx, s)) + `
 Wants=network-online.target
 After=network-online.target remote-fs.target time-set.target apparmor.service nftables.service firewalld.service podc-containers.service
 
@@ -82,7 +82,7 @@ WantedBy=multi-user.target
 }
 
 // imageStore is where images lie: where storage.conf says, or where it says by default.
-func imageStore(s *command.Session, ctx context.Context) string {
+func imageStore(ctx context.Context, s *command.Session) string {
 	dir, err := s.Podc.Images.Where(ctx)
 	if err != nil {
 		return "/var/lib/containers/storage"
@@ -101,24 +101,24 @@ func quoteUnit(path string) string {
 
 // boot clears away what the last run of the machine left, and starts every group's pods that are to return, all groups at
 // once. What cannot start does not keep the rest from it.
-func boot(s *command.Session, ctx context.Context, m *command.Manager) error {
+func boot(ctx context.Context, s *command.Session, m *command.Manager) error {
 	if s.DryRun {
-		return startAll(s, ctx, m)
+		return startAll(ctx, s, m)
 	}
 	m.Wait("what the last run of the machine left", healPatience)
 	err := s.Podc.System.BeginRun(ctx)
-	err = errors.Join(err, startAll(s, ctx, m))
+	err = errors.Join(err, startAll(ctx, s, m))
 	if ctx.Err() != nil && s.Podc.System.Stops() { // it went down before it was up: systemd stops no service that has not begun
-		return errors.Join(err, shutDown(s, context.WithoutCancel(ctx), m))
+		return errors.Join(err, shutDown(context.WithoutCancel(ctx), s, m))
 	}
 	return err
 }
 
-func startAll(s *command.Session, ctx context.Context, m *command.Manager) error {
+func startAll(ctx context.Context, s *command.Session, m *command.Manager) error {
 	due := func(p api.Pod) bool { return p.Returns }
-	return eachGroup(s, ctx, "boot", m, due, func(ctx context.Context, group string, w control.Watch) error {
+	return eachGroup(ctx, s, "boot", m, due, func(ctx context.Context, group string, w control.Watch) error {
 		return s.Podc.Projects.Boot(ctx, group, project.BootOptions{Contents: func(ctx context.Context, pods []api.Pod) (map[string][]byte, error) {
-			return lostContents(s, ctx, pods)
+			return lostContents(ctx, s, pods)
 		}}, w)
 	})
 }
@@ -127,13 +127,13 @@ func startAll(s *command.Session, ctx context.Context, m *command.Manager) error
 const healPatience = 10 * time.Minute
 
 // shutDown stops all that runs of every group. Commands that are at work start nothing more.
-func shutDown(s *command.Session, ctx context.Context, m *command.Manager) error {
+func shutDown(ctx context.Context, s *command.Session, m *command.Manager) error {
 	var noted error
 	if !s.DryRun {
 		noted = s.Podc.System.EndRun()
 	}
 	runs := func(p api.Pod) bool { return p.Status.Up() }
-	err := errors.Join(noted, eachGroup(s, ctx, "stop", m, runs, s.Podc.Projects.ShutDown))
+	err := errors.Join(noted, eachGroup(ctx, s, "stop", m, runs, s.Podc.Projects.ShutDown))
 	if s.DryRun {
 		return err
 	}
@@ -147,7 +147,7 @@ func shutDown(s *command.Session, ctx context.Context, m *command.Manager) error
 }
 
 // eachGroup runs a verb for every group that has a matching pod, all at once, and tells m what they wait for.
-func eachGroup(s *command.Session, ctx context.Context, name string, m *command.Manager, match func(api.Pod) bool, verb func(context.Context, string, control.Watch) error) error {
+func eachGroup(ctx context.Context, s *command.Session, name string, m *command.Manager, match func(api.Pod) bool, verb func(context.Context, string, control.Watch) error) error {
 	pods, err := s.Podc.Containers.List(ctx, control.Selection{})
 	groups := map[string]bool{}
 	for _, p := range pods {
@@ -180,7 +180,7 @@ func eachGroup(s *command.Session, ctx context.Context, name string, m *command.
 }
 
 // lostContents reads the compose files that pods were made from again, for what their configs and secrets hold.
-func lostContents(s *command.Session, ctx context.Context, pods []api.Pod) (map[string][]byte, error) {
+func lostContents(ctx context.Context, s *command.Session, pods []api.Pod) (map[string][]byte, error) {
 	client, err := s.Compose()
 	if err != nil {
 		return nil, err

@@ -27,14 +27,14 @@ func SystemCommand(con *show.Console) *cli.Command {
 					command.Text("format", "text or json (`FORMAT`)"),
 				},
 				Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-					return check(s, c.Context, c.Bool("repair"), c.String("format"))
+					return check(c.Context, s, c.Bool("repair"), c.String("format"))
 				}),
 			},
 			{
 				Name: "info", Usage: "show where podc keeps things and what it runs with",
 				Flags: []cli.Flag{command.Text("format", "text, json or a Go template (`FORMAT`)", "f")},
 				Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-					return info(s, c.Context, c.String("format"))
+					return info(c.Context, s, c.String("format"))
 				}),
 			},
 		},
@@ -42,7 +42,7 @@ func SystemCommand(con *show.Console) *cli.Command {
 }
 
 // check prints the broken invariants of pods, networks, volumes and images.
-func check(s *command.Session, ctx context.Context, repair bool, format string) error {
+func check(ctx context.Context, s *command.Session, repair bool, format string) error {
 	if format != "" && format != "text" && format != "json" {
 		return fault.Invalid("unknown --format %q: want text or json", format)
 	}
@@ -82,7 +82,7 @@ type systemInfo struct {
 	control.Info
 }
 
-func info(s *command.Session, ctx context.Context, format string) error {
+func info(ctx context.Context, s *command.Session, format string) error {
 	facts, err := s.Podc.System.Info(ctx)
 	if err != nil {
 		return err

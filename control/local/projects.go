@@ -29,7 +29,6 @@ var errDryRun = errors.New("dry run")
 
 // run calls a verb of package project. In a dry run its context ends when the plan is known, and a plan takes no step after that.
 func (p projects) run(ctx context.Context, w control.Watch, verb func(context.Context, project.Deps) error) error {
-	w.Report = heard(w.Report)
 	deps := p.deps(w)
 	if !w.DryRun {
 		defer p.held.forget(containers{engine: p.engine}.isGone)
@@ -37,8 +36,9 @@ func (p projects) run(ctx context.Context, w control.Watch, verb func(context.Co
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	report := deps.Report
 	deps.Report = func(e project.Event) {
-		w.Report(e)
+		report(e)
 		if e.Kind == project.Planned {
 			cancel(errDryRun)
 		}
