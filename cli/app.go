@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/container"
 	"podc.example/podc/cli/image"

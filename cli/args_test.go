@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/cli/show"
 	"podc.example/podc/internal/fault"
 )

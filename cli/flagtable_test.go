@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 )

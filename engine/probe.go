@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
 	"podc.example/podc/api"
 )
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/api"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"

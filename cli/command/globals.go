@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"

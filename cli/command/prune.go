@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 )

@@ -2,6 +2,7 @@ package container
 
 import (
 	"github.com/urfave/cli/v2"
+
 	"podc.example/podc/cli/show"
 )
 

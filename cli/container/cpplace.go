@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 )

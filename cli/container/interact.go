@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
 	"podc.example/podc/api"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"

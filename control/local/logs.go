@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/containerd/errdefs"
+
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"

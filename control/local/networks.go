@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"

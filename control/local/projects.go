@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/containerd/errdefs"
+
 	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"

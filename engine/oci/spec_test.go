@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/tools/txtar"
+
 	"podc.example/podc/api"
 )
 
