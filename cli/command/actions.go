@@ -32,7 +32,7 @@ func With(con *show.Console, do func(s *Session, c *cli.Context) error) cli.Acti
 	})
 }
 
-// ForAnyone is with for what needs no root.
+// ForAnyone is With for what needs no root.
 func ForAnyone(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		s, err := Open(c, con)
@@ -43,7 +43,7 @@ func ForAnyone(con *show.Console, do func(s *Session, c *cli.Context) error) cli
 	}
 }
 
-// Changes is with for a command that changes something and has no plan to show: --dry-run is refused.
+// Changes is With for a command that changes something and has no plan to show: --dry-run is refused.
 func Changes(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
 	return With(con, func(s *Session, c *cli.Context) error {
 		if s.DryRun {
@@ -173,6 +173,7 @@ func NotServed(c *cli.Context, names ...string) error {
 	return nil
 }
 
+// NonEmpty is a list of s, or of nothing.
 func NonEmpty(s string) []string {
 	if s == "" {
 		return nil
@@ -257,6 +258,7 @@ func (s *Session) EachContainer(c *cli.Context, do func(ctx context.Context, ref
 	return errors.Join(errs...)
 }
 
+// NoReplica is the error of a number that no container of a service has.
 func NoReplica(service string, index int) error {
 	return fault.New(errdefs.ErrNotFound, "service %q has no container #%d", service, index)
 }
@@ -284,12 +286,4 @@ func parseTail(s string) (int, error) {
 		return 0, fault.Invalid("invalid --tail %q: want a number or \"all\"", s)
 	}
 	return max(n, -1), nil
-}
-
-// Command is nil where no command is given: then the service's counts.
-func Command(args []string) []string {
-	if len(args) == 0 {
-		return nil
-	}
-	return args
 }

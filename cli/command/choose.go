@@ -21,4 +21,5 @@ func (s *Session) Chosen(t Target, oneOffs bool, keep func(api.Pod) bool) ([]api
 	return slices.DeleteFunc(pods, func(p api.Pod) bool { return !keep(p) }), err
 }
 
+// IsLive is for Chosen.
 func IsLive(p api.Pod) bool { return p.Status.Live() }

@@ -84,7 +84,7 @@ func (s *Session) Load(ctx context.Context, sel Selection, d podccompose.Detail)
 	return s.Answer(ctx, req, d)
 }
 
-// Answer is load for a question of one's own.
+// Answer is Load for a question of one's own.
 func (s *Session) Answer(ctx context.Context, req podccompose.LoadRequest, d podccompose.Detail) (podccompose.Project, error) {
 	client, err := s.Compose()
 	if err != nil {
@@ -258,6 +258,7 @@ func known(d *project.Desired) []string {
 	return names
 }
 
+// ServiceOf is a service of d by its name, nil if there is none.
 func ServiceOf(d *project.Desired, name string) *project.Service {
 	for i := range d.Services {
 		if d.Services[i].Name == name {
@@ -267,6 +268,7 @@ func ServiceOf(d *project.Desired, name string) *project.Service {
 	return nil
 }
 
+// NoSuchService is the error of a service that the compose file does not have.
 func NoSuchService(name string) error {
 	return fault.New(errdefs.ErrNotFound, "no such service: %s", name)
 }

@@ -33,12 +33,7 @@ const (
 func StatsCommand(con *show.Console) *cli.Command {
 	return &cli.Command{
 		Name: "stats", Usage: "show what containers use", ArgsUsage: "[SERVICE]",
-		Flags: []cli.Flag{
-			command.Toggle("all", "stopped containers too", "a"),
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
-			command.Toggle("no-stream", "look once"),
-			command.Toggle("no-trunc", "do not shorten"),
-		},
+		Flags: statsFlags(),
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
 			if c.NArg() > 1 {
 				return fault.Invalid("stats takes one service at most")
@@ -47,12 +42,26 @@ func StatsCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			opt := statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
+			opt := statsOptionsOf(c)
 			return stats(c.Context, s, opt, func() ([]api.Pod, error) {
 				return s.Chosen(t, true, func(p api.Pod) bool { return opt.all || command.IsLive(p) })
 			})
 		}),
 	}
+}
+
+// statsFlags are those of every stats.
+func statsFlags() []cli.Flag {
+	return []cli.Flag{
+		command.Toggle("all", "stopped containers too", "a"),
+		command.Text("format", "table, json or a Go template (`FORMAT`)"),
+		command.Toggle("no-stream", "look once"),
+		command.Toggle("no-trunc", "do not shorten"),
+	}
+}
+
+func statsOptionsOf(c *cli.Context) statsOptions {
+	return statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
 }
 
 // stats shows the usage of the pods that list finds, again and again: those that appear meanwhile too.

@@ -46,14 +46,9 @@ func containerTopCommand(con *show.Console) *cli.Command {
 func containerStatsCommand(con *show.Console) *cli.Command {
 	return &cli.Command{
 		Name: "stats", Usage: "show what containers use", ArgsUsage: "[CONTAINER...]",
-		Flags: []cli.Flag{
-			command.Toggle("all", "stopped containers too", "a"),
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
-			command.Toggle("no-stream", "look once"),
-			command.Toggle("no-trunc", "do not shorten"),
-		},
+		Flags: statsFlags(),
 		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			opt := statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
+			opt := statsOptionsOf(c)
 			ids := map[string]bool{}
 			for _, arg := range c.Args().Slice() {
 				p, err := s.Container(arg)

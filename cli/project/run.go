@@ -74,7 +74,7 @@ func RunCommand(con *show.Console) *cli.Command {
 func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
 	opt := runOptions{
 		pod: project.OneOff{
-			Service: c.Args().First(), Pod: c.String("name"), Slug: api.NewID(), Command: command.Command(c.Args().Tail()),
+			Service: c.Args().First(), Pod: c.String("name"), Slug: api.NewID(), Command: commandOf(c.Args().Tail()),
 			User: c.String("user"), WorkingDir: c.String("workdir"),
 			CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
 			TTY: !container.NoTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
@@ -109,6 +109,14 @@ func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
 	}
 	opt.pull, err = pullPolicy(c.String("pull"))
 	return opt, err
+}
+
+// commandOf is nil where no command is given: then the service's counts.
+func commandOf(args []string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	return args
 }
 
 // run makes a one-off, after what its service depends on, and stays with it unless it is to run on its own.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -125,41 +124,6 @@ var (
 	sysctl   = form(`^[a-z0-9_]+([./][a-zA-Z0-9_*-]+)+$`)
 )
 
-// maxNodeName is what the kernel takes of host and domain names, in bytes (__NEW_UTS_LEN).
-const maxNodeName = 64
-
-// HostName takes the host name or the domain name of a container.
-func HostName(s string) error {
-	if len(s) > maxNodeName {
-		return fmt.Errorf("%.20q... is longer than %d characters", s, maxNodeName)
-	}
-	return Name(s)
-}
-
-// Name takes what name servers answer for: labels of letters, digits, "-" and "_", joined by dots.
-func Name(s string) error {
-	if len(s) > 253 {
-		return fmt.Errorf("%.20q... is longer than 253 characters", s)
-	}
-	if !hostName(s) {
-		return fmt.Errorf("%.60q is no name of a host: want letters, digits, \"-\" and \"_\", in parts joined by dots", s)
-	}
-	for label := range strings.SplitSeq(s, ".") {
-		if len(label) > 63 {
-			return fmt.Errorf("%.20q... has a part of more than 63 characters", s)
-		}
-	}
-	return nil
-}
-
-// SearchDomain takes an entry of dns_search; "." means none.
-func SearchDomain(s string) error {
-	if s == "." {
-		return nil
-	}
-	return Name(strings.TrimSuffix(s, "."))
-}
-
 // Word takes what must be one word, such as an option of resolv.conf.
 func Word(s string) error {
 	if s == "" || strings.ContainsAny(s, " \t\n\r") {
@@ -263,131 +227,8 @@ func NumericID(s string) error {
 	return nil
 }
 
-// Between takes numbers of a range; a high of math.MaxInt64 means none.
-func Between(v, low, high int64) error {
-	switch {
-	case v >= low && v <= high:
-		return nil
-	case high == math.MaxInt64:
-		return fmt.Errorf("%d is less than %d", v, low)
-	}
-	return fmt.Errorf("%d is not between %d and %d", v, low, high)
-}
-
-// Sizes of memory, in bytes: no program starts in less than the least, which is docker's, and no machine has the most.
-const (
-	minMemory = 6 << 20
-	maxMemory = 1 << 50
-)
-
-// beyond is what a size is that 64 bits do not hold, once it has been parsed.
-const beyond = math.MinInt64
-
-// Memory takes a limit of memory in bytes; 0 means none.
-func Memory(bytes int64) error {
-	if bytes == beyond {
-		return fmt.Errorf("is no limit of memory: it is too large, at most %d bytes (1 PiB) are possible", int64(maxMemory))
-	}
-	if bytes != 0 && (bytes < minMemory || bytes > maxMemory) {
-		return fmt.Errorf("%d is no limit of memory: between %d bytes (6 MiB) and %d (1 PiB) are possible", bytes, minMemory, maxMemory)
-	}
-	return nil
-}
-
-// MemorySwap takes the limit of memory and swap together: 0 for twice the limit of memory, -1 for none.
-func MemorySwap(bytes, memory int64) error {
-	switch {
-	case bytes == 0, bytes == -1:
-		return nil
-	case bytes < -1 && bytes != beyond:
-		return fmt.Errorf("%d is less than -1", bytes)
-	case memory == 0:
-		return fmt.Errorf("needs a mem_limit, which it includes")
-	case bytes < memory:
-		return fmt.Errorf("is smaller than mem_limit, which it includes")
-	}
-	return Memory(bytes)
-}
-
-// FileSystemSize takes the size of a tmpfs in bytes; 0 means the default.
-func FileSystemSize(bytes int64) error {
-	if bytes == beyond {
-		return fmt.Errorf("is no size of a file system in memory: it is too large, at most %d bytes (1 PiB) are possible", int64(maxMemory))
-	}
-	if bytes != 0 && (bytes < 4096 || bytes > maxMemory) {
-		return fmt.Errorf("%d is no size of a file system in memory: between 4096 bytes and %d (1 PiB) are possible", bytes, maxMemory)
-	}
-	return nil
-}
-
-// Pids takes the most processes of a container; 0 means the default and -1 no limit. The kernel has no more than 4194304.
-func Pids(v int64) error { return Between(v, -1, 4_194_304) }
-
-// OOMScore takes how willingly the kernel ends a process when memory is short.
-func OOMScore(v int64) error { return Between(v, -1000, 1000) }
-
-// Swappiness takes how willingly the kernel swaps.
-func Swappiness(v int64) error { return Between(v, 0, 100) }
-
 // MostRetries bounds the retries of health checks.
 const MostRetries = 1_000_000
-
-// CPUShares takes a weight; 0 means the default.
-func CPUShares(v int64) error { return orZero(v, 2, 262_144) }
-
-// CPUPeriod takes the length of a period of the scheduler in microseconds; 0 means the default.
-func CPUPeriod(v int64) error { return orZero(v, 1000, 1_000_000) }
-
-// CPUQuota takes the time of processors in a period, in microseconds; 0 and -1 mean all.
-func CPUQuota(v int64) error {
-	if v == -1 {
-		return nil
-	}
-	return orZero(v, 1000, math.MaxInt64)
-}
-
-func orZero(v, low, high int64) error {
-	if v == 0 {
-		return nil
-	}
-	return Between(v, low, high)
-}
-
-// CPUs takes a number of processors; 0 means all.
-func CPUs(v float64) error {
-	if math.IsNaN(v) || v < 0 || v > 1e5 || v > 0 && v < 0.01 {
-		return fmt.Errorf("%g is no number of processors: at least 0.01 is possible", v)
-	}
-	return nil
-}
-
-var cpusetForm = form(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
-
-// Cpuset takes a list of processors; "" means all.
-func Cpuset(s string) error {
-	if s == "" {
-		return nil
-	}
-	ok := cpusetForm(s)
-	for part := range strings.SplitSeq(s, ",") {
-		first, last := CPURange(part)
-		ok = ok && first <= last
-	}
-	if !ok {
-		return fmt.Errorf("%.40q is no list of processors such as \"0-3,5\"", s)
-	}
-	return nil
-}
-
-// CPURange reads one entry of a list of processors, "5" or "0-3".
-func CPURange(s string) (first, last int) {
-	from, to, ranged := strings.Cut(s, "-")
-	first, _ = strconv.Atoi(from)
-	if last = first; ranged {
-		last, _ = strconv.Atoi(to)
-	}
-	return first, last
-}
 
 // maxDuration is more than any container lives.
 const maxDuration = 100 * 365 * 24 * time.Hour
@@ -439,22 +280,6 @@ func CgroupParent(s string) error {
 	return Path(s)
 }
 
-// minFiles is what no process can be started with less of: its three streams, and one to read with.
-const minFiles = 4
-
-// Ulimit takes a resource limit by docker's name; -1 means none.
-func Ulimit(name string, soft, hard int64) error {
-	switch {
-	case soft < -1 || hard < -1:
-		return fmt.Errorf("is less than -1, which means unlimited")
-	case hard != -1 && (soft > hard || soft == -1):
-		return fmt.Errorf("the soft limit %d is above the hard limit %d", soft, hard)
-	case name == "nofile" && soft != -1 && soft < minFiles:
-		return fmt.Errorf("no container can start with %d open files, at least %d are needed", soft, minFiles)
-	}
-	return nil
-}
-
 // IsName reports whether s is a name as objects have them: of letters, digits, "_", "." and "-", with a letter or digit first. CNI
 // allows the same for networks and containers.
 var IsName = form(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
@@ -483,73 +308,4 @@ func Runtime(s string) error {
 		return fmt.Errorf("%.60q is no OCI runtime: want the name of a program, or its absolute path", s)
 	}
 	return Path(s)
-}
-
-// noSubnets are ranges that no network can have: "this" network, the host's own, and many hosts at once.
-var noSubnets = []struct {
-	prefix netip.Prefix
-	is     string
-}{
-	{netip.MustParsePrefix("0.0.0.0/8"), "means no address"},
-	{netip.MustParsePrefix("127.0.0.0/8"), "is every host's own"},
-	{netip.MustParsePrefix("224.0.0.0/4"), "is for multicast"},
-	{netip.MustParsePrefix("240.0.0.0/4"), "is reserved"},
-	{netip.MustParsePrefix("::/96"), "means no address, or a host's own"},
-	{netip.MustParsePrefix("::ffff:0:0/96"), "holds IPv4 addresses"},
-	{netip.MustParsePrefix("ff00::/8"), "is for multicast"},
-}
-
-// Subnet takes the range of a network: one with room for a gateway and a container, of addresses that hosts can have.
-func Subnet(p netip.Prefix) error {
-	if most := p.Addr().BitLen() - 2; p.Bits() > most {
-		return fmt.Errorf("%s has no room for containers: a network needs at least a /%d", p, most)
-	}
-	for _, no := range noSubnets {
-		if p.Overlaps(no.prefix) {
-			return fmt.Errorf("%s cannot be a network: %s %s", p, no.prefix, no.is)
-		}
-	}
-	return nil
-}
-
-// Range takes the part of a subnet from which containers get addresses: it holds others than the gateway's, which is the first of
-// the subnet unless it is given.
-func Range(r, subnet netip.Prefix, gateway netip.Addr) error {
-	if !subnet.Contains(r.Addr()) || r.Bits() < subnet.Bits() {
-		return fmt.Errorf("%q is no part of %s", r, subnet)
-	}
-	if !gateway.IsValid() {
-		gateway = subnet.Masked().Addr().Next()
-	}
-	for a := r.Masked().Addr(); r.Contains(a); a = a.Next() {
-		if a != gateway && HostAddress(a, subnet) == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s holds no address for a container", r)
-}
-
-// Published takes the host's address of a published port.
-func Published(a netip.Addr) error {
-	switch {
-	case a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return fmt.Errorf("%s is no address of one host", a)
-	case a.Is6() && a.IsLinkLocalUnicast():
-		return fmt.Errorf("%s is link-local, which says nothing without an interface", a)
-	}
-	return nil
-}
-
-// HostAddress takes an address of a subnet that a host can have: not the first, which is the network's, and in IPv4 not the last,
-// which is everybody's.
-func HostAddress(a netip.Addr, subnet netip.Prefix) error {
-	switch {
-	case !subnet.Contains(a):
-		return fmt.Errorf("%s is no address of %s", a, subnet)
-	case a == subnet.Masked().Addr():
-		return fmt.Errorf("%s is no address of a host but that of %s itself", a, subnet)
-	case a.Is4() && !subnet.Contains(a.Next()):
-		return fmt.Errorf("%s is no address of a host but the broadcast address of %s", a, subnet)
-	}
-	return nil
 }
