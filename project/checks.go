@@ -25,7 +25,7 @@ func (p *planner) checkNames() {
 			case !other.model && slices.Contains(p.d.Disabled, other.Name) || !u.model && slices.Contains(p.d.Disabled, u.Name):
 				p.failInactive(s.name, other, u)
 			case !other.model || !u.model:
-				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by one that is not in the compose file; --remove-orphans removes it", s.name)
+				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by one that is not in the compose file%[2]s", s.name, p.remedy(DropOrphans, ""))
 			default:
 				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use: services %[2]s and %[3]s both ask for it", s.name, other.Name, u.Name)
 			}
@@ -39,8 +39,8 @@ func (p *planner) failInactive(name string, a, b *unit) {
 	if a.model {
 		holder = b
 	}
-	p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by service %[2]s, whose profile is not active; remove it first: podc rm -sf %[2]s",
-		name, holder.Name)
+	p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by service %[2]s, whose profile is not active%[3]s",
+		name, holder.Name, p.remedy(RemoveService, holder.Name))
 }
 
 // checkHealth refuses a wait for the health of what has no health check: it would never end well.

@@ -105,7 +105,7 @@ func (p *planner) chooseOrphans() {
 	}
 	if len(names) > 0 && !p.opt.RemoveOrphans && !p.opt.IgnoreOrphans {
 		slices.Sort(names)
-		p.warn("Found orphan containers (%s) for this project; --remove-orphans removes them", strings.Join(names, ", "))
+		p.warn("Found orphan containers (%s) for this project%s", strings.Join(names, ", "), p.remedy(DropOrphans, ""))
 	}
 }
 

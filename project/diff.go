@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
@@ -65,7 +66,7 @@ type planner struct {
 }
 
 func newPlanner(d Desired, o Observed, opt UpOptions, how scheduling) *planner {
-	p := &planner{roster: newRoster(d, o.Pods), findings: &findings{warnings: slices.Clone(d.Warnings)}, o: o, opt: opt, how: how}
+	p := &planner{roster: newRoster(d, o.Pods), findings: &findings{warnings: slices.Clone(d.Warnings), remedies: opt.Remedies}, o: o, opt: opt, how: how}
 	p.resources = &resources{roster: p.roster, findings: p.findings, o: o, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}}
 	p.preparations = &preparations{roster: p.roster, findings: p.findings, o: o, override: opt.Pull, plan: &p.plan}
 	p.inheritance = &inheritance{there: o.Volumes, plan: &p.plan}
@@ -90,6 +91,16 @@ func (p *planner) finish() (Plan, error) {
 type findings struct {
 	errs     []error
 	warnings []string
+	remedies Remedies
+}
+
+// remedy is the end of a text that tells what can be asked for, "" if nobody says how.
+func (f *findings) remedy(r Remedy, name string) string {
+	words := f.remedies[r]
+	if words == "" {
+		return ""
+	}
+	return "; " + strings.ReplaceAll(words, "{name}", name)
 }
 
 func (f *findings) fail(class error, format string, args ...any) {

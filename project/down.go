@@ -152,7 +152,7 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 }
 
 func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
-	p := newPlanner(d, o, UpOptions{}, scheduling{timeout: opt.Timeout, dropVolumes: opt.Volumes})
+	p := newPlanner(d, o, UpOptions{Remedies: opt.Remedies}, scheduling{timeout: opt.Timeout, dropVolumes: opt.Volumes})
 	goes := p.pick(opt.Services)
 	if len(opt.Services) > 0 {
 		goes = p.withDependents(goes)
@@ -209,16 +209,16 @@ func (r *resources) dropNetworks(all bool) {
 }
 
 // stayHint says how those that keep a network can be made to go as well.
-func (r *roster) stayHint(all bool, stay []string) string {
+func (r *resources) stayHint(all bool, stay []string) string {
 	var inactive, orphans string
 	for _, u := range r.units {
 		stays := func(s *slot) bool { return slices.Contains(stay, s.old.Spec.Name) }
 		switch {
 		case !all || u.model || !slices.ContainsFunc(u.slots, stays):
 		case slices.Contains(r.d.Disabled, u.Name):
-			inactive = "; --profile '*' takes inactive profiles down too"
+			inactive = r.remedy(TakeProfiles, "")
 		default:
-			orphans = "; --remove-orphans removes containers that are not in the compose file"
+			orphans = r.remedy(DropOrphans, "")
 		}
 	}
 	return inactive + orphans

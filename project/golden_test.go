@@ -102,6 +102,8 @@ func planVerb(t *testing.T, verb string, options []byte, d Desired, o Observed) 
 	return plans[verb](t, options, d, o)
 }
 
+var inTests = Remedies{DropOrphans: "drop orphans", TakeProfiles: "take all profiles", RemoveService: "remove {name}", LoadImage: "load it"}
+
 // planned gives the planning of a verb its options, none of which may be unknown to it.
 func planned[O any](plan func(Desired, Observed, O) (Plan, error)) func(*testing.T, []byte, Desired, Observed) (Plan, error) {
 	return func(t *testing.T, options []byte, d Desired, o Observed) (Plan, error) {
@@ -110,6 +112,12 @@ func planned[O any](plan func(Desired, Observed, O) (Plan, error)) func(*testing
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&opt); err != nil && err != io.EOF {
 			t.Fatal(err)
+		}
+		switch o := any(&opt).(type) {
+		case *UpOptions:
+			o.Remedies = inTests
+		case *DownOptions:
+			o.Remedies = inTests
 		}
 		return plan(d, o, opt)
 	}

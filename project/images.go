@@ -100,7 +100,7 @@ func (i *preparations) needImage(u *unit, ref string) {
 	case policy == PullBuild || i.localBuild(u, ref):
 		i.prepare(u, ref, ByBuild, because(Missing))
 	case policy == PullNever:
-		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never; load it with: podc load -i FILE", u.Name, ref)
+		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never%s", u.Name, ref, i.remedy(LoadImage, ""))
 	case slices.Contains(i.o.Prepared, ref):
 		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
 	default:
@@ -136,9 +136,9 @@ func (i *preparations) prepare(u *unit, ref string, how Preparation, why Reason)
 func (i *preparations) refuseBuild(u *unit, ref string) {
 	instead := ""
 	if !i.localBuild(u, ref) {
-		instead = "; what a registry has under that name is pulled with --pull missing only"
+		instead = "; what a registry has under that name is pulled by the pull policy missing only"
 	}
-	i.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere and load it with: podc load -i FILE%s", ref, u.Name, instead)
+	i.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere%s%s", ref, u.Name, i.remedy(LoadImage, ""), instead)
 }
 
 func refsOf(images []Prepare) []string {

@@ -24,7 +24,21 @@ type UpOptions struct {
 	Wait          bool           // end only when all is ready
 	WaitTimeout   time.Duration  // of every wait, those of dependents too; 0: as long as a health check can take, or a day
 	Timeout       *time.Duration // of stops; nil: each pod's own grace period
+	Remedies      Remedies
 }
+
+// Remedy is something that a person can ask for, so that what is refused or warned of is no more.
+type Remedy string
+
+const (
+	DropOrphans   Remedy = "drop-orphans"   // remove what the compose file does not have
+	TakeProfiles  Remedy = "take-profiles"  // take services of inactive profiles too
+	RemoveService Remedy = "remove-service" // {name}, containers that run too
+	LoadImage     Remedy = "load-image"
+)
+
+// Remedies are the words of whoever asks for a verb: how people ask there for each. One without words is not spoken of.
+type Remedies map[Remedy]string
 
 // Recreate says when pods of dependencies are replaced.
 type Recreate string
@@ -42,6 +56,7 @@ type DownOptions struct {
 	RemoveImages  string   // "local": those without a name of their own; "all": every one that services use; "": none
 	RemoveOrphans bool
 	Timeout       *time.Duration // nil: each pod's own grace period
+	Remedies      Remedies
 }
 
 // StartOptions are those of Start.

@@ -88,7 +88,7 @@ func (c *claims) refuseTwice(seen []claim, one claim) {
 	if other.unit != one.unit {
 		hint := ""
 		if !other.unit.model || !one.unit.model {
-			hint = "; --remove-orphans removes containers that are not in the compose file"
+			hint = c.remedy(DropOrphans, "")
 		}
 		c.fail(errdefs.ErrConflict, "cannot publish port %s for both %s and %s%s", portName(one.port), other.slot.name, one.slot.name, hint)
 		return

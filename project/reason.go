@@ -74,7 +74,7 @@ var reasonTexts = map[ReasonKind]string{
 	AskedFor:        "asked for",
 	RecreationAsked: "recreation asked for",
 	TakenDown:       "down",
-	VolumesDropped:  "down -v",
+	VolumesDropped:  "down, with volumes",
 	MachineStops:    "the machine goes down",
 	PolicyRestarts:  "restart: {0}",
 	PolicyPulls:     "pull_policy is always",
@@ -120,7 +120,7 @@ var reasonTexts = map[ReasonKind]string{
 	BeforeStart: "before the start",
 	Succeeded:   "it has succeeded",
 	Needed:      "needed by {all}",
-	Awaited:     "--wait, needed by {all}",
+	Awaited:     "asked for, needed by {all}",
 }
 
 func because(kind ReasonKind, about ...string) Reason { return Reason{kind, about} }
@@ -136,7 +136,7 @@ func (r Reason) String() string {
 	case r.Kind == ConfigChanged, r.Kind == AttributesChanged:
 		return "configuration changed"
 	case r.Kind == Awaited:
-		return "--wait"
+		return "asked for"
 	default:
 		return text
 	}

@@ -92,7 +92,7 @@ func (r Reason) join(more Reason) Reason {
 	return r
 }
 
-// scheduleReady adds the wait that --wait asks for.
+// scheduleReady adds the wait that opt.Wait asks for.
 func (c *scheduler) scheduleReady(u *unit, s *slot) {
 	if !c.ready || u.policy == leave || u.policy == drop || s.name == "" {
 		return
@@ -106,7 +106,7 @@ func (c *scheduler) scheduleReady(u *unit, s *slot) {
 	}
 }
 
-// patience bounds a wait: by --wait-timeout, else that for health by the time after which the health check has spoken either way.
+// patience bounds a wait: by what was asked for, else that for health by the time after which the health check has spoken either way.
 func (c *scheduler) patience(u *unit, s *slot, cond api.Condition) time.Duration {
 	if cond == api.Completed {
 		return c.completionPatience()

@@ -230,5 +230,6 @@ func down(ctx context.Context, s *command.Session, opt downOptions) error {
 	defer o.Close()
 	return s.Podc.Projects.Down(ctx, d, project.DownOptions{
 		Services: opt.services, Volumes: opt.volumes, RemoveImages: opt.images, RemoveOrphans: removeOrphans(s), Timeout: opt.timeout,
+		Remedies: remedies,
 	}, o.Watch())
 }

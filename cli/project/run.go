@@ -138,7 +138,7 @@ func run(ctx context.Context, s *command.Session, opt runOptions) error {
 		opt.pod.Pod = oneOffName(w.Name, service.Name, opt.pod.Slug, s.Compatibility)
 	}
 	wanted := project.UpOptions{
-		Services: []string{service.Name}, NoDeps: opt.noDeps, OneOff: &opt.pod, Pull: opt.pull,
+		Services: []string{service.Name}, NoDeps: opt.noDeps, OneOff: &opt.pod, Pull: opt.pull, Remedies: remedies,
 		RemoveOrphans: opt.removeOrphans, IgnoreOrphans: !opt.removeOrphans, // which are none of its business
 	}
 	if opt.quiet {

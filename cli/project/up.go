@@ -158,6 +158,14 @@ func removeOrphans(s *command.Session) bool {
 	return s.Con.IsTrue("COMPOSE_REMOVE_ORPHANS")
 }
 
+// remedies are the flags and commands for what package project knows to help.
+var remedies = project.Remedies{
+	project.DropOrphans:   "--remove-orphans removes containers that are not in the compose file",
+	project.TakeProfiles:  "--profile '*' takes inactive profiles down too",
+	project.RemoveService: "remove it first: podc rm -sf {name}",
+	project.LoadImage:     "load it with: podc load -i FILE",
+}
+
 func pullPolicy(s string) (project.PullPolicy, error) {
 	switch s {
 	case "":
@@ -205,6 +213,7 @@ func (opt upOptions) wanted(s *command.Session) (project.UpOptions, error) {
 		Services: opt.services, NoDeps: opt.noDeps, ForceRecreate: opt.forceRecreate, NoRecreate: opt.noRecreate,
 		RenewAnon: opt.renewAnonVolumes, RemoveOrphans: opt.verb != "scale" && removeOrphans(s), IgnoreOrphans: s.Con.IsTrue("COMPOSE_IGNORE_ORPHANS"),
 		NoStart: opt.noStart, Scale: opt.scale, Pull: opt.pull, Wait: opt.wait, WaitTimeout: opt.waitTimeout, Timeout: opt.timeout,
+		Remedies: remedies,
 	}
 	if opt.alwaysRecreateDeps {
 		o.Deps = project.RecreateForce

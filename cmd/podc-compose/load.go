@@ -28,7 +28,7 @@ func load(ctx context.Context, _ *helper.Call, req podccompose.LoadRequest) (*po
 	}
 	reply.Inputs = p.Inputs
 	res, err := translate.Translate(p, translate.Options{
-		Key: req.Key, Version: req.Version, Scale: req.Scale, Pull: req.Pull, Store: req.Store,
+		Key: req.Key, Version: req.Version, Scale: req.Scale, Store: req.Store,
 		Compatibility: req.Compatibility || compatibility(p), Existing: req.Existing,
 	})
 	if err != nil {

@@ -40,8 +40,6 @@ type LoadRequest struct {
 	// Existing asks for no more than what commands about existing containers need: names, services and what they depend on.
 	// Then files and variables that are missing, and ports that collide, are no errors; nor are keys that are not served.
 	Existing bool `json:"existing,omitempty"`
-	// Pull overrides every pull_policy (--pull); empty: as the file says.
-	Pull project.PullPolicy `json:"pull,omitempty"`
 	// Run amends a service before it is translated, for `run`; nil: nothing does.
 	Run *RunRequest `json:"run,omitempty"`
 	// Key makes the digests of values that may be secret; one fixed random key per data root.

@@ -13,7 +13,6 @@ func TestRefusals(t *testing.T) {
 	for _, tt := range []struct{ name, yaml, setup, want, hint string }{
 		{name: "start_interval", yaml: web + "    healthcheck: {test: [CMD, x], start_interval: 1s}\n", want: "compose.yaml:4: services.web.healthcheck: healthcheck.start_interval requires healthcheck.start_period to be set"},
 		{name: "pull daily", yaml: web + "    pull_policy: daily\n", want: `compose.yaml:4: services.web.pull_policy: "daily": not served yet by this version of podc`},
-		{name: "--pull daily", yaml: web, setup: "pull daily", want: `--pull: "daily": not served yet by this version of podc`},
 		{name: "pull nonsense", yaml: web + "    pull_policy: sometimes\n", want: "compose.yaml:4: services.web.pull_policy: 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'"},
 		{name: "platform", yaml: web + "    platform: linux/s390x\n", want: "compose.yaml:4: services.web.platform: linux/s390x: not served yet by this version of podc"},
 		{name: "volume of one letter", yaml: web + "    volumes: [\"d:/x\"]\nvolumes: {d: {}}\n", want: `compose.yaml:4: services.web.volumes[0]: mount target "d:/x" is not an absolute path`, hint: "a volume whose name is one letter needs the long syntax: {type: volume, source: d, target: /x}"},

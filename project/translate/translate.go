@@ -19,13 +19,12 @@ import (
 
 // Options say what the compose files do not.
 type Options struct {
-	Key           []byte             // makes the digests of values that may be secret
-	Version       string             // of podc, for the version label
-	Store         string             // data root of external secrets and configs
-	Scale         map[string]int     // replicas by service
-	Pull          project.PullPolicy // overrides every pull_policy; empty: as the files say
-	Compatibility bool               // "_" rather than "-" between the parts of names
-	Existing      bool               // as in project.LoadRequest
+	Key           []byte         // makes the digests of values that may be secret
+	Version       string         // of podc, for the version label
+	Store         string         // data root of external secrets and configs
+	Scale         map[string]int // replicas by service
+	Compatibility bool           // "_" rather than "-" between the parts of names
+	Existing      bool           // as in project.LoadRequest
 }
 
 // Result is a translated project.
@@ -75,7 +74,7 @@ func (t *translation) warn(key, format string, args ...any) {
 		compose.Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)}.String())
 }
 
-// scale checks that --scale names services.
+// scale checks that services are scaled which there are.
 func (t *translation) scale() error {
 	for _, name := range slices.Sorted(maps.Keys(t.opt.Scale)) {
 		if _, ok := t.p.Services[name]; !ok {
@@ -179,11 +178,7 @@ func dependencies(s types.ServiceConfig) []project.Dependency {
 
 // pull settles when the image is fetched.
 func (t *translation) pull(out *project.Service, key string, s types.ServiceConfig) error {
-	policy, from := s.PullPolicy, key+".pull_policy"
-	if t.opt.Pull != "" && t.opt.Pull != "policy" {
-		policy, from = string(t.opt.Pull), "--pull"
-	}
-	switch policy {
+	switch at := key + ".pull_policy"; s.PullPolicy {
 	case "":
 		out.Pull = project.PullMissing
 		if s.Build != nil { // its name is that of a result: what a registry has under it is a stranger's
@@ -196,15 +191,15 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 	case types.PullPolicyAlways:
 		out.Pull = project.PullAlways
 	case types.PullPolicyBuild:
-		if s.Build == nil || from == "--pull" {
-			return compose.NotServed(from, policy, "")
+		if s.Build == nil {
+			return compose.NotServed(at, s.PullPolicy, "")
 		}
 		out.Pull = project.PullBuild
 	default:
-		if _, _, err := s.GetPullPolicy(); err != nil && from != "--pull" {
-			return compose.Invalid(from, "%q is none of always, missing, never", policy)
+		if _, _, err := s.GetPullPolicy(); err != nil {
+			return compose.Invalid(at, "%q is none of always, missing, never", s.PullPolicy)
 		}
-		return compose.NotServed(from, fmt.Sprintf("%q", policy), "use always, or missing and `podc image pull`")
+		return compose.NotServed(at, fmt.Sprintf("%q", s.PullPolicy), "use always, or missing and `podc image pull`")
 	}
 	return t.platform(key, s)
 }

@@ -17,7 +17,6 @@ import (
 
 	"podc.example/podc/compose"
 	"podc.example/podc/internal/fault"
-	"podc.example/podc/project"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of testdata/*.txtar")
@@ -54,8 +53,6 @@ func load(t testing.TB, a *txtar.Archive) (dir string, p *compose.Project, opt O
 			copt.Profiles = append(copt.Profiles, arg)
 		case "service":
 			copt.Services = append(copt.Services, arg)
-		case "pull":
-			opt.Pull = project.PullPolicy(arg)
 		case "compatibility":
 			opt.Compatibility = true
 		case "all-resources":
