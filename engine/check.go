@@ -117,6 +117,21 @@ type finding struct {
 	drastic bool // not done unasked
 }
 
+// search is one look for what is broken.
+type search struct {
+	Checker
+	inventory
+	pods   []*pod
+	byID   map[string]*pod
+	groups map[string]bool
+	names  map[string]bool // of pods
+	found  []finding
+}
+
+func (s *search) add(kind, object, detail string, mend func(context.Context) error) {
+	s.found = append(s.found, finding{Problem: api.Problem{Kind: kind, Object: object, Detail: detail}, mend: mend})
+}
+
 // findings looks for what is broken, and with all also into files that are not read for anything else.
 func (c Checker) findings(all bool) ([]finding, error) {
 	inv, invErr := c.takeInventory()
@@ -124,59 +139,67 @@ func (c Checker) findings(all bool) ([]finding, error) {
 	if err := errors.Join(invErr, err); err != nil {
 		return nil, err
 	}
-	byID, groups, names := map[string]*pod{}, map[string]bool{}, map[string]bool{}
+	s := &search{Checker: c, inventory: inv, pods: pods, byID: map[string]*pod{}, groups: map[string]bool{}, names: map[string]bool{}}
 	for _, p := range pods {
-		byID[p.ID], groups[p.Spec.Group], names[p.Spec.Name] = p, true, true
+		s.byID[p.ID], s.groups[p.Spec.Group], s.names[p.Spec.Name] = p, true, true
 	}
-	var found []finding
-	found = append(found, c.brokenPods(pods)...)
-	found = append(found, c.damagedPods(pods)...)
+	s.brokenPods()
+	s.damagedPods()
 	if all {
-		found = append(found, c.damagedFiles(pods)...)
+		s.damagedFiles()
 	}
-	found = append(found, c.strayDirs(inv, names)...)
-	found = append(found, c.strayRuntime(inv, byID)...)
-	found = append(found, c.strayMounts(inv, pods)...)
-	found = append(found, c.strayProcesses(inv, byID, groups)...)
-	found = append(found, c.strayMonitors(inv, groups)...)
-	found = append(found, c.strayVolumes()...)
-	if len(pods) == 0 {
-		found = append(found, c.strayParents()...)
+	s.strayDirs()
+	s.strayRuntime()
+	s.strayMounts()
+	s.strayProcesses()
+	s.strayMonitors()
+	if parent := c.e.paths.cgroups().Stray(); len(pods) == 0 && parent != "" { // where nobody is in them, nor about to be
+		s.add("cgroup", parent, "of a root without containers", c.removeIdleCgroups)
 	}
 	for _, t := range inv.trash {
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: t, Detail: "removed container whose files are still there"}, mend: func(context.Context) error { return c.e.emptyTrash() }})
+		s.add("file", t, "removed container whose files are still there", func(context.Context) error { return c.e.emptyTrash() })
 	}
-	kept, keptErr := c.keptForNobody(names)
-	found = append(found, kept...)
-	strays, err := c.e.volumes.Strays()
-	err = errors.Join(err, keptErr)
-	for v, leftOver := range strays {
-		if !leftOver {
-			found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder with data and without a record: podc leaves it (" + filepath.Dir(c.e.volumes.Path(v)) + ")"}})
-			continue
-		}
-		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: "folder or lock without a record"}, mend: func(ctx context.Context) error { return c.e.volumes.RemoveStray(ctx, v) }})
-	}
-	for v, damage := range c.e.volumes.Damaged() {
-		found = append(found, finding{Problem: api.Problem{Kind: "volume", Object: v, Detail: fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, c.e.volumes.Path(v), v)}})
-	}
-	return found, err
+	err = errors.Join(s.keptForNobody(), s.strayVolumes())
+	return s.found, err
 }
 
 // keptForNobody finds addresses that networks keep for pods that do not exist.
-func (c Checker) keptForNobody(names map[string]bool) ([]finding, error) {
-	networks, err := c.e.net.Networks()
-	var found []finding
+func (s *search) keptForNobody() error {
+	networks, err := s.e.net.Networks()
 	for _, n := range networks {
 		for owner := range n.Kept {
-			if !disk.IsName(owner) || names[owner] || disk.Held(c.e.paths.podLock(owner)) {
+			if !disk.IsName(owner) || s.names[owner] || s.held(owner) {
 				continue // a group's, or of a pod that is being made or goes
 			}
-			found = append(found, finding{Problem: api.Problem{Kind: "address", Object: fmt.Sprint(n.Kept[owner]), Detail: fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner)},
-				mend: c.withoutPod(owner, func() error { return c.e.net.KeepAddresses(context.Background(), n.Name, owner, nil) })})
+			s.add("address", fmt.Sprint(n.Kept[owner]), fmt.Sprintf("kept on network %q for %q, which does not exist", n.Name, owner),
+				s.withoutPod(owner, func() error { return s.e.net.KeepAddresses(context.Background(), n.Name, owner, nil) }))
 		}
 	}
-	return found, err
+	return err
+}
+
+// strayVolumes finds volumes that are mounted and used by nobody, folders that are none, and records that cannot be read.
+func (s *search) strayVolumes() error {
+	volumes := s.e.volumes
+	for _, v := range volumes.Mounted() {
+		busy := func() bool { return s.e.volumeBusy(v, "") }
+		if !busy() {
+			s.add("mount", volumes.Path(v), "of a volume that no running container uses",
+				func(ctx context.Context) error { return volumes.Release(ctx, v, busy) })
+		}
+	}
+	strays, err := volumes.Strays()
+	for v, leftOver := range strays {
+		if leftOver {
+			s.add("volume", v, "folder or lock without a record", func(ctx context.Context) error { return volumes.RemoveStray(ctx, v) })
+		} else {
+			s.add("volume", v, "folder with data and without a record: podc leaves it ("+filepath.Dir(volumes.Path(v))+")", nil)
+		}
+	}
+	for v, damage := range volumes.Damaged() {
+		s.add("volume", v, fmt.Sprintf("%v; its data is in %s: keep a copy of what counts, then podc volume rm %s", damage, volumes.Path(v), v), nil)
+	}
+	return err
 }
 
 // withoutPod mends what bears the name of a pod that does not exist: under the lock of that name, so that it is not made
@@ -198,18 +221,17 @@ func (c Checker) withoutPod(name string, mend func() error) func(context.Context
 // under mends what belongs to a pod: under its lock, if stale still holds. A pod that is gone meanwhile took it along.
 func (c Checker) under(name string, stale func(*pod) bool, mend func(context.Context, *pod) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := c.e.update(ctx, name, func(p *pod) error {
+		return unlessMissing(c.e.update(ctx, name, func(p *pod) error {
 			if !stale(p) {
 				return nil
 			}
 			return mend(ctx, p)
-		})
-		if isMissing(err) {
-			return nil
-		}
-		return err
+		}))
 	}
 }
+
+// held reports whether somebody is at work on the pod.
+func (c Checker) held(name string) bool { return disk.Held(c.e.paths.podLock(name)) }
 
 // atRest is a pod of whose runs nothing may be left.
 func atRest(p *pod) bool { return p.state.Settled }
@@ -220,66 +242,57 @@ func halfMade(p *pod) bool {
 }
 
 // brokenPods are those that a dead process left half made, half started, half removed, or to be removed.
-func (c Checker) brokenPods(pods []*pod) []finding {
-	var found []finding
-	for _, p := range pods {
+func (s *search) brokenPods() {
+	for _, p := range s.pods {
 		name := p.Spec.Name
-		if !halfMade(p) && !unsettled(p) && !c.leftOver(p) || disk.Held(c.e.paths.podLock(name)) {
+		if !halfMade(p) && !unsettled(p) && !s.leftOver(p) || s.held(name) {
 			continue
 		}
 		// Somebody may have finished it since it was read, and let go of the lock. One that is still the same was nobody's at
 		// the moment when the lock was free.
-		now, err := c.e.read(name)
-		sharers, shareErr := c.e.sharers(name)
+		now, err := s.e.read(name)
+		sharers, shareErr := s.e.sharers(name)
 		switch {
 		case err != nil || now.ID != p.ID:
 		case halfMade(p) && halfMade(now):
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "left half made: " + string(now.state.Status)}, mend: c.under(name, halfMade, func(ctx context.Context, p *pod) error {
-				return p.remove(ctx, api.RemoveOptions{})
-			})})
-		case c.leftOver(p) && c.leftOver(now):
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "was to go with its end"}, mend: c.refreshed(name)})
+			s.add("pod", name, "left half made: "+string(now.state.Status), s.removed(name, halfMade))
+		case s.leftOver(p) && s.leftOver(now):
+			s.add("pod", name, "was to go with its end", s.refreshed(name))
 		case unsettled(p) && unsettled(now) && shareErr == nil && len(sharers) == 0:
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: "ended, but not cleared away"}, mend: c.refreshed(name)})
+			s.add("pod", name, "ended, but not cleared away", s.refreshed(name))
 		}
 	}
-	return found
+}
+
+// removed mends what only the removal of a pod does.
+func (c Checker) removed(name string, stale func(*pod) bool) func(context.Context) error {
+	return c.under(name, stale, func(ctx context.Context, p *pod) error { return p.remove(ctx, api.RemoveOptions{}) })
 }
 
 // refreshed mends what the next look at a pod does.
 func (c Checker) refreshed(name string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := c.e.Refresh(ctx, name)
-		if isMissing(err) {
-			return nil
-		}
-		return err
+		return unlessMissing(err)
 	}
 }
 
 // damagedPods are those with a file that cannot be read.
-func (c Checker) damagedPods(pods []*pod) []finding {
-	var found []finding
-	add := func(p *pod, detail string, mend func(context.Context) error, drastic bool) {
-		if !disk.Held(c.e.paths.podLock(p.Spec.Name)) {
-			found = append(found, finding{api.Problem{Kind: "pod", Object: p.Spec.Name, Detail: detail}, mend, drastic})
-		}
-	}
-	for _, p := range pods {
+func (s *search) damagedPods() {
+	dead := func(p *pod) bool { return p.state.Status == api.StatusDead }
+	for _, p := range s.pods {
 		name := p.Spec.Name
-		dead := func(p *pod) bool { return p.state.Status == api.StatusDead }
 		switch {
+		case s.held(name):
 		case dead(p):
-			add(p, p.state.Error+"; it can only be removed", c.under(name, dead, func(ctx context.Context, p *pod) error {
-				return p.remove(ctx, api.RemoveOptions{})
-			}), true)
+			s.add("pod", name, p.state.Error+"; it can only be removed", s.removed(name, dead))
+			s.found[len(s.found)-1].drastic = true
 		case errors.Is(p.lost, disk.ErrDamaged):
-			add(p, p.lost.Error(), c.refreshed(name), false)
+			s.add("pod", name, p.lost.Error(), s.refreshed(name))
 		case p.state.Status == api.StatusRunning && p.state.RunLost:
-			add(p, "it runs, but podc's files of its run were deleted: restart it, or run up, which does so", nil, false)
+			s.add("pod", name, "it runs, but podc's files of its run were deleted: restart it, or run up, which does so", nil)
 		}
 	}
-	return found
 }
 
 // unsettled is a pod of which something may be left, though it neither runs nor has an exit handler to come.
@@ -289,32 +302,25 @@ func unsettled(p *pod) bool {
 }
 
 // strayDirs finds folders of pods that do not exist.
-func (c Checker) strayDirs(inv inventory, names map[string]bool) []finding {
-	var found []finding
-	add := func(dir, name, detail string, mend func() error) {
-		if _, err := os.Stat(dir); err != nil || names[name] || disk.Held(c.e.paths.podLock(name)) {
-			return
+func (s *search) strayDirs() {
+	stray := func(dir, name string) bool { return disk.Exists(dir) && !s.names[name] && !s.held(name) }
+	for _, name := range s.dirs {
+		dir := s.e.paths.pod(name)
+		switch {
+		case !stray(dir, name):
+		case !podFolder(dir):
+			s.add("file", dir, "not a folder of podc's, which leaves it", nil)
+		default:
+			s.add("file", dir, "folder of a container without a record", s.withoutPod(name, func() error {
+				return errors.Join(s.e.paths.discard(dir, api.NewID()), s.e.emptyTrash())
+			}))
 		}
-		if mend == nil {
-			found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}})
-			return
+	}
+	for _, name := range s.runDirs {
+		if dir := s.e.paths.runPod(name); stray(dir, name) {
+			s.add("file", dir, "run state of a container that does not exist", s.withoutPod(name, func() error { return nil }))
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: detail}, mend: c.withoutPod(name, mend)})
 	}
-	for _, name := range inv.dirs {
-		dir := c.e.paths.pod(name)
-		if !podFolder(dir) {
-			add(dir, name, "not a folder of podc's, which leaves it", nil)
-			continue
-		}
-		add(dir, name, "folder of a container without a record", func() error {
-			return errors.Join(c.e.paths.discard(dir, api.NewID()), c.e.emptyTrash())
-		})
-	}
-	for _, name := range inv.runDirs {
-		add(c.e.paths.runPod(name), name, "run state of a container that does not exist", func() error { return nil })
-	}
-	return found
 }
 
 // podFolder reports whether dir holds nothing but what podc makes in the folder of a pod.
@@ -326,56 +332,45 @@ func podFolder(dir string) bool {
 }
 
 // strayRuntime finds cgroups, runtime state and exit files of containers that are not running.
-func (c Checker) strayRuntime(inv inventory, byID map[string]*pod) []finding {
-	var found []finding
+func (s *search) strayRuntime() {
 	add := func(id, kind, path, detail string) {
-		p := byID[id]
-		if _, err := os.Stat(path); err != nil || p != nil && (!atRest(p) || disk.Held(c.e.paths.podLock(p.Spec.Name))) {
+		p := s.byID[id]
+		if !disk.Exists(path) || p != nil && (!atRest(p) || s.held(p.Spec.Name)) {
 			return
 		}
 		// An id is never used again, so without its pod nobody can be at work on it.
 		mend := func(context.Context) error {
-			gone := &pod{e: c.e, record: record{ID: id}}
+			gone := &pod{e: s.e, record: record{ID: id}}
 			gone.run().killStray()
 			return gone.run().clearNamed()
 		}
 		if p != nil {
-			mend = c.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error {
+			mend = s.under(p.Spec.Name, atRest, func(_ context.Context, p *pod) error {
 				p.run().killStray()
 				return p.run().clearRuntime()
 			})
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: kind, Object: path, Detail: detail}, mend: mend})
+		s.add(kind, path, detail, mend)
 	}
-	for id, dirs := range inv.cgroups {
+	for id, dirs := range s.cgroups {
 		add(id, "cgroup", dirs[0], fmt.Sprintf("of no running container (in %d hierarchies)", len(dirs)))
 	}
-	for _, id := range inv.runtimes {
+	for _, id := range s.runtimes {
 		if !strings.HasPrefix(id, ".") {
-			add(id, "file", filepath.Join(c.e.paths.runtime(), id), "runtime state of no running container")
+			add(id, "file", filepath.Join(s.e.paths.runtime(), id), "runtime state of no running container")
 		}
 	}
 	const cleared = "exit of a container that is cleared away"
-	for _, name := range inv.exits {
+	for _, name := range s.exits {
+		path := s.e.paths.exit(name)
 		id, _, unfinished := strings.Cut(name, ".") // as conmon writes it, before it gets its name
 		switch {
 		case !unfinished:
-			add(id, "file", c.e.paths.exit(id), cleared)
-		case byID[id] == nil:
-			path := c.e.paths.exit(name)
-			found = append(found, finding{Problem: api.Problem{Kind: "file", Object: path, Detail: cleared}, mend: func(context.Context) error { return os.RemoveAll(path) }})
+			add(id, "file", path, cleared)
+		case s.byID[id] == nil:
+			s.add("file", path, cleared, func(context.Context) error { return os.RemoveAll(path) })
 		}
 	}
-	return found
-}
-
-// strayParents finds the root's own cgroups, where there is no pod, nobody in them, and nobody about to be.
-func (c Checker) strayParents() []finding {
-	parent := c.e.paths.cgroups().Stray()
-	if parent == "" {
-		return nil
-	}
-	return []finding{{Problem: api.Problem{Kind: "cgroup", Object: parent, Detail: "of a root without containers"}, mend: c.removeIdleCgroups}}
 }
 
 // removeIdleCgroups removes the root's own cgroups, if nobody is in them and nobody about to be.
@@ -386,46 +381,39 @@ func (c Checker) removeIdleCgroups(ctx context.Context) error {
 
 // strayMounts finds mounts of pods that are gone or at rest. The root filesystem and the files of one that was created but
 // not started yet are in place on purpose, and files stay until the pod goes.
-func (c Checker) strayMounts(inv inventory, pods []*pod) []finding {
-	owner := map[string]*pod{}
-	for _, p := range pods {
+func (s *search) strayMounts() {
+	pp, owner := s.e.paths, map[string]*pod{}
+	for _, p := range s.pods {
 		name := p.Spec.Name
-		for _, m := range []string{c.e.paths.files(name), c.e.paths.merged(name), c.e.paths.ns(name, "net"), c.e.paths.ns(name, "ipc"), c.e.paths.ns(name, "uts"), c.e.paths.shm(name)} {
-			owner[m] = p
-		}
-		for _, m := range p.files().ownMounts() {
+		own := []string{pp.files(name), pp.merged(name), pp.ns(name, "net"), pp.ns(name, "ipc"), pp.ns(name, "uts"), pp.shm(name)}
+		for _, m := range append(own, p.files().ownMounts()...) {
 			owner[m] = p
 		}
 	}
-	now, _ := c.e.paths.mounts() // read a moment ago
-	stray := func(m string) func(*pod) bool {
-		return func(p *pod) bool {
-			return atRest(p) && p.state.Status != api.StatusCreated && p.state.Status != api.StatusCreating && m != c.e.paths.files(p.Spec.Name)
+	now, _ := pp.mounts() // read a moment ago
+	for _, m := range s.mounts {
+		stray := func(p *pod) bool {
+			return atRest(p) && p.state.Status != api.StatusCreated && p.state.Status != api.StatusCreating && m != pp.files(p.Spec.Name)
 		}
-	}
-	var found []finding
-	for _, m := range inv.mounts {
 		p := owner[m]
-		if !slices.Contains(now, m) || p != nil && (!stray(m)(p) || disk.Held(c.e.paths.podLock(p.Spec.Name))) {
+		if !slices.Contains(now, m) || p != nil && (!stray(p) || s.held(p.Spec.Name)) {
 			continue
 		}
-		mend := c.withoutPod(c.e.paths.podOfMount(m), func() error { return disk.Unmount(m) })
+		mend := s.withoutPod(pp.podOfMount(m), func() error { return disk.Unmount(m) })
 		if p != nil {
-			mend = c.under(p.Spec.Name, stray(m), func(context.Context, *pod) error { return disk.Unmount(m) })
+			mend = s.under(p.Spec.Name, stray, func(context.Context, *pod) error { return disk.Unmount(m) })
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "mount", Object: m, Detail: "of no running container"}, mend: mend})
+		s.add("mount", m, "of no running container", mend)
 	}
-	return found
 }
 
-func (c Checker) strayProcesses(inv inventory, byID map[string]*pod, groups map[string]bool) []finding {
-	var found []finding
-	for _, h := range inv.processes {
+func (s *search) strayProcesses() {
+	for _, h := range s.processes {
 		if h.name == "conmon" {
-			if p := byID[h.owner]; p != nil && (!p.state.Settled || disk.Held(c.e.paths.podLock(p.Spec.Name))) {
+			if p := s.byID[h.owner]; p != nil && (!p.state.Settled || s.held(p.Spec.Name)) {
 				continue
 			}
-		} else if groups[h.owner] || disk.Held(filepath.Join(c.e.paths.monitor(h.owner), "start")) {
+		} else if s.groups[h.owner] || disk.Held(filepath.Join(s.e.paths.monitor(h.owner), "start")) {
 			continue
 		}
 		if !h.Alive() {
@@ -433,23 +421,19 @@ func (c Checker) strayProcesses(inv inventory, byID map[string]*pod, groups map[
 		}
 		mend := func(context.Context) error { return ignoreDone(h.Signal(unix.SIGKILL)) }
 		if h.name != "conmon" {
-			mend = func(ctx context.Context) error { return c.e.Monitors().end(ctx, h) }
+			mend = func(ctx context.Context) error { return s.e.Monitors().end(ctx, h) }
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "process", Object: strconv.Itoa(h.Pid), Detail: h.name + " of " + h.owner + ", which does not exist"}, mend: mend})
+		s.add("process", strconv.Itoa(h.Pid), h.name+" of "+h.owner+", which does not exist", mend)
 	}
-	return found
 }
 
-func (c Checker) strayMonitors(inv inventory, groups map[string]bool) []finding {
-	var found []finding
-	for _, g := range inv.monitors {
-		dir := c.e.paths.monitor(g)
-		if groups[g] || disk.Held(filepath.Join(dir, "lock")) || disk.Held(filepath.Join(dir, "start")) {
-			continue
+func (s *search) strayMonitors() {
+	for _, g := range s.monitors {
+		dir := s.e.paths.monitor(g)
+		if !s.groups[g] && !disk.Held(filepath.Join(dir, "lock")) && !disk.Held(filepath.Join(dir, "start")) {
+			s.add("file", dir, "of the monitor of a group without containers", func(context.Context) error { return s.e.Monitors().forget(g) })
 		}
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: dir, Detail: "of the monitor of a group without containers"}, mend: func(context.Context) error { return c.e.Monitors().forget(g) }})
 	}
-	return found
 }
 
 // aliveID returns the test whether an id is that of a pod, as of the moment it is asked.
@@ -460,7 +444,7 @@ func (c Checker) aliveID() func(id string) bool {
 			pods, _ := c.e.readAll()
 			for _, p := range pods {
 				// A pod at rest has nothing in the network, whatever its id.
-				if !p.state.Settled || disk.Held(c.e.paths.podLock(p.Spec.Name)) {
+				if !p.state.Settled || c.held(p.Spec.Name) {
 					known[p.ID] = true
 				}
 			}

@@ -212,7 +212,7 @@ func (p podFiles) makeVolumes(ctx context.Context, again bool) error {
 // A running one is an error (errdefs.IsFailedPrecondition) unless forced.
 func (e *Engine) RemovePod(ctx context.Context, name string, opt api.RemoveOptions) error {
 	if opt.Force {
-		if err := e.stopPod(ctx, name, stopRequest{timeout: new(time.Duration(0))}); err != nil && !isMissing(err) {
+		if err := unlessMissing(e.stopPod(ctx, name, stopRequest{timeout: new(time.Duration(0))})); err != nil {
 			return err
 		}
 	}

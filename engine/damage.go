@@ -116,35 +116,34 @@ func notedProcess(path string) kernel.Process {
 }
 
 // damagedFiles are those of pods, and the journal, that cannot be read although the pod can.
-func (c Checker) damagedFiles(pods []*pod) []finding {
-	var found []finding
-	if damage := c.e.Damage(); damage != "" {
-		found = append(found, finding{Problem: api.Problem{Kind: "file", Object: c.e.paths.journal(), Detail: damage}, mend: func(context.Context) error { return c.e.Discard() }})
+func (s *search) damagedFiles() {
+	if damage := s.e.Damage(); damage != "" {
+		s.add("file", s.e.paths.journal(), damage, func(context.Context) error { return s.e.Discard() })
 	}
-	for _, p := range pods {
-		name, running := p.Spec.Name, p.state.Status == api.StatusRunning
-		if p.state.Status == api.StatusDead || p.state.RunLost || disk.Held(c.e.paths.podLock(name)) {
+	for _, p := range s.pods {
+		name := p.Spec.Name
+		if p.state.Status == api.StatusDead || p.state.RunLost || s.held(name) {
 			continue
 		}
-		add := func(detail string, mend func(context.Context) error) {
-			found = append(found, finding{Problem: api.Problem{Kind: "pod", Object: name, Detail: detail}, mend: mend})
-		}
 		if err := p.lastDamage(); err != nil {
-			add(err.Error(), c.under(name, func(p *pod) bool { return p.lastDamage() != nil }, func(_ context.Context, p *pod) error { return p.renewLast() }))
+			damaged := func(p *pod) bool { return p.lastDamage() != nil }
+			s.add("pod", name, err.Error(), s.under(name, damaged, func(_ context.Context, p *pod) error { return p.renewLast() }))
 		}
 		if err := p.run().strangeLog(); err != nil {
 			strange := func(p *pod) bool { return p.run().strangeLog() != nil }
-			add(err.Error()+": what is written meanwhile is lost", c.under(name, strange, func(_ context.Context, p *pod) error { return p.run().renewLog() }))
+			s.add("pod", name, err.Error()+": what is written meanwhile is lost",
+				s.under(name, strange, func(_ context.Context, p *pod) error { return p.run().renewLog() }))
 		}
-		if p.network().attachmentLost() {
-			add("it runs, but the record of its networks is lost", c.under(name, func(p *pod) bool { return p.network().attachmentLost() }, func(ctx context.Context, p *pod) error { return p.network().reattach(ctx) }))
+		lost := func(p *pod) bool { return p.network().attachmentLost() }
+		if lost(p) {
+			s.add("pod", name, "it runs, but the record of its networks is lost",
+				s.under(name, lost, func(ctx context.Context, p *pod) error { return p.network().reattach(ctx) }))
 		}
 		var config json.RawMessage
-		if err := disk.ReadJSON(c.e.paths.config(name), &config); running && err != nil {
-			add(err.Error()+"; exec does not work until the container is restarted", nil)
+		if err := disk.ReadJSON(s.e.paths.config(name), &config); err != nil && p.state.Status == api.StatusRunning {
+			s.add("pod", name, err.Error()+"; exec does not work until the container is restarted", nil)
 		}
 	}
-	return found
 }
 
 // lastDamage says what is wrong with the record of a pod's last run, if anything is.

@@ -28,10 +28,7 @@ func (s Supervisor) HandleExit(ctx context.Context, name, id string) error {
 		}
 		return p.retire(ctx)
 	})
-	if isMissing(err) {
-		return nil
-	}
-	return podError("clean up after", name, err)
+	return podError("clean up after", name, unlessMissing(err))
 }
 
 // settle brings the pod to rest after a run: the end is on record, and nothing of the run is left but, while the pod waits
@@ -226,16 +223,12 @@ func (p *pod) clearPod(ctx context.Context) (shared bool, err error) {
 
 // settleProvider finishes the clean-up of a pod that ended while its namespaces were still in use.
 func (s Supervisor) settleProvider(ctx context.Context, name string) error {
-	err := s.e.update(ctx, name, func(p *pod) error {
+	return unlessMissing(s.e.update(ctx, name, func(p *pod) error {
 		if p.state.Status == api.StatusRunning || p.state.Status == api.StatusRestarting {
 			return nil
 		}
 		return p.retire(ctx)
-	})
-	if isMissing(err) {
-		return nil
-	}
-	return err
+	}))
 }
 
 // Restart back-off, as docker's: 100 ms, doubled up to a minute, forgotten after a run of 10 s.
@@ -277,4 +270,34 @@ func explainExit(p api.Pod) string {
 		return "ended unseen, its exit code is not known"
 	}
 	return fmt.Sprintf("exited (%d)", p.ExitCode) + p.ExitNote()
+}
+
+// A pod with AutoRemove goes with its run: whoever settles it removes it. Somebody who waits for its end, and wants to see how
+// it ended, holds the pod's lock "attended" meanwhile and removes it himself; if he dies, the lock is free.
+
+// retire settles the pod and removes one that is left over. It needs the pod's lock.
+func (p *pod) retire(ctx context.Context) error {
+	cutShort := p.Spec.AutoRemove && p.state.Status == api.StatusCreated && !p.state.Settled // its start was
+	if err := p.settle(ctx); err != nil || !p.outlived() && !cutShort {
+		return err
+	}
+	attended, err := disk.TryLock(p.e.paths.attended(p.Spec.Name))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer attended.Unlock()
+	return p.remove(ctx, api.RemoveOptions{Volumes: true})
+}
+
+// outlived reports whether the pod is one that goes with its run, and the run is over.
+func (p *pod) outlived() bool {
+	return p.Spec.AutoRemove && p.state.Settled && p.state.Status == api.StatusExited
+}
+
+// leftOver reports whether the pod should have gone with its run, and nobody is at that.
+func (c Checker) leftOver(p *pod) bool {
+	return p.outlived() && !disk.Held(c.e.paths.attended(p.Spec.Name))
 }

@@ -181,6 +181,14 @@ func isMissing(err error) bool {
 	return errors.As(err, &m)
 }
 
+// unlessMissing is for what is done once the pod is gone.
+func unlessMissing(err error) error {
+	if isMissing(err) {
+		return nil
+	}
+	return err
+}
+
 func (s *store) load(name string) (*pod, error) {
 	p := &pod{e: s.e}
 	err := disk.ReadJSON(s.e.paths.spec(name), &p.record)

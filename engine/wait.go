@@ -112,3 +112,25 @@ func (p *pod) meets(until api.Condition) (met bool, never string) {
 	}
 	return false, ""
 }
+
+// Await returns the pod as it is when its run has ended. It does not settle the pod: that is done by a removal, by Refresh, or by
+// the monitor. Of one that somebody else removed by then, the journal tells how it ended.
+func (s *store) Await(ctx context.Context, name string) (api.Pod, error) {
+	p, err := s.read(name)
+	if err != nil {
+		return api.Pod{}, err
+	}
+	if p.state.Status == api.StatusRunning {
+		if err := p.state.Init.Wait(ctx); err != nil {
+			return api.Pod{}, err
+		}
+		if err := s.awaitNoted(ctx, name, p.state.Conmon); err != nil {
+			return api.Pod{}, err
+		}
+	}
+	v, err := s.Pod(name)
+	if isMissing(err) && p.state.Status == api.StatusRunning {
+		return s.e.EndOf(p.view())
+	}
+	return v, err
+}

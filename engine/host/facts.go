@@ -1,3 +1,5 @@
+// Package host knows what this machine offers to containers: capabilities, limits, devices, security modules, programs. It says before
+// anything is made what cannot be had of it.
 package host
 
 import (
@@ -5,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
@@ -117,3 +120,15 @@ func boundingCaps() []string {
 	sort.Strings(caps)
 	return caps
 }
+
+// Host is everything that differs for containers between one machine, or one user of it, and the next. Whoever needs to know asks it
+// for what is the case, and not why.
+type Host struct {
+	oci.Host // what configurations follow from
+	Cgroups  cgroups.Host
+	// UserXattrs says that overlays keep their marks in extended attributes that any user may set.
+	UserXattrs bool
+}
+
+// This is the machine that podc runs on; it is looked at once per process.
+var This = sync.OnceValue(func() Host { return facts().Host() })

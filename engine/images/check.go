@@ -1,15 +1,25 @@
 package images
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/lockfile"
+	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podcimage"
 )
 
@@ -92,4 +102,57 @@ func joined(errs []error) string {
 		s = append(s, err.Error())
 	}
 	return strings.Join(s, "; ")
+}
+
+// indexes are the files in which containers/storage keeps what a store holds.
+func indexes(graphRoot string) []string {
+	return []string{
+		filepath.Join(graphRoot, "overlay-images", "images.json"),
+		filepath.Join(graphRoot, "overlay-layers", "layers.json"),
+		filepath.Join(graphRoot, "overlay-containers", "containers.json"),
+	}
+}
+
+// checkIndexes finds an index that cannot be read, before containers/storage waits for a FIFO or takes "null" for an empty store.
+// The error is errdefs.IsDataLoss.
+func checkIndexes(graphRoot string) error {
+	for _, path := range indexes(graphRoot) {
+		var list []json.RawMessage
+		if err := disk.ReadJSON(path, &list); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fault.New(errdefs.ErrDataLoss, "%w: take down what uses its images, move the file away, and load or pull them anew", err)
+		}
+	}
+	return nil
+}
+
+// probeFolder matches the folders, beside those of the layers, in which containers/storage tries out what overlays can do.
+var probeFolder = regexp.MustCompile(`^(compat|opaque-bug-check|metacopy-check|volatile-check)[0-9]+$`)
+
+// clearProbes removes the folders, and the mounts in them, that a process left which died while it opened the store. They
+// are made under the store's lock, so whoever holds it knows that nobody needs them. What cannot go, Check tells.
+func clearProbes(graphRoot string) {
+	home := filepath.Join(graphRoot, "overlay")
+	entries, err := os.ReadDir(home)
+	if err != nil {
+		return // no store yet, or one of another driver
+	}
+	var probes []string
+	for _, e := range entries {
+		if probeFolder.MatchString(e.Name()) {
+			probes = append(probes, filepath.Join(home, e.Name()))
+		}
+	}
+	if len(probes) == 0 {
+		return
+	}
+	lock, err := lockfile.GetLockFile(filepath.Join(graphRoot, "storage.lock"))
+	if err != nil {
+		return
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	for _, dir := range probes {
+		unix.Unmount(filepath.Join(dir, "merged"), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		os.RemoveAll(dir)
+	}
 }
