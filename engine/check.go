@@ -28,10 +28,7 @@ func (c Checker) Check(ctx context.Context) ([]api.Problem, error) {
 		problems = append(problems, f.Problem)
 	}
 	ofNet, netErr := c.e.net.Check(ctx, c.aliveID())
-	for _, p := range ofNet {
-		problems = append(problems, api.Problem(p))
-	}
-	return problems, errors.Join(err, netErr)
+	return append(problems, ofNet...), errors.Join(err, netErr)
 }
 
 // Repair mends what Check lists and returns what it mended. It is safe beside running commands: what belongs to a pod is
@@ -42,7 +39,7 @@ func (c Checker) Repair(ctx context.Context) ([]api.Problem, error) {
 	left, leftErr := c.e.net.Check(ctx, c.aliveID())
 	for _, p := range ofNet {
 		if !slices.Contains(left, p) {
-			mended = append(mended, api.Problem(p))
+			mended = append(mended, p)
 		}
 	}
 	return mended, errors.Join(err, repairErr, leftErr)

@@ -34,14 +34,14 @@ type Config struct {
 	OnBuild []string `json:"OnBuild,omitempty"`
 }
 
-// Health is a health check by the names that it has in images; durations are in nanoseconds.
+// Health is an api.HealthCheck by the names that it has in images; durations are in nanoseconds.
 type Health struct {
 	Test          []string
 	Interval      time.Duration `json:",omitempty"`
 	Timeout       time.Duration `json:",omitempty"`
+	Retries       int           `json:",omitempty"`
 	StartPeriod   time.Duration `json:",omitempty"`
 	StartInterval time.Duration `json:",omitempty"`
-	Retries       int           `json:",omitempty"`
 }
 
 // Of is how a pod's container is run, as an image would say it: the image's own config with what the pod changes.
@@ -51,7 +51,7 @@ func Of(p api.Pod, own func(label string) bool) Config {
 	is := api.Effective(p.Spec.Container, img)
 	c := Config{
 		User: is.User, WorkingDir: is.WorkingDir, StopSignal: is.StopSignal, Env: is.Env, Entrypoint: is.Entrypoint, Cmd: is.Command,
-		ExposedPorts: map[string]struct{}{}, Volumes: map[string]struct{}{}, Labels: maps.Clone(img.Labels), Healthcheck: healthOf(is.Health),
+		ExposedPorts: map[string]struct{}{}, Volumes: map[string]struct{}{}, Labels: maps.Clone(img.Labels), Healthcheck: (*Health)(is.Health),
 	}
 	for _, port := range is.Exposed {
 		c.ExposedPorts[port] = struct{}{}
@@ -68,13 +68,6 @@ func Of(p api.Pod, own func(label string) bool) Config {
 	maps.Copy(c.Labels, p.Spec.Labels)
 	maps.DeleteFunc(c.Labels, func(k, _ string) bool { return own(k) })
 	return c
-}
-
-func healthOf(h *api.HealthCheck) *Health {
-	if h == nil {
-		return nil
-	}
-	return &Health{h.Test, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries}
 }
 
 // Change applies instructions of a Dockerfile, those that change no files: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL,

@@ -45,7 +45,7 @@ func (s *Store) Commit(ctx context.Context, req podcimage.CommitRequest, layer i
 	if err != nil {
 		return sum, err
 	}
-	l, size, err := s.store.PutLayer("", below.image.TopLayer, nil, "", false, nil, contextReader{ctx, layer})
+	l, size, err := s.store.PutLayer("", below.image.TopLayer, nil, "", false, nil, &counted{r: layer, ctx: ctx})
 	if err != nil {
 		return sum, fmt.Errorf("cannot store its layer: %w", err)
 	}
@@ -65,19 +65,6 @@ func (s *Store) Commit(ctx context.Context, req podcimage.CommitRequest, layer i
 		}
 	}
 	return s.summaryOf(id)
-}
-
-// contextReader ends a stream with its context.
-type contextReader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r contextReader) Read(b []byte) (int, error) {
-	if err := ended(r.ctx); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(b)
 }
 
 // base is an image that another one is made of.
@@ -144,7 +131,7 @@ func (b *base) newConfig(req podcimage.CommitRequest, diffID digest.Digest, now 
 		Type    string          `json:"type"`
 		DiffIDs []digest.Digest `json:"diff_ids"`
 	}
-	var history []json.RawMessage
+	var history []any
 	run := map[string]json.RawMessage{}
 	err := errors.Join(decode(b.config["rootfs"], &rootfs), decode(b.config["history"], &history), decode(b.config["config"], &run))
 	if err != nil {
@@ -176,7 +163,7 @@ func (b *base) newConfig(req podcimage.CommitRequest, diffID digest.Digest, now 
 		}
 	}
 	config["created"], config["config"], config["rootfs"] = now, run, rootfs
-	config["history"] = append(anys(history), step)
+	config["history"] = append(history, step)
 	if req.Author != "" {
 		config["author"] = req.Author
 	}
@@ -193,17 +180,9 @@ func decode(raw json.RawMessage, v any) error {
 	return json.Unmarshal(raw, v)
 }
 
-func anys(raw []json.RawMessage) []any {
-	list := make([]any, 0, len(raw)+1)
-	for _, r := range raw {
-		list = append(list, r)
-	}
-	return list
-}
-
 // newManifest is the manifest of the image below with another config and one more layer, which is not compressed.
 func (b *base) newManifest(config digest.Digest, configSize int64, layer digest.Digest, layerSize int64) ([]byte, error) {
-	var layers []json.RawMessage
+	var layers []any
 	var descriptor map[string]any
 	if err := errors.Join(decode(b.manifest["layers"], &layers), decode(b.manifest["config"], &descriptor)); err != nil {
 		return nil, err
@@ -220,6 +199,6 @@ func (b *base) newManifest(config digest.Digest, configSize int64, layer digest.
 		}
 	}
 	manifest["config"] = descriptor
-	manifest["layers"] = append(anys(layers), map[string]any{"mediaType": kind, "digest": layer, "size": layerSize})
+	manifest["layers"] = append(layers, map[string]any{"mediaType": kind, "digest": layer, "size": layerSize})
 	return json.Marshal(manifest)
 }

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +14,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/sys/signal"
 	"github.com/opencontainers/go-digest"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/commit"
+	"podc.example/podc/internal/valid"
 )
 
 // Limits of a config. An image is input from strangers: nothing it says may cost more than this.
@@ -26,86 +28,51 @@ const (
 	maxPorts    = 10000     // exposed ports, ranges counted in full
 )
 
-// parsedConfig is the part of an image's config that podc reads, checked.
-type parsedConfig struct {
-	api.ImageConfig
-	Created time.Time
-	Author  string
-	DiffIDs []digest.Digest
-	History []api.ImageHistory
-}
-
-// rawConfig is the OCI image config with docker's Healthcheck.
-type rawConfig struct {
-	Created      *time.Time `json:"created"`
-	Author       string     `json:"author"`
-	Architecture string     `json:"architecture"`
-	OS           string     `json:"os"`
-	Config       rawRun     `json:"config"`
-	RootFS       struct {
+// imageConfig is the part of an image's config that podc reads: the OCI image config with docker's Healthcheck.
+type imageConfig struct {
+	api.ImageConfig `json:"-"`    // what the rest says of containers, checked
+	Author          string        `json:"author"`
+	Architecture    string        `json:"architecture"`
+	OS              string        `json:"os"`
+	Run             commit.Config `json:"config"`
+	RootFS          struct {
 		DiffIDs []digest.Digest `json:"diff_ids"`
 	} `json:"rootfs"`
-	History []struct {
-		Created    *time.Time `json:"created"`
-		CreatedBy  string     `json:"created_by"`
-		Comment    string     `json:"comment"`
-		EmptyLayer bool       `json:"empty_layer"`
-	} `json:"history"`
-}
-
-type rawRun struct {
-	User         string
-	ExposedPorts map[string]struct{}
-	Env          []string
-	Entrypoint   []string
-	Cmd          []string
-	Volumes      map[string]struct{}
-	WorkingDir   string
-	Labels       map[string]string
-	StopSignal   string
-	Healthcheck  *rawHealth
-}
-
-type rawHealth struct {
-	Test                                          []string
-	Interval, Timeout, StartPeriod, StartInterval time.Duration
-	Retries                                       int
+	History []api.ImageHistory `json:"history"`
 }
 
 // parseConfig reads an image's config, strictly: what cannot mean anything, or could mean something harmful to whoever
 // runs the container, is an error that names the key.
-func parseConfig(raw []byte) (*parsedConfig, error) {
+func parseConfig(raw []byte) (*imageConfig, error) {
 	if len(raw) > maxConfig {
 		return nil, fmt.Errorf("config of %d bytes: at most %d are read", len(raw), maxConfig)
 	}
-	var r rawConfig
-	if err := json.Unmarshal(raw, &r); err != nil {
+	c := &imageConfig{}
+	if err := json.Unmarshal(raw, c); err != nil {
 		return nil, fmt.Errorf("config is no image config: %w", err)
 	}
-	c := &parsedConfig{Author: r.Author, DiffIDs: r.RootFS.DiffIDs}
-	if r.Created != nil {
-		c.Created = *r.Created
-	}
-	for _, d := range c.DiffIDs {
+	for _, d := range c.RootFS.DiffIDs {
 		if !validDigest(d) {
 			return nil, fmt.Errorf("config: rootfs.diff_ids: %q is no digest", d)
 		}
 	}
-	for _, h := range r.History {
-		step := api.ImageHistory{CreatedBy: h.CreatedBy, Comment: h.Comment, Empty: h.EmptyLayer}
-		if h.Created != nil {
-			step.Created = *h.Created
-		}
-		c.History = append(c.History, step)
+	for i := range c.History {
+		c.History[i].Size = 0 // the layer's own says that
 	}
-	c.OS, c.Architecture = r.OS, r.Architecture
-	return c, r.Config.check(&c.ImageConfig)
+	return c, c.check()
 }
 
-// check fills c from what the image says about its containers.
-func (r *rawRun) check(c *api.ImageConfig) (err error) {
-	c.User, c.Env, c.Labels = r.User, r.Env, r.Labels
-	c.Entrypoint, c.Cmd = r.Entrypoint, r.Cmd
+// check fills c.ImageConfig from what the image says about its containers.
+func (c *imageConfig) check() error {
+	r := c.Run
+	c.ImageConfig = api.ImageConfig{
+		User: r.User, Env: r.Env, Labels: r.Labels, Entrypoint: r.Entrypoint, Cmd: r.Cmd, StopSignal: r.StopSignal,
+		Health: (*api.HealthCheck)(r.Healthcheck), OS: c.OS, Architecture: c.Architecture,
+	}
+	var dirErr, volumesErr, portsErr error
+	c.WorkingDir, dirErr = workingDir(r.WorkingDir)
+	c.Volumes, volumesErr = volumeTargets(r.Volumes)
+	c.ExposedPorts, portsErr = exposedPorts(r.ExposedPorts)
 	for _, check := range []struct {
 		key string
 		err error
@@ -114,25 +81,15 @@ func (r *rawRun) check(c *api.ImageConfig) (err error) {
 		{"Env", checkEnv(r.Env)},
 		{"Entrypoint", checkArguments(r.Entrypoint)},
 		{"Cmd", checkArguments(r.Cmd)},
+		{"WorkingDir", dirErr},
+		{"Volumes", volumesErr},
+		{"ExposedPorts", portsErr},
+		{"StopSignal", checkSignal(r.StopSignal)},
+		{"Healthcheck", checkHealth(r.Healthcheck)},
 	} {
 		if check.err != nil {
 			return fmt.Errorf("config: %s: %w", check.key, check.err)
 		}
-	}
-	if c.WorkingDir, err = workingDir(r.WorkingDir); err != nil {
-		return fmt.Errorf("config: WorkingDir: %w", err)
-	}
-	if c.Volumes, err = volumeTargets(r.Volumes); err != nil {
-		return fmt.Errorf("config: Volumes: %w", err)
-	}
-	if c.ExposedPorts, err = exposedPorts(r.ExposedPorts); err != nil {
-		return fmt.Errorf("config: ExposedPorts: %w", err)
-	}
-	if c.StopSignal, err = stopSignal(r.StopSignal); err != nil {
-		return fmt.Errorf("config: StopSignal: %w", err)
-	}
-	if c.Health, err = health(r.Healthcheck); err != nil {
-		return fmt.Errorf("config: Healthcheck: %w", err)
 	}
 	return nil
 }
@@ -241,48 +198,37 @@ func exposedPorts(ports map[string]struct{}) ([]string, error) {
 		if left -= last - first + 1; left < 0 {
 			return nil, fmt.Errorf("more than %d ports", maxPorts)
 		}
-		proto := m[3]
-		if proto == "" {
-			proto = "tcp"
-		}
 		for n := first; n <= last; n++ {
-			all[strconv.Itoa(n)+"/"+proto] = struct{}{}
+			all[strconv.Itoa(n)+"/"+cmp.Or(m[3], "tcp")] = struct{}{}
 		}
 	}
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
-func stopSignal(s string) (string, error) {
+func checkSignal(s string) error {
 	if s == "" {
-		return "", nil
+		return nil
 	}
-	n, err := signal.ParseSignal(s)
-	if err != nil || n < 1 || n > 64 {
-		return "", fmt.Errorf("%q is no signal", s)
-	}
-	return s, nil
+	_, err := valid.Signal(s)
+	return err
 }
 
-// health checks what docker's API would check.
-func health(r *rawHealth) (*api.HealthCheck, error) {
-	if r == nil {
-		return nil, nil
+// checkHealth checks what docker's API would check.
+func checkHealth(h *commit.Health) error {
+	if h == nil {
+		return nil
 	}
 	for name, d := range map[string]time.Duration{
-		"Interval": r.Interval, "Timeout": r.Timeout, "StartPeriod": r.StartPeriod, "StartInterval": r.StartInterval,
+		"Interval": h.Interval, "Timeout": h.Timeout, "StartPeriod": h.StartPeriod, "StartInterval": h.StartInterval,
 	} {
 		if d < 0 || d != 0 && d < time.Millisecond {
-			return nil, fmt.Errorf("%s of %d ns: at least 1 ms", name, d)
+			return fmt.Errorf("%s of %d ns: at least 1 ms", name, d)
 		}
 	}
-	if r.Retries < 0 || r.Retries > math.MaxInt32 {
-		return nil, fmt.Errorf("%d retries", r.Retries)
+	if h.Retries < 0 || h.Retries > math.MaxInt32 {
+		return fmt.Errorf("%d retries", h.Retries)
 	}
-	if err := checkTest(r.Test); err != nil {
-		return nil, err
-	}
-	return &api.HealthCheck{Test: r.Test, Interval: r.Interval, Timeout: r.Timeout, Retries: r.Retries,
-		StartPeriod: r.StartPeriod, StartInterval: r.StartInterval}, nil
+	return checkTest(h.Test)
 }
 
 func checkTest(test []string) error {

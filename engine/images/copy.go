@@ -72,18 +72,14 @@ func (s *copier) bring(ctx context.Context, t transfer, progress Progress) (stri
 	if err != nil {
 		return "", fmt.Errorf("it went away at once: %w", err)
 	}
-	if len(t.names) > 1 {
-		err = s.store.AddNames(img.ID, texts(t.names[1:]))
+	var more []string
+	for _, n := range t.names[min(1, len(t.names)):] {
+		more = append(more, n.String())
+	}
+	if len(more) > 0 {
+		err = s.store.AddNames(img.ID, more)
 	}
 	return img.ID, err
-}
-
-func texts(names []reference.Named) []string {
-	var s []string
-	for _, n := range names {
-		s = append(s, n.String())
-	}
-	return s
 }
 
 // destination is the place in the store: under its first name, or under its ID.

@@ -59,29 +59,23 @@ func (s reader) resolve(snap *snapshot, refs []string) (*podcimage.ResolveReply,
 	reply := &podcimage.ResolveReply{Images: map[string]api.Image{}, Why: map[string]string{}}
 	var errs []error
 	for _, ref := range refs {
-		img, err := snap.find(ref)
-		if err == nil && img == nil {
-			_, err = snap.must(ref)
-			if errdefs.IsNotFound(err) {
-				reply.Missing = append(reply.Missing, ref)
-				continue
-			}
+		img, err := snap.must(ref)
+		if errdefs.IsNotFound(err) {
+			reply.Missing = append(reply.Missing, ref)
+			continue
+		}
+		var full *api.ImageDetails
+		if err == nil {
+			full, err = s.image(snap, img, ref)
 		}
 		if err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		full, err := s.image(snap, img, ref)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if why := wrongPlatform(full.Config); why != "" {
+		} else if why := wrongPlatform(full.Config); why != "" {
 			reply.Missing = append(reply.Missing, ref)
 			reply.Why[ref] = why
-			continue
+		} else {
+			reply.Images[ref] = full.Image
 		}
-		reply.Images[ref] = full.Image
 	}
 	return reply, errors.Join(errs...)
 }
@@ -103,7 +97,7 @@ func (s reader) image(snap *snapshot, img *storage.Image, ref string) (*api.Imag
 	if err != nil {
 		return nil, fault.New(errdefs.ErrInvalidArgument, "image %q cannot be run: %w", ref, err)
 	}
-	layers, err := s.layers(snap, img, ref, c.DiffIDs)
+	layers, err := s.layers(snap, img, ref, c.RootFS.DiffIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +107,7 @@ func (s reader) image(snap *snapshot, img *storage.Image, ref string) (*api.Imag
 			Config: c.ImageConfig, Layers: layers},
 		History: c.History, Author: c.Author, UsedBy: sum.UsedBy, DiffIDs: []string{},
 	}
-	for _, id := range c.DiffIDs {
+	for _, id := range c.RootFS.DiffIDs {
 		d.DiffIDs = append(d.DiffIDs, id.String())
 	}
 	measureHistory(d.History, snap.chain(img))
@@ -267,12 +261,8 @@ func (s reader) inputPaths() []string {
 		roots = append(roots, d.AdditionalImageStores()...)
 	}
 	var paths []string
-	name := s.store.GraphDriverName()
 	for _, root := range roots {
-		paths = append(paths,
-			filepath.Join(root, name+"-images", "images.json"),
-			filepath.Join(root, name+"-layers", "layers.json"),
-			filepath.Join(root, name+"-containers", "containers.json"))
+		paths = append(paths, indexes(root)...)
 	}
 	// storage.conf says which store is meant; its places are those of containers-storage.conf(5).
 	paths = append(paths, "/usr/share/containers/storage.conf", "/etc/containers/storage.conf",
