@@ -69,13 +69,6 @@ func (c CNI) environ() []string {
 	return env
 }
 
-func folders(list string) []string {
-	if list == "" {
-		return nil
-	}
-	return filepath.SplitList(list)
-}
-
 // Engine gives access to the pods, networks and volumes below one pair of roots. It holds no state of its own beside
 // caches: any number of engines, in any number of processes, may work on the same roots at once. Its methods are safe for
 // concurrent use.
@@ -126,7 +119,7 @@ func Open(cfg Config) (*Engine, error) {
 		host: this, programs: &host.Programs{Helpers: cfg.Helpers, Runtime: cfg.Runtime, Env: append([]string{host.Path}, cfg.CNI.environ()...), Stamp: filepath.Join(p.run, "apparmor")},
 		paths: p,
 		net: netstack.Open(netstack.Config{RootID: p.id, Data: p.data, Run: p.run,
-			Host: netstack.Host{PluginDirs: folders(cfg.CNI.Path), ConfDirs: folders(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
+			Host: netstack.Host{PluginDirs: filepath.SplitList(cfg.CNI.Path), ConfDirs: filepath.SplitList(cfg.CNI.Conf)}, ForceExec: cfg.CNI.Exec}),
 		volumes: volumes.Open(p.volumes()),
 		opened:  kernel.SinceBoot(),
 	}

@@ -128,10 +128,7 @@ func (p podRun) execProcess(opt ExecOptions) (*specs.Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		proc.User = specs.User{UID: uint32(id.UID), GID: uint32(id.GID)}
-		for _, g := range id.Groups {
-			proc.User.AdditionalGids = append(proc.User.AdditionalGids, uint32(g))
-		}
+		proc.User = id.User()
 		proc.Env = api.MergeEnv(proc.Env, []string{"HOME=" + cmp.Or(id.Home, "/")}, opt.Env)
 		proc.Capabilities.Effective, proc.Capabilities.Permitted = nil, nil
 		if id.UID == 0 {
@@ -169,12 +166,8 @@ func (p podFiles) workingDir(dir string) (string, error) {
 
 // Attach opens a stream to a running pod; errdefs.IsFailedPrecondition if it does not run.
 func (e *Engine) Attach(_ context.Context, name string) (*conmon.Stream, error) {
-	p, err := e.read(name)
-	if err != nil {
+	if _, err := e.readRunning("attach to", name); err != nil {
 		return nil, err
-	}
-	if p.state.Status != api.StatusRunning {
-		return nil, podError("attach to", name, fault.New(errdefs.ErrFailedPrecondition, "it is %s, not running", p.state.Status))
 	}
 	s, err := conmon.Dial(e.paths.bundle(name))
 	return s, podError("attach to", name, err)

@@ -127,10 +127,8 @@ func checkPropagation(m api.Mount) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range want {
-		if strings.Contains(propagation, w) {
-			return nil
-		}
+	if slices.ContainsFunc(want, func(w string) bool { return strings.Contains(propagation, w) }) {
+		return nil
 	}
 	return fault.New(errdefs.ErrFailedPrecondition, "cannot mount %s with propagation %s: %s, on which it lies, is not a shared mount", m.Source, m.Propagation, at)
 }

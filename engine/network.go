@@ -274,8 +274,3 @@ func (p podNetwork) resolvConf() []byte {
 	fmt.Fprintf(&b, "options %s\n", strings.Join(append([]string{"ndots:0"}, n.DNSOptions...), " "))
 	return b.Bytes()
 }
-
-// writeConfig stores the OCI configuration where conmon and the runtime look for it.
-func (p podRun) writeConfig(s *specs.Spec) error {
-	return disk.WriteJSON(p.e.paths.config(p.Spec.Name), s, disk.Volatile)
-}

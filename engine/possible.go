@@ -61,20 +61,14 @@ func checkPossible(p api.PodSpec, on host.Host) error {
 		errs = append(errs, checkPropagation(m))
 	}
 	c := oci.Container{Spec: p.Container, Host: on.Host}
-	var err error
-	c.Spec.Devices, c.Devices, err = host.DeviceNodes(p.Container.Devices)
-	errs = append(errs, err)
-	c.BlockIO, err = host.BlockIO(p.Container.Resources.BlockIO, c.Host)
-	errs = append(errs, err, host.CheckLog(p.Container.Log))
-	errs = append(errs, host.CheckSecurity(c), checkPaths(p.Container))
-	errs = append(errs, host.CheckCpuset(p.Container.Resources.Cpuset))
-	_, err = c.Resources()
-	errs = append(errs, err)
-	_, err = c.OOMScore()
-	errs = append(errs, err)
-	_, err = c.Rlimits()
-	errs = append(errs, err, oci.CheckArguments(slices.Concat(api.EffectiveCommand(c.Spec, api.ImageConfig{})), c.Spec.Env, c.Stack()))
-	return errors.Join(errs...)
+	var devicesErr, blockErr error
+	c.Spec.Devices, c.Devices, devicesErr = host.DeviceNodes(p.Container.Devices)
+	c.BlockIO, blockErr = host.BlockIO(p.Container.Resources.BlockIO, c.Host)
+	_, resourcesErr := c.Resources()
+	_, rlimitsErr := c.Rlimits()
+	return errors.Join(append(errs, devicesErr, blockErr, host.CheckLog(p.Container.Log), host.CheckSecurity(c), checkPaths(p.Container),
+		host.CheckCpuset(p.Container.Resources.Cpuset), resourcesErr, c.CheckOOMScore(), rlimitsErr,
+		oci.CheckArguments(slices.Concat(api.EffectiveCommand(c.Spec, api.ImageConfig{})), c.Spec.Env, c.Stack()))...)
 }
 
 // checkPaths refuses targets that lie in a file, and with the working directory what lies where only the kernel makes anything.

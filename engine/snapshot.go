@@ -41,8 +41,7 @@ func (s *store) Snapshot(ctx context.Context, group string) (api.Snapshot, error
 			p.refresh()
 		}
 	}
-	pods := views(all, group)
-	snap := api.Snapshot{Pods: pods}
+	snap := api.Snapshot{Pods: views(all, group)}
 	if snap.Networks, snap.Unread = s.e.net.AllNetworks(); snap.Networks == nil {
 		return snap, snap.Unread
 	}
@@ -116,6 +115,15 @@ func (s *store) read(name string) (*pod, error) {
 	return p, err
 }
 
+// readRunning is read for what, by its verb, needs the pod to run.
+func (s *store) readRunning(verb, name string) (*pod, error) {
+	p, err := s.read(name)
+	if err == nil && p.state.Status != api.StatusRunning {
+		err = podError(verb, name, notRunning(p))
+	}
+	return p, err
+}
+
 // readAll reads every pod, by name, on all processors: most of a short command's time goes into it.
 func (s *store) readAll() ([]*pod, error) {
 	names, err := listDir(s.e.paths.pods())
@@ -182,12 +190,9 @@ func (s *store) MountPoints(p api.Pod) []string {
 // Processes lists the processes of a running pod's container, the first one first. errdefs.IsFailedPrecondition if the pod
 // does not run.
 func (s *store) Processes(name string) ([]api.ProcessInfo, error) {
-	p, err := s.read(name)
+	p, err := s.readRunning("list the processes of", name)
 	if err != nil {
 		return nil, err
-	}
-	if p.state.Status != api.StatusRunning {
-		return nil, podError("list the processes of", name, notRunning(p))
 	}
 	boot, err := kernel.BootTime()
 	if err != nil {
@@ -233,12 +238,9 @@ func ttyName(dev uint64) string {
 
 // Usage reads what a running pod uses. errdefs.IsFailedPrecondition if it does not run.
 func (s *store) Usage(name string) (api.Usage, error) {
-	p, err := s.read(name)
+	p, err := s.readRunning("read the usage of", name)
 	if err != nil {
 		return api.Usage{}, err
-	}
-	if p.state.Status != api.StatusRunning {
-		return api.Usage{}, podError("read the usage of", name, notRunning(p))
 	}
 	u := cgroups.Usage(p.run().cgroup())
 	if u.Host, u.CPUs, err = kernel.CPUs(); err != nil {

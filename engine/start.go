@@ -330,7 +330,7 @@ func (p podRun) configure(ctx context.Context, hostname string) (conmon.Containe
 			return run, nil, err
 		}
 	}
-	return run, s.Mounts, p.writeConfig(s)
+	return run, s.Mounts, disk.WriteJSON(e.paths.config(name), s, disk.Volatile)
 }
 
 // conmonRun is what conmon is told of the pod's container.

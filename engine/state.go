@@ -88,7 +88,7 @@ type pod struct {
 	record
 	state state
 	last  lastRun
-	saved state // as it is on disk
+	saved state // as it is on disk; slices of state are replaced or appended to, never changed
 	lost  error // why the state was not found on disk, if it should have been there
 	// lastDamaged says that there is a record of the last run, and that it cannot be read.
 	lastDamaged bool
@@ -142,7 +142,7 @@ func (s *store) update(ctx context.Context, name string, fn func(*pod) error) er
 		return err
 	}
 	if p.lost == nil {
-		p.saved = p.state.clone()
+		p.saved = p.state
 	}
 	p.refresh()
 	err = fn(p)
@@ -242,13 +242,8 @@ func (p *pod) save() error {
 	if err := disk.WriteJSON(p.e.paths.state(p.Spec.Name), &p.state, disk.Volatile); err != nil {
 		return fmt.Errorf("cannot save the state of container %q: %w", p.Spec.Name, err)
 	}
-	p.saved = p.state.clone()
+	p.saved = p.state
 	return nil
-}
-
-func (s state) clone() state {
-	s.Probes = slices.Clone(s.Probes)
-	return s
 }
 
 func (s state) equal(o state) bool {

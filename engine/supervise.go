@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -272,18 +273,9 @@ func (p *pod) healthCheck() *api.HealthCheck {
 		return nil
 	}
 	full := *h
-	full.Interval = orDuration(h.Interval, 30*time.Second)
-	full.Timeout = orDuration(h.Timeout, 30*time.Second)
-	full.StartInterval = orDuration(h.StartInterval, 5*time.Second)
-	if full.Retries <= 0 {
-		full.Retries = 3
-	}
+	full.Interval = cmp.Or(max(0, h.Interval), 30*time.Second)
+	full.Timeout = cmp.Or(max(0, h.Timeout), 30*time.Second)
+	full.StartInterval = cmp.Or(max(0, h.StartInterval), 5*time.Second)
+	full.Retries = cmp.Or(max(0, h.Retries), 3)
 	return &full
-}
-
-func orDuration(d, def time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return def
 }

@@ -22,7 +22,7 @@ type Freezer struct {
 }
 
 func FreezerOf(group string) Freezer {
-	dir, unified := dirOf("freezer", group)
+	dir, unified := dirIn(mountsByController(), "freezer", group)
 	return Freezer{dir, unified}
 }
 

@@ -130,12 +130,8 @@ func removeTree(dir string, kill bool) error {
 	}
 }
 
-// dirOf is the folder of a cgroup in the hierarchy that has a controller: that of v1, if the controller is mounted so, else
+// dirIn is the folder of a cgroup in that of mounts that has a controller: that of v1, if the controller is mounted so, else
 // that of v2, which is what unified says. Empty: there is neither.
-func dirOf(controller, group string) (dir string, unified bool) {
-	return dirIn(mountsByController(), controller, group)
-}
-
 func dirIn(mounts map[string]string, controller, group string) (dir string, unified bool) {
 	for names, mount := range mounts {
 		if slices.Contains(strings.Split(names, ","), controller) {

@@ -61,10 +61,8 @@ func (c Container) conmonPid() string { return filepath.Join(c.Dir, "conmon.pid"
 // Create starts conmon, which has the runtime create the container, and returns both processes. The container's
 // own process waits until the runtime starts it. When it returns an error, no process is left.
 func (r Runner) Create(ctx context.Context, c Container) (init, conmon kernel.Process, err error) {
-	for _, d := range []string{c.Dir, r.Exits, r.State} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return init, conmon, err
-		}
+	if err := errors.Join(os.MkdirAll(c.Dir, 0o700), os.MkdirAll(r.Exits, 0o700), os.MkdirAll(r.State, 0o700)); err != nil {
+		return init, conmon, err
 	}
 	s, err := r.start(ctx, c)
 	if err != nil {

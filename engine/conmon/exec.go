@@ -67,7 +67,11 @@ func (r Runner) Exec(ctx context.Context, c Command) (*Exec, error) {
 
 // command makes the command line, and the files that it names.
 func (x *Exec) command(ctx context.Context, r Runner, c Command) error {
-	file, err := memFile("podc-exec", x.Spec)
+	spec, err := json.Marshal(x.Spec)
+	if err != nil {
+		return err
+	}
+	file, err := kernel.MemFile("podc-exec", spec)
 	if err != nil {
 		return err
 	}
@@ -162,13 +166,4 @@ func (x *Exec) Close() {
 		f.Close()
 	}
 	x.files = nil
-}
-
-// memFile holds v as JSON.
-func memFile(name string, v any) (*os.File, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return kernel.MemFile(name, b)
 }

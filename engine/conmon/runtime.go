@@ -96,7 +96,7 @@ const (
 // hang; accuse says which of them does, and its last words. cancel must be called.
 func (r Runner) whileWorking(ctx context.Context, id string, accuse func(atWork []kernel.Process) (program, said string)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	watch := func() {
+	go func() {
 		begun, silent := time.Now(), time.Now()
 		var last vitality
 		tick := time.NewTicker(500 * time.Millisecond)
@@ -127,8 +127,7 @@ func (r Runner) whileWorking(ctx context.Context, id string, accuse func(atWork 
 			cancel(&RuntimeError{Program: program, How: how, Said: said, Err: errdefs.ErrUnavailable})
 			return
 		}
-	}
-	go watch()
+	}()
 	return ctx, func() { cancel(nil) }
 }
 

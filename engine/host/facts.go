@@ -5,7 +5,6 @@ package host
 import (
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 
@@ -117,7 +116,7 @@ func boundingCaps() []string {
 			caps = append(caps, "CAP_"+strings.ToUpper(c.String()))
 		}
 	}
-	sort.Strings(caps)
+	slices.Sort(caps)
 	return caps
 }
 

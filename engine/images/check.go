@@ -69,7 +69,7 @@ func (s *Store) examine(deep bool) (storage.CheckReport, []api.Problem, error) {
 		"read-only layer": report.ROLayers, "read-only image": report.ROImages,
 	} {
 		for _, id := range slices.Sorted(maps.Keys(found)) {
-			problems = append(problems, api.Problem{Kind: kind, Object: short(id), Detail: strings.ReplaceAll(errors.Join(found[id]...).Error(), "\n", "; ")})
+			problems = append(problems, api.Problem{Kind: kind, Object: short(id), Detail: joined(found[id])})
 		}
 	}
 	slices.SortStableFunc(problems, func(a, b api.Problem) int { return strings.Compare(a.Kind, b.Kind) })
@@ -94,6 +94,14 @@ func (s reader) unresolvable(report storage.CheckReport) ([]api.Problem, error) 
 		}
 	}
 	return problems, nil
+}
+
+func joined(errs []error) string {
+	var s []string
+	for _, err := range errs {
+		s = append(s, err.Error())
+	}
+	return strings.Join(s, "; ")
 }
 
 // indexes are the files in which containers/storage keeps what a store holds, with the only driver that is served.

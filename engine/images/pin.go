@@ -78,51 +78,47 @@ func (snap *snapshot) users(id string) []string {
 // Pin keeps everybody from deleting the layers of the images, by ID, until Unpin. It is idempotent, and holds a lock that
 // excludes other calls of Pin and Unpin on the same store. An image that is gone is NotFound.
 func (s *Store) Pin(ctx context.Context, group string, imageIDs []string) error {
-	p := pins{s.store}
-	unlock, err := p.lock(ctx)
+	snap, unlock, err := s.lockPins(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	snap, err := s.snapshot()
-	if err != nil {
-		return err
-	}
 	for _, id := range imageIDs {
 		if err := ended(ctx); err != nil {
 			return err
 		}
-		if err := p.enter(snap, holder{s.rootID, group, id}); err != nil {
+		if err := s.enter(snap, holder{s.rootID, group, id}); err != nil {
 			return fmt.Errorf("cannot pin image %s for %q: %w", short(id), group, err)
 		}
 	}
 	return nil
 }
 
-// pins are the records of who holds images.
-type pins struct{ store storage.Store }
-
-func (p pins) lock(ctx context.Context) (unlock func(), err error) {
-	l, err := disk.LockWait(ctx, filepath.Join(p.store.GraphRoot(), "podc-pins.lock"), disk.Wait{For: "the pins of images", Patience: time.Minute})
+// lockPins keeps others from changing who holds images, and reads the store.
+func (s reader) lockPins(ctx context.Context) (snap *snapshot, unlock func(), err error) {
+	l, err := disk.LockWait(ctx, filepath.Join(s.store.GraphRoot(), "podc-pins.lock"), disk.Wait{For: "the pins of images", Patience: time.Minute})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.Note()
-	return l.Unlock, nil
+	if snap, err = s.snapshot(); err != nil {
+		l.Unlock()
+	}
+	return snap, l.Unlock, err
 }
 
 // enter makes both records, as far as they are missing. The keeper comes first: a pin found whole means that both are there.
-func (p pins) enter(snap *snapshot, h holder) error {
+func (s reader) enter(snap *snapshot, h holder) error {
 	img := snap.byID(h.Image)
 	if img == nil {
 		return fault.New(errdefs.ErrNotFound, "it is gone")
 	}
 	if img.TopLayer != "" {
-		if err := p.keep(img.TopLayer, h); err != nil {
+		if err := s.keep(img.TopLayer, h); err != nil {
 			return err
 		}
 	}
-	_, err := p.store.CreateContainer("", []string{pinName(h)}, h.Image, "", record{kindPin, []holder{h}}.String(), nil)
+	_, err := s.store.CreateContainer("", []string{pinName(h)}, h.Image, "", record{kindPin, []holder{h}}.String(), nil)
 	switch {
 	case errors.Is(err, storage.ErrDuplicateName):
 		return nil
@@ -133,11 +129,11 @@ func (p pins) enter(snap *snapshot, h holder) error {
 }
 
 // keep enters h with the keeper of the layer, which it makes where it is missing.
-func (p pins) keep(layer string, h holder) error {
-	c, err := p.store.Container(layer)
+func (s reader) keep(layer string, h holder) error {
+	c, err := s.store.Container(layer)
 	if errors.Is(err, storage.ErrContainerUnknown) {
 		names := []string{"podc-layers-" + short(layer), layer}
-		_, err = p.store.CreateContainer("", names, "", "", record{kindKeeper, []holder{h}}.String(), nil)
+		_, err = s.store.CreateContainer("", names, "", "", record{kindKeeper, []holder{h}}.String(), nil)
 		return err
 	}
 	if err != nil {
@@ -148,7 +144,7 @@ func (p pins) keep(layer string, h holder) error {
 		return nil // somebody else's container bears the layer's name: it keeps the layer as well
 	}
 	r.Holders = append(r.Holders, h)
-	return p.store.SetMetadata(c.ID, r.String())
+	return s.store.SetMetadata(c.ID, r.String())
 }
 
 // unpinned lists which of the images lack one of their two records for the group.
@@ -177,16 +173,11 @@ func (snap *snapshot) unpinned(root, group string, images map[string]api.Image) 
 // Unpin gives up what the group holds, but for the images in keep, and returns the IDs of the images that it held.
 // Layers whose image others removed in the meantime go with their last holder. It is idempotent.
 func (s *Store) Unpin(ctx context.Context, group string, keep []string) ([]string, error) {
-	p := pins{s.store}
-	unlock, err := p.lock(ctx)
+	snap, unlock, err := s.lockPins(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	snap, err := s.snapshot()
-	if err != nil {
-		return nil, err
-	}
 	goes := func(h holder) bool {
 		return h.Root == s.rootID && h.Group == group && !slices.Contains(keep, h.Image)
 	}
@@ -204,18 +195,18 @@ func (s *Store) Unpin(ctx context.Context, group string, keep []string) ([]strin
 			}
 		}
 		r.Holders = slices.DeleteFunc(r.Holders, goes)
-		errs = append(errs, p.release(snap, c, r))
+		errs = append(errs, s.release(snap, c, r))
 	}
 	slices.Sort(gone)
 	return slices.Compact(gone), errors.Join(errs...)
 }
 
 // release saves what is left of a record: nothing, if nobody holds it any more.
-func (p pins) release(snap *snapshot, c *storage.Container, r record) error {
+func (s reader) release(snap *snapshot, c *storage.Container, r record) error {
 	if len(r.Holders) > 0 {
-		return p.store.SetMetadata(c.ID, r.String())
+		return s.store.SetMetadata(c.ID, r.String())
 	}
-	if err := p.store.DeleteContainer(c.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) {
+	if err := s.store.DeleteContainer(c.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) {
 		return fmt.Errorf("cannot remove the pin %s: %w", strings.Join(c.Names[:min(1, len(c.Names))], ""), err)
 	}
 	if r.Podc != kindKeeper {
@@ -223,22 +214,21 @@ func (p pins) release(snap *snapshot, c *storage.Container, r record) error {
 	}
 	for _, name := range c.Names {
 		if l, ok := snap.layers[name]; ok {
-			return p.dropUnused(snap, l)
+			return s.dropUnused(snap, l)
 		}
 	}
 	return nil
 }
 
 // dropUnused deletes a layer and its parents up to the first that an image, another layer or a container still needs.
-func (p pins) dropUnused(snap *snapshot, l *storage.Layer) error {
+func (s reader) dropUnused(snap *snapshot, l *storage.Layer) error {
 	for l != nil && !l.ReadOnly {
-		err := p.store.DeleteLayer(l.ID)
-		for _, used := range []error{storage.ErrLayerUsedByImage, storage.ErrLayerHasChildren, storage.ErrLayerUsedByContainer, storage.ErrNotALayer, storage.ErrLayerUnknown} {
-			if errors.Is(err, used) {
-				return nil
-			}
-		}
-		if err != nil {
+		err := s.store.DeleteLayer(l.ID)
+		switch {
+		case errors.Is(err, storage.ErrLayerUsedByImage), errors.Is(err, storage.ErrLayerHasChildren), errors.Is(err, storage.ErrLayerUsedByContainer),
+			errors.Is(err, storage.ErrNotALayer), errors.Is(err, storage.ErrLayerUnknown):
+			return nil
+		case err != nil:
 			return fmt.Errorf("cannot remove layer %s: %w", short(l.ID), err)
 		}
 		l = snap.layers[l.Parent]

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -151,10 +152,5 @@ func hasCode(err error, codes ...errcode.ErrorCode) bool {
 			return false
 		}
 	}
-	for _, c := range codes {
-		if one.Code == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, one.Code)
 }

@@ -61,8 +61,7 @@ func (g *guardian) keep(adopt *os.File) {
 	var r revival
 	for pidfd := adopt; ; pidfd = nil {
 		if pidfd == nil {
-			timer := time.NewTimer(r.next())
-			<-timer.C
+			<-time.After(r.next())
 		}
 		pidfd, err := g.hold(pidfd)
 		if pidfd == nil && err == nil {
@@ -137,25 +136,22 @@ const lockPatience = time.Second
 // revive start a new one and wait for its end. It returns when a monitor has ended in order, which leaves nothing to guard,
 // and when revive has failed too often.
 func Guard(dir string, watch *os.File, revive func() error, log *slog.Logger) error {
-	gone, err := watchDeath(watch)
+	now, soon, err := watchDeath(watch)
 	if err != nil {
 		return err
 	}
 	// Where another guardian lives, it either ends, since its own monitor found this one's in its place, or has a monitor of
 	// its own that takes the place of this one's.
-	held, err := disk.LockWait(gone.soon, filepath.Join(dir, "guardian"), disk.Wait{For: "the guardian before this one"})
+	held, err := disk.LockWait(soon, filepath.Join(dir, "guardian"), disk.Wait{For: "the guardian before this one"})
 	if err != nil {
 		return nil
 	}
 	defer held.Unlock()
 	held.Note()
-	<-gone.now
+	<-now.Done()
 	var r revival
 	for failed := 0; failed < lostCause && !endedInOrder(dir); {
-		if pause := r.next(); pause > 0 {
-			timer := time.NewTimer(pause)
-			<-timer.C
-		}
+		<-time.After(r.next())
 		r.begun()
 		switch err := revive(); {
 		case err == nil:
@@ -170,26 +166,20 @@ func Guard(dir string, watch *os.File, revive func() error, log *slog.Logger) er
 	return nil
 }
 
-// death is that of the monitor: now is closed at it, soon ends lockPatience later.
-type death struct {
-	now  chan struct{}
-	soon context.Context
-}
-
-func watchDeath(pidfd *os.File) (death, error) {
-	soon, cancel := context.WithCancel(context.Background())
-	d := death{now: make(chan struct{}), soon: soon}
+// watchDeath returns contexts that end when the monitor behind pidfd has died: now at once, and soon lockPatience later.
+func watchDeath(pidfd *os.File) (now, soon context.Context, err error) {
 	if _, err := pidfd.SyscallConn(); err != nil {
-		cancel()
-		return d, err
+		return nil, nil, err
 	}
+	now, died := context.WithCancel(context.Background())
+	soon, giveUp := context.WithCancel(context.Background())
 	go func() {
 		defer pidfd.Close()
 		kernel.AwaitPidfd(context.Background(), pidfd)
-		close(d.now)
-		time.AfterFunc(lockPatience, cancel)
+		died()
+		time.AfterFunc(lockPatience, giveUp)
 	}()
-	return d, nil
+	return now, soon, nil
 }
 
 // endInOrder notes, in the lock file where the monitor's pid was, that its end is no accident. A folder that is gone says as

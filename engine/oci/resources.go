@@ -145,12 +145,12 @@ func parseDeviceRule(rule string) (specs.LinuxDeviceCgroup, error) {
 	return d, nil
 }
 
-// OOMScore is what the user asked for, which must be possible; nil: podc's own.
-func (c Container) OOMScore() (*int, error) {
+// CheckOOMScore refuses what the user asked for, if it is not possible.
+func (c Container) CheckOOMScore() error {
 	if want := c.Spec.OOMScoreAdj; want != nil && *want < c.Host.OOMScore && !c.Host.MayExceed {
-		return nil, fault.New(errdefs.ErrPermissionDenied, "cannot set the OOM score to %d: that of podc itself is %d and it may not lower it", *want, c.Host.OOMScore)
+		return fault.New(errdefs.ErrPermissionDenied, "cannot set the OOM score to %d: that of podc itself is %d and it may not lower it", *want, c.Host.OOMScore)
 	}
-	return c.Spec.OOMScoreAdj, nil
+	return nil
 }
 
 // Rlimits are the defaults, clamped to what podc may set, and what the user asked for, which must be possible.

@@ -46,13 +46,9 @@ func ParseSecurityOpt(list []string) (o SecurityOptions, err error) {
 			key, value, _ = strings.Cut(opt, ":")
 		}
 		switch {
-		case key == "no-new-privileges" && (value == "" || value == "true"):
-			o.NoNewPrivileges = true
-		case key == "no-new-privileges" && value == "false":
-			o.NoNewPrivileges = false
-		case key == "seccomp" && value == "unconfined":
-			o.Seccomp = "unconfined"
-		case key == "seccomp" && (value == "builtin" || value == "default"):
+		case key == "no-new-privileges" && slices.Contains([]string{"", "true", "false"}, value):
+			o.NoNewPrivileges = value != "false"
+		case key == "seccomp" && value == "default":
 			o.Seccomp = "builtin"
 		case key == "seccomp" && value != "":
 			o.Seccomp = value

@@ -92,15 +92,13 @@ func (c Container) process() (*specs.Process, error) {
 		Args:     args,
 		Env:      c.env(),
 		Cwd:      cmp.Or(api.Effective(c.Spec, c.Image).WorkingDir, "/"),
-		User:     specs.User{UID: uint32(c.User.UID), GID: uint32(c.User.GID)},
+		User:     c.User.User(),
 		Rlimits:  rlimits,
-	}
-	for _, g := range c.User.Groups {
-		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
+
+		OOMScoreAdj: c.Spec.OOMScoreAdj, // nil: podc's own
 	}
 	p.User.Umask = c.Spec.Umask
-	p.OOMScoreAdj, err = c.OOMScore()
-	return p, errors.Join(err, c.Host.checkIDs(c.User))
+	return p, errors.Join(c.CheckOOMScore(), c.Host.checkIDs(c.User))
 }
 
 func (c Container) args() ([]string, error) {
@@ -199,6 +197,15 @@ type Identity struct {
 	UID, GID int
 	Groups   []int // supplementary; the primary one is among them, lest a program drop it and with it what denies it (CVE-2022-36109)
 	Home     string
+}
+
+// User is who in the specification's words.
+func (who Identity) User() specs.User {
+	u := specs.User{UID: uint32(who.UID), GID: uint32(who.GID)}
+	for _, g := range who.Groups {
+		u.AdditionalGids = append(u.AdditionalGids, uint32(g))
+	}
+	return u
 }
 
 // lastID is the last id of a user or a group that the kernel takes.

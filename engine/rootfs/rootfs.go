@@ -30,10 +30,8 @@ func Mount(o Overlay, merged string) error {
 	if len(o.Layers) == 0 {
 		return fmt.Errorf("cannot make a root filesystem: the image has no layers")
 	}
-	for _, dir := range []string{o.Diff, o.Work, merged} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
+	if err := errors.Join(os.MkdirAll(o.Diff, 0o700), os.MkdirAll(o.Work, 0o700), os.MkdirAll(merged, 0o700)); err != nil {
+		return err
 	}
 	if err := copyTopMode(o.Layers, o.Diff); err != nil {
 		return err
@@ -50,10 +48,8 @@ func MountImage(layers []string, empty, dir string, userXattrs bool) error {
 	if isOverlay(dir) {
 		return nil
 	}
-	for _, d := range []string{empty, dir} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return err
-		}
+	if err := errors.Join(os.MkdirAll(empty, 0o700), os.MkdirAll(dir, 0o700)); err != nil {
+		return err
 	}
 	if err := mountOverlay(Overlay{Layers: append(slices.Clone(layers), empty), UserXattrs: userXattrs}, dir); err != nil {
 		return fmt.Errorf("cannot mount an image at %s: %w", dir, err)
