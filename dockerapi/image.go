@@ -46,19 +46,6 @@ type RootFS struct {
 	Layers []string `json:",omitempty"`
 }
 
-// ImageSummary is one image in the answer of GET /images/json.
-type ImageSummary struct {
-	Containers  int64  // -1: not counted
-	Created     int64  // seconds since 1970
-	ID          string `json:"Id"`
-	Labels      map[string]string
-	ParentID    string `json:"ParentId"`
-	RepoDigests []string
-	RepoTags    []string
-	SharedSize  int64 // -1: not counted
-	Size        int64 // bytes
-}
-
 // ImageHistory is one step of the answer of GET /images/{name}/history, the last first.
 type ImageHistory struct {
 	Comment   string
@@ -91,13 +78,6 @@ func InspectImage(img api.ImageDetails) Image {
 		out.Comment = img.History[n-1].Comment
 	}
 	return out
-}
-
-// ListImage describes an image as lists do.
-func ListImage(img api.ImageSummary) ImageSummary {
-	tags, digests := repoNames(img.Names, img.Digest)
-	return ImageSummary{Containers: -1, Created: img.Created.Unix(), ID: imageID(img.ID), RepoTags: tags, RepoDigests: digests,
-		SharedSize: -1, Size: img.Size}
 }
 
 // HistoryOf tells how an image was built, the last step first. Only the last one is an image that podc has.

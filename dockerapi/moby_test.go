@@ -18,11 +18,9 @@ import (
 // is held for values with every field set, and for zero values, which show what is left out.
 func TestShapesAreMobys(t *testing.T) {
 	check[container.InspectResponse](t, Container{})
-	check[container.Summary](t, Summary{})
 	check[network.Inspect](t, Network{})
 	check[volume.Volume](t, Volume{})
 	check[image.InspectResponse](t, Image{})
-	check[image.Summary](t, ImageSummary{})
 	check[image.HistoryResponseItem](t, ImageHistory{})
 }
 

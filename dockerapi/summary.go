@@ -6,44 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"podc.example/podc/api"
 )
-
-// Summary is one container in the answer of GET /containers/json.
-type Summary struct {
-	ID         string `json:"Id"`
-	Names      []string
-	Image      string
-	ImageID    string
-	Command    string
-	Created    int64 // seconds since 1970
-	Ports      []PortSummary
-	SizeRw     int64 `json:",omitempty"`
-	SizeRootFs int64 `json:",omitempty"`
-	Labels     map[string]string
-	State      string
-	Status     string
-	HostConfig struct {
-		NetworkMode string            `json:",omitempty"`
-		Annotations map[string]string `json:",omitempty"`
-	}
-	Health          *HealthSummary `json:",omitempty"`
-	NetworkSettings *NetworkSettingsSummary
-	Mounts          []MountPoint
-}
-
-// HealthSummary is the probe's state without its log.
-type HealthSummary struct {
-	Status        string
-	FailingStreak int
-}
-
-// NetworkSettingsSummary are the networks of a container in a list.
-type NetworkSettingsSummary struct {
-	Networks map[string]*Endpoint
-}
 
 // PortSummary is one port of a container; one without a public port is only exposed.
 type PortSummary struct {
@@ -51,23 +16,6 @@ type PortSummary struct {
 	PrivatePort uint16
 	PublicPort  uint16 `json:",omitempty"`
 	Type        string
-}
-
-// ListContainer describes a container as lists do, at the moment now.
-func ListContainer(f ContainerFacts, now time.Time) Summary {
-	p := f.Pod
-	s := Summary{
-		ID: p.ID, Names: []string{"/" + p.Spec.Name}, Image: p.Spec.Container.Image, ImageID: imageID(cmp.Or(p.Image.ID, p.Spec.Container.ImageID)),
-		Command: strings.Join(p.Args, " "), Created: p.Created.Unix(), Ports: Ports(p), Labels: LabelsOf(p), State: StatusOf(p),
-		Status: StatusText(p, now), NetworkSettings: &NetworkSettingsSummary{endpointsOf(p, f.Networks)},
-		Mounts: mountPoints(p, f.VolumePath), Health: &HealthSummary{cmp.Or(string(p.Health), "none"), p.Failing},
-	}
-	s.HostConfig.NetworkMode = networkMode(p, f.IDs)
-	s.HostConfig.Annotations = p.Spec.Container.Annotations
-	if f.Size != nil {
-		s.SizeRw, s.SizeRootFs = f.Size.Written, f.Size.All
-	}
-	return s
 }
 
 // Ports are a container's ports: the published ones, then those that are only exposed.
