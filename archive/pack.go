@@ -26,18 +26,32 @@ import (
 // Sockets are left out, and so is what file systems of the kernel show below the folder, and memory: neither is what anybody
 // means by the files of a container. A file that shrinks meanwhile is filled up with zeros.
 func (t Tree) Pack(ctx context.Context, w io.Writer, name, as string) error {
+	return t.pack(ctx, w, name, as, &packer{})
+}
+
+// PackLayer writes what is in a folder that was the upper one of an overlay as a layer of an image: what was removed is marked
+// the way that images have it. Empty files and folders at the places skip, which begin without a slash, are left out. With userXattrs the
+// overlay's own marks are in attributes that any user may set.
+func (t Tree) PackLayer(ctx context.Context, w io.Writer, skip []string, userXattrs bool) error {
+	p := &packer{layer: true, skip: skip, xattrs: "trusted."}
+	if userXattrs {
+		p.xattrs = "user."
+	}
+	return t.pack(ctx, w, "/", "", p)
+}
+
+func (t Tree) pack(ctx context.Context, w io.Writer, name, as string, p *packer) error {
 	f, err := t.open(name, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	buffered := bufio.NewWriterSize(w, 256<<10)
-	p := &packer{ctx: ctx, tar: tar.NewWriter(buffered), linked: map[inode]string{}, buf: make([]byte, 64<<10)}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	p.dev = st.Dev
+	buffered := bufio.NewWriterSize(w, 256<<10)
+	p.ctx, p.tar, p.linked, p.dev, p.buf = ctx, tar.NewWriter(buffered), map[inode]string{}, st.Dev, make([]byte, 64<<10)
 	if as == "" && st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		err = p.content(int(f.Fd()), name, "")
 	} else {
@@ -50,34 +64,6 @@ func (t Tree) Pack(ctx context.Context, w io.Writer, name, as string) error {
 		err = buffered.Flush()
 	}
 	return err
-}
-
-// PackLayer writes what is in a folder that was the upper one of an overlay as a layer of an image: what was removed is marked
-// the way that images have it. Empty files and folders at the places skip, which begin without a slash, are left out. With userXattrs the
-// overlay's own marks are in attributes that any user may set.
-func (t Tree) PackLayer(ctx context.Context, w io.Writer, skip []string, userXattrs bool) error {
-	buffered := bufio.NewWriterSize(w, 256<<10)
-	p := &packer{ctx: ctx, tar: tar.NewWriter(buffered), linked: map[inode]string{}, buf: make([]byte, 64<<10), layer: true, skip: skip, xattrs: "trusted."}
-	if userXattrs {
-		p.xattrs = "user."
-	}
-	f, err := t.open("/", unix.O_PATH)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return err
-	}
-	p.dev = st.Dev
-	if err := p.content(int(f.Fd()), "/", ""); err != nil {
-		return err
-	}
-	if err := p.tar.Close(); err != nil {
-		return err
-	}
-	return buffered.Flush()
 }
 
 type packer struct {

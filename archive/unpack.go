@@ -16,8 +16,10 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/kernel"
 	"podc.example/podc/internal/valid"
 )
@@ -82,6 +84,29 @@ func (u *unpacker) check(h *tar.Header) error {
 		err = errors.Join(err, valid.Between(int64(h.Uid), 0, math.MaxUint32-1), valid.Between(int64(h.Gid), 0, math.MaxUint32-1))
 	}
 	return err
+}
+
+// maxHoles is what the sparse files of a stream take together, in bytes: they are written out, and a stream of a kilobyte can
+// stand for all that a disk has.
+const maxHoles = 1 << 30
+
+// Holes is the size of the sparse files that a tar stream had so far.
+type Holes int64
+
+// Add counts an entry, and fails once there is too much: errdefs.IsInvalidArgument.
+func (n *Holes) Add(h *tar.Header) error {
+	sparse := h.Typeflag == tar.TypeGNUSparse
+	for key := range h.PAXRecords {
+		sparse = sparse || strings.HasPrefix(key, "GNU.sparse.")
+	}
+	if !sparse {
+		return nil
+	}
+	if h.Size > maxHoles-int64(*n) {
+		return fault.New(errdefs.ErrInvalidArgument, "it has sparse files of more than %d MiB: make the archive without --sparse", maxHoles>>20)
+	}
+	*n += Holes(h.Size)
+	return nil
 }
 
 func (u *unpacker) leave() {
@@ -216,7 +241,7 @@ func (u *unpacker) make(dir int, base, name string, h *tar.Header, content io.Re
 // link gives a file that the stream brought before another name.
 func (u *unpacker) link(dir int, base, name string, h *tar.Header) error {
 	target := strings.TrimPrefix(path.Clean("/"+h.Linkname), "/")
-	from, err := u.tree.open(path.Join(u.into, path.Dir(target)), unix.O_PATH|unix.O_DIRECTORY)
+	from, err := u.open(path.Dir(target))
 	if err != nil {
 		return err
 	}
@@ -307,8 +332,12 @@ func (u *unpacker) finish(dir int, base, name string, h *tar.Header) error {
 		u.folders = append(u.folders, madeFolder{name, h.ModTime})
 		return nil
 	}
-	times := []unix.Timespec{timespec(h.ModTime), timespec(h.ModTime)}
-	if err := unix.UtimesNanoAt(dir, base, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	return u.setTime(dir, name, h.ModTime)
+}
+
+func (u *unpacker) setTime(dir int, name string, t time.Time) error {
+	times := []unix.Timespec{timespec(t), timespec(t)}
+	if err := unix.UtimesNanoAt(dir, path.Base(name), times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return u.fail("set the time of", name, err)
 	}
 	return nil
@@ -342,9 +371,8 @@ func (u *unpacker) settleFolders() error {
 		if err != nil {
 			return err
 		}
-		times := []unix.Timespec{timespec(f.time), timespec(f.time)}
-		if err := unix.UtimesNanoAt(dir, path.Base(f.name), times, unix.AT_SYMLINK_NOFOLLOW); err != nil && !errors.Is(err, unix.ENOENT) {
-			return u.fail("set the time of", f.name, err)
+		if err := u.setTime(dir, f.name, f.time); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil
