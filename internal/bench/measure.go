@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"sort"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -18,7 +20,7 @@ func median(samples []sample) sample {
 		for i, s := range samples {
 			all[i] = of(s)
 		}
-		sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+		slices.Sort(all)
 		return all[len(all)/2]
 	}
 	return sample{pick(func(s sample) time.Duration { return s.wall }), pick(func(s sample) time.Duration { return s.cpu })}
@@ -49,31 +51,22 @@ func timed(cmd *exec.Cmd) (sample, error) {
 
 // parallel runs do for 0..n-1, eight at once, and measures the whole.
 func parallel(n int, do func(i int) (sample, error)) (sample, error) {
-	type answer struct {
-		s   sample
-		err error
-	}
-	slots, answers := make(chan struct{}, 8), make(chan answer, n)
+	slots, samples, errs := make(chan struct{}, 8), make([]sample, n), make([]error, n)
+	var work sync.WaitGroup
 	start := time.Now()
 	for i := range n {
 		slots <- struct{}{}
-		go func() {
-			s, err := do(i)
+		work.Go(func() {
+			samples[i], errs[i] = do(i)
 			<-slots
-			answers <- answer{s, err}
-		}()
+		})
 	}
-	var total sample
-	var failed error
-	for range n {
-		a := <-answers
-		total.cpu += a.s.cpu
-		if a.err != nil {
-			failed = a.err
-		}
+	work.Wait()
+	total := sample{wall: time.Since(start)}
+	for _, s := range samples {
+		total.cpu += s.cpu
 	}
-	total.wall = time.Since(start)
-	return total, failed
+	return total, errors.Join(errs...)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

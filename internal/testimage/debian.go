@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -40,12 +41,7 @@ func (b *builder) closure(roots []string, skip *regexp.Regexp) ([]string, error)
 			}
 		}
 	}
-	all := make([]string, 0, len(seen))
-	for p := range seen {
-		all = append(all, p)
-	}
-	slices.Sort(all)
-	return all, nil
+	return slices.Sorted(maps.Keys(seen)), nil
 }
 
 // dependencies reads Depends and Pre-Depends of the packages, the first of each alternative.
@@ -81,9 +77,8 @@ func (b *builder) download(roots []string, skip *regexp.Regexp) ([]deb, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing := slices.ContainsFunc(debs, func(d deb) bool { return !exists(d.path) })
-	if missing {
-		if err := b.fetch(names); err != nil {
+	if slices.ContainsFunc(debs, func(d deb) bool { return !exists(d.path) }) {
+		if _, err := b.run(b.debs(), "apt-get", append([]string{"download", "-q"}, names...)...); err != nil {
 			return nil, err
 		}
 	}
@@ -118,11 +113,6 @@ func (b *builder) locate(names []string) ([]deb, error) {
 		return nil, fmt.Errorf("apt knows only %d of %d packages: run `apt-get update`", len(debs), len(names))
 	}
 	return debs, nil
-}
-
-func (b *builder) fetch(names []string) error {
-	_, err := b.run(b.debs(), "apt-get", append([]string{"download", "-q"}, names...)...)
-	return err
 }
 
 // run executes a program of the distribution and returns its output. An error carries what it wrote.

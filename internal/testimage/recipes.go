@@ -19,8 +19,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-var emptyIndex = empty.Index
-
 // recipe says what is in an image. Files come in two layers: what packages bring, and what is added to them.
 type recipe struct {
 	packages []string // with what they depend on

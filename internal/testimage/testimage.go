@@ -12,9 +12,8 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
@@ -124,23 +124,19 @@ func (b *builder) forget(image string) error {
 	return nil
 }
 
+// writeArchive writes path in one step, so that nobody sees half of it.
 func writeArchive(path, ref string, img v1.Image) error {
 	tag, err := name.NewTag(ref, name.WithDefaultRegistry(""))
 	if err != nil {
 		return err
 	}
-	return replace(path, func(tmp string) error { return tarball.WriteToFile(tmp, tag, img) })
-}
-
-// replace writes path in one step, so that nobody sees half of it.
-func replace(path string, write func(tmp string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
 	}
 	f.Close()
 	defer os.Remove(f.Name())
-	if err := write(f.Name()); err != nil {
+	if err := tarball.WriteToFile(f.Name(), tag, img); err != nil {
 		return err
 	}
 	if err := os.Chmod(f.Name(), 0o644); err != nil {
@@ -160,7 +156,7 @@ func OCIArchive(path, dockerArchive, ref string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	l, err := layout.Write(dir, emptyIndex)
+	l, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		return err
 	}
@@ -168,44 +164,13 @@ func OCIArchive(path, dockerArchive, ref string) error {
 	if err := l.AppendImage(img, named); err != nil {
 		return err
 	}
-	return replace(path, func(tmp string) error { return tarFolder(tmp, dir) })
-}
-
-// tarFolder packs the regular files of a folder, in order, with fixed owners and times.
-func tarFolder(path, dir string) error {
 	out, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
 	t := tar.NewWriter(out)
-	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		return addFile(t, p, strings.TrimPrefix(p, dir+"/"))
-	})
-	if err == nil {
-		err = t.Close()
-	}
-	return err
-}
-
-func addFile(t *tar.Writer, path, name string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: fi.Size(), ModTime: epoch}); err != nil {
-		return err
-	}
-	_, err = io.Copy(t, f)
-	return err
+	return errors.Join(t.AddFS(os.DirFS(dir)), t.Close())
 }
 
 // ingredients is what an image is made of; the same ingredients make the same image.
