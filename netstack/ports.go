@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -28,16 +29,14 @@ func (s *Stack) CheckPorts(ctx context.Context, want []api.PortClaim, leaving fu
 	if err != nil {
 		return err
 	}
-	held := holders(recs)
 	wanted := map[string]bool{}
 	for _, w := range want {
 		wanted[w.Owner] = true
 	}
 	// What a leaving or recreated pod holds is neither a conflict nor worth a look at the host: its reservation is there.
-	var stay []claim
-	var freed []claim
-	for _, h := range held {
-		if wanted[h.owner] || leaving != nil && leaving(h.owner) {
+	var stay, freed []api.PortClaim
+	for _, h := range holders(recs) {
+		if wanted[h.Owner] || leaving != nil && leaving(h.Owner) {
 			freed = append(freed, h)
 		} else {
 			stay = append(stay, h)
@@ -45,7 +44,7 @@ func (s *Stack) CheckPorts(ctx context.Context, want []api.PortClaim, leaving fu
 	}
 	var errs []error
 	for _, w := range fixedFirst(want) {
-		if err := ctx.Err(); err != nil {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		got, err := choose(w.Port, stay, freed)
@@ -53,9 +52,8 @@ func (s *Stack) CheckPorts(ctx context.Context, want []api.PortClaim, leaving fu
 			errs = append(errs, fmt.Errorf("cannot publish a port of %q: %w", w.Owner, err))
 			continue
 		}
-		if got != 0 {
-			stay = append(stay, claim{w.Owner, w.Port.HostIP, got, w.Port.Protocol})
-		}
+		w.Port.HostPort = got
+		stay = append(stay, w)
 	}
 	return errors.Join(errs...)
 }
@@ -73,23 +71,12 @@ func fixedFirst(want []api.PortClaim) []api.PortClaim {
 	return out
 }
 
-// claim is one port of the host and who has it.
-type claim struct {
-	owner    string
-	ip       netip.Addr
-	port     uint16
-	protocol string
-}
-
-func (c claim) meets(ip netip.Addr, port uint16, protocol string) bool {
-	return c.port == port && c.protocol == protocol && api.AddrsMeet(c.ip, ip)
-}
-
-func holders(recs []record) []claim {
-	var out []claim
+// holders are the ports that are published, each with who has it.
+func holders(recs []record) []api.PortClaim {
+	var out []api.PortClaim
 	for _, r := range recs {
 		for _, p := range r.Ports {
-			out = append(out, claim{r.Owner, p.HostIP, p.HostPort, p.Protocol})
+			out = append(out, api.PortClaim{Owner: r.Owner, Port: p})
 		}
 	}
 	return out
@@ -112,7 +99,7 @@ func choosePorts(a api.Attachment, r reach, recs []record) (out []api.Port, warn
 		}
 		p.HostPort, p.HostEnd = got, 0
 		out = append(out, p)
-		held = append(held, claim{a.Owner, p.HostIP, got, p.Protocol})
+		held = append(held, api.PortClaim{Owner: a.Owner, Port: p})
 	}
 	if len(lost) > 0 {
 		warnings = []string{fmt.Sprintf("ports %s of %q are not published: it is on no bridge network with a way out and addresses of that family",
@@ -122,7 +109,7 @@ func choosePorts(a api.Attachment, r reach, recs []record) (out []api.Port, warn
 }
 
 // choose returns the host port for p: the one asked for, the first free one of a range, or an ephemeral one.
-func choose(p api.Port, held, freed []claim) (uint16, error) {
+func choose(p api.Port, held, freed []api.PortClaim) (uint16, error) {
 	if p.HostPort == 0 {
 		return chooseEphemeral(p, held)
 	}
@@ -143,35 +130,37 @@ func choose(p api.Port, held, freed []claim) (uint16, error) {
 }
 
 // chooseEphemeral lets the kernel choose, and again if another attachment has that port without a reservation.
-func chooseEphemeral(p api.Port, held []claim) (uint16, error) {
+func chooseEphemeral(p api.Port, held []api.PortClaim) (uint16, error) {
 	for range 200 {
 		ip := p.HostIPs()[0]
 		port, err := bindOnce(ip, 0, p.Protocol)
 		if err != nil {
 			return 0, bindError(err, ip, 0, p.Protocol)
 		}
-		if heldBy(p.HostIP, port, p.Protocol, held) == nil && (!p.Dual || available(p, port, nil, nil) == nil) {
+		if _, is := heldBy(p, port, held); !is && (!p.Dual || available(p, port, nil, nil) == nil) {
 			return port, nil
 		}
 	}
 	return 0, fault.New(errdefs.ErrResourceExhausted, "no ephemeral port is free")
 }
 
-func heldBy(ip netip.Addr, port uint16, protocol string, held []claim) *claim {
-	for i, h := range held {
-		if h.meets(ip, port, protocol) {
-			return &held[i]
-		}
+// heldBy says who holds a port of the host that p cannot have beside.
+func heldBy(p api.Port, port uint16, held []api.PortClaim) (owner string, is bool) {
+	i := slices.IndexFunc(held, func(h api.PortClaim) bool {
+		return h.Port.HostPort == port && h.Port.Protocol == p.Protocol && api.AddrsMeet(h.Port.HostIP, p.HostIP)
+	})
+	if i < 0 {
+		return "", false
 	}
-	return nil
+	return held[i].Owner, true
 }
 
 // available says why a port cannot be published, naming who has it.
-func available(p api.Port, port uint16, held, freed []claim) error {
-	if h := heldBy(p.HostIP, port, p.Protocol, held); h != nil {
-		return fault.New(errdefs.ErrConflict, "port %s is published by %q", addrPort(p.HostIP, port, p.Protocol), h.owner)
+func available(p api.Port, port uint16, held, freed []api.PortClaim) error {
+	if owner, is := heldBy(p, port, held); is {
+		return fault.New(errdefs.ErrConflict, "port %s is published by %q", addrPort(p.HostIP, port, p.Protocol), owner)
 	}
-	if heldBy(p.HostIP, port, p.Protocol, freed) != nil {
+	if _, is := heldBy(p, port, freed); is {
 		return nil
 	}
 	for _, ip := range p.HostIPs() {
@@ -184,8 +173,6 @@ func available(p api.Port, port uint16, held, freed []claim) error {
 
 func bindError(err error, ip netip.Addr, port uint16, protocol string) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, unix.EADDRINUSE):
 		return fault.New(errdefs.ErrConflict, "port %s is in use by %s", addrPort(ip, port, protocol), socketOwner(ip, port, protocol))
 	case errors.Is(err, unix.EADDRNOTAVAIL):
@@ -226,10 +213,9 @@ func bind(ip netip.Addr, port uint16, protocol string) (fd int, got uint16, err 
 	if protocol == "udp" {
 		kind = unix.SOCK_DGRAM
 	}
-	family := unix.AF_INET
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(port), Addr: ip4(ip)}
-	if ip.Is6() {
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: ip.As16()}
+	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(port), Addr: ip.As16()})
+	if ip.Is4() {
+		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: ip.As4()}
 	}
 	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -270,32 +256,24 @@ func bind(ip netip.Addr, port uint16, protocol string) (fd int, got uint16, err 
 	return fd, 0, unix.EAFNOSUPPORT
 }
 
-func ip4(ip netip.Addr) [4]byte {
-	if ip.Is4() {
-		return ip.As4()
-	}
-	return [4]byte{}
-}
-
 // Reserve binds the published ports of an attachment (completed) in the caller's namespace and returns one socket for each of
 // their addresses. Whoever inherits them keeps the host's programs off these ports; closing them is all the undoing there is.
 // Those that Splices names listen, so that whoever splices them finds the connections that came before.
 func Reserve(ports []api.Port) ([]*os.File, error) {
 	var files []*os.File
-	for _, p := range ports {
-		for _, ip := range p.HostIPs() {
-			fd, _, err := bind(ip, p.HostPort, p.Protocol)
-			if err == nil && ip.Is6() && p.Protocol == "tcp" {
-				err = unix.Listen(fd, spliceBacklog)
-			}
-			if err != nil {
-				for _, f := range files {
-					f.Close()
-				}
-				return nil, fmt.Errorf("cannot reserve: %w", bindError(err, ip, p.HostPort, p.Protocol))
-			}
-			files = append(files, os.NewFile(uintptr(fd), "port "+addrPort(ip, p.HostPort, p.Protocol)))
+	for _, p := range api.PerFamily(ports) {
+		ip := p.HostIPs()[0]
+		fd, _, err := bind(ip, p.HostPort, p.Protocol)
+		if err == nil && ip.Is6() && p.Protocol == "tcp" {
+			err = unix.Listen(fd, spliceBacklog)
 		}
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, fmt.Errorf("cannot reserve: %w", bindError(err, ip, p.HostPort, p.Protocol))
+		}
+		files = append(files, os.NewFile(uintptr(fd), "port "+addrPort(ip, p.HostPort, p.Protocol)))
 	}
 	return files, nil
 }

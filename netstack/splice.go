@@ -31,13 +31,9 @@ const (
 // Splices are the places, in Reserve's answer to ports, of the sockets that must be spliced.
 func Splices(ports []api.Port) []int {
 	var list []int
-	i := 0
-	for _, p := range ports {
-		for _, ip := range p.HostIPs() {
-			if ip.Is6() {
-				list = append(list, i)
-			}
-			i++
+	for i, p := range api.PerFamily(ports) {
+		if p.HostIP.Is6() {
+			list = append(list, i)
 		}
 	}
 	return list
@@ -47,16 +43,7 @@ func Splices(ports []api.Port) []int {
 // The host's namespace must be the caller's. Of a pod that is attached anew, later connections go to its new address.
 func (s *Stack) Splice(ctx context.Context, id string, ports []api.Port, i int, f *os.File) error {
 	defer f.Close()
-	var port api.Port
-	n := 0
-	for _, p := range ports {
-		for range p.HostIPs() {
-			if n == i {
-				port = p
-			}
-			n++
-		}
-	}
+	port := api.PerFamily(ports)[i]
 	target := func() (netip.AddrPort, error) {
 		rec, err := s.records.load(id)
 		if err != nil {
@@ -112,9 +99,8 @@ func spliceConnections(ctx context.Context, l net.Listener, target func() (netip
 			return nil
 		}
 		if err != nil { // this process is short of descriptors: give it time to get some back
-			timer := time.NewTimer(100 * time.Millisecond)
 			select {
-			case <-timer.C:
+			case <-time.After(100 * time.Millisecond):
 				continue
 			case <-ctx.Done():
 				return nil
@@ -132,8 +118,7 @@ func spliceConnection(ctx context.Context, c *net.TCPConn, target func() (netip.
 		c.SetLinger(0) // refused, as far as that can still be told
 		return
 	}
-	d := net.Dialer{Timeout: spliceDial}
-	conn, err := d.DialContext(ctx, "tcp", to.String())
+	conn, err := (&net.Dialer{Timeout: spliceDial}).DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		c.SetLinger(0)
 		return
