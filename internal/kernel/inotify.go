@@ -30,7 +30,7 @@ func OpenInotify(overflow func()) (*Inotify, error) {
 	return &Inotify{fd: fd, f: os.NewFile(uintptr(fd), "inotify"), handlers: map[int32]func(uint32, string){}, overflow: overflow}, nil
 }
 
-// Add watches path and returns the watch. Handlers run one after the other, in the goroutine of run, and must not block. A
+// Add watches path and returns the watch. Handlers run one after the other, in the goroutine of Run or Drain, and must not block. A
 // file or folder has one watch per instance: adding it again replaces mask and handler.
 func (n *Inotify) Add(path string, mask uint32, handler func(mask uint32, name string)) (int32, error) {
 	n.mu.Lock()
@@ -53,7 +53,7 @@ func (n *Inotify) Remove(wd int32) {
 	}
 }
 
-// Run hands out events until close.
+// Run hands out events until Close.
 func (n *Inotify) Run() error {
 	buf := make([]byte, 16<<10)
 	for {
@@ -64,13 +64,38 @@ func (n *Inotify) Run() error {
 		if err != nil {
 			return fmt.Errorf("cannot read inotify events: %w", err)
 		}
-		for b := buf[:size]; len(b) >= unix.SizeofInotifyEvent; {
-			ev := (*unix.InotifyEvent)(unsafe.Pointer(&b[0]))
-			end := unix.SizeofInotifyEvent + int(ev.Len)
-			name := string(bytes.TrimRight(b[unix.SizeofInotifyEvent:end], "\x00"))
-			n.handle(ev.Wd, ev.Mask, name)
-			b = b[end:]
+		n.dispatch(buf[:size])
+	}
+}
+
+// Drain hands out the events that the kernel has queued so far, in the goroutine of the caller: for who must not lag behind, and does
+// not call Run. After Close there are none.
+func (n *Inotify) Drain() {
+	conn, err := n.f.SyscallConn()
+	if err != nil {
+		return
+	}
+	conn.Read(func(fd uintptr) bool {
+		for {
+			var buf [4096]byte
+			size, err := unix.Read(int(fd), buf[:])
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil || size <= 0 {
+				return true
+			}
+			n.dispatch(buf[:size])
 		}
+	})
+}
+
+func (n *Inotify) dispatch(b []byte) {
+	for len(b) >= unix.SizeofInotifyEvent {
+		ev := (*unix.InotifyEvent)(unsafe.Pointer(&b[0]))
+		end := unix.SizeofInotifyEvent + int(ev.Len)
+		n.handle(ev.Wd, ev.Mask, string(bytes.TrimRight(b[unix.SizeofInotifyEvent:end], "\x00")))
+		b = b[end:]
 	}
 }
 
@@ -90,4 +115,10 @@ func (n *Inotify) handle(wd int32, mask uint32, name string) {
 	}
 }
 
-func (n *Inotify) Close() { n.f.Close() }
+// Close ends all watches; further ones fail.
+func (n *Inotify) Close() {
+	n.mu.Lock()
+	n.fd = -1
+	n.mu.Unlock()
+	n.f.Close()
+}

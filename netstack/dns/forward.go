@@ -5,16 +5,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"net"
-	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/resolvconf"
 )
 
@@ -86,8 +86,6 @@ func answers(b []byte, id uint16, q dns.Question) bool {
 	return strings.EqualFold(got.Name, q.Name) && got.Qtype == q.Qtype && got.Qclass == q.Qclass
 }
 
-var errTooLong = errors.New("message too long")
-
 // readTCP reads a message with its length before it.
 func readTCP(r io.Reader) ([]byte, error) {
 	var length [2]byte
@@ -101,7 +99,7 @@ func readTCP(r io.Reader) ([]byte, error) {
 
 func writeTCP(w io.Writer, b []byte) error {
 	if len(b) > dns.MaxMsgSize {
-		return errTooLong
+		return errors.New("message too long")
 	}
 	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
 	return err
@@ -113,7 +111,7 @@ type upstreams struct {
 	resolved string // where systemd-resolved lists the servers behind its stub
 
 	mu   sync.Mutex // protects what follows
-	seen [2]fs.FileInfo
+	seen [2]disk.Stamp
 	list []string
 }
 
@@ -125,10 +123,10 @@ func hostUpstreams() *upstreams {
 func (u *upstreams) get() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	var now [2]fs.FileInfo
-	now[0], _ = os.Stat(u.conf)
-	now[1], _ = os.Stat(u.resolved)
-	if u.list != nil && sameFile(now[0], u.seen[0]) && sameFile(now[1], u.seen[1]) {
+	var now [2]disk.Stamp
+	now[0], _ = disk.StampOf(u.conf)
+	now[1], _ = disk.StampOf(u.resolved)
+	if u.list != nil && now == u.seen {
 		return u.list
 	}
 	servers := nameservers(u.conf)
@@ -144,22 +142,9 @@ func (u *upstreams) get() []string {
 	return u.list
 }
 
-// sameFile reports whether a file is the one that was read, unchanged.
-func sameFile(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
 // isStub reports whether the servers are only systemd-resolved's, which answer from its own point of view.
 func isStub(servers []string) bool {
-	for _, s := range servers {
-		if s != "127.0.0.53" && s != "127.0.0.54" {
-			return false
-		}
-	}
-	return len(servers) > 0
+	return len(servers) > 0 && !slices.ContainsFunc(servers, func(s string) bool { return s != "127.0.0.53" && s != "127.0.0.54" })
 }
 
 func nameservers(path string) []string {

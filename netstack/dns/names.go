@@ -1,8 +1,6 @@
 package dns
 
 import (
-	"encoding/binary"
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/kernel"
 	"podc.example/podc/netstack"
 )
 
 // names is what the record files say. The kernel queues a note about every change before the change's system call returns;
 // the notes are read before each answer, so that an answer is never older than the last Attach or Detach that returned.
 type names struct {
-	dir string
+	dir     string
+	changes *kernel.Inotify // drained under mu
 
 	mu       sync.Mutex // protects all that follows
-	fd       int        // inotify, not blocking; -1 when closed
 	networks map[string]*network
-	watches  map[int32]string // watch -> network
-	turn     map[string]int   // how often a name with several owners was answered
+	turn     map[string]int // how often a name with several owners was answered
 }
 
 // network is the names of one network.
@@ -38,28 +36,23 @@ type network struct {
 
 const watchMask = unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_CLOSE_WRITE | unix.IN_ONLYDIR
 
-func openNames(dir string) (*names, error) {
-	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	return &names{dir: dir, fd: fd, networks: map[string]*network{}, watches: map[int32]string{}, turn: map[string]int{}}, nil
+func openNames(dir string) (n *names, err error) {
+	n = &names{dir: dir, networks: map[string]*network{}, turn: map[string]int{}}
+	n.changes, err = kernel.OpenInotify(func() {
+		for name := range n.networks {
+			n.load(name)
+		}
+	})
+	return n, err
 }
 
-func (n *names) close() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.fd >= 0 {
-		unix.Close(n.fd)
-		n.fd = -1
-	}
-}
+func (n *names) close() { n.changes.Close() }
 
 // watch begins to follow a network.
 func (n *names) watch(name string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.drain()
+	n.changes.Drain()
 	if n.networks[name] != nil {
 		return nil
 	}
@@ -67,11 +60,9 @@ func (n *names) watch(name string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	wd, err := unix.InotifyAddWatch(n.fd, dir, watchMask)
-	if err != nil {
+	if _, err := n.changes.Add(dir, watchMask, func(mask uint32, file string) { n.note(name, mask, file) }); err != nil {
 		return err
 	}
-	n.watches[int32(wd)] = name
 	n.load(name)
 	return nil
 }
@@ -81,7 +72,7 @@ func (n *names) watch(name string) error {
 func (n *names) lookup(network, name string, qtype uint16) (out []netip.Addr, known bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.drain()
+	n.changes.Drain()
 	net := n.networks[network]
 	if net == nil {
 		return nil, false
@@ -108,7 +99,7 @@ func (n *names) lookup(network, name string, qtype uint16) (out []netip.Addr, kn
 func (n *names) reverse(network string, a netip.Addr) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.drain()
+	n.changes.Drain()
 	if net := n.networks[network]; net != nil {
 		for _, r := range net.records {
 			if (r.IPv4 == a || r.IPv6 == a) && len(r.Names) > 0 {
@@ -119,43 +110,14 @@ func (n *names) reverse(network string, a netip.Addr) string {
 	return ""
 }
 
-// drain applies the notes that the kernel has queued.
-func (n *names) drain() {
-	var buf [4096]byte
-	for n.fd >= 0 {
-		got, err := unix.Read(n.fd, buf[:])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || got <= 0 {
-			return
-		}
-		for b := buf[:got]; len(b) >= unix.SizeofInotifyEvent; {
-			length := int(binary.NativeEndian.Uint32(b[12:]))
-			end := min(unix.SizeofInotifyEvent+length, len(b))
-			file := strings.TrimRight(string(b[unix.SizeofInotifyEvent:end]), "\x00")
-			n.note(int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:]), file)
-			b = b[end:]
-		}
-	}
-}
-
-// note applies one note.
-func (n *names) note(wd int32, mask uint32, file string) {
-	if mask&unix.IN_Q_OVERFLOW != 0 {
-		for name := range n.networks {
-			n.load(name)
-		}
-		return
-	}
-	name, ok := n.watches[wd]
-	switch {
-	case !ok:
+// note applies what the kernel says of a file of a network.
+func (n *names) note(name string, mask uint32, file string) {
+	switch net := n.networks[name]; {
+	case net == nil:
 	case mask&unix.IN_IGNORED != 0: // the network was removed, with its folder
-		delete(n.watches, wd)
 		delete(n.networks, name)
 	case !strings.HasPrefix(file, "."):
-		n.networks[name].read(filepath.Join(n.dir, name), file)
+		net.read(filepath.Join(n.dir, name), file)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,11 +87,7 @@ func (s *Server) Stop(id string) {
 func (s *Server) Serving() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ids []string
-	for id := range s.clients {
-		ids = append(ids, id)
-	}
-	return ids
+	return slices.Collect(maps.Keys(s.clients))
 }
 
 // Close stops everything.
