@@ -5,15 +5,13 @@
 // portmap are answered inside this process (netlink, nftables); every other plugin type is executed as usual.
 package netstack
 
-import "podc.example/podc/api"
+import (
+	"podc.example/podc/api"
+	"podc.example/podc/netstack/firewall"
+)
 
 // hasFamily reports whether n has addresses of a family.
-func hasFamily(n api.Network, v6 bool) bool {
-	if v6 {
-		return n.IPv6
-	}
-	return !n.NoIPv4
-}
+func hasFamily(n api.Network, v6 bool) bool { return firewall.ByFamily(v6, !n.NoIPv4, n.IPv6) }
 
 // subnetOf returns the range of a family; false if there is none.
 func subnetOf(n api.Network, v6 bool) (api.Subnet, bool) {
@@ -24,5 +22,3 @@ func subnetOf(n api.Network, v6 bool) (api.Subnet, bool) {
 	}
 	return api.Subnet{}, false
 }
-
-var families = []bool{false, true} // whether it is IPv6

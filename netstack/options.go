@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/valid"
+	"podc.example/podc/netstack/firewall"
 )
 
 // Driver options that are served, by docker's names. Those of bridges:
@@ -60,10 +62,7 @@ func Families(options map[string]string, v4, v6 *bool) (noIPv4, ipv6 bool) {
 		if explicit != nil {
 			return *explicit
 		}
-		if on, err := strconv.ParseBool(options[option]); err == nil {
-			return on
-		}
-		return missing
+		return boolOption(options, option, missing)
 	}
 	return !said(v4, optionEnable4, true), said(v6, optionEnable6, false)
 }
@@ -191,8 +190,8 @@ func parseSysctls(list, ifname string) ([]sysctl, error) {
 	return out, nil
 }
 
-func boolOption(n api.Network, key string, missing bool) bool {
-	v, err := strconv.ParseBool(n.Options[key])
+func boolOption(options map[string]string, key string, missing bool) bool {
+	v, err := strconv.ParseBool(options[key])
 	if err != nil {
 		return missing
 	}
@@ -200,19 +199,16 @@ func boolOption(n api.Network, key string, missing bool) bool {
 }
 
 // isolated reports whether pods of n may not talk to each other.
-func isolated(n api.Network) bool { return !boolOption(n, optionICC, true) }
+func isolated(n api.Network) bool { return !boolOption(n.Options, optionICC, true) }
 
 // routed reports whether the addresses of n are reached from outside as they are, rather than translated.
 func routed(n api.Network, v6 bool) bool {
-	if v6 {
-		return n.Options[optionMode6] == "routed"
-	}
-	return n.Options[optionMode4] == "routed"
+	return n.Options[firewall.ByFamily(v6, optionMode4, optionMode6)] == "routed"
 }
 
 // masquerades reports whether what leaves n has the host's address.
 func masquerades(n api.Network, v6 bool) bool {
-	return boolOption(n, optionMasquerade, true) && !routed(n, v6)
+	return boolOption(n.Options, optionMasquerade, true) && !routed(n, v6)
 }
 
 // bindingOf is the host's address of published ports that ask for none; zero: all.
@@ -225,20 +221,10 @@ func bindingOf(n api.Network) netip.Addr {
 }
 
 // ifPrefix is how the names of the pods' interfaces begin.
-func ifPrefix(n api.Network) string {
-	if p := n.Options[optionPrefix]; p != "" {
-		return p
-	}
-	return "eth"
-}
+func ifPrefix(n api.Network) string { return cmp.Or(n.Options[optionPrefix], "eth") }
 
 // wantedName is the interface's name that e asks for, "" if it asks for none.
-func wantedName(e api.Endpoint) string {
-	if e.Interface != "" {
-		return e.Interface
-	}
-	return e.Options[endpointIfName]
-}
+func wantedName(e api.Endpoint) string { return cmp.Or(e.Interface, e.Options[endpointIfName]) }
 
 // satisfies reports whether e, as it was attached, is what want asks for.
 func satisfies(e api.Endpoint, want api.Endpoint) bool {

@@ -13,6 +13,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/kernel"
+	"podc.example/podc/netstack/firewall"
 	"podc.example/podc/netstack/lease"
 )
 
@@ -34,11 +35,11 @@ func finishInside(r record, networks []api.Network) error {
 	}
 	defer h.Close()
 	for i, e := range r.Endpoints {
-		if err := finishEndpoint(h, e, networks[i], r.ifName(i)); err != nil {
+		if err := finishEndpoint(h, e, r.ifName(i)); err != nil {
 			return fmt.Errorf("network %q: %w", e.Network, err)
 		}
 	}
-	for _, v6 := range families {
+	for _, v6 := range firewall.Families {
 		if err := setRoute(h, r, v6); err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ const (
 	linkLocalBits6 = 64
 )
 
-func finishEndpoint(h *netlink.Handle, e api.Endpoint, n api.Network, ifname string) error {
+func finishEndpoint(h *netlink.Handle, e api.Endpoint, ifname string) error {
 	if len(e.LinkLocal) > 0 {
 		link, err := h.LinkByName(ifname)
 		if err != nil {
@@ -104,10 +105,7 @@ func setRoute(h *netlink.Handle, r record, v6 bool) error {
 	if err := h.RouteAdd(want); !errors.Is(err, os.ErrExist) {
 		return defaultRouteError(want, err)
 	}
-	family := netlink.FAMILY_V4
-	if v6 {
-		family = netlink.FAMILY_V6
-	}
+	family := firewall.ByFamily(v6, netlink.FAMILY_V4, netlink.FAMILY_V6)
 	routes, err := dump(func() ([]netlink.Route, error) { return h.RouteList(nil, family) })
 	if err != nil {
 		return err

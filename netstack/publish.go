@@ -15,12 +15,7 @@ type reach struct {
 	binding  netip.Addr // of the host, for IPv4 ports that ask for none; zero: every one
 }
 
-func (r reach) by(v6 bool) int {
-	if v6 {
-		return r.by6
-	}
-	return r.by4
-}
+func (r reach) by(v6 bool) int { return firewall.ByFamily(v6, r.by4, r.by6) }
 
 // reachOf finds the endpoints by which a pod publishes ports: those that have the default route, among the bridges with a way
 // out.
@@ -95,15 +90,12 @@ func elementsOf(rec record, networks []api.Network) []firewall.Port {
 	}
 	var list []firewall.Port
 	reach := reachOf(rec.Endpoints, networks)
-	for _, v6 := range families {
+	for _, v6 := range firewall.Families {
 		by := reach.by(v6)
 		if by < 0 || networks[by].Bridge == "" {
 			continue
 		}
-		ip := rec.Interfaces[by].IPv4.Addr()
-		if v6 {
-			ip = rec.Interfaces[by].IPv6.Addr()
-		}
+		ip := firewall.ByFamily(v6, rec.Interfaces[by].IPv4, rec.Interfaces[by].IPv6).Addr()
 		for _, p := range rec.Ports {
 			here := p.HostIP.Is6() == v6 && !(v6 && p.HostIP.IsLoopback())
 			if !p.HostIP.IsValid() {

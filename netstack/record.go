@@ -43,12 +43,7 @@ type way struct {
 	V6 netip.Addr `json:"v6,omitzero"`
 }
 
-func (w way) of(v6 bool) netip.Addr {
-	if v6 {
-		return w.V6
-	}
-	return w.V4
-}
+func (w way) of(v6 bool) netip.Addr { return firewall.ByFamily(v6, w.V4, w.V6) }
 
 // ifName is the name of an interface inside the pod.
 func (r record) ifName(i int) string { return r.Endpoints[i].Interface }

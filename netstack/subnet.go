@@ -11,6 +11,7 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/netstack/firewall"
 )
 
 // taken is a range that a new network must keep clear of, and who has it.
@@ -152,7 +153,7 @@ func (ps *pools) completeSubnets(n api.Network, all map[string]api.Network, lent
 		}
 	}
 	var subnets []api.Subnet
-	for _, v6 := range families {
+	for _, v6 := range firewall.Families {
 		if !hasFamily(n, v6) {
 			continue
 		}

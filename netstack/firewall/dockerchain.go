@@ -43,11 +43,6 @@ func (fw *Firewall) makeWay(c *nftables.Conn) error {
 // way out, which Blockers tells.
 func (fw *Firewall) makeWayFor(c *nftables.Conn, bridges []Bridge) error {
 	fw.syncFirewalld(c, bridges)
-	return fw.syncDockerFor(c, bridges)
-}
-
-// syncDockerFor makes podc's rules in Docker's chain, if there is one, be those of bridges.
-func (fw *Firewall) syncDockerFor(c *nftables.Conn, bridges []Bridge) error {
 	for _, filter := range dockerFilters {
 		if err := fw.syncDockerTable(c, filter, bridges); err != nil {
 			return err
@@ -56,6 +51,7 @@ func (fw *Firewall) syncDockerFor(c *nftables.Conn, bridges []Bridge) error {
 	return nil
 }
 
+// syncDockerTable makes podc's rules in Docker's chain of a table, if there is one, be those of bridges.
 func (fw *Firewall) syncDockerTable(c *nftables.Conn, filter *nftables.Table, bridges []Bridge) error {
 	if !hasChain(c, filter, dockerUser) {
 		return nil
@@ -108,10 +104,7 @@ func (fw *Firewall) dockerTag(direction, bridge string) string {
 // dockerRule is written with the expressions that iptables-nft would use, so that iptables can list it.
 func (fw *Firewall) dockerRule(chain *nftables.Chain, tag string) *nftables.Rule {
 	f := strings.Fields(tag)
-	key := expr.MetaKeyIIFNAME
-	if f[1] == "out" {
-		key = expr.MetaKeyOIFNAME
-	}
+	key := map[string]expr.MetaKey{"in": expr.MetaKeyIIFNAME, "out": expr.MetaKeyOIFNAME}[f[1]]
 	return &nftables.Rule{Table: chain.Table, Chain: chain, UserData: userdata.AppendString(nil, userdata.TypeComment, tag), Exprs: []expr.Any{
 		&expr.Meta{Key: key, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: append([]byte(f[2]), 0)},

@@ -19,26 +19,14 @@ func isFamily(v6 bool) []expr.Any {
 	}
 }
 
-func nfproto(v6 bool) byte {
-	if v6 {
-		return unix.NFPROTO_IPV6
-	}
-	return unix.NFPROTO_IPV4
-}
+func nfproto(v6 bool) byte { return ByFamily[byte](v6, unix.NFPROTO_IPV4, unix.NFPROTO_IPV6) }
 
 // Where addresses lie in the header of a packet.
-func source(v6 bool) *expr.Payload {
-	if v6 {
-		return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 8, Len: 16, DestRegister: 1}
-	}
-	return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4, DestRegister: 1}
-}
+func source(v6 bool) *expr.Payload      { return address(v6, ByFamily[uint32](v6, 12, 8)) }
+func destination(v6 bool) *expr.Payload { return address(v6, ByFamily[uint32](v6, 16, 24)) }
 
-func destination(v6 bool) *expr.Payload {
-	if v6 {
-		return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16, DestRegister: 1}
-	}
-	return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4, DestRegister: 1}
+func address(v6 bool, offset uint32) *expr.Payload {
+	return &expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: ByFamily[uint32](v6, 4, 16), DestRegister: 1}
 }
 
 // loopback compares the address at offset of the IPv4 header (12 source, 16 destination) with 127.0.0.0/8.
@@ -55,10 +43,7 @@ func notToLoopback6() []expr.Any {
 
 // isPing matches questions whether somebody is there.
 func isPing(v6 bool) []expr.Any {
-	proto, kind := byte(unix.IPPROTO_ICMP), byte(8)
-	if v6 {
-		proto, kind = unix.IPPROTO_ICMPV6, 128
-	}
+	proto, kind := ByFamily[byte](v6, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6), ByFamily[byte](v6, 8, 128)
 	return append(isFamily(v6),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
@@ -99,30 +84,26 @@ func toLocalAddress() []expr.Any {
 }
 
 // second and third are the 32-bit registers behind an address in register 1.
-func second(v6 bool) uint32 {
-	if v6 {
-		return 12
-	}
-	return 9
-}
-
-func third(v6 bool) uint32 { return second(v6) + 1 }
+func second(v6 bool) uint32 { return ByFamily[uint32](v6, 9, 12) }
+func third(v6 bool) uint32  { return second(v6) + 1 }
 
 // dnatAny translates by protocol . port.
 func dnatAny(m *nftables.Set, v6 bool) []expr.Any {
-	return []expr.Any{
+	return append([]expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: 9},
-		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(nfproto(v6)), RegAddrMin: 1, RegProtoMin: second(v6)},
-	}
+	}, dnat(m, v6)...)
 }
 
 // dnatOn translates by address . protocol . port.
-func dnatOn(m *nftables.Set, v6 bool) []expr.Any {
-	return append(addressAndPort(v6),
+func dnatOn(m *nftables.Set, v6 bool) []expr.Any { return append(addressAndPort(v6), dnat(m, v6)...) }
+
+// dnat translates to what m has for the registers from the first on.
+func dnat(m *nftables.Set, v6 bool) []expr.Any {
+	return []expr.Any{
 		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(nfproto(v6)), RegAddrMin: 1, RegProtoMin: second(v6)})
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(nfproto(v6)), RegAddrMin: 1, RegProtoMin: second(v6)},
+	}
 }
 
 // addressAndPort loads address . protocol . port of the destination.
@@ -160,8 +141,8 @@ func masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }
 
 func verdict(k expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: k}} }
 
-func jump(chain string) []expr.Any {
-	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
+func toPublish() []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: "publish"}}
 }
 
 func native32(v uint32) []byte {

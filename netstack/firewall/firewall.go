@@ -23,12 +23,7 @@ type Bridge struct {
 	Ranges     []Range
 }
 
-func (b Bridge) has(v6 bool) bool {
-	if v6 {
-		return b.IPv6
-	}
-	return b.IPv4
-}
+func (b Bridge) has(v6 bool) bool { return ByFamily(v6, b.IPv4, b.IPv6) }
 
 // Range is one subnet of a bridge.
 type Range struct {

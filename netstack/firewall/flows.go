@@ -11,11 +11,8 @@ import (
 // forgetFlows deletes what conntrack remembers about UDP flows to published ports. Such a flow never ends as long as its
 // client keeps sending, and would go on to where it went before the change.
 func forgetFlows(ports []Port) error {
-	for _, v6 := range families {
-		f, family := flowFilter{}, netlink.InetFamily(unix.AF_INET)
-		if v6 {
-			family = unix.AF_INET6
-		}
+	for _, v6 := range Families {
+		f, family := flowFilter{}, ByFamily[netlink.InetFamily](v6, unix.AF_INET, unix.AF_INET6)
 		for _, p := range ports {
 			if p.Protocol == "udp" && p.IP.Is6() == v6 && !p.Open {
 				f[p.HostPort] = true

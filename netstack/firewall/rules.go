@@ -35,7 +35,7 @@ func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: slices.Concat(parts...)})
 	}
 	publish := c.AddChain(&nftables.Chain{Name: "publish", Table: t})
-	for _, v6 := range families {
+	for _, v6 := range Families {
 		f := x.of(v6)
 		rule(publish, isFamily(v6), dnatOn(f.publishedOn, v6))
 		rule(publish, isFamily(v6), toLocalAddress(), dnatAny(f.published, v6))
@@ -49,18 +49,18 @@ func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
 	// A packet for 127.0.0.1 that comes from a wire is forged: it must not reach what is published for this host only. The
 	// kernel itself sees to ::1.
 	pre := base("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest)
-	rule(pre, loopback(16, expr.CmpOpNeq), jump("publish"))
-	rule(pre, isFamily(true), jump("publish"))
+	rule(pre, loopback(16, expr.CmpOpNeq), toPublish())
+	rule(pre, isFamily(true), toPublish())
 	// What is sent to ::1 cannot leave by another interface: see splice.go.
 	out := base("output", nftables.ChainTypeNAT, nftables.ChainHookOutput, *nftables.ChainPriorityNATDest)
-	rule(out, isFamily(false), jump("publish"))
-	rule(out, notToLoopback6(), jump("publish"))
+	rule(out, isFamily(false), toPublish())
+	rule(out, notToLoopback6(), toPublish())
 
 	// Answers must come back through here: for the host's 127.0.0.1, for pods that called a published port (of their own, of
 	// a neighbour on the same bridge), and for all that leaves.
 	post := base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource)
 	rule(post, oif(x.bridges, false), loopback(12, expr.CmpOpEq), masquerade())
-	for _, v6 := range families {
+	for _, v6 := range Families {
 		rule(post, oif(x.bridges, false), from(x.of(v6).subnets, v6), translated(), masquerade())
 		rule(post, oif(x.bridges, true), from(x.of(v6).leaving, v6), masquerade())
 	}
@@ -71,7 +71,7 @@ func addRules(c *nftables.Conn, t *nftables.Table, x sets) {
 	rule(fwd, iif(x.internal), verdict(expr.VerdictDrop))
 	rule(fwd, oif(x.internal, false), verdict(expr.VerdictDrop))
 	rule(fwd, oif(x.bridges, false), translated(), verdict(expr.VerdictAccept))
-	for _, v6 := range families {
+	for _, v6 := range Families {
 		rule(fwd, oif(x.of(v6).routed, false), isPing(v6), verdict(expr.VerdictAccept))
 		rule(fwd, isFamily(v6), toOpen(x.of(v6).open, v6), verdict(expr.VerdictAccept))
 	}

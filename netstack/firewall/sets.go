@@ -27,7 +27,16 @@ import (
 // layout names a chain without rules: its presence says that the table was built whole, by this version of the rules.
 const layout = "layout_2"
 
-var families = []bool{false, true} // whether it is IPv6
+// Families says of each family whether it is IPv6.
+var Families = []bool{false, true}
+
+// ByFamily is what a family has: four, or for IPv6 six.
+func ByFamily[T any](v6 bool, four, six T) T {
+	if v6 {
+		return six
+	}
+	return four
+}
 
 var (
 	typePort  = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
@@ -43,12 +52,7 @@ type sets struct {
 // familySets are those of one family.
 type familySets struct{ subnets, leaving, routed, published, publishedOn, open *nftables.Set }
 
-func (x *sets) of(v6 bool) *familySets {
-	if v6 {
-		return &x.v6
-	}
-	return &x.v4
-}
+func (x *sets) of(v6 bool) *familySets { return ByFamily(v6, &x.v4, &x.v6) }
 
 func setsOf(t *nftables.Table) sets {
 	links := func(name string) *nftables.Set {
