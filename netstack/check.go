@@ -24,11 +24,24 @@ type finding struct {
 	locked bool // the remedy is sure to be right only while the net lock is held since the finding
 }
 
+// findings are what a look has found.
+type findings []finding
+
+// add notes a problem whose remedy, if there is one, is right at any time, and takes the net lock itself.
+func (f *findings) add(kind, object, detail string, fix func(context.Context) error) {
+	*f = append(*f, finding{api.Problem{Kind: kind, Object: object, Detail: detail}, fix, false})
+}
+
+// addLocked notes a problem whose remedy, if there is one, is right only while the net lock is held.
+func (f *findings) addLocked(kind, object, detail string, fix func(context.Context) error) {
+	*f = append(*f, finding{api.Problem{Kind: kind, Object: object, Detail: detail}, fix, fix != nil})
+}
+
 // Check lists every broken invariant of this root's network: attachments that nobody wants (alive is asked for each id; nil
 // means all are wanted), links, leases, names, cached results and rules without an attachment or network, and the reverse.
 // It changes nothing. It is exact while attachments come and go. alive is called without a lock held.
 func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]api.Problem, error) {
-	found, err := s.findings(ctx, alive, false)
+	found, err := s.look(ctx, alive, false)
 	out := make([]api.Problem, len(found))
 	for i, f := range found {
 		out[i] = f.Problem
@@ -39,7 +52,7 @@ func (s *Stack) Check(ctx context.Context, alive func(id string) bool) ([]api.Pr
 // GC repairs what Check finds, as far as that can be done from here: it detaches what is not alive, removes what belongs to
 // nobody, and makes what is missing of networks, rules, leases and names.
 func (s *Stack) GC(ctx context.Context, alive func(id string) bool) error {
-	found, err := s.findings(ctx, alive, true)
+	found, err := s.look(ctx, alive, true)
 	errs := []error{err}
 	for _, f := range found {
 		if f.fix != nil && !f.locked {
@@ -49,10 +62,10 @@ func (s *Stack) GC(ctx context.Context, alive func(id string) bool) error {
 	return errors.Join(errs...)
 }
 
-// findings holds the net lock. So no record can appear while it looks, and none can begin to go: whatever is made has
+// look holds the net lock. So no record can appear while it looks, and none can begin to go: whatever is made has
 // a record before, and a record says that it is about to go before anything of it does. repair applies those remedies at once
 // that need the lock.
-func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair bool) ([]finding, error) {
+func (s *Stack) look(ctx context.Context, alive func(id string) bool, repair bool) (findings, error) {
 	dead, err := s.dead(alive)
 	if err != nil {
 		return nil, err
@@ -74,22 +87,24 @@ func (s *Stack) findings(ctx context.Context, alive func(id string) bool, repair
 	if err != nil {
 		return nil, err
 	}
-	found := s.damaged(dead)
+	var found findings
+	s.damaged(&found, dead)
 	known := map[string]record{}
 	for _, r := range recs {
 		known[r.ID] = r
 		if dead[r.ID] {
-			found = append(found, finding{Problem: api.Problem{Kind: "record", Object: r.ID, Detail: fmt.Sprintf("attachment of %q, which is not alive", r.Owner)},
-				fix: func(ctx context.Context) error { return s.Detach(ctx, r.ID) }})
+			found.add("record", r.ID, fmt.Sprintf("attachment of %q, which is not alive", r.Owner), func(ctx context.Context) error { return s.Detach(ctx, r.ID) })
 		} else if r.Done && !r.Going {
-			found = append(found, s.missing(r, things)...)
+			s.missing(&found, r, things)
 		}
 	}
-	found = append(found, s.orphans(things, known, networks)...)
-	found = append(found, leftovers(things, known, dead)...)
-	rules, err := s.checkTable(networks)
+	s.orphans(&found, things, known, networks)
+	leftovers(&found, things, known, dead)
+	detail, err := s.firewall.Fault(bridgesOf(networks)) // bridges and rules change together under the net lock
+	if detail != "" {
+		found.add("rule", "nftables table "+s.firewall.Name(), detail, s.Rebuild)
+	}
 	errs := []error{err}
-	found = append(found, rules...)
 	for _, f := range found {
 		if repair && f.locked {
 			errs = append(errs, f.fix(ctx))
@@ -132,7 +147,7 @@ func (s *Stack) survey(ctx context.Context) (things, error) {
 	if !s.thisBoot() {
 		return t, nil
 	}
-	nets, err := listDir(s.leasesDir())
+	nets, err := listDir(s.leasesDir(), "")
 	if err != nil {
 		return t, err
 	}
@@ -141,38 +156,36 @@ func (s *Stack) survey(ctx context.Context) (things, error) {
 			return t, err
 		}
 	}
-	if nets, err = listDir(s.NamesDir()); err != nil {
+	if nets, err = listDir(s.NamesDir(), ""); err != nil {
 		return t, err
 	}
 	for _, n := range nets {
-		if t.names[n], err = listDir(s.namesDir(n)); err != nil {
+		if t.names[n], err = listDir(s.namesDir(n), ""); err != nil {
 			return t, err
 		}
 	}
 	t.temps = s.temps(nets)
-	t.cached, err = listDir(filepath.Join(s.cniCacheDir(), "results"))
+	t.cached, err = listDir(filepath.Join(s.cniCacheDir(), "results"), "")
 	return t, err
 }
 
 // damaged finds state files that do not decode.
-func (s *Stack) damaged(dead map[string]bool) []finding {
-	var found []finding
+func (s *Stack) damaged(found *findings, dead map[string]bool) {
 	for _, id := range s.records.damaged() { // what it is of may run: its owner detaches it, or attaches it anew
 		_, err := s.records.load(id)
-		f := finding{Problem: api.Problem{Kind: "record", Object: id, Detail: fmt.Sprint(err)}}
+		var fix func(context.Context) error
 		if dead[id] {
-			f.fix = func(ctx context.Context) error { return s.detachDamaged(ctx, id) }
+			fix = func(ctx context.Context) error { return s.detachDamaged(ctx, id) }
 		}
-		found = append(found, f)
+		found.add("record", id, fmt.Sprint(err), fix)
 	}
 	for _, name := range s.conflists.damaged() {
 		_, err := readNetwork(s.conflistPath(name))
-		found = append(found, finding{Problem: api.Problem{Kind: "network", Object: name, Detail: fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err)}})
+		found.add("network", name, fmt.Sprintf("%v; the up of its project makes it anew, and so do network rm and network create", err), nil)
 	}
 	if _, err := s.conflists.handMadeLists(); err != nil {
-		found = append(found, finding{Problem: api.Problem{Kind: "networks", Object: "made by hand", Detail: err.Error()}})
+		found.add("networks", "made by hand", err.Error(), nil)
 	}
-	return found
 }
 
 // detachDamaged undoes an attachment of which nothing but the id is known.
@@ -203,17 +216,13 @@ func (s *Stack) detachDamaged(ctx context.Context, id string) error {
 }
 
 // missing finds what an attachment should have and has not.
-func (s *Stack) missing(r record, t things) []finding {
-	var found []finding
-	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{api.Problem{Kind: kind, Object: object, Detail: detail}, fix, fix != nil})
-	}
+func (s *Stack) missing(found *findings, r record, t things) {
 	if ns, err := kernel.NetNSAt(r.NetNS); err != nil || ns != r.NS {
-		add("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
+		found.addLocked("netns", r.NetNS, fmt.Sprintf("the namespace of %q is gone", r.Owner), nil)
 	}
 	for i, iface := range r.Interfaces {
 		if iface.HostIf != "" && t.links[iface.HostIf] == nil {
-			add("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
+			found.addLocked("link", iface.HostIf, fmt.Sprintf("interface of %q on network %q is gone", r.Owner, iface.Network), nil)
 		}
 		leases := s.leases(iface.Network)
 		if _, mine := t.leases[iface.Network]; !mine || len(iface.Addrs()) == 0 {
@@ -221,26 +230,21 @@ func (s *Stack) missing(r record, t things) []finding {
 		}
 		for _, a := range iface.Addrs() {
 			if h, err := leases.Holder(a); err != nil || h != (lease.Holder{ID: r.ID, Interface: iface.Name}) {
-				add("lease", a.String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
+				found.addLocked("lease", a.String(), fmt.Sprintf("address of %q on network %q is not leased to it", r.Owner, iface.Network),
 					func(ctx context.Context) error {
 						return errors.Join(leases.DropDamaged(ctx, a), leases.Give(a, lease.Holder{ID: r.ID, Interface: iface.Name}))
 					})
 			}
 		}
 		if len(cleanNames(r.Names, r.Endpoints[i].Aliases)) > 0 && !s.names.has(iface.Network, r.ID) {
-			add("names", r.ID, fmt.Sprintf("names of %q on network %q are not served", r.Owner, iface.Network),
+			found.addLocked("names", r.ID, fmt.Sprintf("names of %q on network %q are not served", r.Owner, iface.Network),
 				func(context.Context) error { return s.names.write(r.Attachment) })
 		}
 	}
-	return found
 }
 
 // orphans finds what belongs to no attachment or network.
-func (s *Stack) orphans(t things, known map[string]record, networks map[string]api.Network) []finding {
-	var found []finding
-	add := func(kind, object, detail string, fix func(context.Context) error) {
-		found = append(found, finding{api.Problem{Kind: kind, Object: object, Detail: detail}, fix, true})
-	}
+func (s *Stack) orphans(found *findings, t things, known map[string]record, networks map[string]api.Network) {
 	ids, names := s.records.damaged(), s.conflists.damaged()
 	for _, id := range ids {
 		known[id] = record{Attachment: api.Attachment{ID: id}}
@@ -253,7 +257,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]a
 	links, cached, bridges := s.expected(known, networks)
 	for name, l := range t.links {
 		if s.links.marked(l) && !links[name] && !bridges[name] && !ofDamaged(l) {
-			add("link", name, "belongs to no attachment or network", func(context.Context) error { return s.links.gone.remove(l) })
+			found.addLocked("link", name, "belongs to no attachment or network", func(context.Context) error { return s.links.gone.remove(l) })
 		}
 	}
 	for _, n := range networks {
@@ -262,7 +266,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]a
 			if n.Lent != nil {
 				fix = nil // who made it must make it again
 			}
-			found = append(found, finding{api.Problem{Kind: "link", Object: n.Bridge, Detail: fmt.Sprintf("bridge of network %q is missing", n.Name)}, fix, false})
+			found.add("link", n.Bridge, fmt.Sprintf("bridge of network %q is missing", n.Name), fix)
 		}
 	}
 	for network, leases := range t.leases {
@@ -275,7 +279,7 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]a
 					detail = fmt.Sprintf("of network %q, damaged", network)
 					fix = func(ctx context.Context) error { return folder.DropDamaged(ctx, a) }
 				}
-				add("lease", a.String(), detail, fix)
+				found.addLocked("lease", a.String(), detail, fix)
 			}
 		}
 	}
@@ -283,29 +287,25 @@ func (s *Stack) orphans(t things, known map[string]record, networks map[string]a
 		for _, f := range files {
 			if _, ok := known[strings.TrimSuffix(f, ".json")]; !ok {
 				path := filepath.Join(s.namesDir(network), f)
-				add("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return os.RemoveAll(path) })
+				found.addLocked("names", f, fmt.Sprintf("on network %q, of no attachment", network), func(context.Context) error { return os.RemoveAll(path) })
 			}
 		}
 	}
 	for _, f := range t.cached {
 		if !cached[f] && !slices.ContainsFunc(ids, func(id string) bool { return strings.Contains(f, id) }) {
 			path := filepath.Join(s.cniCacheDir(), "results", f)
-			add("file", path, "cached result of no attachment", func(context.Context) error { return os.RemoveAll(path) })
+			found.addLocked("file", path, "cached result of no attachment", func(context.Context) error { return os.RemoveAll(path) })
 		}
 	}
-	return found
 }
 
 // leftovers finds temporary files whose writer is dead: a live one has a record, or holds the net lock.
-func leftovers(t things, known map[string]record, dead map[string]bool) []finding {
-	var found []finding
+func leftovers(found *findings, t things, known map[string]record, dead map[string]bool) {
 	for path, id := range t.temps {
 		if _, ok := known[id]; !ok || dead[id] {
-			found = append(found, finding{api.Problem{Kind: "file", Object: path, Detail: "half-written, its writer is gone"},
-				func(context.Context) error { return os.RemoveAll(path) }, true})
+			found.addLocked("file", path, "half-written, its writer is gone", func(context.Context) error { return os.RemoveAll(path) })
 		}
 	}
-	return found
 }
 
 // expected lists the names that attachments and networks account for.

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -125,12 +126,10 @@ func withOptions(p pluginConf, options map[string]string) map[string]any {
 func ranges(sub api.Subnet, held []netip.Addr) []lease.Range {
 	first, last := hostRange(sub.CIDR)
 	if sub.IPRange.IsValid() {
-		first, last = maxAddr(first, sub.IPRange.Masked().Addr()), minAddr(last, lastAddr(sub.IPRange))
+		first = slices.MaxFunc([]netip.Addr{first, sub.IPRange.Masked().Addr()}, netip.Addr.Compare)
+		last = slices.MinFunc([]netip.Addr{last, lastAddr(sub.IPRange)}, netip.Addr.Compare)
 	}
-	taken := slices.Clone(held)
-	for _, a := range sub.Reserved {
-		taken = append(taken, a)
-	}
+	taken := slices.AppendSeq(slices.Clone(held), maps.Values(sub.Reserved))
 	slices.SortFunc(taken, netip.Addr.Compare)
 	var out []lease.Range
 	add := func(from, to netip.Addr) {

@@ -32,7 +32,8 @@ func TestAFolderOfNetworksThatCannotBeReadIsNotEmpty(t *testing.T) {
 			t.Errorf("it says %v", err)
 		}
 	}
-	if found := s.damaged(nil); len(found) != 1 || !strings.Contains(found[0].Detail, broken) {
+	var found findings
+	if s.damaged(&found, nil); len(found) != 1 || !strings.Contains(found[0].Detail, broken) {
 		t.Errorf("Check finds %v", found)
 	}
 	s.confDirs = []string{filepath.Join(dir, "none"), good}

@@ -37,21 +37,17 @@ func (f files) nameFile(network, id string) string {
 	return f.runPath("names", network, id+".json")
 }
 
-// listDir returns the names in dir that do not begin with a dot (files being written do); a missing folder is empty.
-func listDir(dir string) ([]string, error) {
-	f, err := os.Open(dir)
+// listDir returns the names in dir that end in suffix, sorted and without it, but for those that begin with a dot (files being
+// written do); a missing folder is empty.
+func listDir(dir, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	all, err := f.Readdirnames(-1)
-	names := all[:0]
-	for _, n := range all {
-		if !strings.HasPrefix(n, ".") {
-			names = append(names, n)
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && !strings.HasPrefix(name, ".") {
+			names = append(names, name)
 		}
 	}
 	return names, err

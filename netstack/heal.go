@@ -11,15 +11,6 @@ import (
 	"podc.example/podc/api"
 )
 
-// checkTable compares podc's table with state; both change together under the net lock, which is held.
-func (s *Stack) checkTable(networks map[string]api.Network) ([]finding, error) {
-	detail, err := s.firewall.Fault(bridgesOf(networks))
-	if err != nil || detail == "" {
-		return nil, err
-	}
-	return []finding{{api.Problem{Kind: "rule", Object: "nftables table " + s.firewall.Name(), Detail: detail}, s.Rebuild, false}}, nil
-}
-
 // Rebuild makes bridges and rules from state: what is missing is made, the table is replaced in one transaction, and the pods'
 // interfaces are put back into their bridges. It is for repair and for after a flush; connections go on.
 func (s *Stack) Rebuild(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/containerd/errdefs"
 
@@ -116,15 +115,7 @@ func (rs *records) AttachmentIDs() ([]string, error) {
 	if !rs.thisBoot() {
 		return nil, nil
 	}
-	files, err := listDir(rs.attachmentsDir())
-	var ids []string
-	for _, f := range files {
-		if id, ok := strings.CutSuffix(f, ".json"); ok {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids, err
+	return listDir(rs.attachmentsDir(), ".json")
 }
 
 // Attachments returns what is attached, by id, half-made ones included.

@@ -3,6 +3,7 @@ package netstack
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -25,14 +26,15 @@ type taken struct {
 func chooseSubnet(pools []Pool, used []taken) (netip.Prefix, error) {
 	for _, pool := range pools {
 		for p, ok := firstSubnet(pool); ok; p, ok = nextSubnet(pool, p) {
-			blocker, free := clearOf(p, used)
-			if free {
+			i := slices.IndexFunc(used, func(u taken) bool { return u.prefix.Overlaps(p) })
+			if i < 0 {
 				return p, nil
 			}
 			// Skip everything that the same blocker covers at once: a /8 route would take 16384 steps.
-			if last := lastAddr(blocker.prefix); blocker.prefix.Bits() < p.Bits() && pool.Base.Contains(last) {
+			blocker := used[i].prefix
+			if last := lastAddr(blocker); blocker.Bits() < p.Bits() && pool.Base.Contains(last) {
 				p = netip.PrefixFrom(last, pool.Bits).Masked()
-			} else if blocker.prefix.Bits() < p.Bits() {
+			} else if blocker.Bits() < p.Bits() {
 				break
 			}
 		}
@@ -48,16 +50,6 @@ func firstSubnet(pool Pool) (netip.Prefix, bool) {
 func nextSubnet(pool Pool, p netip.Prefix) (netip.Prefix, bool) {
 	next := lastAddr(p).Next()
 	return netip.PrefixFrom(next, pool.Bits), next.IsValid() && pool.Base.Contains(next)
-}
-
-// clearOf reports whether p overlaps nothing in used, or what it overlaps.
-func clearOf(p netip.Prefix, used []taken) (taken, bool) {
-	for _, u := range used {
-		if u.prefix.Overlaps(p) {
-			return u, false
-		}
-	}
-	return taken{}, true
 }
 
 // checkSubnet says why a subnet that somebody asked for cannot be used. A wider route is no obstacle: the new subnet is more
@@ -121,20 +113,6 @@ func hostRange(p netip.Prefix) (first, last netip.Addr) {
 		}
 	}
 	return first, last
-}
-
-func minAddr(a, b netip.Addr) netip.Addr {
-	if a.Less(b) {
-		return a
-	}
-	return b
-}
-
-func maxAddr(a, b netip.Addr) netip.Addr {
-	if a.Less(b) {
-		return b
-	}
-	return a
 }
 
 // completeSubnets gives n a range for each of its families. lent is its bridge, if that is somebody else's;
@@ -206,15 +184,9 @@ func (ps *pools) completeSubnet(n api.Network, v6 bool, all map[string]api.Netwo
 
 // FirstFree is the first address of a subnet that is not reserved: docker's choice of a gateway.
 func FirstFree(sub api.Subnet) netip.Addr {
+	reserved := slices.Collect(maps.Values(sub.Reserved))
 	a, last := hostRange(sub.CIDR)
-	for a.Less(last) {
-		taken := false
-		for _, r := range sub.Reserved {
-			taken = taken || r == a
-		}
-		if !taken {
-			break
-		}
+	for a.Less(last) && slices.Contains(reserved, a) {
 		a = a.Next()
 	}
 	return a
