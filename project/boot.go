@@ -218,10 +218,8 @@ func ShutDown(ctx context.Context, deps Deps, group string) error {
 
 func planShutDown(d Desired, o Observed) (Plan, error) {
 	p := newVerb(d, o, scheduling{shutdown: true})
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			s.halt(because(MachineStops))
-		}
+	for _, s := range p.slots() {
+		s.halt(because(MachineStops))
 	}
 	return p.finish()
 }

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -11,36 +12,30 @@ import (
 // checkNames refuses to make a pod under a name that another one keeps.
 func (p *planner) checkNames() {
 	owner := map[string]*unit{}
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			if s.name == "" {
-				continue
-			}
-			other, taken := owner[s.name]
-			owner[s.name] = u
-			switch {
-			case !taken:
-			case u.fresh:
-				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use", s.name)
-			case !other.model && slices.Contains(p.d.Disabled, other.Name) || !u.model && slices.Contains(p.d.Disabled, u.Name):
-				p.failInactive(s.name, other, u)
-			case !other.model || !u.model:
-				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by one that is not in the compose file%[2]s", s.name, p.remedy(DropOrphans, ""))
-			default:
-				p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use: services %[2]s and %[3]s both ask for it", s.name, other.Name, u.Name)
-			}
+	for u, s := range p.slots() {
+		other, taken := owner[s.name]
+		if s.name == "" {
+			continue
 		}
+		owner[s.name] = u
+		holder := other // which is not of the model, if one is not
+		if taken && other.model {
+			holder = u
+		}
+		var by string
+		switch {
+		case !taken:
+			continue
+		case u.fresh:
+		case !holder.model && slices.Contains(p.d.Disabled, holder.Name):
+			by = fmt.Sprintf(" by service %s, whose profile is not active%s", holder.Name, p.remedy(RemoveService, holder.Name))
+		case !holder.model:
+			by = " by one that is not in the compose file" + p.remedy(DropOrphans, "")
+		default:
+			by = fmt.Sprintf(": services %s and %s both ask for it", other.Name, u.Name)
+		}
+		p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use%[2]s", s.name, by)
 	}
-}
-
-// failInactive refuses a name that a service of an inactive profile holds: it is one of the two.
-func (p *planner) failInactive(name string, a, b *unit) {
-	holder := a
-	if a.model {
-		holder = b
-	}
-	p.fail(errdefs.ErrConflict, "cannot create %[1]s: the container name %[1]q is already in use by service %[2]s, whose profile is not active%[3]s",
-		name, holder.Name, p.remedy(RemoveService, holder.Name))
 }
 
 // checkHealth refuses a wait for the health of what has no health check: it would never end well.

@@ -12,7 +12,13 @@ import (
 
 // choose gives every unit its policy and number of replicas.
 func (p *planner) choose() {
-	named := p.chooseNamed()
+	named := p.opt.Services
+	for _, name := range p.opt.Services {
+		if u := p.byName[name]; u == nil || !u.model {
+			p.fail(errdefs.ErrNotFound, "no such service: %s", name)
+			named = nil
+		}
+	}
 	for _, u := range p.units {
 		if u.model && len(p.opt.Services) == 0 || slices.Contains(named, u.Name) && u.Name != "" {
 			u.policy = p.mainPolicy()
@@ -29,26 +35,11 @@ func (p *planner) choose() {
 	p.addNew(p.opt.OneOff)
 }
 
-// chooseNamed returns the services named by the user, after checking that the model has them.
-func (p *planner) chooseNamed() []string {
-	for _, name := range p.opt.Services {
-		if u := p.byName[name]; u == nil || !u.model {
-			p.fail(errdefs.ErrNotFound, "no such service: %s", name)
-		}
-	}
-	if len(p.errs) > 0 {
-		return nil
-	}
-	return p.opt.Services
-}
-
 // chooseUnborn drops one-offs that were to go with their end, and whose maker died before their start.
 func (p *planner) chooseUnborn() {
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			if u.Name == "" && s.old.Spec.AutoRemove && s.old.Status == api.StatusCreated {
-				s.discard(because(LeftOver))
-			}
+	for u, s := range p.slots() {
+		if u.Name == "" && s.old.Spec.AutoRemove && s.old.Status == api.StatusCreated {
+			s.discard(because(LeftOver))
 		}
 	}
 }

@@ -40,11 +40,9 @@ func Diff(d Desired, o Observed, opt UpOptions) (Plan, error) {
 
 // warnOfPaused names the pods that were paused by hand: that is no reason to let them go on.
 func (p *planner) warnOfPaused() {
-	for _, u := range p.units {
-		for _, s := range u.slots {
-			if u.policy != leave && s.kept() && s.old.Status == api.StatusPaused {
-				p.warn("%s is paused and stays so; podc unpause lets it go on", s.old.Spec.Name)
-			}
+	for u, s := range p.slots() {
+		if u.policy != leave && s.kept() && s.old.Status == api.StatusPaused {
+			p.warn("%s is paused and stays so; podc unpause lets it go on", s.old.Spec.Name)
 		}
 	}
 }

@@ -106,12 +106,9 @@ func HookName(base, sep string, i int) string {
 	return base + sep + "pre_start" + sep + strconv.Itoa(i)
 }
 
-// hookKey is the key path of a hook within the services, which ContentKey takes for a service.
-func hookKey(service string, i int) string { return fmt.Sprintf("%s.pre_start[%d]", service, i) }
-
-// HookContent names the content of a file of a hook, as ContentKey that of a service.
+// HookContent names the content of a file of a hook, as ContentKey that of a service: for it the hook's key path is one.
 func HookContent(service string, i int, target string) string {
-	return ContentKey(hookKey(service, i), target)
+	return ContentKey(fmt.Sprintf("%s.pre_start[%d]", service, i), target)
 }
 
 // dropHooks removes what hooks have left; those that run only if all is asked for.
@@ -125,11 +122,8 @@ func (p *planner) dropHooks(services []string, why Reason, all bool) {
 
 // eachHook calls do for what hooks have left of the services named, or chosen where none is.
 func (r *roster) eachHook(services []string, do func(*slot)) {
-	for _, u := range r.units {
-		if u.hooksOf == "" || !r.chosen(services, u.hooksOf) {
-			continue
-		}
-		for _, s := range u.slots {
+	for u, s := range r.slots() {
+		if u.hooksOf != "" && r.chosen(services, u.hooksOf) {
 			do(s)
 		}
 	}

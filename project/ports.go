@@ -63,20 +63,29 @@ func (s *slot) published() []api.Port {
 // the project.
 func (c *claims) checkPorts() {
 	var seen []claim
-	for _, u := range c.units {
-		for _, s := range u.slots {
-			for _, port := range s.wants() {
-				if !fixed(port) {
-					c.claim(s, port)
-					continue
-				}
+	for u, s := range c.slots() {
+		for _, port := range s.wants() {
+			if fixed(port) {
 				one := claim{port, u, s}
 				c.refuseTwice(seen, one)
 				seen = append(seen, one)
-				c.claim(s, port)
+			}
+			// One that a pod which this plan stops holds now will be free.
+			if s.start.given() && port.HostPort != 0 && !c.leaves(port) {
+				c.plan.Claims = append(c.plan.Claims, api.PortClaim{Owner: s.name, Port: port})
 			}
 		}
 	}
+}
+
+// leaves reports whether a pod that this plan stops holds the port now.
+func (c *claims) leaves(port api.Port) bool {
+	for _, s := range c.slots() {
+		if s.leaves(port) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *claims) refuseTwice(seen []claim, one claim) {
@@ -106,65 +115,37 @@ func portName(p api.Port) string {
 	return fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)
 }
 
-// claim notes a port that a pod needs at its start, unless a pod that this plan stops holds it now.
-func (c *claims) claim(s *slot, port api.Port) {
-	if !s.start.given() || port.HostPort == 0 || len(c.portHolders(port)) > 0 {
-		return
-	}
-	c.plan.Claims = append(c.plan.Claims, api.PortClaim{Owner: s.name, Port: port})
+// leaves reports whether the present pod of s holds the port and gives it up.
+func (s *slot) leaves(port api.Port) bool {
+	return s.stop.given() && slices.ContainsFunc(s.published(), func(held api.Port) bool { return overlaps(held, port) })
 }
 
-// portHolders finds the slots that hold the port now and give it up.
-func (r *roster) portHolders(port api.Port) []*slot {
-	var holders []*slot
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			overlap := func(held api.Port) bool { return overlaps(held, port) }
-			if s.stop.given() && slices.ContainsFunc(s.published(), overlap) {
-				holders = append(holders, s)
-			}
-		}
-	}
-	return holders
+// holdsAddress reports whether it has a static address of e.
+func (s *slot) holdsAddress(e api.Endpoint) bool {
+	return slices.ContainsFunc(s.old.Interfaces, func(i api.Interface) bool {
+		return i.Network == e.Network && slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return a == e.IPv4 || a == e.IPv6 })
+	})
 }
 
 // claimAddresses lists the static addresses that pods which are made or started need.
 func (c *claims) claimAddresses() {
-	for _, u := range c.units {
-		for _, s := range u.slots {
-			if s.old != nil && s.stop.given() {
-				c.plan.Leaving = append(c.plan.Leaving, s.old.Spec.Name)
+	for _, s := range c.slots() {
+		if s.old != nil && s.stop.given() {
+			c.plan.Leaving = append(c.plan.Leaving, s.old.Spec.Name)
+		}
+		if s.old != nil && s.remove.given() {
+			c.plan.Gone = append(c.plan.Gone, s.old.Spec.Name)
+		}
+		if !s.create.given() && !s.start.given() {
+			continue
+		}
+		for _, e := range s.will().Network.Endpoints {
+			if f := c.networks[e.Network]; f != nil && f.create.given() {
+				continue // it has what the model says
 			}
-			if s.old != nil && s.remove.given() {
-				c.plan.Gone = append(c.plan.Gone, s.old.Spec.Name)
-			}
-			if !s.create.given() && !s.start.given() {
-				continue
-			}
-			for _, e := range s.will().Network.Endpoints {
-				if f := c.networks[e.Network]; f != nil && f.create.given() {
-					continue // it has what the model says
-				}
-				for _, a := range e.Static() {
-					c.plan.Addresses = append(c.plan.Addresses, api.AddressClaim{Owner: s.name, As: []string{api.KeeperOf(c.d.Name)}, Network: e.Network, Addr: a})
-				}
+			for _, a := range e.Static() {
+				c.plan.Addresses = append(c.plan.Addresses, api.AddressClaim{Owner: s.name, As: []string{api.KeeperOf(c.d.Name)}, Network: e.Network, Addr: a})
 			}
 		}
 	}
-}
-
-// addressHolders finds the slots that hold a static address now and give it up.
-func (r *roster) addressHolders(e api.Endpoint) []*slot {
-	var holders []*slot
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			holds := func(i api.Interface) bool {
-				return i.Network == e.Network && slices.ContainsFunc(i.Addrs(), func(a netip.Addr) bool { return a == e.IPv4 || a == e.IPv6 })
-			}
-			if s.stop.given() && slices.ContainsFunc(s.old.Interfaces, holds) {
-				holders = append(holders, s)
-			}
-		}
-	}
-	return holders
 }

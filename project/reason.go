@@ -15,112 +15,66 @@ type Reason struct {
 // ReasonKind is what is the case. It stands for itself in JSON.
 type ReasonKind string
 
-const (
-	AskedFor        ReasonKind = "asked-for"
-	RecreationAsked ReasonKind = "recreation-asked-for"
-	TakenDown       ReasonKind = "down"
-	VolumesDropped  ReasonKind = "down-volumes"
-	MachineStops    ReasonKind = "machine-stops"
-	PolicyRestarts  ReasonKind = "restart-policy" // its name
-	PolicyPulls     ReasonKind = "pull-policy"
+// The kinds and their texts: {0} and {1} are what they are about, {all} is the list of it.
+var (
+	AskedFor        = says("asked-for", "asked for")
+	RecreationAsked = says("recreation-asked-for", "recreation asked for")
+	TakenDown       = says("down", "down")
+	VolumesDropped  = says("down-volumes", "down, with volumes")
+	MachineStops    = says("machine-stops", "the machine goes down")
+	PolicyRestarts  = says("restart-policy", "restart: {0}") // its name
+	PolicyPulls     = says("pull-policy", "pull_policy is always")
 
-	Missing         ReasonKind = "missing"
-	Orphan          ReasonKind = "orphan"
-	Scaled          ReasonKind = "scaled" // number of replicas
-	LeftOver        ReasonKind = "left-over"
-	HalfMade        ReasonKind = "half-made"
-	Damaged         ReasonKind = "damaged"
-	FilesLost       ReasonKind = "files-lost"    // in a reboot
-	FilesDeleted    ReasonKind = "files-deleted" // while it runs
-	RunDeleted      ReasonKind = "run-deleted"
-	StopInterrupted ReasonKind = "stop-interrupted"
-	NotStarted      ReasonKind = "not-started"
-	NotRunning      ReasonKind = "not-running"
-	Exited          ReasonKind = "exited" // code
+	Missing         = says("missing", "missing")
+	Orphan          = says("orphan", "orphan")
+	Scaled          = says("scaled", "scaled to {0}") // number of replicas
+	LeftOver        = says("left-over", "left over")
+	HalfMade        = says("half-made", "left half made")
+	Damaged         = says("damaged", "its record is damaged")
+	FilesLost       = says("files-lost", "configs and secrets lost in a reboot")
+	FilesDeleted    = says("files-deleted", "configs and secrets lost with podc's files of its run") // while it runs
+	RunDeleted      = says("run-deleted", "podc's files of its run were deleted")
+	StopInterrupted = says("stop-interrupted", "its stop was cut short")
+	NotStarted      = says("not-started", "not started yet")
+	NotRunning      = says("not-running", "not running")
+	Exited          = says("exited", "exited with code {0}") // code
 
-	ConfigChanged      ReasonKind = "configuration-changed" // what changed and how, if it is known
-	AttributesChanged  ReasonKind = "attributes-changed"    // of a network or volume: which
-	ImageChanged       ReasonKind = "image-changed"         // reference
-	NameChanged        ReasonKind = "name-changed"          // new name
-	NetworkModeChanged ReasonKind = "network-mode-changed"
-	AddressesChanged   ReasonKind = "addresses-changed"
-	NotMounted         ReasonKind = "volume-not-mounted"   // volume, target
-	ResourceRecreated  ReasonKind = "resource-recreated"   // "network" or "volume", name
-	ResourceMissing    ReasonKind = "resource-missing"     // "network" or "volume", name
-	NotOnNetwork       ReasonKind = "not-on-network"       // network
-	NotAttached        ReasonKind = "not-attached"         // network
-	DependencyRemade   ReasonKind = "dependency-recreated" // service
-	DependencyAnew     ReasonKind = "dependency-restarted" // service
+	ConfigChanged      = says("configuration-changed", "{all}")      // what changed and how, if it is known
+	AttributesChanged  = says("attributes-changed", "{all} changed") // of a network or volume: which
+	ImageChanged       = says("image-changed", "image changed: {0}") // reference
+	NameChanged        = says("name-changed", "name changed: {0}")   // new name
+	NetworkModeChanged = says("network-mode-changed", "network mode changed")
+	AddressesChanged   = says("addresses-changed", "static addresses changed")
+	NotMounted         = says("volume-not-mounted", "volume {0} not mounted at {1}") // volume, target
+	ResourceRecreated  = says("resource-recreated", "{0} {1} is recreated")          // "network" or "volume", name
+	ResourceMissing    = says("resource-missing", "{0} {1} is missing")              // "network" or "volume", name
+	NotOnNetwork       = says("not-on-network", "not on network {0}")                // network
+	NotAttached        = says("not-attached", "not attached to network {0}")         // network
+	DependencyRemade   = says("dependency-recreated", "{0} is recreated")            // service
+	DependencyAnew     = says("dependency-restarted", "{0} is restarted")            // service
 
 	// Of what is borrowed, and the pod that lends it.
-	LenderMissing  ReasonKind = "lender-missing" // the service rather than a pod
-	LenderChanged  ReasonKind = "lender-changed"
-	LenderRemade   ReasonKind = "lender-recreated"
-	LenderReplaced ReasonKind = "lender-was-recreated"
-	LenderRemoved  ReasonKind = "lender-removed"
-	LenderStopped  ReasonKind = "lender-stopped"
-	LenderStarted  ReasonKind = "lender-started"
+	LenderMissing  = says("lender-missing", "no replica of {1} to share the {0} of") // the service rather than a pod
+	LenderChanged  = says("lender-changed", "{borrows} now")
+	LenderRemade   = says("lender-recreated", "{borrows}, which is recreated")
+	LenderReplaced = says("lender-was-recreated", "{borrows}, which was recreated")
+	LenderRemoved  = says("lender-removed", "{borrows}, which is removed")
+	LenderStopped  = says("lender-stopped", "{borrows}, which is stopped")
+	LenderStarted  = says("lender-started", "{borrows}, which is started")
 
-	HooksDue    ReasonKind = "hooks-due"
-	HooksAgain  ReasonKind = "hooks-run-again"
-	BeforeStart ReasonKind = "before-start"
-	Succeeded   ReasonKind = "succeeded"
-	Needed      ReasonKind = "needed" // services that depend on it
-	Awaited     ReasonKind = "wait"   // services that depend on it too
+	HooksDue    = says("hooks-due", "post_start has not succeeded yet")
+	HooksAgain  = says("hooks-run-again", "run again")
+	BeforeStart = says("before-start", "before the start")
+	Succeeded   = says("succeeded", "it has succeeded")
+	Needed      = says("needed", "needed by {all}")          // services that depend on it
+	Awaited     = says("wait", "asked for, needed by {all}") // services that depend on it too
 )
 
-// The texts of reasons: {0} and {1} are what they are about, {all} is the list of it.
-var reasonTexts = map[ReasonKind]string{
-	AskedFor:        "asked for",
-	RecreationAsked: "recreation asked for",
-	TakenDown:       "down",
-	VolumesDropped:  "down, with volumes",
-	MachineStops:    "the machine goes down",
-	PolicyRestarts:  "restart: {0}",
-	PolicyPulls:     "pull_policy is always",
+var reasonTexts = map[ReasonKind]string{}
 
-	Missing:         "missing",
-	Orphan:          "orphan",
-	Scaled:          "scaled to {0}",
-	LeftOver:        "left over",
-	HalfMade:        "left half made",
-	Damaged:         "its record is damaged",
-	FilesLost:       "configs and secrets lost in a reboot",
-	FilesDeleted:    "configs and secrets lost with podc's files of its run",
-	RunDeleted:      "podc's files of its run were deleted",
-	StopInterrupted: "its stop was cut short",
-	NotStarted:      "not started yet",
-	NotRunning:      "not running",
-	Exited:          "exited with code {0}",
-
-	ConfigChanged:      "{all}",
-	AttributesChanged:  "{all} changed",
-	ImageChanged:       "image changed: {0}",
-	NameChanged:        "name changed: {0}",
-	NetworkModeChanged: "network mode changed",
-	AddressesChanged:   "static addresses changed",
-	NotMounted:         "volume {0} not mounted at {1}",
-	ResourceRecreated:  "{0} {1} is recreated",
-	ResourceMissing:    "{0} {1} is missing",
-	NotOnNetwork:       "not on network {0}",
-	NotAttached:        "not attached to network {0}",
-	DependencyRemade:   "{0} is recreated",
-	DependencyAnew:     "{0} is restarted",
-
-	LenderMissing:  "no replica of {1} to share the {0} of",
-	LenderChanged:  "{borrows} now",
-	LenderRemade:   "{borrows}, which is recreated",
-	LenderReplaced: "{borrows}, which was recreated",
-	LenderRemoved:  "{borrows}, which is removed",
-	LenderStopped:  "{borrows}, which is stopped",
-	LenderStarted:  "{borrows}, which is started",
-
-	HooksDue:    "post_start has not succeeded yet",
-	HooksAgain:  "run again",
-	BeforeStart: "before the start",
-	Succeeded:   "it has succeeded",
-	Needed:      "needed by {all}",
-	Awaited:     "asked for, needed by {all}",
+func says(kind ReasonKind, text string) ReasonKind {
+	reasonTexts[kind] = text
+	return kind
 }
 
 func because(kind ReasonKind, about ...string) Reason { return Reason{kind, about} }

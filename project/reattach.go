@@ -93,12 +93,10 @@ func (c *scheduler) scheduleJoins(s *slot) {
 // leavesOf are the steps by which running pods leave a network.
 func (r *roster) leavesOf(network string) []Key {
 	var leaves []Key
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			for _, r := range s.rejoins {
-				if r.leave && r.endpoint.Network == network {
-					leaves = append(leaves, disconnectKey(s.old.Spec.Name, network))
-				}
+	for _, s := range r.slots() {
+		for _, r := range s.rejoins {
+			if r.leave && r.endpoint.Network == network {
+				leaves = append(leaves, disconnectKey(s.old.Spec.Name, network))
 			}
 		}
 	}

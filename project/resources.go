@@ -193,12 +193,10 @@ func (r *resources) createVolume(v Volume) Action {
 // changeVolume plans the loss of a volume whose configuration changed, unless pods outside of this plan use it.
 func (r *resources) changeVolume(v Volume, old api.Volume) {
 	name, why := v.Spec.Name, volumeChange(old, v.Spec)
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			if u.policy < diverged && uses(s.old, name) {
-				r.warn("volume %s is kept as it was, although its configuration changed (%s): %s uses it and is not replaced", name, why, s.old.Spec.Name)
-				return
-			}
+	for u, s := range r.slots() {
+		if u.policy < diverged && uses(s.old, name) {
+			r.warn("volume %s is kept as it was, although its configuration changed (%s): %s uses it and is not replaced", name, why, s.old.Spec.Name)
+			return
 		}
 	}
 	r.volumes[name] = &fate{remove: why, create: why, make: r.createVolume(v)}

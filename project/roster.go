@@ -1,6 +1,7 @@
 package project
 
 import (
+	"iter"
 	"slices"
 
 	"podc.example/podc/api"
@@ -161,14 +162,24 @@ func (r *roster) orphanOneOff(pod *api.Pod) bool {
 	return !running(pod) || !r.knows(serviceOf(pod))
 }
 
+// slots are those of all units, in their order.
+func (r *roster) slots() iter.Seq2[*unit, *slot] {
+	return func(yield func(*unit, *slot) bool) {
+		for _, u := range r.units {
+			for _, s := range u.slots {
+				if !yield(u, s) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // slotOf finds the slot that holds or held the pod.
 func (r *roster) slotOf(pod string) *slot {
-	for _, u := range r.units {
-		i := slices.IndexFunc(u.slots, func(s *slot) bool {
-			return s.name == pod || s.old != nil && s.old.Spec.Name == pod
-		})
-		if i >= 0 {
-			return u.slots[i]
+	for _, s := range r.slots() {
+		if s.name == pod || s.old != nil && s.old.Spec.Name == pod {
+			return s
 		}
 	}
 	return nil
@@ -176,11 +187,9 @@ func (r *roster) slotOf(pod string) *slot {
 
 // eachOneOff calls do for what `run` has made of the services named, or chosen where none is.
 func (r *roster) eachOneOff(services []string, do func(*slot)) {
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			if u.Name == "" && u.hooksOf == "" && !u.dead && r.chosen(services, serviceOf(s.old)) {
-				do(s)
-			}
+	for u, s := range r.slots() {
+		if u.Name == "" && u.hooksOf == "" && !u.dead && r.chosen(services, serviceOf(s.old)) {
+			do(s)
 		}
 	}
 }
@@ -212,15 +221,13 @@ func (r *roster) awaited(u *unit) bool {
 
 // usersOf names the matching pods, apart by whether this plan removes them.
 func (r *roster) usersOf(match func(*api.Pod) bool) (gone, stay []string) {
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			switch {
-			case s.old == nil || !match(s.old):
-			case s.remove.given():
-				gone = append(gone, s.old.Spec.Name)
-			default:
-				stay = append(stay, s.old.Spec.Name)
-			}
+	for _, s := range r.slots() {
+		switch {
+		case s.old == nil || !match(s.old):
+		case s.remove.given():
+			gone = append(gone, s.old.Spec.Name)
+		default:
+			stay = append(stay, s.old.Spec.Name)
 		}
 	}
 	slices.Sort(stay)
@@ -230,11 +237,9 @@ func (r *roster) usersOf(match func(*api.Pod) bool) (gone, stay []string) {
 // endsOf are the steps after which matching pods hold nothing any more.
 func (r *roster) endsOf(match func(*api.Pod) bool) []Key {
 	var ends []Key
-	for _, u := range r.units {
-		for _, s := range u.slots {
-			if s.old != nil && match(s.old) {
-				ends = append(ends, s.end()...)
-			}
+	for _, s := range r.slots() {
+		if s.old != nil && match(s.old) {
+			ends = append(ends, s.end()...)
 		}
 	}
 	return ends
@@ -256,11 +261,9 @@ func (s *slot) end() []Key {
 // sharersOf are the slots whose present pod borrows from that of s.
 func (r *roster) sharersOf(s *slot) []*slot {
 	var sharers []*slot
-	for _, u := range r.units {
-		for _, o := range u.slots {
-			if s.old != nil && o.old != nil && borrowsFrom(&o.old.Spec, s.old.Spec.Name) {
-				sharers = append(sharers, o)
-			}
+	for _, o := range r.slots() {
+		if s.old != nil && o.old != nil && borrowsFrom(&o.old.Spec, s.old.Spec.Name) {
+			sharers = append(sharers, o)
 		}
 	}
 	return sharers

@@ -175,8 +175,8 @@ func (c *scheduler) scheduleStart(u *unit, s *slot) {
 	for _, o := range c.sharersOf(s) {
 		n.needs(o.end()...) // they let go of the old namespace
 	}
-	for _, holder := range c.holders(s) {
-		if holder != s {
+	for _, holder := range c.slots() {
+		if holder != s && holder.inTheWay(s) {
 			n.needs(holder.end()...)
 		}
 	}
@@ -200,16 +200,8 @@ func (u *unit) beforeInRange(s *slot) *slot {
 	return nil
 }
 
-// holders are the slots whose pods must be stopped first, since they hold a port or address that s needs.
-func (r *roster) holders(s *slot) []*slot {
-	var holders []*slot
-	for _, port := range s.wants() {
-		if port.HostPort != 0 {
-			holders = append(holders, r.portHolders(port)...)
-		}
-	}
-	for _, e := range s.will().Network.Endpoints {
-		holders = append(holders, r.addressHolders(e)...)
-	}
-	return holders
+// inTheWay reports whether the present pod of s must be stopped before o starts: it holds a port or an address that o needs.
+func (s *slot) inTheWay(o *slot) bool {
+	return s.stop.given() && (slices.ContainsFunc(o.wants(), func(port api.Port) bool { return port.HostPort != 0 && s.leaves(port) }) ||
+		slices.ContainsFunc(o.will().Network.Endpoints, s.holdsAddress))
 }
