@@ -396,6 +396,12 @@ type VolumesFrom struct {
 	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
+// IsOn reports whether the pod is on a network, or will be when it starts.
+func (p Pod) IsOn(network string) bool {
+	return slices.ContainsFunc(p.Spec.Network.Endpoints, func(e Endpoint) bool { return e.Network == network }) ||
+		slices.ContainsFunc(p.Interfaces, func(i Interface) bool { return i.Network == network })
+}
+
 // ExitNote is what an exit code does not tell of the end, to be put behind it; mostly "".
 func (p Pod) ExitNote() string {
 	if p.OOMKilled {

@@ -13,10 +13,10 @@ import (
 func (p *planner) checkNames() {
 	owner := map[string]*unit{}
 	for u, s := range p.slots() {
-		other, taken := owner[s.name]
 		if s.name == "" {
 			continue
 		}
+		other, taken := owner[s.name]
 		owner[s.name] = u
 		holder := other // which is not of the model, if one is not
 		if taken && other.model {

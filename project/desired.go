@@ -8,6 +8,7 @@
 package project
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -114,6 +115,13 @@ const (
 // an image that is made of a container does not get it.
 func HiddenLabel(key string) bool {
 	return strings.HasPrefix(key, "com.docker.compose.") || strings.HasPrefix(key, "io.podc.")
+}
+
+// without is labels but for those that are to be dropped.
+func without(labels map[string]string, drop func(key string) bool) map[string]string {
+	rest := maps.Clone(labels)
+	maps.DeleteFunc(rest, func(key, _ string) bool { return drop(key) })
+	return rest
 }
 
 // OwnLabel reports whether a label is one that podc writes. One that an image or a file brings is not to pass for it.

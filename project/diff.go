@@ -32,9 +32,8 @@ func Diff(d Desired, o Observed, opt UpOptions) (Plan, error) {
 	p.warnOfPaused()
 	p.checkNames()
 	p.checkHealth()
-	c := claims{p.roster, p.findings, p.networks, &p.plan}
-	c.checkPorts()
-	c.claimAddresses()
+	p.checkPorts()
+	p.claimAddresses()
 	return p.finish()
 }
 
@@ -54,7 +53,6 @@ type planner struct {
 	*findings
 	*resources
 	*preparations
-	*inheritance
 	comparison comparison
 	how        scheduling
 	o          Observed
@@ -65,9 +63,9 @@ type planner struct {
 
 func newPlanner(d Desired, o Observed, opt UpOptions, how scheduling) *planner {
 	p := &planner{roster: newRoster(d, o.Pods), findings: &findings{warnings: slices.Clone(d.Warnings), remedies: opt.Remedies}, o: o, opt: opt, how: how}
+	p.plan.inherits = map[string]map[string]string{}
 	p.resources = &resources{roster: p.roster, findings: p.findings, o: o, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}}
 	p.preparations = &preparations{roster: p.roster, findings: p.findings, o: o, override: opt.Pull, plan: &p.plan}
-	p.inheritance = &inheritance{there: o.Volumes, plan: &p.plan}
 	p.comparison = comparison{p.roster, p.volumes, o.Images}
 	return p
 }

@@ -153,13 +153,16 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 
 func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 	p := newPlanner(d, o, UpOptions{Remedies: opt.Remedies}, scheduling{timeout: opt.Timeout, dropVolumes: opt.Volumes})
-	goes := p.pick(opt.Services)
-	if len(opt.Services) > 0 {
+	all := len(opt.Services) == 0
+	goes, services := p.pick(opt.Services), slices.Clone(opt.Services)
+	if !all {
 		goes = p.withDependents(goes)
+		for _, u := range goes {
+			services = append(services, u.Name)
+		}
 	}
 	for _, u := range p.units {
 		orphan := p.modelled() && !p.knows(u.Name) && u.hooksOf == "" || u.Name == ""
-		all := len(opt.Services) == 0
 		if !slices.Contains(goes, u) && !(all && u.dead) && !(all && orphan && opt.RemoveOrphans) {
 			continue
 		}
@@ -168,19 +171,10 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 			p.noteStopped(s)
 		}
 	}
-	services := slices.Clone(opt.Services)
-	for _, u := range goes {
-		if len(services) > 0 {
-			services = append(services, u.Name)
-		}
-	}
 	p.dropHooks(services, because(TakenDown), true)
-	if len(p.errs) > 0 {
-		return Plan{}, errors.Join(p.errs...)
-	}
-	p.dropNetworks(len(opt.Services) == 0)
+	p.dropNetworks(all)
 	if opt.Volumes {
-		p.dropNamedVolumes(len(opt.Services) == 0)
+		p.dropNamedVolumes(all)
 	}
 	return p.finish()
 }
@@ -189,15 +183,14 @@ func planDown(d Desired, o Observed, opt DownOptions) (Plan, error) {
 // pod stays attached to is kept, with a warning.
 func (r *resources) dropNetworks(all bool) {
 	for _, name := range slices.Sorted(maps.Keys(r.o.Networks)) {
-		if _, keeps := r.o.Networks[name].Kept[api.KeeperOf(r.d.Name)]; all && keeps && (r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name)) {
-			r.keeps[name] = nil
-		}
-		if r.o.Networks[name].Labels[LabelProject] != r.d.Name || r.isExternal(name) {
+		n := r.o.Networks[name]
+		if n.Labels[LabelProject] != r.d.Name || r.isExternal(name) {
+			if _, keeps := n.Kept[api.KeeperOf(r.d.Name)]; all && keeps {
+				r.keeps[name] = nil
+			}
 			continue
 		}
-		gone, stay := r.usersOf(func(pod *api.Pod) bool {
-			return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
-		})
+		gone, stay := r.usersOf(func(pod *api.Pod) bool { return pod.IsOn(name) })
 		switch {
 		case !all && len(gone) == 0:
 		case len(stay) > 0:

@@ -2,7 +2,6 @@ package project
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +84,8 @@ func generateService(p api.Pod, all []api.Pod) map[string]any {
 		s["stop_grace_period"] = c.StopGrace.String()
 	}
 	put(s, "restart", restartText(c.Restart), c.Restart.Name != "")
-	put(s, "labels", ownLabels(p.Spec.Labels), len(ownLabels(p.Spec.Labels)) > 0)
+	labels := without(p.Spec.Labels, HiddenLabel)
+	put(s, "labels", labels, len(labels) > 0)
 	put(s, "volumes", generateMounts(c.Mounts), len(c.Mounts) > 0)
 	put(s, "ports", generatePorts(n.Ports), len(n.Ports) > 0)
 	generateNetwork(s, n, all)
@@ -98,13 +98,6 @@ func restartText(r api.RestartPolicy) string {
 		return r.Name + ":" + strconv.Itoa(r.MaxRetries)
 	}
 	return r.Name
-}
-
-// ownLabels are those that compose did not write.
-func ownLabels(labels map[string]string) map[string]string {
-	own := maps.Clone(labels)
-	maps.DeleteFunc(own, func(k, _ string) bool { return HiddenLabel(k) })
-	return own
 }
 
 func generateMounts(mounts []api.Mount) []any {

@@ -11,19 +11,11 @@ import (
 // Observed is what there is: one snapshot of the engine, and what the images named by the wish mean. It is taken once,
 // before planning, and not asked again.
 type Observed struct {
-	Pods     []api.Pod // of the project, by name
-	Networks map[string]api.Network
-	Unread   error // why networks may be missing from Networks
-	Volumes  map[string]api.Volume
+	api.Snapshot
 	Images   map[string]api.Image // by reference as the user wrote it; those that are not here are absent
 	Prepared []string             // references that were made ready for this plan: they are not to be once more
 	// Inherit names the anonymous volumes, by pod and target, that an interrupted run meant for pods it did not get to make.
 	Inherit map[string]map[string]string
-}
-
-// Observe joins a snapshot and resolved images.
-func Observe(s api.Snapshot, images map[string]api.Image) Observed {
-	return Observed{Pods: s.Pods, Networks: s.Networks, Unread: s.Unread, Volumes: s.Volumes, Images: images}
 }
 
 func running(p *api.Pod) bool {

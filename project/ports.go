@@ -10,14 +10,6 @@ import (
 	"podc.example/podc/api"
 )
 
-// claims collects the ports and addresses that a plan needs, and refuses what two pods cannot both have.
-type claims struct {
-	*roster
-	*findings
-	networks map[string]*fate
-	plan     *Plan
-}
-
 // claim is a host port with the replica that holds or wants it.
 type claim struct {
 	port api.Port
@@ -61,26 +53,26 @@ func (s *slot) published() []api.Port {
 
 // checkPorts refuses a wish in which two replicas need the same host port, and lists the ports that must be free outside of
 // the project.
-func (c *claims) checkPorts() {
+func (p *planner) checkPorts() {
 	var seen []claim
-	for u, s := range c.slots() {
+	for u, s := range p.slots() {
 		for _, port := range s.wants() {
 			if fixed(port) {
 				one := claim{port, u, s}
-				c.refuseTwice(seen, one)
+				p.refuseTwice(seen, one)
 				seen = append(seen, one)
 			}
 			// One that a pod which this plan stops holds now will be free.
-			if s.start.given() && port.HostPort != 0 && !c.leaves(port) {
-				c.plan.Claims = append(c.plan.Claims, api.PortClaim{Owner: s.name, Port: port})
+			if s.start.given() && port.HostPort != 0 && !p.leaves(port) {
+				p.plan.Claims = append(p.plan.Claims, api.PortClaim{Owner: s.name, Port: port})
 			}
 		}
 	}
 }
 
 // leaves reports whether a pod that this plan stops holds the port now.
-func (c *claims) leaves(port api.Port) bool {
-	for _, s := range c.slots() {
+func (p *planner) leaves(port api.Port) bool {
+	for _, s := range p.slots() {
 		if s.leaves(port) {
 			return true
 		}
@@ -88,7 +80,7 @@ func (c *claims) leaves(port api.Port) bool {
 	return false
 }
 
-func (c *claims) refuseTwice(seen []claim, one claim) {
+func (p *planner) refuseTwice(seen []claim, one claim) {
 	i := slices.IndexFunc(seen, func(other claim) bool { return other.slot != one.slot && overlaps(other.port, one.port) })
 	if i < 0 || !one.slot.start.given() && !one.slot.create.given() && !seen[i].slot.start.given() && !seen[i].slot.create.given() {
 		return
@@ -97,12 +89,12 @@ func (c *claims) refuseTwice(seen []claim, one claim) {
 	if other.unit != one.unit {
 		hint := ""
 		if !other.unit.model || !one.unit.model {
-			hint = c.remedy(DropOrphans, "")
+			hint = p.remedy(DropOrphans, "")
 		}
-		c.fail(errdefs.ErrConflict, "cannot publish port %s for both %s and %s%s", portName(one.port), other.slot.name, one.slot.name, hint)
+		p.fail(errdefs.ErrConflict, "cannot publish port %s for both %s and %s%s", portName(one.port), other.slot.name, one.slot.name, hint)
 		return
 	}
-	c.refuse(errdefs.ErrConflict, "cannot publish port %s for every replica of %s: only one can have it; publish a range of ports or leave the host's port out", portName(one.port), one.unit.Name)
+	p.refuse(errdefs.ErrConflict, "cannot publish port %s for every replica of %s: only one can have it; publish a range of ports or leave the host's port out", portName(one.port), one.unit.Name)
 }
 
 func portName(p api.Port) string {
@@ -128,23 +120,23 @@ func (s *slot) holdsAddress(e api.Endpoint) bool {
 }
 
 // claimAddresses lists the static addresses that pods which are made or started need.
-func (c *claims) claimAddresses() {
-	for _, s := range c.slots() {
+func (p *planner) claimAddresses() {
+	for _, s := range p.slots() {
 		if s.old != nil && s.stop.given() {
-			c.plan.Leaving = append(c.plan.Leaving, s.old.Spec.Name)
+			p.plan.Leaving = append(p.plan.Leaving, s.old.Spec.Name)
 		}
 		if s.old != nil && s.remove.given() {
-			c.plan.Gone = append(c.plan.Gone, s.old.Spec.Name)
+			p.plan.Gone = append(p.plan.Gone, s.old.Spec.Name)
 		}
 		if !s.create.given() && !s.start.given() {
 			continue
 		}
 		for _, e := range s.will().Network.Endpoints {
-			if f := c.networks[e.Network]; f != nil && f.create.given() {
+			if f := p.networks[e.Network]; f != nil && f.create.given() {
 				continue // it has what the model says
 			}
 			for _, a := range e.Static() {
-				c.plan.Addresses = append(c.plan.Addresses, api.AddressClaim{Owner: s.name, As: []string{api.KeeperOf(c.d.Name)}, Network: e.Network, Addr: a})
+				p.plan.Addresses = append(p.plan.Addresses, api.AddressClaim{Owner: s.name, As: []string{api.KeeperOf(p.d.Name)}, Network: e.Network, Addr: a})
 			}
 		}
 	}

@@ -74,7 +74,7 @@ func observeFake(t interface{ Fatal(...any) }, f *enginetest.Fake, images map[st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Observe(s, images)
+	return Observed{Snapshot: s, Images: images}
 }
 
 // disturb lets things happen to pods between two plans.
@@ -101,7 +101,7 @@ func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]api.Imag
 	}
 	checkOrder(r, plan)
 	begun, failed := map[Key]bool{}, map[Key]bool{}
-	err = Run(r.Context(), f, plan, RunOptions{Report: func(e Event) {
+	err = Run(r.Context(), f, plan, func(e Event) {
 		if e.Step == nil {
 			return
 		}
@@ -111,7 +111,7 @@ func apply(r *rapid.T, f *enginetest.Fake, d Desired, images map[string]api.Imag
 		default:
 			failed[e.Step.Key] = e.Err != nil
 		}
-	}})
+	})
 	for _, s := range plan.Steps {
 		for _, id := range s.After {
 			if failed[id] && begun[s.Key] {
@@ -155,7 +155,7 @@ func checkDown(r *rapid.T, f *enginetest.Fake, d Desired) {
 		r.Fatal(err)
 	}
 	checkOrder(r, plan)
-	if err := Run(r.Context(), f, plan, RunOptions{}); err != nil {
+	if err := Run(r.Context(), f, plan, nil); err != nil {
 		r.Fatalf("%v\n%s", err, plan)
 	}
 	if o := observeFake(r, f, nil); len(o.Pods)+len(o.Networks)+len(o.Volumes) > 0 {

@@ -2,7 +2,6 @@ package project
 
 import (
 	"encoding/json"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -37,12 +36,7 @@ func replicaName(s Service, n int) string {
 // replicaLabels are the image's, the service's and podc's own. An image that another project built has that project's labels,
 // which must not pass for this one's.
 func replicaLabels(s Service, n int, img api.Image) map[string]string {
-	labels := maps.Clone(img.Config.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.DeleteFunc(labels, func(key, _ string) bool { return OwnLabel(key) })
-	maps.Copy(labels, s.Pod.Labels)
+	labels := withLabels(without(img.Config.Labels, OwnLabel), s.Pod.Labels)
 	labels[LabelService] = s.Name
 	labels[LabelNumber] = strconv.Itoa(n)
 	labels[LabelHash] = s.Hash
@@ -73,44 +67,26 @@ func replicaMounts(s Service, img api.Image) []api.Mount {
 	}
 	for i, m := range mounts {
 		if m.Type == api.MountVolume && m.Source == "" {
-			mounts[i].Labels = anonymousLabels(s, m.Labels)
+			mounts[i].Labels = withLabels(map[string]string{LabelProject: s.Pod.Labels[LabelProject], LabelService: s.Name}, m.Labels)
 		}
 	}
 	slices.SortStableFunc(mounts, func(a, b api.Mount) int { return depth(a.Target) - depth(b.Target) })
 	return mounts
 }
 
-func anonymousLabels(s Service, own map[string]string) map[string]string {
-	labels := map[string]string{LabelProject: s.Pod.Labels[LabelProject], LabelService: s.Name}
-	maps.Copy(labels, own)
-	return labels
-}
-
 func depth(target string) int { return strings.Count(strings.TrimSuffix(path.Clean(target), "/"), "/") }
 
-// inheritance gives pods the anonymous volumes of those that they replace.
-type inheritance struct {
-	there map[string]api.Volume
-	plan  *Plan
-}
-
-// inherit gives the anonymous mounts of spec the volumes that have, by target, if they are still there.
-func (h *inheritance) inherit(spec *api.PodSpec, have map[string]string) {
+// inherit gives the anonymous mounts of spec the volumes of a pod that it replaces: have, by target, if they are still there.
+func (p *planner) inherit(spec *api.PodSpec, have map[string]string) {
 	for i, m := range spec.Container.Mounts {
-		v, ok := h.there[have[m.Target]]
-		if ok && v.Anonymous && m.Type == api.MountVolume && m.Source == "" {
-			spec.Container.Mounts[i].Source = v.Name
-			h.note(spec.Name, m.Target, v.Name)
+		v, ok := p.o.Volumes[have[m.Target]]
+		if !ok || !v.Anonymous || m.Type != api.MountVolume || m.Source != "" {
+			continue
 		}
+		spec.Container.Mounts[i].Source = v.Name
+		if p.plan.inherits[spec.Name] == nil {
+			p.plan.inherits[spec.Name] = map[string]string{}
+		}
+		p.plan.inherits[spec.Name][m.Target] = v.Name
 	}
-}
-
-func (h *inheritance) note(pod, target, volume string) {
-	if h.plan.inherits == nil {
-		h.plan.inherits = map[string]map[string]string{}
-	}
-	if h.plan.inherits[pod] == nil {
-		h.plan.inherits[pod] = map[string]string{}
-	}
-	h.plan.inherits[pod][target] = volume
 }

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -85,11 +86,11 @@ func (r *resources) createNetwork(n Network) Action {
 	return CreateNetwork{spec}
 }
 
-// withLabels adds the labels by which podc finds its own again.
-func withLabels(labels, own map[string]string) map[string]string {
+// withLabels is labels with more of them, which go before.
+func withLabels(labels, more map[string]string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, labels)
-	maps.Copy(out, own)
+	maps.Copy(out, more)
 	return out
 }
 
@@ -112,15 +113,20 @@ func (r *resources) foreign(kind, name string, labels map[string]string) bool {
 	return true
 }
 
+// noteIn adds to a list what differs.
+func noteIn(changed *[]string) func(differs bool, what string) {
+	return func(differs bool, what string) {
+		if differs {
+			*changed = append(*changed, what)
+		}
+	}
+}
+
 // networkChange says what differs. What old has beyond the wish was chosen for it.
 func networkChange(old, want api.Network) Reason {
 	var changed []string
-	note := func(differs bool, what string) {
-		if differs {
-			changed = append(changed, what)
-		}
-	}
-	note(driver(old.Driver, "bridge") != driver(want.Driver, "bridge"), "driver")
+	note := noteIn(&changed)
+	note(cmp.Or(old.Driver, "bridge") != cmp.Or(want.Driver, "bridge"), "driver")
 	note(old.Internal != want.Internal, "internal")
 	note(old.IPv6 != want.IPv6, "enable_ipv6")
 	note(old.NoIPv4 != want.NoIPv4, "enable_ipv4")
@@ -144,21 +150,9 @@ func sameSubnets(old, want []api.Subnet) bool {
 	return true
 }
 
-func driver(name, fallback string) string {
-	if name == "" {
-		return fallback
-	}
-	return name
-}
-
 // sameLabels compares what the user wrote, not what podc adds.
 func sameLabels(a, b map[string]string) bool {
-	own := func(m map[string]string) map[string]string {
-		m = maps.Clone(m)
-		maps.DeleteFunc(m, func(k, _ string) bool { return OwnLabel(k) })
-		return m
-	}
-	return maps.Equal(own(a), own(b))
+	return maps.Equal(without(a, OwnLabel), without(b, OwnLabel))
 }
 
 func (r *resources) planVolumes(services []string, keepChanged bool) {
@@ -204,14 +198,9 @@ func (r *resources) changeVolume(v Volume, old api.Volume) {
 
 func volumeChange(old, want api.Volume) Reason {
 	var changed []string
-	if driver(old.Driver, "local") != driver(want.Driver, "local") {
-		changed = append(changed, "driver")
-	}
-	if !maps.Equal(old.Options, want.Options) {
-		changed = append(changed, "driver_opts")
-	}
-	if !sameLabels(old.Labels, want.Labels) {
-		changed = append(changed, "labels")
-	}
+	note := noteIn(&changed)
+	note(cmp.Or(old.Driver, "local") != cmp.Or(want.Driver, "local"), "driver")
+	note(!maps.Equal(old.Options, want.Options), "driver_opts")
+	note(!sameLabels(old.Labels, want.Labels), "labels")
 	return because(AttributesChanged, changed...)
 }

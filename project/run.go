@@ -11,12 +11,6 @@ import (
 	"podc.example/podc/api"
 )
 
-// RunOptions bound a run.
-type RunOptions struct {
-	Limit  int         // creations, starts and removals at once; 0: what the machine can take
-	Report func(Event) // may be nil; never called by two goroutines at once
-}
-
 // StepError is the failure of one step.
 type StepError struct {
 	Step Step
@@ -36,9 +30,13 @@ func (e *StepError) Unwrap() error { return e.Err }
 // Run applies p, each step as soon as those it names in After have succeeded and those in Past have ended. A step whose
 // dependency failed is skipped, and so are all that are not begun when ctx ends; independent steps go on. Run returns after
 // every step has ended, with the failures joined, in the order of the plan; each is a *StepError. What several waits report of
-// one pod in the same words is one failure. Plans are not undone: plan again to go on from where this one ended.
-func Run(ctx context.Context, e Engine, p Plan, opt RunOptions) error {
-	r := newRun(e, p, opt)
+// one pod in the same words is one failure. Plans are not undone: plan again to go on from where this one ended. Report may be nil,
+// and is never called by two goroutines at once.
+func Run(ctx context.Context, e Engine, p Plan, report func(Event)) error {
+	r := &run{engine: e, results: make(map[Key]*result, len(p.Steps)), slots: make(chan struct{}, heavyAtOnce), report: serial(report)}
+	for _, s := range p.Steps {
+		r.results[s.Key] = &result{done: make(chan struct{})}
+	}
 	var wg sync.WaitGroup
 	for _, s := range p.Steps {
 		wg.Go(func() { r.walk(ctx, s) })
@@ -95,17 +93,8 @@ type run struct {
 	cutShort bool       // ctx ended before every step could begin
 }
 
-func newRun(e Engine, p Plan, opt RunOptions) *run {
-	limit := opt.Limit
-	if limit <= 0 {
-		limit = max(8, 2*runtime.NumCPU())
-	}
-	r := &run{engine: e, results: make(map[Key]*result, len(p.Steps)), slots: make(chan struct{}, limit), report: serial(opt.Report)}
-	for _, s := range p.Steps {
-		r.results[s.Key] = &result{done: make(chan struct{})}
-	}
-	return r
-}
+// heavyAtOnce is how many heavy steps the machine can take.
+var heavyAtOnce = max(8, 2*runtime.NumCPU())
 
 // walk sees one step through. Its error is set before done is closed: whoever waits for the step sees how it ended.
 func (r *run) walk(ctx context.Context, s Step) {

@@ -3,6 +3,7 @@ package project
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ func TestRunSkipsDependents(t *testing.T) {
 	for range 500 {
 		f := failing("wait pod shop-db-1 healthy")
 		kinds := map[string]EventKind{}
-		err := Run(t.Context(), f, plan, RunOptions{Report: func(e Event) { kinds[e.Step.Key.String()] = e.Kind }})
+		err := Run(t.Context(), f, plan, func(e Event) { kinds[e.Step.Key.String()] = e.Kind })
 		var failed *StepError
 		if !errors.Is(err, errBoom) || !errors.As(err, &failed) || failed.Step.Key.String() != "wait pod shop-db-1 healthy" {
 			t.Fatalf("got %v", err)
@@ -72,7 +73,7 @@ func TestRunJoinsErrors(t *testing.T) {
 	}}
 	plan := mustDiff(t, parseWish(t, []byte("service a\nservice b")), parseObserved(t, nil), UpOptions{})
 	want := "cannot create pod shop-a-1: boom\ncannot create pod shop-b-1: boom"
-	if err := Run(t.Context(), f, plan, RunOptions{}); err == nil || err.Error() != want {
+	if err := Run(t.Context(), f, plan, nil); err == nil || err.Error() != want {
 		t.Fatalf("got %v, want %s", err, want)
 	}
 }
@@ -93,7 +94,7 @@ func TestRunTellsOneFailureOnce(t *testing.T) {
 		}
 	}
 	want := `container shop-db-1 is unhealthy`
-	if err := Run(t.Context(), f, plan, RunOptions{}); waits != 2 || err == nil || err.Error() != want {
+	if err := Run(t.Context(), f, plan, nil); waits != 2 || err == nil || err.Error() != want {
 		t.Fatalf("of %d waits got %v, want %s", waits, err, want)
 	}
 }
@@ -103,11 +104,11 @@ func TestRunOptional(t *testing.T) {
 	d := parseWish(t, []byte("service cache health\nservice web needs=cache:healthy:optional"))
 	f := failing("wait pod shop-cache-1 healthy")
 	var warned []string
-	err := Run(t.Context(), f, mustDiff(t, d, parseObserved(t, nil), UpOptions{}), RunOptions{Report: func(e Event) {
+	err := Run(t.Context(), f, mustDiff(t, d, parseObserved(t, nil), UpOptions{}), func(e Event) {
 		if e.Kind == Warned {
 			warned = append(warned, e.Text)
 		}
-	}})
+	})
 	if err != nil || len(warned) != 1 || !slices.Contains(f.Log(), "start pod shop-web-1") {
 		t.Fatalf("got %v, %q, %q", err, warned, f.Log())
 	}
@@ -125,7 +126,7 @@ func TestRunCancelled(t *testing.T) {
 		}
 		return nil
 	}
-	err := Run(ctx, f, mustDiff(t, d, parseObserved(t, nil), UpOptions{}), RunOptions{})
+	err := Run(ctx, f, mustDiff(t, d, parseObserved(t, nil), UpOptions{}), nil)
 	if !errors.Is(err, interrupted) || slices.Contains(f.Log(), "start pod shop-web-1") {
 		t.Fatalf("got %v, %q", err, f.Log())
 	}
@@ -138,7 +139,7 @@ func TestRunDeadline(t *testing.T) {
 		f.Put(api.Pod{Spec: api.PodSpec{Name: "a", Group: "shop"}, Status: api.StatusCreated})
 		wait := WaitPod{Name: "a", Until: api.Started, Timeout: time.Minute}
 		begin := time.Now()
-		err := Run(t.Context(), f, Plan{Steps: []Step{{Key: wait.Key(), Do: wait}}}, RunOptions{})
+		err := Run(t.Context(), f, Plan{Steps: []Step{{Key: wait.Key(), Do: wait}}}, nil)
 		if err == nil || !strings.Contains(err.Error(), "not done within 1m0s") || time.Since(begin) != time.Minute {
 			t.Fatalf("after %s: %v", time.Since(begin), err)
 		}
@@ -165,11 +166,11 @@ func (g *gate) CreatePod(ctx context.Context, spec api.PodSpec, img api.Image) e
 }
 
 func TestRunLimit(t *testing.T) {
-	d := parseWish(t, []byte("service web replicas=20"))
+	d := parseWish(t, []byte(fmt.Sprint("service web replicas=", 3*heavyAtOnce)))
 	plan := mustDiff(t, d, parseObserved(t, nil), UpOptions{NoStart: true})
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{}
-		if err := Run(t.Context(), g, plan, RunOptions{Limit: 3}); err != nil || g.most != 3 {
+		if err := Run(t.Context(), g, plan, nil); err != nil || g.most != heavyAtOnce {
 			t.Fatalf("%d at once, %v", g.most, err)
 		}
 	})

@@ -108,10 +108,7 @@ func (c *scheduler) scheduleResources(kind string, fates map[string]*fate, remov
 
 // stopsOfNetwork are the steps after which no pod is attached to the network.
 func (c *scheduler) stopsOfNetwork(name string) []Key {
-	ends := c.endsOf(func(pod *api.Pod) bool {
-		return slices.Contains(networksOf(&pod.Spec), name) || slices.Contains(interfacesOf(pod), name)
-	})
-	return append(ends, c.leavesOf(name)...)
+	return append(c.endsOf(func(pod *api.Pod) bool { return pod.IsOn(name) }), c.leavesOf(name)...)
 }
 
 // removalsOfVolume are the steps after which no pod uses the volume.

@@ -192,7 +192,8 @@ func number(t *testing.T, s string) uint16 {
 }
 
 func parseObserved(t *testing.T, text []byte) Observed {
-	o := Observed{Networks: map[string]api.Network{}, Volumes: map[string]api.Volume{}, Images: map[string]api.Image{}}
+	o := Observed{Images: map[string]api.Image{}}
+	o.Networks, o.Volumes = map[string]api.Network{}, map[string]api.Volume{}
 	for _, l := range lines(t, text) {
 		labels := map[string]string{LabelProject: l.get("project", "shop"), LabelHash: l.get("hash", "h")}
 		switch name := l.words[1]; l.words[0] {

@@ -122,14 +122,6 @@ func nameReason(s Service, old *api.Pod) Reason {
 	return Reason{}
 }
 
-func interfacesOf(pod *api.Pod) []string {
-	var names []string
-	for _, i := range pod.Interfaces {
-		names = append(names, i.Network)
-	}
-	return names
-}
-
 func (c *comparison) volumeReason(s Service, old *api.Pod) Reason {
 	for _, v := range slices.Sorted(maps.Keys(c.volumes)) {
 		if f := c.volumes[v]; f.remove.given() && uses(old, v) {

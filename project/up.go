@@ -20,7 +20,6 @@ type Deps struct {
 	Report func(Event)
 	// Confirm asks once, with the list, before steps are run that should not be run unasked. Nil means no.
 	Confirm   func([]Step) bool
-	Limit     int // heavy steps at once; 0: what the machine can take
 	PullLimit int // pulls at once; 0: 4
 }
 
@@ -59,10 +58,10 @@ func Up(ctx context.Context, deps Deps, d Desired, opt UpOptions) error {
 }
 
 // PlanUp returns what Up would do, without doing any of it. Images that are not here show in Prepare, and pods made from
-// them are planned as far as they are known.
-func PlanUp(ctx context.Context, deps Deps, d Desired, opt UpOptions) (Plan, error) {
+// them are planned as far as they are known. Images are pinned for group, unless it is empty: that is for a plan about to be run.
+func PlanUp(ctx context.Context, deps Deps, d Desired, opt UpOptions, group string) (Plan, error) {
 	deps.Report = serial(deps.Report)
-	_, plan, err := deps.plan(ctx, d, opt, "", nil)
+	_, plan, err := deps.plan(ctx, d, opt, group, nil)
 	return plan, err
 }
 
@@ -130,7 +129,7 @@ func (deps Deps) observe(ctx context.Context, name string, images map[string]api
 	if err != nil {
 		return Observed{}, err
 	}
-	o := Observe(s, images)
+	o := Observed{Snapshot: s, Images: images}
 	o.Inherit, err = deps.readInherit(name)
 	return o, err
 }
@@ -171,5 +170,5 @@ func (deps Deps) run(ctx context.Context, plan Plan) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return Run(ctx, deps.Engine, plan, RunOptions{Limit: deps.Limit, Report: deps.Report})
+	return Run(ctx, deps.Engine, plan, deps.Report)
 }

@@ -273,7 +273,7 @@ func TestUpInheritsAfterCrash(t *testing.T) {
 
 func TestPlanUpDoesNothing(t *testing.T) {
 	w := newWorld(t)
-	p, err := PlanUp(t.Context(), w.Deps, parseWish(t, []byte("service a image=far\nservice b")), UpOptions{})
+	p, err := PlanUp(t.Context(), w.Deps, parseWish(t, []byte("service a image=far\nservice b")), UpOptions{}, "")
 	if err != nil || len(p.Prepare) != 1 || len(p.Steps) != 4 || len(w.fake.Log())+len(w.images.pulls) > 0 {
 		t.Errorf("got %v\n%s", err, p)
 	}

@@ -147,7 +147,7 @@ func (n networks) Connect(ctx context.Context, ref, container string, e api.Endp
 	if err != nil {
 		return err
 	}
-	if isOn(p, to.Name) {
+	if p.IsOn(to.Name) {
 		return fault.New(errdefs.ErrAlreadyExists, "container %q is connected to network %q already", p.Spec.Name, to.Name)
 	}
 	e.Network = to.Name
@@ -161,14 +161,8 @@ func (n networks) Disconnect(ctx context.Context, ref, container string, force b
 		return nil
 	case err != nil:
 		return err
-	case !isOn(p, from.Name) && !force:
+	case !p.IsOn(from.Name) && !force:
 		return fault.New(errdefs.ErrNotFound, "container %q is not connected to network %q", p.Spec.Name, from.Name)
 	}
 	return n.engine.RemoveFromNetwork(ctx, p.Spec.Name, from.Name)
-}
-
-// isOn reports whether a container is on a network, or will be when it starts.
-func isOn(p api.Pod, network string) bool {
-	return slices.ContainsFunc(p.Spec.Network.Endpoints, func(e api.Endpoint) bool { return e.Network == network }) ||
-		slices.ContainsFunc(p.Interfaces, func(i api.Interface) bool { return i.Network == network })
 }

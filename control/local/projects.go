@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/conmon"
@@ -76,22 +75,11 @@ func (unchanged) Unpin(context.Context, string) error  { return nil }
 func (unchanged) Remove(context.Context, string) error { return nil }
 
 func (p projects) Plan(ctx context.Context, d project.Desired, opt project.UpOptions, pin bool, w control.Watch) (project.Plan, error) {
-	deps := p.deps(w)
+	group := ""
 	if pin {
-		deps.Images = pinning{deps.Images, d.Name}
+		group = d.Name
 	}
-	return project.PlanUp(ctx, deps, d, opt)
-}
-
-// pinning is an image store that pins whatever is resolved for group: for a plan that is about to be carried out.
-type pinning struct {
-	project.Images
-	group string
-}
-
-// Resolve is that of the store, for group.
-func (p pinning) Resolve(ctx context.Context, _ string, refs []string) (map[string]api.Image, error) {
-	return p.Images.Resolve(ctx, p.group, refs)
+	return project.PlanUp(ctx, p.deps(w), d, opt, group)
 }
 
 func (p projects) Up(ctx context.Context, d project.Desired, opt control.UpOptions, w control.Watch) error {
