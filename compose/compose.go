@@ -272,7 +272,7 @@ func (l *load) loaderOptions(details *types.ConfigDetails) func(*loader.Options)
 		o.SkipConsistencyCheck = true // check.go does it, in a fixed order and with key paths
 		o.SkipResolveEnvironment = true
 		o.SkipResolveLabels = true
-		o.MaxNodeVisits = 2 * maxNodes // it counts mappings and aliases otherwise than shape.go does
+		o.MaxNodeVisits = 2 * maxNodes // it counts mappings and aliases otherwise than shape does
 		o.Interpolate.Substitute = l.substitute
 	}
 }

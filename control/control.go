@@ -10,6 +10,8 @@ import (
 	"context"
 	"io"
 	"os"
+	"path"
+	"strings"
 	"time"
 
 	"podc.example/podc/api"
@@ -243,3 +245,9 @@ type Objects interface {
 	// Limit is the most that an object may hold, in bytes.
 	Limit() int64
 }
+
+// OnlyContent reports whether a path, as the source of a copy, means what is in a folder, and not the folder.
+func OnlyContent(p string) bool { return path.Base(p) == "." || path.Clean(p) == "/" }
+
+// AsFolder reports whether a path can only be that of a folder.
+func AsFolder(p string) bool { return strings.HasSuffix(p, "/") || path.Base(p) == "." }

@@ -40,6 +40,16 @@ type Network struct {
 	Static []netip.Addr `json:"static,omitempty"`
 }
 
+// NetworkKey is what the compose file calls a network, or its name.
+func NetworkKey(networks []Network, name string) string {
+	for _, n := range networks {
+		if n.Spec.Name == name {
+			return n.Key
+		}
+	}
+	return name
+}
+
 // Volume is a named volume of the project.
 type Volume struct {
 	Key      string     `json:"key"`
@@ -67,7 +77,7 @@ type Service struct {
 	Attach   bool       `json:"attach"` // `up` shows its logs
 	// Pod is the template: Name is the base ("shop-web", to which "-N" is added) or, with FixedName, the whole name; ImageID
 	// is empty until images are resolved. Where it borrows from a pod of another service, it says LenderPrefix and that service's
-	// name instead of the pod's. Its labels are complete but for number, image and hash (see Replica).
+	// name instead of the pod's. Its labels are complete but for number, image, hash and depends_on (see Replica).
 	Pod       api.PodSpec `json:"pod"`
 	FixedName bool        `json:"fixed_name,omitempty"` // container_name
 	// PreStart are the templates of pods that run to their end before replicas start, one after another. Their names are whole.
@@ -127,4 +137,26 @@ func without(labels map[string]string, drop func(key string) bool) map[string]st
 // OwnLabel reports whether a label is one that podc writes. One that an image or a file brings is not to pass for it.
 func OwnLabel(key string) bool {
 	return strings.HasPrefix(key, "com.docker.compose.") || key == LabelFacets
+}
+
+// ContentKey names the content of a file of a service.
+func ContentKey(service, target string) string { return service + ":" + target }
+
+// Fill gives the files of every service the contents, by ContentKey, that did not travel with d.
+func (d *Desired) Fill(contents map[string][]byte) {
+	for i := range d.Services {
+		s := &d.Services[i]
+		for j := range s.Pod.Container.Files {
+			f := &s.Pod.Container.Files[j]
+			if b, ok := contents[ContentKey(s.Name, f.Target)]; ok {
+				f.Content = b
+			}
+		}
+		for h := range s.PreStart {
+			for j := range s.PreStart[h].Container.Files {
+				f := &s.PreStart[h].Container.Files[j]
+				f.Content = contents[HookContent(s.Name, h, f.Target)]
+			}
+		}
+	}
 }

@@ -11,10 +11,10 @@ import (
 
 // Key identifies a step: no two of a plan have the same, and plans of the same project give the same act the same one.
 type Key struct {
-	Verb  string // "create", "start", ...
-	Kind  string // "pod", "network", "volume"
-	Name  string
-	Until string // of a wait: its condition; of a connection: the network
+	Verb  string `json:"verb"` // "create", "start", ...
+	Kind  string `json:"kind"` // "pod", "network", "volume"
+	Name  string `json:"name"`
+	Until string `json:"until,omitempty"` // of a wait: its condition; of a connection: the network
 }
 
 // String is the key in words, for people: "start pod shop-web-1".

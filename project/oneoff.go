@@ -41,7 +41,6 @@ func (r OneOff) of(s Service, alone bool) Service {
 	pod.Labels[LabelOneoff], pod.Labels[LabelSlug] = "True", r.Slug
 	if alone {
 		s.DependsOn = nil
-		delete(pod.Labels, LabelDependsOn)
 	}
 	c := &pod.Container
 	c.Restart, c.PostStart, c.PreStop, s.PreStart = api.RestartPolicy{}, nil, nil, nil

@@ -12,7 +12,7 @@ func webService() Service {
 	return Service{
 		Name: "web", Replicas: 3, Hash: "h", DependsOn: []Dependency{{Service: "db", Required: true}},
 		Pod: api.PodSpec{
-			Name: "shop-web", Labels: map[string]string{LabelProject: "shop", LabelOneoff: "False", LabelDependsOn: "db:service_started:false"},
+			Name: "shop-web", Labels: map[string]string{LabelProject: "shop", LabelOneoff: "False"},
 			Network: api.PodNetwork{Endpoints: []api.Endpoint{{Network: "shop_back", Aliases: []string{"web", "www"}, IPv4: netip.MustParseAddr("10.5.0.9"), MAC: "02:00:00:00:00:01"}}},
 			Container: api.ContainerSpec{
 				Image: "app", Command: []string{"serve"}, Env: []string{"A=1"}, User: "www", Restart: api.RestartPolicy{Name: "always"}, CapAdd: []string{"NET_RAW"},
@@ -29,9 +29,10 @@ func TestAOneOffIsNoReplica(t *testing.T) {
 	if replicaName(s, 1) != "shop-web-run-1" || s.Replicas != 1 || !pod.AutoRemove || len(s.DependsOn) != 1 {
 		t.Errorf("%+v", s)
 	}
+	labels := replicaLabels(s, 1, api.Image{})
 	for label, want := range map[string]string{LabelOneoff: "True", LabelSlug: "abc", "mine": "x", LabelProject: "shop", LabelDependsOn: "db:service_started:false"} {
-		if pod.Labels[label] != want {
-			t.Errorf("label %s is %q, want %q", label, pod.Labels[label], want)
+		if labels[label] != want {
+			t.Errorf("label %s is %q, want %q", label, labels[label], want)
 		}
 	}
 	if c := pod.Container; c.Restart.Name != "" || !c.TTY || !c.StdinOpen || c.User != "www" || !slices.Equal(c.Command, []string{"serve"}) {
@@ -56,7 +57,7 @@ func TestAOneOffIsWhatItsFlagsSay(t *testing.T) {
 	if e := s.Pod.Network.Endpoints[0]; !slices.Equal(e.Aliases, []string{"web", "www"}) || !e.IPv4.IsValid() {
 		t.Errorf("it is known as %+v", e)
 	}
-	if len(s.DependsOn) != 0 || s.Pod.Labels[LabelDependsOn] != "" {
+	if len(s.DependsOn) != 0 || replicaLabels(s, 1, api.Image{})[LabelDependsOn] != "" {
 		t.Errorf("alone, it depends on %v", s.DependsOn)
 	}
 }

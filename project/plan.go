@@ -30,10 +30,10 @@ type Plan struct {
 
 // Prepare is an image that will be made ready.
 type Prepare struct {
-	Ref      string
-	How      Preparation
-	Why      Reason
-	Services []string // that use it, in the order of the model
+	Ref      string      `json:"ref"`
+	How      Preparation `json:"how"`
+	Why      Reason      `json:"reason"`
+	Services []string    `json:"services"` // that use it, in the order of the model
 }
 
 // Preparation is a way to make an image ready.
@@ -130,19 +130,13 @@ func (s Step) print(b *strings.Builder) {
 }
 
 type prepareJSON struct {
-	Ref      string      `json:"ref"`
-	How      Preparation `json:"how"`
-	Why      string      `json:"why"`
-	Reason   Reason      `json:"reason"`
-	Services []string    `json:"services"`
+	Prepare
+	Why string `json:"why"`
 }
 
 type stepJSON struct {
-	ID          string   `json:"id"`
-	Verb        string   `json:"verb"`
-	Kind        string   `json:"kind"`
-	Name        string   `json:"name"`
-	Until       string   `json:"until,omitempty"`
+	ID string `json:"id"`
+	Key
 	Why         string   `json:"why"`
 	Reason      Reason   `json:"reason"`
 	After       []string `json:"after,omitempty"`
@@ -160,10 +154,10 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 		Warnings []string      `json:"warnings"`
 	}{Prepare: []prepareJSON{}, Steps: []stepJSON{}, Warnings: append([]string{}, p.Warnings...)}
 	for _, i := range p.Prepare {
-		out.Prepare = append(out.Prepare, prepareJSON{i.Ref, i.How, i.Why.String(), i.Why, i.Services})
+		out.Prepare = append(out.Prepare, prepareJSON{i, i.Why.String()})
 	}
 	for _, s := range p.Steps {
-		out.Steps = append(out.Steps, stepJSON{ID: s.Key.String(), Verb: s.Key.Verb, Kind: s.Key.Kind, Name: s.Key.Name, Until: s.Key.Until, Why: s.Why.String(), Reason: s.Why,
+		out.Steps = append(out.Steps, stepJSON{ID: s.Key.String(), Key: s.Key, Why: s.Why.String(), Reason: s.Why,
 			After: texts(s.After), Past: texts(s.Past), Destructive: s.Destructive, Optional: s.Optional})
 	}
 	return json.Marshal(out)

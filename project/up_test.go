@@ -279,7 +279,7 @@ func TestPlanUpDoesNothing(t *testing.T) {
 	}
 	b, err := json.Marshal(p)
 	must(t, err)
-	for _, want := range []string{`"prepare":[{"ref":"far","how":"pull","why":"missing","reason":{"kind":"missing"},"services":["a"]}]`, `"verb":"start","kind":"pod","name":"shop-b-1","why":"missing","reason":{"kind":"missing"},"after":["create pod shop-b-1"]`} {
+	for _, want := range []string{`"prepare":[{"ref":"far","how":"pull","reason":{"kind":"missing"},"services":["a"],"why":"missing"}]`, `"verb":"start","kind":"pod","name":"shop-b-1","why":"missing","reason":{"kind":"missing"},"after":["create pod shop-b-1"]`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%s lacks %s", b, want)
 		}

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -98,11 +99,11 @@ func (p *planner) pick(services []string) []*unit {
 }
 
 // each calls do for the present pods of the chosen services.
-func (p *planner) each(services []string, do func(*unit, *slot)) {
+func (p *planner) each(services []string, do func(*slot)) {
 	for _, u := range p.pick(services) {
 		u.policy = keep
 		for _, s := range u.slots {
-			do(u, s)
+			do(s)
 		}
 	}
 }
@@ -116,7 +117,7 @@ func newVerb(d Desired, o Observed, how scheduling) *planner {
 func planStop(d Desired, o Observed, opt StopOptions) (Plan, error) {
 	p := newVerb(d, o, scheduling{timeout: opt.Timeout})
 	halt := func(s *slot) { s.halt(because(AskedFor)); p.noteStopped(s) }
-	p.each(opt.Services, func(_ *unit, s *slot) { halt(s) })
+	p.each(opt.Services, halt)
 	p.eachOneOff(opt.Services, halt)
 	p.eachHook(opt.Services, func(s *slot) { s.halt(because(AskedFor)) })
 	return p.finish()
@@ -182,7 +183,7 @@ func (p *planner) startSlot(s *slot) {
 func planRestart(d Desired, o Observed, opt RestartOptions) (Plan, error) {
 	p := newVerb(d, o, scheduling{timeout: opt.Timeout})
 	p.alone = opt.NoDeps
-	p.each(opt.Services, func(_ *unit, s *slot) {
+	p.each(opt.Services, func(s *slot) {
 		if running(s.old) {
 			s.stop, s.start = because(AskedFor), because(AskedFor)
 		} else {
@@ -196,16 +197,16 @@ func planRestart(d Desired, o Observed, opt RestartOptions) (Plan, error) {
 }
 
 func planKill(d Desired, o Observed, opt KillOptions) (Plan, error) {
-	p := newVerb(d, o, scheduling{})
+	p, signal := newVerb(d, o, scheduling{}), cmp.Or(opt.Signal, "SIGKILL")
 	kill := func(s *slot) {
 		switch {
 		case s.old.Status.Live():
-			s.kill = orKill(opt.Signal)
-		case s.old.Status == api.StatusRestarting && strings.HasSuffix(orKill(opt.Signal), "KILL"):
+			s.kill = signal
+		case s.old.Status == api.StatusRestarting && strings.HasSuffix(signal, "KILL"):
 			s.stop = because(AskedFor) // no process to signal, but one to come
 		}
 	}
-	p.each(opt.Services, func(_ *unit, s *slot) { kill(s) })
+	p.each(opt.Services, kill)
 	p.eachOneOff(opt.Services, kill)
 	if opt.RemoveOrphans {
 		p.opt.RemoveOrphans = true
@@ -224,35 +225,27 @@ func planKill(d Desired, o Observed, opt KillOptions) (Plan, error) {
 }
 
 func planPause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
-	p := newVerb(d, o, scheduling{})
-	p.each(opt.Services, func(_ *unit, s *slot) {
-		if s.old.Status.Live() {
-			s.pause = because(AskedFor)
-		}
-	})
-	return p.finish()
+	return planLive(d, o, opt.Services, func(s *slot) { s.pause = because(AskedFor) })
 }
 
 func planUnpause(d Desired, o Observed, opt PauseOptions) (Plan, error) {
+	return planLive(d, o, opt.Services, func(s *slot) { s.unpause = because(AskedFor) })
+}
+
+// planLive has something done to the pods that have processes.
+func planLive(d Desired, o Observed, services []string, do func(*slot)) (Plan, error) {
 	p := newVerb(d, o, scheduling{})
-	p.each(opt.Services, func(_ *unit, s *slot) {
+	p.each(services, func(s *slot) {
 		if s.old.Status.Live() {
-			s.unpause = because(AskedFor)
+			do(s)
 		}
 	})
 	return p.finish()
-}
-
-func orKill(signal string) string {
-	if signal == "" {
-		return "SIGKILL"
-	}
-	return signal
 }
 
 func planRemove(d Desired, o Observed, opt RemoveOptions) (Plan, error) {
 	p := newVerb(d, o, scheduling{dropVolumes: opt.Volumes})
-	p.each(opt.Services, func(_ *unit, s *slot) {
+	p.each(opt.Services, func(s *slot) {
 		if opt.Stop || !running(s.old) {
 			s.discard(because(AskedFor))
 		}

@@ -55,27 +55,17 @@ func vizLabel(d Desired, s Service, opt VizOptions) string {
 			label += `<font point-size="10"><br/><br/><b>` + title + `:</b><br/>` + html.EscapeString(strings.Join(lines, "\n")) + `</font>`
 		}
 	}
-	part(opt.Networks, "Networks", networkKeys(d, s))
-	var ports []string
+	var networks, ports []string
+	for _, name := range networksOf(&s.Pod) {
+		networks = append(networks, NetworkKey(d.Networks, name))
+	}
+	part(opt.Networks, "Networks", networks)
 	for _, p := range s.Pod.Network.Ports {
 		ports = append(ports, vizPort(p))
 	}
 	part(opt.Ports, "Ports", ports)
 	part(opt.Images, "Image", []string{s.Pod.Container.Image})
 	return strings.ReplaceAll(label, "\n", "<br/>")
-}
-
-// networkKeys are the networks of a service as the compose file calls them.
-func networkKeys(d Desired, s Service) []string {
-	var keys []string
-	for _, name := range networksOf(&s.Pod) {
-		for _, n := range d.Networks {
-			if n.Spec.Name == name {
-				keys = append(keys, n.Key)
-			}
-		}
-	}
-	return keys
 }
 
 func vizPort(p api.Port) string {

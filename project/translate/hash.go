@@ -105,7 +105,7 @@ func facets(pod api.PodSpec, networks []project.Network, digests map[string]stri
 		all["environment."+name] = []string{value}
 	}
 	for i, e := range n.Endpoints {
-		all["networks."+networkKey(networks, e.Network)] = []any{i, e}
+		all["networks."+project.NetworkKey(networks, e.Network)] = []any{i, e}
 	}
 	for _, m := range c.Mounts {
 		all["volumes."+m.Target] = m
@@ -118,16 +118,6 @@ func facets(pod api.PodSpec, networks []project.Network, digests map[string]stri
 		}
 	}
 	return all
-}
-
-// networkKey is what the compose file calls a network.
-func networkKey(networks []project.Network, name string) string {
-	for _, n := range networks {
-		if n.Spec.Name == name {
-			return n.Key
-		}
-	}
-	return name
 }
 
 func resourceFacets(r api.Resources) map[string]any {

@@ -24,7 +24,7 @@ type Options struct {
 	Store         string         // data root of external secrets and configs
 	Scale         map[string]int // replicas by service
 	Compatibility bool           // "_" rather than "-" between the parts of names
-	Existing      bool           // as in project.LoadRequest
+	Existing      bool           // as in podccompose.LoadRequest
 }
 
 // Result is a translated project.
@@ -204,7 +204,7 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 	return t.platform(key, s)
 }
 
-// labels are those that the pod has from the start: the user's, and the project's but for number, image and hash.
+// labels are those that the pod has from the start: the user's, and the project's but for number, image, hash and depends_on.
 func (t *translation) labels(s types.ServiceConfig) map[string]string {
 	labels := maps.Clone(map[string]string(s.Labels))
 	if labels == nil {
@@ -218,14 +218,6 @@ func (t *translation) labels(s types.ServiceConfig) map[string]string {
 	labels[project.LabelOneoff] = "False"
 	if len(t.p.EnvFiles) > 0 {
 		labels[project.LabelEnvFile] = strings.Join(t.p.EnvFiles, ",")
-	}
-	var deps []string
-	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
-		d := s.DependsOn[name]
-		deps = append(deps, fmt.Sprintf("%s:%s:%t", name, d.Condition, d.Restart))
-	}
-	if len(deps) > 0 {
-		labels[project.LabelDependsOn] = strings.Join(deps, ",")
 	}
 	return labels
 }
