@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"podc.example/podc/api"
+	"podc.example/podc/engine/rootfs"
 	"podc.example/podc/internal/disk"
 )
 
@@ -448,4 +449,67 @@ func (c Checker) aliveID() func(id string) bool {
 		}
 		return known[id]
 	}
+}
+
+// inventory is what may be left over, listed before the records are read: what is made meanwhile has its record first.
+type inventory struct {
+	dirs, runDirs, runtimes, exits, monitors, trash []string
+	cgroups                                         map[string][]string // id -> folders
+	mounts                                          []string
+	processes                                       []helperProcess
+}
+
+func (c Checker) takeInventory() (inventory, error) {
+	pp := c.e.paths
+	inv := inventory{cgroups: pp.cgroups().Containers()}
+	var errs []error
+	list := func(dir string) []string {
+		names, err := listDir(dir)
+		errs = append(errs, err)
+		return names
+	}
+	inv.dirs, inv.runDirs, inv.runtimes, inv.exits = list(pp.pods()), list(pp.runPods()), list(pp.runtime()), list(pp.exits())
+	inv.monitors = list(pp.monitors())
+	trash, err := pp.trashed()
+	inv.trash, errs = trash, append(errs, err)
+	mounts, err := pp.mounts()
+	inv.mounts, errs = mounts, append(errs, err)
+	inv.processes = c.e.Monitors().processes()
+	return inv, errors.Join(errs...)
+}
+
+// trashed lists the removed pods whose files are still there, by id. What else lies there is not podc's.
+func (p paths) trashed() ([]string, error) {
+	names, err := listDir(p.trash())
+	return slices.DeleteFunc(names, func(name string) bool { return !isID(name) }), err
+}
+
+// mounts lists what is mounted for pods of this root.
+func (p paths) mounts() ([]string, error) { return rootfs.MountsBelow(p.pods(), p.runPods()) }
+
+// podOfMount names the pod that a mount of mounts is for.
+func (p paths) podOfMount(path string) string {
+	for _, dir := range []string{p.pods(), p.runPods()} {
+		if rest, ok := strings.CutPrefix(path, dir+"/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			return name
+		}
+	}
+	return ""
+}
+
+// listDir lists the names in a folder; none if it does not exist. What cannot be read must not count as empty.
+func listDir(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list what is in %s: %w", dir, err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, d := range entries {
+		names = append(names, d.Name())
+	}
+	return names, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -43,17 +44,16 @@ var errAnswered = errors.New("the monitor has answered")
 // errSilent is the error of a monitor that listens and does not answer.
 var errSilent = errors.New("it does not answer")
 
-// MonitorRequest is one line of JSON to a monitor's socket; MonitorReply is its one line of answer.
+// MonitorRequest is one line of JSON to a monitor's socket.
 type MonitorRequest struct {
 	// Op is "serve" (answer names for the attachment ID from now on), "release" (close its sockets) or "ping".
 	Op string `json:"op"`
 	ID string `json:"id,omitempty"`
 }
 
-// MonitorReply answers a MonitorRequest.
+// MonitorReply is the one line of answer.
 type MonitorReply struct {
 	Error string `json:"error,omitempty"`
-	Pid   int    `json:"pid,omitempty"`
 }
 
 // Monitors starts, asks and ends the monitors of groups.
@@ -308,4 +308,40 @@ func (m Monitors) kill(group string, verbs ...string) {
 			}
 		}
 	}
+}
+
+// helperProcess is a conmon, monitor or guardian of this root.
+type helperProcess struct {
+	kernel.Process
+	name  string
+	owner string // the container's id, or the group
+}
+
+// processes finds what podc left running for this root, by the run root among the arguments.
+func (m Monitors) processes() []helperProcess {
+	var list []helperProcess
+	for _, pid := range kernel.Processes() {
+		if pid == os.Getpid() {
+			continue
+		}
+		proc := kernel.Find(pid) // before its arguments are read: they may be those of the pid's next holder, never the reverse
+		args := kernel.Args(pid)
+		if len(args) == 0 || proc == (kernel.Process{}) {
+			continue
+		}
+		switch base := filepath.Base(args[0]); {
+		case base == "conmon" && slices.Contains(args, m.e.paths.runtime()):
+			list = append(list, helperProcess{proc, base, argAfter(args, "-c")})
+		case base == "podc-monitor" && slices.Contains(args, m.e.paths.run) && len(args) > 2 && (args[1] == "monitor" || args[1] == "guard"):
+			list = append(list, helperProcess{proc, args[1], args[len(args)-1]})
+		}
+	}
+	return list
+}
+
+func argAfter(args []string, flag string) string {
+	if i := slices.Index(args, flag); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
 }

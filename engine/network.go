@@ -40,7 +40,8 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep api.Endpoint, p
 			return err
 		}
 		before := p.Spec.Network.Endpoints
-		if !slices.ContainsFunc(before, func(o api.Endpoint) bool { return o.Network == ep.Network }) {
+		known := slices.ContainsFunc(before, func(o api.Endpoint) bool { return o.Network == ep.Network })
+		if !known {
 			if err := p.network().saveEndpoints(append(slices.Clone(before), ep)); err != nil {
 				return err
 			}
@@ -52,15 +53,14 @@ func (e *Engine) ConnectPod(ctx context.Context, name string, ep api.Endpoint, p
 			return nil
 		}
 		a, err := e.net.Connect(ctx, p.ID, ep, prefer)
-		if errdefs.IsAlreadyExists(err) { // by somebody who died before it was on record
+		switch {
+		case errdefs.IsAlreadyExists(err): // by somebody who died before it was on record
 			if a, err = e.net.Attachment(p.ID); err != nil {
 				return err
 			}
-			return p.network().reconnected(ctx, a)
-		}
-		if err != nil {
+		case err != nil:
 			err = errors.Join(err, p.network().saveEndpoints(before))
-			if !slices.ContainsFunc(before, func(o api.Endpoint) bool { return o.Network == ep.Network }) {
+			if !known {
 				err = errors.Join(err, e.net.KeepAddresses(context.WithoutCancel(ctx), ep.Network, name, nil))
 			}
 			return err
@@ -250,17 +250,16 @@ func (p podNetwork) hosts(hostname string) ([]byte, error) {
 // resolvConf points at the group's resolver where there is a network, else at the host's own.
 func (p podNetwork) resolvConf() []byte {
 	n := p.Spec.Network
-	var b bytes.Buffer
+	servers := []string{dnsAddress}
 	if n.Mode == api.NetworkHost || len(n.Endpoints) == 0 {
-		if len(n.DNS) == 0 {
+		if servers = n.DNS; len(servers) == 0 {
 			own, _ := os.ReadFile(resolvconf.Path)
 			return own
 		}
-		for _, server := range n.DNS {
-			fmt.Fprintf(&b, "nameserver %s\n", server)
-		}
-	} else {
-		fmt.Fprintf(&b, "nameserver %s\n", dnsAddress)
+	}
+	var b bytes.Buffer
+	for _, server := range servers {
+		fmt.Fprintf(&b, "nameserver %s\n", server)
 	}
 	search := n.DNSSearch
 	if len(search) == 0 {

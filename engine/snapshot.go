@@ -81,12 +81,7 @@ func (s *store) Pod(name string) (api.Pod, error) {
 	if listErr != nil {
 		return api.Pod{}, listErr
 	}
-	var found []*pod
-	for _, p := range all {
-		if strings.HasPrefix(p.ID, name) {
-			found = append(found, p)
-		}
-	}
+	found := slices.DeleteFunc(all, func(p *pod) bool { return !strings.HasPrefix(p.ID, name) })
 	switch len(found) {
 	case 0:
 		return api.Pod{}, err
@@ -101,18 +96,17 @@ func (s *store) read(name string) (*pod, error) {
 	if !disk.IsName(name) {
 		return nil, missingPod(name)
 	}
-	p, err := s.load(name)
-	if err == nil {
-		p.refresh()
-	}
-	// An end that conmon has yet to note, or that nobody saw; unless somebody settled it between the look at the state and that at
-	// the exit file, such as the exit handler, whose conmon still lives at the first look and may be gone at the second.
-	for tries := 0; tries < 2 && err == nil && (p.ending || p.unrecorded && !p.last.ExitKnown); tries++ {
-		if p, err = s.load(name); err == nil {
-			p.refresh()
+	// An end that conmon has yet to note, or that nobody saw, is looked at again: somebody may have settled it between the look at the
+	// state and that at the exit file, such as the exit handler, whose conmon still lives at the first look and may be gone at the second.
+	for tries := 1; ; tries++ {
+		p, err := s.load(name)
+		if err != nil {
+			return nil, err
+		}
+		if p.refresh(); tries == 3 || !p.ending && (!p.unrecorded || p.last.ExitKnown) {
+			return p, nil
 		}
 	}
-	return p, err
 }
 
 // readRunning is read for what, by its verb, needs the pod to run.

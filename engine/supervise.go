@@ -231,9 +231,7 @@ func (s Supervisor) RecordProbe(ctx context.Context, name string, started time.T
 			return errdefs.ErrConflict
 		}
 		p.state.Probes = append(p.state.Probes, probe)
-		if n := len(p.state.Probes); n > keptProbes {
-			p.state.Probes = p.state.Probes[n-keptProbes:]
-		}
+		p.state.Probes = p.state.Probes[max(0, len(p.state.Probes)-keptProbes):]
 		inStart := p.state.Health == api.HealthStarting && probe.Start.Sub(started) < h.StartPeriod
 		was := p.state.Health
 		switch {

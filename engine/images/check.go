@@ -89,7 +89,7 @@ func (s reader) unresolvable(report storage.CheckReport) ([]api.Problem, error) 
 		if _, known := report.Images[img.ID]; known {
 			continue
 		}
-		if _, err := s.image(snap, img, label(snap.summary(img))); err != nil {
+		if _, err := s.image(snap, img, label(img.Names, img.ID)); err != nil {
 			problems = append(problems, api.Problem{Kind: "image", Object: short(img.ID), Detail: err.Error()})
 		}
 	}

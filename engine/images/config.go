@@ -188,10 +188,7 @@ func exposedPorts(ports map[string]struct{}) ([]string, error) {
 			return nil, fmt.Errorf("%q is not port[-port][/protocol]", p)
 		}
 		first, _ := strconv.Atoi(m[1])
-		last := first
-		if m[2] != "" {
-			last, _ = strconv.Atoi(m[2])
-		}
+		last, _ := strconv.Atoi(cmp.Or(m[2], m[1]))
 		if first < 1 || last > 65535 || first > last {
 			return nil, fmt.Errorf("%q: ports are 1 to 65535", p)
 		}

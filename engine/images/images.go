@@ -20,6 +20,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,13 +164,10 @@ func systemContext(c Config, tmp string) *types.SystemContext {
 
 // temporary is the folder for unpacked archives: never /tmp, which may be in memory.
 func temporary(c Config) string {
-	switch dir := os.Getenv("TMPDIR"); {
-	case c.Private:
+	if c.Private {
 		return filepath.Join(c.Root, "storage", "tmp")
-	case dir != "":
-		return dir
 	}
-	return "/var/tmp"
+	return cmp.Or(os.Getenv("TMPDIR"), "/var/tmp")
 }
 
 // Close lets go of the store and takes away the mount that containers/storage makes of its own folder, unless a container

@@ -2,6 +2,7 @@ package images
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func (s *copier) loadOne(ctx context.Context, c candidate, parent string, progre
 	if err != nil {
 		return sum, err
 	}
-	s.warn(id, label(sum), progress)
+	s.warn(id, label(sum.Names, sum.ID), progress)
 	return sum, nil
 }
 
@@ -90,11 +91,12 @@ func (s reader) warn(id, name string, progress Progress) {
 	}
 }
 
-func label(sum api.ImageSummary) string {
-	if len(sum.Names) > 0 {
-		return sum.Names[0]
+// label is how an image, or a container, is called in what is told of it.
+func label(names []string, id string) string {
+	if len(names) > 0 {
+		return names[0]
 	}
-	return short(sum.ID)
+	return short(id)
 }
 
 func describe(sums []api.ImageSummary) string {
@@ -307,26 +309,22 @@ var ociEntry = regexp.MustCompile(`^(oci-layout|index\.json|blobs/[a-z0-9]+/[0-9
 // openOCI unpacks an oci-archive and lists its images by the names in their annotations.
 func (s *copier) openOCI(ctx context.Context, o *opened, f *os.File, dir string) error {
 	if err := unpackOCI(ctx, f, dir); err != nil {
-		return errors.Join(err, o.close())
+		return err
 	}
 	list, err := layout.List(dir)
 	if err != nil {
-		return errors.Join(broken(err), o.close())
+		return broken(err)
 	}
 	for _, entry := range list {
 		c := candidate{src: entry.Reference}
 		a := entry.ManifestDescriptor.Annotations
 		// containerd and docker write the full name beside the standard annotation, which then is only a tag.
-		for _, name := range []string{a["io.containerd.image.name"], a["org.opencontainers.image.ref.name"]} {
-			if name == "" {
-				continue
-			}
+		if name := cmp.Or(a["io.containerd.image.name"], a["org.opencontainers.image.ref.name"]); name != "" {
 			named, err := Normalize(name)
 			if err != nil {
-				return errors.Join(err, o.close())
+				return err
 			}
 			c.names = append(c.names, named)
-			break
 		}
 		o.images = append(o.images, c)
 	}

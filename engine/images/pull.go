@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,14 +68,10 @@ func (s *Store) present(ctx context.Context, ref string) (api.ImageSummary, erro
 	if err != nil {
 		return api.ImageSummary{}, err
 	}
-	img, ok := reply.Images[ref]
-	if ok {
+	if img, ok := reply.Images[ref]; ok {
 		return s.summaryOf(img.ID)
 	}
-	if why := reply.Why[ref]; why != "" {
-		return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q %s", ref, why)
-	}
-	return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q not found", ref)
+	return api.ImageSummary{}, fault.New(errdefs.ErrNotFound, "image %q %s", ref, cmp.Or(reply.Why[ref], "not found"))
 }
 
 func (s *copier) fetch(ctx context.Context, named reference.Named, id string, progress Progress) (api.ImageSummary, error) {
@@ -128,15 +125,11 @@ func classify(err error) error {
 		dial    *url.Error
 	)
 	switch {
-	case errors.As(err, &denied):
-		return fault.New(errdefs.ErrUnauthenticated, "%w", err)
-	case hasCode(err, v2.ErrorCodeManifestUnknown, v2.ErrorCodeNameUnknown):
-		return fault.New(errdefs.ErrNotFound, "%w", err)
-	case hasCode(err, errcode.ErrorCodeUnauthorized):
+	case errors.As(err, &denied), hasCode(err, errcode.ErrorCodeUnauthorized):
 		return fault.New(errdefs.ErrUnauthenticated, "%w", err)
 	case hasCode(err, errcode.ErrorCodeDenied):
 		return fault.New(errdefs.ErrPermissionDenied, "%w", err)
-	case errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
+	case hasCode(err, v2.ErrorCodeManifestUnknown, v2.ErrorCodeNameUnknown), errors.As(err, &status) && status.StatusCode == http.StatusNotFound:
 		return fault.New(errdefs.ErrNotFound, "%w", err)
 	case errors.As(err, &network), errors.As(err, &dial), errors.As(err, &status), errors.Is(err, docker.ErrTooManyRequests):
 		return fault.New(errdefs.ErrUnavailable, "%w", err)

@@ -49,11 +49,7 @@ func (snap *snapshot) removable(img *storage.Image, ref string, manyNames bool) 
 	}
 	for i := range snap.containers {
 		if c := &snap.containers[i]; c.ImageID == img.ID {
-			name := short(c.ID)
-			if len(c.Names) > 0 {
-				name = c.Names[0]
-			}
-			return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by container %q, which is not podc's", ref, name)
+			return fault.New(errdefs.ErrFailedPrecondition, "cannot remove image %q: in use by container %q, which is not podc's", ref, label(c.Names, c.ID))
 		}
 	}
 	if img.ReadOnly {

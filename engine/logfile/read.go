@@ -157,19 +157,18 @@ func (r *reader) pass(l api.LogLine) error {
 
 // watch subscribes to the folder of the log and to that of the pod's state.
 func (r *reader) watch() (w *logWatch, stop func(), err error) {
+	if r.opt.Stay { // after a reboot no start may have been asked for yet
+		if err := os.MkdirAll(r.run.Dir, 0o700); err != nil {
+			return nil, nil, err
+		}
+	}
 	log, err := r.run.Watch.Add(filepath.Dir(r.log.Path), unix.IN_MODIFY|unix.IN_CREATE)
 	if err != nil {
 		return nil, nil, err
 	}
 	state, err := r.run.Watch.Dir(r.run.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		state, err = &kernel.Watch{}, nil // after a reboot: no start has been asked for in this boot
-		if r.opt.Stay {
-			err = os.MkdirAll(r.run.Dir, 0o700)
-			if err == nil {
-				state, err = r.run.Watch.Dir(r.run.Dir)
-			}
-		}
+		state, err = &kernel.Watch{}, nil // none will be in this boot
 	}
 	if err != nil {
 		log.Close()

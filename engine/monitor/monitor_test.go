@@ -98,14 +98,14 @@ func TestNamesAreServedOnce(t *testing.T) {
 	n := &names{}
 	s := &served{resolver: n, ids: map[string]*attachment{}}
 	ctx := t.Context()
-	if err := s.serve(ctx, "a"); err != nil {
+	if err := s.serve(ctx, "a", true); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(s.resume(ctx, "a"), s.resume(ctx, "b"), s.resume(ctx, "b")); err != nil {
+	if err := errors.Join(s.serve(ctx, "a", false), s.serve(ctx, "b", false), s.serve(ctx, "b", false)); err != nil {
 		t.Error(err)
 	}
 	for range 2 {
-		if s.resume(ctx, "bad") == nil {
+		if s.serve(ctx, "bad", false) == nil {
 			t.Error("a failure was forgotten")
 		}
 	}

@@ -108,13 +108,13 @@ func (d *door) answer(conn *net.UnixConn) {
 	if d.shut {
 		return // no answer is an answer: ask again, by then somebody else listens
 	}
-	reply := engine.MonitorReply{Pid: os.Getpid()}
+	var reply engine.MonitorReply
 	ctx, cancel := context.WithTimeout(context.Background(), requestDeadline)
 	defer cancel()
 	switch req.Op {
 	case "ping":
 	case "serve":
-		if err := d.names.serve(ctx, req.ID); err != nil {
+		if err := d.names.serve(ctx, req.ID, true); err != nil {
 			reply.Error = err.Error()
 		}
 	case "release":
@@ -156,13 +156,9 @@ func (s *served) of(id string) *attachment {
 	return a
 }
 
-// serve is for a start: everything in the namespace may be new.
-func (s *served) serve(ctx context.Context, id string) error { return s.ask(ctx, id, true) }
-
-// resume is for a pod that is found at work: it serves unless that is done already.
-func (s *served) resume(ctx context.Context, id string) error { return s.ask(ctx, id, false) }
-
-func (s *served) ask(ctx context.Context, id string, anew bool) error {
+// serve has names answered for an attachment. It is anew for a start, since everything in the namespace may be new; for a pod that is
+// found at work it does nothing if that is done already.
+func (s *served) serve(ctx context.Context, id string, anew bool) error {
 	a := s.of(id)
 	a.mu.Lock()
 	defer a.mu.Unlock()

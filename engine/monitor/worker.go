@@ -168,7 +168,7 @@ func (w *worker) resumeNames(ctx context.Context, d engine.Duty) (done bool) {
 	if !d.Names || d.Idle() {
 		return true
 	}
-	err := w.m.names.resume(ctx, d.Pod.ID)
+	err := w.m.names.serve(ctx, d.Pod.ID, false)
 	if err != nil && !errdefs.IsNotFound(err) && !errors.Is(err, fs.ErrNotExist) {
 		w.log.Error("cannot answer names", "err", err)
 		return false

@@ -169,11 +169,7 @@ func (c Container) Rlimits() ([]specs.POSIXRlimit, error) {
 		}
 		limits[kind] = want
 	}
-	list := make([]specs.POSIXRlimit, 0, len(limits))
-	for _, kind := range slices.Sorted(maps.Keys(limits)) {
-		list = append(list, limits[kind])
-	}
-	return list, nil
+	return slices.SortedFunc(maps.Values(limits), func(a, b specs.POSIXRlimit) int { return strings.Compare(a.Type, b.Type) }), nil
 }
 
 // Limits that not every kernel offers, as people say.
