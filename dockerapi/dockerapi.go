@@ -8,7 +8,6 @@ package dockerapi
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
 	"strings"
 	"time"
 )
@@ -39,19 +38,15 @@ func derivedID(parts ...string) string {
 // stamp is a moment as docker writes it; the zero time is its year 1.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// addrText is an address, and nothing for none. Addresses are texts in docker's shapes too: templates print them.
-func addrText(a netip.Addr) string {
-	if !a.IsValid() {
+// text is an address or a range, and nothing for none. These are texts in docker's shapes too: templates print them.
+func text[T interface {
+	IsValid() bool
+	String() string
+}](v T) string {
+	if !v.IsValid() {
 		return ""
 	}
-	return a.String()
-}
-
-func prefixText(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
+	return v.String()
 }
 
 // set is docker's way of writing a list without order.

@@ -163,7 +163,7 @@ func bindings(ports []api.Port) map[string][]PortBinding {
 			host = strconv.Itoa(int(p.HostPort))
 		}
 		key := portKey(p)
-		m[key] = append(m[key], PortBinding{addrText(p.HostIP), host})
+		m[key] = append(m[key], PortBinding{text(p.HostIP), host})
 	}
 	return m
 }

@@ -69,7 +69,7 @@ func InspectNetwork(n api.Network, attachments []api.Attachment) Network {
 		for _, i := range a.Interfaces {
 			if i.Network == n.Name {
 				out.Containers[a.ID] = EndpointResource{Name: a.Owner, EndpointID: endpointID(a.ID, n.Name), MacAddress: i.MAC,
-					IPv4Address: prefixText(i.IPv4), IPv6Address: prefixText(i.IPv6)}
+					IPv4Address: text(i.IPv4), IPv6Address: text(i.IPv6)}
 			}
 		}
 	}
@@ -77,7 +77,7 @@ func InspectNetwork(n api.Network, attachments []api.Attachment) Network {
 }
 
 func ipamConfig(sub api.Subnet) IPAMConfig {
-	c := IPAMConfig{Subnet: prefixText(sub.CIDR), IPRange: prefixText(sub.IPRange), Gateway: addrText(sub.Gateway)}
+	c := IPAMConfig{Subnet: text(sub.CIDR), IPRange: text(sub.IPRange), Gateway: text(sub.Gateway)}
 	for name, a := range sub.Reserved {
 		if c.AuxAddress == nil {
 			c.AuxAddress = map[string]string{}

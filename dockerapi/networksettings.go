@@ -54,7 +54,7 @@ func endpointsOf(p api.Pod, networks map[string]api.Network) map[string]*Endpoin
 	for _, e := range p.Spec.Network.Endpoints {
 		out := &Endpoint{DriverOpts: e.Options, GwPriority: e.GwPriority, Aliases: aliases(p, e), MacAddress: e.MAC, Links: links(p.Spec.Network.Links), DNSNames: dnsNames(p, e)}
 		if e.IPv4.IsValid() || e.IPv6.IsValid() || len(e.LinkLocal) > 0 {
-			out.IPAMConfig = &EndpointIPAM{IPv4Address: addrText(e.IPv4), IPv6Address: addrText(e.IPv6)}
+			out.IPAMConfig = &EndpointIPAM{IPv4Address: text(e.IPv4), IPv6Address: text(e.IPv6)}
 			for _, a := range e.LinkLocal {
 				out.IPAMConfig.LinkLocalIPs = append(out.IPAMConfig.LinkLocalIPs, a.String())
 			}
@@ -65,9 +65,9 @@ func endpointsOf(p api.Pod, networks map[string]api.Network) map[string]*Endpoin
 		for _, i := range p.Interfaces {
 			if i.Network == e.Network {
 				out.EndpointID = endpointID(p.ID, e.Network)
-				out.Gateway, out.IPAddress, out.MacAddress = addrText(i.Gateway), addrText(i.IPv4.Addr()), i.MAC
+				out.Gateway, out.IPAddress, out.MacAddress = text(i.Gateway), text(i.IPv4.Addr()), i.MAC
 				out.IPPrefixLen = max(i.IPv4.Bits(), 0)
-				out.IPv6Gateway, out.GlobalIPv6Address = addrText(i.Gateway6), addrText(i.IPv6.Addr())
+				out.IPv6Gateway, out.GlobalIPv6Address = text(i.Gateway6), text(i.IPv6.Addr())
 				out.GlobalIPv6PrefixLen = max(i.IPv6.Bits(), 0)
 			}
 		}

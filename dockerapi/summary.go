@@ -82,7 +82,7 @@ func exposedRanges(p api.Pod) (parts []string) {
 }
 
 // hostAddress is where a port is published; docker spells out that it is everywhere.
-func hostAddress(p api.Port) string { return cmp.Or(addrText(p.HostIP), "0.0.0.0") }
+func hostAddress(p api.Port) string { return cmp.Or(text(p.HostIP), "0.0.0.0") }
 
 // HostAddress is where a port is published, in the form that a number of a port follows: "0.0.0.0", "[::1]".
 func HostAddress(p api.Port) string {

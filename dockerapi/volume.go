@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"cmp"
+	"maps"
 	"time"
 
 	"podc.example/podc/api"
@@ -31,9 +32,7 @@ func InspectVolume(v api.Volume, path string) Volume {
 		Name: v.Name, Options: v.Options, Scope: "local"}
 	if v.Anonymous {
 		out.Labels = map[string]string{"com.docker.volume.anonymous": ""}
-		for k, val := range v.Labels {
-			out.Labels[k] = val
-		}
+		maps.Copy(out.Labels, v.Labels)
 	}
 	return out
 }

@@ -6,6 +6,7 @@ package doctor
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -66,21 +67,11 @@ func Examine(ctx context.Context, h Host) []Finding {
 
 // Healthy reports whether nothing that is needed is missing.
 func Healthy(found []Finding) bool {
-	for _, f := range found {
-		if f.State == Missing {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(found, func(f Finding) bool { return f.State == Missing })
 }
 
 // file is the path of a system file of the host.
-func (h Host) file(path string) string {
-	if h.Root == "" {
-		return path
-	}
-	return filepath.Join(h.Root, path)
-}
+func (h Host) file(path string) string { return filepath.Join(h.Root, path) }
 
 func fine(name, text string) Finding { return Finding{Name: name, State: OK, Text: text} }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,44 +114,29 @@ func versionOf(ctx context.Context, path string) (string, error) {
 			return word, nil
 		}
 	}
-	return "", fmt.Errorf("it says %q", strings.TrimSpace(firstLine(string(out))))
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
+	line, _, _ := strings.Cut(string(out), "\n")
+	return "", fmt.Errorf("it says %q", strings.TrimSpace(line))
 }
 
 // older compares versions number by number; what follows the numbers ("+dfsg1") does not count.
-func older(a, b string) bool {
-	x, y := numbers(a), numbers(b)
-	for i := range max(len(x), len(y)) {
-		var m, n int
-		if i < len(x) {
-			m = x[i]
-		}
-		if i < len(y) {
-			n = y[i]
-		}
-		if m != n {
-			return m < n
-		}
-	}
-	return false
-}
+func older(a, b string) bool { return slices.Compare(numbers(a), numbers(b)) < 0 }
 
+// numbers are those of a version, without zeros at the end.
 func numbers(version string) []int {
 	var list []int
 	for part := range strings.SplitSeq(version, ".") {
-		digits := strings.TrimLeft(part, "0123456789")
-		n, err := strconv.Atoi(strings.TrimSuffix(part, digits))
+		digits := part[:len(part)-len(strings.TrimLeft(part, "0123456789"))]
+		n, err := strconv.Atoi(digits)
 		if err != nil {
 			break
 		}
 		list = append(list, n)
-		if digits != "" {
+		if digits != part {
 			break
 		}
+	}
+	for len(list) > 0 && list[len(list)-1] == 0 {
+		list = list[:len(list)-1]
 	}
 	return list
 }

@@ -143,16 +143,12 @@ func isEmpty(dir string) (bool, error) {
 
 // CopyTree copies the folder from to to, which must not exist, with owners, modes, times, links, device nodes and extended
 // attributes. Links are copied, never followed; hard links inside the tree stay hard links.
-func CopyTree(from, to string) error {
-	c := treeCopy{links: map[[2]uint64]string{}}
-	return c.copy(from, to)
-}
+func CopyTree(from, to string) error { return treeCopy{}.copy(from, to) }
 
-type treeCopy struct {
-	links map[[2]uint64]string // device and inode -> first copy
-}
+// treeCopy is the first copy of each file with several names, by device and inode.
+type treeCopy map[[2]uint64]string
 
-func (c *treeCopy) copy(from, to string) error {
+func (c treeCopy) copy(from, to string) error {
 	fi, err := os.Lstat(from)
 	if err != nil {
 		return err
@@ -163,10 +159,10 @@ func (c *treeCopy) copy(from, to string) error {
 	}
 	if !fi.IsDir() && st.Nlink > 1 {
 		key := [2]uint64{st.Dev, st.Ino}
-		if first, ok := c.links[key]; ok {
+		if first, ok := c[key]; ok {
 			return os.Link(first, to)
 		}
-		c.links[key] = to
+		c[key] = to
 	}
 	switch fi.Mode().Type() {
 	case fs.ModeDir:
@@ -186,7 +182,7 @@ func (c *treeCopy) copy(from, to string) error {
 	return copyMeta(from, to, &st)
 }
 
-func (c *treeCopy) copyDir(from, to string) error {
+func (c treeCopy) copyDir(from, to string) error {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,11 +35,9 @@ func PinNamespaces(path func(kind string) string, kinds []string, hostname, doma
 	flags := 0
 	var missing []string
 	for _, n := range namespaceFlags {
-		for _, k := range kinds {
-			if k == n.kind && !IsNamespace(path(k)) {
-				flags |= n.flag
-				missing = append(missing, k)
-			}
+		if slices.Contains(kinds, n.kind) && !IsNamespace(path(n.kind)) {
+			flags |= n.flag
+			missing = append(missing, n.kind)
 		}
 	}
 	if flags == 0 {

@@ -33,7 +33,8 @@ func Of(root string) (key []byte, saved bool, err error) {
 		return nil, false, fmt.Errorf("cannot read the key of %s: %w", root, err)
 	}
 	damaged := err == nil
-	key = newKey()
+	key = make([]byte, Size)
+	rand.Read(key) // never fails
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return key, false, nil
 	}
@@ -56,10 +57,4 @@ func first(root, path string, key []byte) ([]byte, bool, error) {
 		return key, false, nil
 	}
 	return saved, true, nil
-}
-
-func newKey() []byte {
-	key := make([]byte, Size)
-	rand.Read(key) // never fails
-	return key
 }

@@ -29,11 +29,16 @@ const beyond = math.MinInt64
 
 // Memory takes a limit of memory in bytes; 0 means none.
 func Memory(bytes int64) error {
-	if bytes == beyond {
-		return fmt.Errorf("is no limit of memory: it is too large, at most %d bytes (1 PiB) are possible", int64(maxMemory))
-	}
-	if bytes != 0 && (bytes < minMemory || bytes > maxMemory) {
-		return fmt.Errorf("%d is no limit of memory: between %d bytes (6 MiB) and %d (1 PiB) are possible", bytes, minMemory, maxMemory)
+	return size(bytes, minMemory, "limit of memory", " (6 MiB)")
+}
+
+// size takes 0, or bytes from the least on, which is said in other words too, of what it is the size of.
+func size(bytes, least int64, of, inWords string) error {
+	switch {
+	case bytes == beyond:
+		return fmt.Errorf("is no %s: it is too large, at most %d bytes (1 PiB) are possible", of, int64(maxMemory))
+	case bytes != 0 && (bytes < least || bytes > maxMemory):
+		return fmt.Errorf("%d is no %s: between %d bytes%s and %d (1 PiB) are possible", bytes, of, least, inWords, int64(maxMemory))
 	}
 	return nil
 }
@@ -55,13 +60,7 @@ func MemorySwap(bytes, memory int64) error {
 
 // FileSystemSize takes the size of a tmpfs in bytes; 0 means the default.
 func FileSystemSize(bytes int64) error {
-	if bytes == beyond {
-		return fmt.Errorf("is no size of a file system in memory: it is too large, at most %d bytes (1 PiB) are possible", int64(maxMemory))
-	}
-	if bytes != 0 && (bytes < 4096 || bytes > maxMemory) {
-		return fmt.Errorf("%d is no size of a file system in memory: between 4096 bytes and %d (1 PiB) are possible", bytes, maxMemory)
-	}
-	return nil
+	return size(bytes, 4096, "size of a file system in memory", "")
 }
 
 // Pids takes the most processes of a container; 0 means the default and -1 no limit. The kernel has no more than 4194304.
