@@ -18,6 +18,19 @@ type Process struct {
 	Health              *HealthCheck
 }
 
+// ExecOptions are a further command that is run in a container.
+type ExecOptions struct {
+	Args       []string `json:"args"`
+	Env        []string `json:"env,omitempty"`         // K=V, beside the container's own
+	User       string   `json:"user,omitempty"`        // empty: the container's
+	WorkingDir string   `json:"working_dir,omitempty"` // empty: the container's
+	Privileged bool     `json:"privileged,omitempty"`
+	Detach     bool     `json:"detach,omitempty"` // leave it alone once it runs
+	TTY        bool     `json:"tty,omitempty"`    // with a terminal
+	Width      int      `json:"width,omitempty"`  // of the terminal at first; 0: unknown
+	Height     int      `json:"height,omitempty"`
+}
+
 // Effective is what a container is run with: its spec where that says something, else its image, by docker's rules. The engine runs
 // it, inspect shows it, commit writes it, and a plan waits for it.
 func Effective(spec ContainerSpec, img ImageConfig) Process {

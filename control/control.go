@@ -93,8 +93,9 @@ type Streams interface {
 	// that keeps no log.
 	Follow(ctx context.Context, ref string, opt LogOptions, out FollowOutput) error
 	// Exec runs a command in a running container, and returns its exit code once it has ended, or runs if it is to be left alone. The
-	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code.
-	Exec(ctx context.Context, ref string, opt ExecOptions, with ExecStreams) (code int, err error)
+	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code. A terminal is for Become
+	// only, so far.
+	Exec(ctx context.Context, ref string, opt api.ExecOptions, with ExecStreams) (code int, err error)
 	// Attach connects with the standard streams of a running container.
 	Attach(ctx context.Context, ref string) (Stream, error)
 }
@@ -123,19 +124,6 @@ type LogOutput struct {
 	Warn  func(text string)
 }
 
-// ExecOptions are a command that is run in a container.
-type ExecOptions struct {
-	Args       []string `json:"args"`
-	Env        []string `json:"env,omitempty"`         // K=V, beside the container's own
-	User       string   `json:"user,omitempty"`        // empty: the container's
-	WorkingDir string   `json:"working_dir,omitempty"` // empty: the container's
-	Privileged bool     `json:"privileged,omitempty"`
-	Detach     bool     `json:"detach,omitempty"` // leave it alone
-	TTY        bool     `json:"tty,omitempty"`    // with a terminal; so far for Become only
-	Width      int      `json:"width,omitempty"`  // of the terminal at first; 0: unknown
-	Height     int      `json:"height,omitempty"`
-}
-
 // ExecStreams are the command's, as far as it is not left alone.
 type ExecStreams struct {
 	In       io.Reader        // nil: none
@@ -147,7 +135,7 @@ type ExecStreams struct {
 // Becomer is what only podc on this machine has: it becomes the program that a command in a container is run by, so that none of its
 // own is left between two terminals. It returns only if that fails.
 type Becomer interface {
-	Become(ctx context.Context, ref string, opt ExecOptions) error
+	Become(ctx context.Context, ref string, opt api.ExecOptions) error
 }
 
 // FollowOutput takes what Follow passes on, in one goroutine at a time. What is nil hears nothing.

@@ -27,15 +27,7 @@ import (
 
 // ExecOptions is a further process in a running pod's container.
 type ExecOptions struct {
-	Args       []string
-	Env        []string // K=V, beside the container's own
-	User       string   // empty: the container's
-	WorkingDir string   // empty: the container's
-	TTY        bool
-	// Width and Height are those of the terminal at first; 0: unknown.
-	Width, Height int
-	Detach        bool // the runtime ends once the process runs
-	Privileged    bool
+	api.ExecOptions
 	// Mark, K=V, is in the environment of the runtime and of the process, so that KillMarked finds both.
 	Mark []string
 	// Login is of whose doing it is; empty: of the caller's.
@@ -252,7 +244,9 @@ func (h hooks) runOne(ctx context.Context, name string, hook api.Hook) error {
 	mark := "PODC_HOOK=" + api.NewID()
 	ctx, cancel := context.WithTimeoutCause(ctx, api.HookDeadline, fmt.Errorf("did not end within %s", api.HookDeadline))
 	defer cancel()
-	x, err := h.e.ExecCommand(ctx, name, ExecOptions{Args: hook.Command, Env: hook.Env, User: hook.User, WorkingDir: hook.WorkingDir, Privileged: hook.Privileged, Mark: []string{mark}})
+	x, err := h.e.ExecCommand(ctx, name, ExecOptions{Mark: []string{mark}, ExecOptions: api.ExecOptions{
+		Args: hook.Command, Env: hook.Env, User: hook.User, WorkingDir: hook.WorkingDir, Privileged: hook.Privileged,
+	}})
 	if err != nil {
 		return fmt.Errorf("cannot be run: %w", err)
 	}

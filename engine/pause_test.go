@@ -53,7 +53,7 @@ func TestAPausedPodDoesNothingUntilItIsUnpaused(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"pause": e.PausePod(t.Context(), "p"), "start": e.StartPod(t.Context(), "p"), "remove": e.RemovePod(t.Context(), "p", api.RemoveOptions{}), "exec": func() error {
-			_, err := e.ExecCommand(t.Context(), "p", ExecOptions{Args: []string{"true"}})
+			_, err := e.ExecCommand(t.Context(), "p", ExecOptions{ExecOptions: api.ExecOptions{Args: []string{"true"}}})
 			return err
 		}(),
 	} {

@@ -98,7 +98,7 @@ func execIn(ctx context.Context, s *command.Session, pod api.Pod, opt execOption
 	if err != nil {
 		return err
 	}
-	x := control.ExecOptions{
+	x := api.ExecOptions{
 		Args: opt.command, Env: env, User: opt.user, WorkingDir: opt.workdir, TTY: !opt.noTTY && !opt.detach, Detach: opt.detach,
 		Privileged: opt.privileged, Width: width, Height: height,
 	}

@@ -129,7 +129,7 @@ func paused(s *suite) {
 	s.ok(s.Containers.Pause(s.ctx, name))
 	s.status("a", api.StatusPaused)
 	s.is(s.Containers.Pause(s.ctx, name), errdefs.IsConflict)
-	s.is(s.execs(name, control.ExecOptions{Args: []string{"true"}}), errdefs.IsConflict)
+	s.is(s.execs(name, api.ExecOptions{Args: []string{"true"}}), errdefs.IsConflict)
 	s.ok(s.Containers.Unpause(s.ctx, name))
 	s.status("a", api.StatusRunning)
 	s.ok(s.Containers.Stop(s.ctx, name, control.StopOptions{}))

@@ -62,7 +62,7 @@ func missing(s *suite) {
 		},
 		"streams follow": func() error { return s.Streams.Follow(ctx, none, control.LogOptions{}, control.FollowOutput{}) },
 		"streams exec": func() error {
-			return failed(s.Streams.Exec(ctx, none, control.ExecOptions{Args: []string{"true"}}, control.ExecStreams{}))
+			return failed(s.Streams.Exec(ctx, none, api.ExecOptions{Args: []string{"true"}}, control.ExecStreams{}))
 		},
 		"streams attach":      func() error { return failed(s.Streams.Attach(ctx, none)) },
 		"files get":           func() error { return s.Files.Get(ctx, none, "/", false, get) },
@@ -85,7 +85,7 @@ func missing(s *suite) {
 		"configs remove":      func() error { return s.Configs.Remove(ctx, none) },
 	}, errdefs.IsNotFound)
 	if b, ok := s.Streams.(control.Becomer); ok {
-		s.is(b.Become(ctx, none, control.ExecOptions{Args: []string{"true"}}), errdefs.IsNotFound)
+		s.is(b.Become(ctx, none, api.ExecOptions{Args: []string{"true"}}), errdefs.IsNotFound)
 	}
 }
 
@@ -112,7 +112,7 @@ func wrong(s *suite) {
 		"containers wait":          func() error { return failed(s.Containers.Wait(ctx, name, "odd")) },
 		"containers prune, key":    func() error { return failed(s.Containers.Prune(ctx, odd)) },
 		"containers prune, until":  func() error { return failed(s.Containers.Prune(ctx, control.Filters{"until": {"odd"}})) },
-		"streams exec, no command": func() error { return failed(s.Streams.Exec(ctx, name, control.ExecOptions{}, control.ExecStreams{})) },
+		"streams exec, no command": func() error { return failed(s.Streams.Exec(ctx, name, api.ExecOptions{}, control.ExecStreams{})) },
 		"files commit, instruction": func() error {
 			return failed(s.Files.Commit(ctx, name, control.CommitOptions{DryRun: true, Changes: []string{"ODD x"}}, nil))
 		},

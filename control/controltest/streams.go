@@ -142,7 +142,7 @@ func unlogged(s *suite) {
 }
 
 // execs runs a command whose output nobody wants; an exit code other than 0 is an error.
-func (s *suite) execs(ref string, opt control.ExecOptions) error {
+func (s *suite) execs(ref string, opt api.ExecOptions) error {
 	var out bytes.Buffer
 	code, err := s.Streams.Exec(s.ctx, ref, opt, control.ExecStreams{Out: &out, Err: &out})
 	if err == nil && code != 0 {
@@ -155,7 +155,7 @@ func (s *suite) execs(ref string, opt control.ExecOptions) error {
 func (s *suite) sh(service, script string) string {
 	s.Helper()
 	var out, complaints bytes.Buffer
-	opt := control.ExecOptions{Args: []string{"sh", "-c", script}}
+	opt := api.ExecOptions{Args: []string{"sh", "-c", script}}
 	code := must(s.Streams.Exec(s.ctx, nameOf(service), opt, control.ExecStreams{Out: &out, Err: &complaints}))(s)
 	equal(s, script+complaints.String(), code, 0)
 	return strings.TrimSpace(out.String())
@@ -165,7 +165,7 @@ func executed(s *suite) {
 	s.up(s.sleeper("a"))
 	var out, complaints bytes.Buffer
 	begun := false
-	code := must(s.Streams.Exec(s.ctx, nameOf("a"), control.ExecOptions{
+	code := must(s.Streams.Exec(s.ctx, nameOf("a"), api.ExecOptions{
 		Args: []string{"sh", "-c", "cat; echo $A $(id -u) $PWD; echo bad >&2; exit 7"}, Env: []string{"A=b"}, User: "1000", WorkingDir: "/tmp",
 	}, control.ExecStreams{In: strings.NewReader("in\n"), Out: &out, Err: &complaints, Begun: func() { begun = true }}))(s)
 	equal(s, "code", code, 7)
@@ -175,18 +175,18 @@ func executed(s *suite) {
 
 	file := must(os.CreateTemp(s.TempDir(), ""))(s) // what goes to one file stays in order
 	defer file.Close()
-	must(s.Streams.Exec(s.ctx, nameOf("a"), control.ExecOptions{Args: []string{"sh", "-c", "echo 1; echo 2 >&2; echo 3"}},
+	must(s.Streams.Exec(s.ctx, nameOf("a"), api.ExecOptions{Args: []string{"sh", "-c", "echo 1; echo 2 >&2; echo 3"}},
 		control.ExecStreams{Out: file, Err: file}))(s)
 	equal(s, "file", string(must(os.ReadFile(file.Name()))(s)), "1\n2\n3\n")
 
 	s.ok(s.Containers.Stop(s.ctx, nameOf("a"), control.StopOptions{}))
-	s.is(s.execs(nameOf("a"), control.ExecOptions{Args: []string{"true"}}), errdefs.IsFailedPrecondition)
+	s.is(s.execs(nameOf("a"), api.ExecOptions{Args: []string{"true"}}), errdefs.IsFailedPrecondition)
 }
 
 func unexecutable(s *suite) {
 	s.up(s.sleeper("a"))
 	for program, code := range map[string]int{"none": fault.ExitNotFound, "/etc/passwd": fault.ExitNotExecutable} {
-		err := s.execs(nameOf("a"), control.ExecOptions{Args: []string{program}})
+		err := s.execs(nameOf("a"), api.ExecOptions{Args: []string{program}})
 		if err == nil || fault.ExitOf(err) != code {
 			s.Errorf("%s: %v", program, err)
 		}
@@ -195,7 +195,7 @@ func unexecutable(s *suite) {
 
 func detached(s *suite) {
 	s.up(s.sleeper("a"))
-	code := must(s.Streams.Exec(s.ctx, nameOf("a"), control.ExecOptions{Args: []string{"sh", "-c", "echo $A > /tmp/new; mv /tmp/new /tmp/done; sleep 1000"},
+	code := must(s.Streams.Exec(s.ctx, nameOf("a"), api.ExecOptions{Args: []string{"sh", "-c", "echo $A > /tmp/new; mv /tmp/new /tmp/done; sleep 1000"},
 		Env: []string{"A=b"}, Detach: true}, control.ExecStreams{}))(s)
 	equal(s, "code", code, 0)
 	equal(s, "written", s.sh("a", "until test -e /tmp/done; do sleep 0.02; done; cat /tmp/done"), "b")
@@ -205,7 +205,7 @@ func signalled(s *suite) {
 	s.up(s.sleeper("a"))
 	signals := make(chan os.Signal, 1)
 	up := &hearing{word: "up", heard: func() { signals <- syscall.SIGTERM }}
-	code := must(s.Streams.Exec(s.ctx, nameOf("a"), control.ExecOptions{Args: []string{"sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"}},
+	code := must(s.Streams.Exec(s.ctx, nameOf("a"), api.ExecOptions{Args: []string{"sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"}},
 		control.ExecStreams{Out: up, Err: up, Signals: signals}))(s)
 	equal(s, "code", code, 5)
 }
@@ -230,7 +230,7 @@ func abandoned(s *suite) {
 	s.up(s.sleeper("a"))
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	up := &hearing{word: "up", heard: func() { cancel(errEnough) }}
-	_, err := s.Streams.Exec(ctx, nameOf("a"), control.ExecOptions{Args: []string{"sh", "-c", "echo up; exec sleep 1000"}}, control.ExecStreams{Out: up, Err: up})
+	_, err := s.Streams.Exec(ctx, nameOf("a"), api.ExecOptions{Args: []string{"sh", "-c", "echo up; exec sleep 1000"}}, control.ExecStreams{Out: up, Err: up})
 	if ctx.Err() == nil {
 		s.Errorf("it ended by itself: %v", err)
 	}

@@ -29,9 +29,9 @@ func (c containers) filter(ctx context.Context, f control.Filters, pods []api.Po
 	exited, err4 := exitCodes(f)
 	before, err5 := moments(f, "before", pods)
 	since, err6 := moments(f, "since", pods)
-	published, err7 := portFilter(f, "publish")
-	exposed, err8 := portFilter(f, "expose")
-	networks, err9 := c.networkNames(f)
+	published, err7 := portFilter(f, "publish", func(p api.Port) (uint16, string) { return p.HostPort, p.Protocol })
+	exposed, err8 := portFilter(f, "expose", func(p dockerapi.PortSummary) (uint16, string) { return p.PrivatePort, p.Type })
+	networks, err9 := c.networkNames(ctx, f)
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c containers) filter(ctx context.Context, f control.Filters, pods []api.Po
 			exited(p) && f.Holds("network", func(v string) bool { return onNetwork(p, networks[v]) }) &&
 			f.Holds("volume", func(v string) bool { return hasVolume(p, v) }) && descends(p) &&
 			slices.IndexFunc(before, func(t time.Time) bool { return !p.Created.Before(t) }) < 0 &&
-			slices.IndexFunc(since, func(t time.Time) bool { return !p.Created.After(t) }) < 0 && published(publishedPorts(p)) && exposed(exposedPorts(p))
+			slices.IndexFunc(since, func(t time.Time) bool { return !p.Created.After(t) }) < 0 && published(p.Ports) && exposed(dockerapi.Ports(p))
 	}, nil
 }
 
@@ -77,14 +77,14 @@ func moments(f control.Filters, key string, pods []api.Pod) ([]time.Time, error)
 }
 
 // networkNames are the names of the networks filtered by, which may be given as ids.
-func (c containers) networkNames(f control.Filters) (map[string]string, error) {
+func (c containers) networkNames(ctx context.Context, f control.Filters) (map[string]string, error) {
 	names := map[string]string{}
 	for _, v := range f["network"] {
 		names[v] = v
 		if v == "host" || v == "none" {
 			continue
 		}
-		n, err := c.networks.get(v)
+		n, err := c.networks.Get(ctx, v)
 		switch {
 		case err == nil:
 			names[v] = n.Name
@@ -114,29 +114,8 @@ func hasVolume(p api.Pod, v string) bool {
 	})
 }
 
-type port struct {
-	number   uint16
-	protocol string
-}
-
-func publishedPorts(p api.Pod) []port {
-	var list []port
-	for _, pub := range p.Ports {
-		list = append(list, port{pub.HostPort, pub.Protocol})
-	}
-	return list
-}
-
-func exposedPorts(p api.Pod) []port {
-	var list []port
-	for _, pub := range dockerapi.Ports(p) {
-		list = append(list, port{pub.PrivatePort, pub.Type})
-	}
-	return list
-}
-
-// portFilter tells whether one of a container's ports is in one of the ranges of key.
-func portFilter(f control.Filters, key string) (func([]port) bool, error) {
+// portFilter tells whether one of a container's ports, whose number and protocol of tells, is in one of the ranges of key.
+func portFilter[P any](f control.Filters, key string, of func(P) (uint16, string)) (func([]P) bool, error) {
 	var ranges []portRange
 	for _, v := range f[key] {
 		r, err := parsePortRange(key, v)
@@ -145,9 +124,9 @@ func portFilter(f control.Filters, key string) (func([]port) bool, error) {
 		}
 		ranges = append(ranges, r)
 	}
-	return func(ports []port) bool {
+	return func(ports []P) bool {
 		return len(ranges) == 0 || slices.ContainsFunc(ranges, func(r portRange) bool {
-			return slices.ContainsFunc(ports, func(p port) bool { return r.holds(p.number, p.protocol) })
+			return slices.ContainsFunc(ports, func(p P) bool { return r.holds(of(p)) })
 		})
 	}, nil
 }

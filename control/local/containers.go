@@ -28,7 +28,7 @@ type containers struct {
 
 func (c containers) List(ctx context.Context, sel control.Selection) ([]api.Pod, error) {
 	if len(sel.Names) > 0 {
-		return c.named(sel.Names)
+		return c.named(ctx, sel.Names)
 	}
 	pods, err := c.engine.Pods(sel.Group)
 	if err != nil {
@@ -43,11 +43,11 @@ func (c containers) List(ctx context.Context, sel control.Selection) ([]api.Pod,
 	return slices.DeleteFunc(pods, func(p api.Pod) bool { return !sel.Takes(p) || !keep(p) }), nil
 }
 
-func (c containers) named(names []string) ([]api.Pod, error) {
+func (c containers) named(ctx context.Context, names []string) ([]api.Pod, error) {
 	var pods []api.Pod
 	var errs []error
 	for _, name := range names {
-		p, err := c.get(name)
+		p, err := c.Get(ctx, name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -57,9 +57,7 @@ func (c containers) named(names []string) ([]api.Pod, error) {
 	return pods, errors.Join(errs...)
 }
 
-func (c containers) Get(_ context.Context, ref string) (api.Pod, error) { return c.get(ref) }
-
-func (c containers) get(ref string) (api.Pod, error) {
+func (c containers) Get(_ context.Context, ref string) (api.Pod, error) {
 	p, err := c.engine.Pod(strings.TrimPrefix(ref, "/"))
 	if errdefs.IsNotFound(err) {
 		err = fault.New(errdefs.ErrNotFound, "no such container: %s", ref)
@@ -74,8 +72,8 @@ func (c containers) isGone(name string) bool {
 }
 
 // do calls a verb of the engine with the name of a container.
-func (c containers) do(ref string, verb func(name string) error) error {
-	p, err := c.get(ref)
+func (c containers) do(ctx context.Context, ref string, verb func(name string) error) error {
+	p, err := c.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -83,7 +81,7 @@ func (c containers) do(ref string, verb func(name string) error) error {
 }
 
 func (c containers) Refresh(ctx context.Context, ref string) (api.Pod, error) {
-	p, err := c.get(ref)
+	p, err := c.Get(ctx, ref)
 	if err != nil {
 		return p, err
 	}
@@ -91,7 +89,7 @@ func (c containers) Refresh(ctx context.Context, ref string) (api.Pod, error) {
 }
 
 func (c containers) Inspect(ctx context.Context, ref string, size bool) (dockerapi.Container, error) {
-	p, err := c.get(ref)
+	p, err := c.Get(ctx, ref)
 	if err != nil {
 		return dockerapi.Container{}, err
 	}
@@ -118,7 +116,7 @@ func (c containers) Inspect(ctx context.Context, ref string, size bool) (dockera
 }
 
 func (c containers) Size(ctx context.Context, ref string) (dockerapi.Size, error) {
-	p, err := c.get(ref)
+	p, err := c.Get(ctx, ref)
 	if err != nil {
 		return dockerapi.Size{}, err
 	}
@@ -131,11 +129,11 @@ func (c containers) sizeOf(ctx context.Context, p api.Pod) (dockerapi.Size, erro
 }
 
 func (c containers) Start(ctx context.Context, ref string) error {
-	return c.do(ref, func(name string) error { return c.engine.StartPod(ctx, name) })
+	return c.do(ctx, ref, func(name string) error { return c.engine.StartPod(ctx, name) })
 }
 
 func (c containers) Stop(ctx context.Context, ref string, opt control.StopOptions) error {
-	return c.do(ref, func(name string) error {
+	return c.do(ctx, ref, func(name string) error {
 		if opt.ForEnd {
 			return c.engine.ShutDownPod(ctx, name)
 		}
@@ -144,7 +142,7 @@ func (c containers) Stop(ctx context.Context, ref string, opt control.StopOption
 }
 
 func (c containers) Restart(ctx context.Context, ref string, opt control.StopOptions) error {
-	return c.do(ref, func(name string) error {
+	return c.do(ctx, ref, func(name string) error {
 		if err := c.engine.StopPodBy(ctx, name, opt.Signal, opt.Timeout); err != nil {
 			return err
 		}
@@ -153,19 +151,19 @@ func (c containers) Restart(ctx context.Context, ref string, opt control.StopOpt
 }
 
 func (c containers) Kill(ctx context.Context, ref, signal string) error {
-	return c.do(ref, func(name string) error { return c.engine.KillPod(ctx, name, signal) })
+	return c.do(ctx, ref, func(name string) error { return c.engine.KillPod(ctx, name, signal) })
 }
 
 func (c containers) Pause(ctx context.Context, ref string) error {
-	return c.do(ref, func(name string) error { return c.engine.PausePod(ctx, name) })
+	return c.do(ctx, ref, func(name string) error { return c.engine.PausePod(ctx, name) })
 }
 
 func (c containers) Unpause(ctx context.Context, ref string) error {
-	return c.do(ref, func(name string) error { return c.engine.UnpausePod(ctx, name) })
+	return c.do(ctx, ref, func(name string) error { return c.engine.UnpausePod(ctx, name) })
 }
 
 func (c containers) Remove(ctx context.Context, ref string, opt api.RemoveOptions) error {
-	p, err := c.get(ref)
+	p, err := c.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -180,7 +178,7 @@ func (c containers) Remove(ctx context.Context, ref string, opt api.RemoveOption
 }
 
 func (c containers) Await(ctx context.Context, ref string) (p api.Pod, err error) {
-	err = c.do(ref, func(name string) error {
+	err = c.do(ctx, ref, func(name string) error {
 		p, err = c.engine.Await(ctx, name)
 		return err
 	})
@@ -191,7 +189,7 @@ func (c containers) Wait(ctx context.Context, ref string, until api.Condition) (
 	if !until.Known() {
 		return p, fault.Invalid("cannot wait until a container is %q", until)
 	}
-	err = c.do(ref, func(name string) error {
+	err = c.do(ctx, ref, func(name string) error {
 		if err := c.engine.WaitPod(ctx, name, until); err != nil {
 			return err
 		}
@@ -249,16 +247,16 @@ func prune[T any](ctx context.Context, things []T, nameOf func(T) string, remove
 	return gone, errors.Join(errs...)
 }
 
-func (c containers) Processes(_ context.Context, ref string) (list []api.ProcessInfo, err error) {
-	err = c.do(ref, func(name string) (err error) {
+func (c containers) Processes(ctx context.Context, ref string) (list []api.ProcessInfo, err error) {
+	err = c.do(ctx, ref, func(name string) (err error) {
 		list, err = c.engine.Processes(name)
 		return err
 	})
 	return list, err
 }
 
-func (c containers) Usage(_ context.Context, ref string) (u api.Usage, err error) {
-	err = c.do(ref, func(name string) (err error) {
+func (c containers) Usage(ctx context.Context, ref string) (u api.Usage, err error) {
+	err = c.do(ctx, ref, func(name string) (err error) {
 		u, err = c.engine.Usage(name)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/control/local"
 	"podc.example/podc/internal/helper"
@@ -52,7 +53,7 @@ func example(ctx context.Context, podc *control.Control, cfg local.Config, out *
 	for _, service := range p.Services {
 		pods, err := podc.Containers.List(ctx, control.Selection{Group: p.Name, Services: []string{service.Name}})
 		for _, pod := range pods {
-			run := control.ExecOptions{Args: []string{"sh", "-c", "echo this is $HOSTNAME; echo visited > /proc/1/fd/1"}}
+			run := api.ExecOptions{Args: []string{"sh", "-c", "echo this is $HOSTNAME; echo visited > /proc/1/fd/1"}}
 			_, failed := podc.Streams.Exec(ctx, pod.ID, run, control.ExecStreams{Out: out, Err: out})
 			err = errors.Join(err, failed)
 		}

@@ -27,18 +27,16 @@ type session struct {
 	id      map[string]string
 }
 
-func (s streams) prepare(ctx context.Context, ref string, opt control.ExecOptions) (*session, error) {
-	p, err := s.containers.get(ref)
+func (s streams) prepare(ctx context.Context, ref string, opt api.ExecOptions) (*session, error) {
+	p, err := s.containers.Get(ctx, ref)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(opt.Args) == 0:
 		return nil, fault.Invalid("cannot exec in %q: there is no command", p.Spec.Name)
 	}
-	x, err := s.engine.ExecCommand(ctx, p.Spec.Name, engine.ExecOptions{
-		Args: opt.Args, Env: opt.Env, User: opt.User, WorkingDir: opt.WorkingDir, TTY: opt.TTY && !opt.Detach, Detach: opt.Detach,
-		Privileged: opt.Privileged, Width: opt.Width, Height: opt.Height,
-	})
+	opt.TTY = opt.TTY && !opt.Detach
+	x, err := s.engine.ExecCommand(ctx, p.Spec.Name, engine.ExecOptions{ExecOptions: opt})
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +53,7 @@ func (x *session) begun() {
 	x.streams.engine.NoteEvent(x.pod, "exec_start: "+x.what, x.id)
 }
 
-func (s streams) Exec(ctx context.Context, ref string, opt control.ExecOptions, with control.ExecStreams) (int, error) {
+func (s streams) Exec(ctx context.Context, ref string, opt api.ExecOptions, with control.ExecStreams) (int, error) {
 	if opt.TTY && !opt.Detach {
 		return 0, fault.New(errdefs.ErrNotImplemented, "a terminal is given by Become only")
 	}
@@ -97,7 +95,7 @@ func endOf(err error) (int, error) {
 }
 
 // Become implements control.Becomer. How the command ends is not noted: nothing of podc will be there to see it.
-func (s streams) Become(ctx context.Context, ref string, opt control.ExecOptions) error {
+func (s streams) Become(ctx context.Context, ref string, opt api.ExecOptions) error {
 	x, err := s.prepare(ctx, ref, opt)
 	if err != nil {
 		return err

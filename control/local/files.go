@@ -64,7 +64,7 @@ func (f files) Put(ctx context.Context, ref, path string, asRoot bool, open func
 }
 
 func (f files) Export(ctx context.Context, ref string, w io.Writer) error {
-	p, err := f.containers.get(ref)
+	p, err := f.containers.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (f files) Export(ctx context.Context, ref string, w io.Writer) error {
 
 // within calls do with the root of a container, and notes the event if it succeeds.
 func (f files) within(ctx context.Context, ref string, view engine.RootView, event string, do func(root *os.File) error) error {
-	p, err := f.containers.get(ref)
+	p, err := f.containers.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func stat(t archive.Tree, given string, follow bool) (control.FileStat, error) {
 }
 
 func (f files) Commit(ctx context.Context, ref string, opt control.CommitOptions, warn func(string)) (id string, err error) {
-	p, err := f.containers.get(ref)
+	p, err := f.containers.Get(ctx, ref)
 	if err != nil {
 		return "", err
 	}

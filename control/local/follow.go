@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -184,13 +185,5 @@ func (f *follower) awaitIdle(ctx context.Context, quiet chan<- struct{}) {
 // anyUp reports whether anything that is followed runs, or is about to.
 func (f *follower) anyUp() bool {
 	pods, err := f.engine.Pods(f.sel.Group)
-	if err != nil {
-		return true
-	}
-	for _, p := range pods {
-		if f.sel.Takes(p) && p.Status.Up() {
-			return true
-		}
-	}
-	return false
+	return err != nil || slices.ContainsFunc(pods, func(p api.Pod) bool { return f.sel.Takes(p) && p.Status.Up() })
 }

@@ -52,7 +52,7 @@ func Open(cfg Config) (*control.Control, error) {
 		Files:      files{e, c, client},
 		Networks:   networks{e},
 		Volumes:    volumesOf{e},
-		Secrets:    objects{cfg.Root, secrets.Secret},
-		Configs:    objects{cfg.Root, secrets.Config},
+		Secrets:    objects{secrets.Open(cfg.Root, secrets.Secret), secrets.Secret},
+		Configs:    objects{secrets.Open(cfg.Root, secrets.Config), secrets.Config},
 	}, nil
 }

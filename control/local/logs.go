@@ -48,7 +48,7 @@ func heard[T any](by func(T)) func(T) {
 }
 
 func (s streams) Follow(ctx context.Context, ref string, opt control.LogOptions, out control.FollowOutput) error {
-	p, err := s.containers.get(ref)
+	p, err := s.containers.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s streams) Events(ctx context.Context, opt api.EventOptions, out func(api.
 }
 
 func (s streams) Attach(ctx context.Context, ref string) (control.Stream, error) {
-	p, err := s.containers.get(ref)
+	p, err := s.containers.Get(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

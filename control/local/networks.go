@@ -59,8 +59,7 @@ func (n networks) used() (map[string]bool, error) {
 	return used, err
 }
 
-// get finds a network by its name, its id or the beginning of that.
-func (n networks) get(arg string) (api.Network, error) {
+func (n networks) Get(_ context.Context, arg string) (api.Network, error) {
 	all, err := n.engine.Network().AllNetworks()
 	if _, ok := all[arg]; ok {
 		return n.engine.Network().Network(arg)
@@ -83,10 +82,8 @@ func (n networks) get(arg string) (api.Network, error) {
 	return api.Network{}, fault.New(errdefs.ErrInvalidArgument, "id %q is ambiguous: %d networks have it", arg, len(found))
 }
 
-func (n networks) Get(_ context.Context, ref string) (api.Network, error) { return n.get(ref) }
-
-func (n networks) Inspect(_ context.Context, ref string) (dockerapi.Network, error) {
-	found, err := n.get(ref)
+func (n networks) Inspect(ctx context.Context, ref string) (dockerapi.Network, error) {
+	found, err := n.Get(ctx, ref)
 	if err != nil {
 		return dockerapi.Network{}, err
 	}
@@ -108,7 +105,7 @@ func (n networks) Create(ctx context.Context, want control.NewNetwork) (warnings
 }
 
 func (n networks) Remove(ctx context.Context, ref string) error {
-	found, err := n.get(ref)
+	found, err := n.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -133,17 +130,17 @@ func (n networks) Prune(ctx context.Context, f control.Filters) (gone control.Pr
 }
 
 // find finds a network and a container.
-func (n networks) find(ref, container string) (api.Network, api.Pod, error) {
-	found, err := n.get(ref)
+func (n networks) find(ctx context.Context, ref, container string) (api.Network, api.Pod, error) {
+	found, err := n.Get(ctx, ref)
 	if err != nil {
 		return found, api.Pod{}, err
 	}
-	p, err := containers{engine: n.engine}.get(container)
+	p, err := containers{engine: n.engine}.Get(ctx, container)
 	return found, p, err
 }
 
 func (n networks) Connect(ctx context.Context, ref, container string, e api.Endpoint) error {
-	to, p, err := n.find(ref, container)
+	to, p, err := n.find(ctx, ref, container)
 	if err != nil {
 		return err
 	}
@@ -155,7 +152,7 @@ func (n networks) Connect(ctx context.Context, ref, container string, e api.Endp
 }
 
 func (n networks) Disconnect(ctx context.Context, ref, container string, force bool) error {
-	from, p, err := n.find(ref, container)
+	from, p, err := n.find(ctx, ref, container)
 	switch {
 	case errdefs.IsNotFound(err) && force && from.Name != "":
 		return nil

@@ -112,7 +112,7 @@ func (w *worker) probe(ctx context.Context, d engine.Duty) (api.Probe, error) {
 	mark := markOf(d.Pod.ID) + rand.Text()
 	limited, cancel := context.WithTimeout(ctx, d.Health.Timeout)
 	defer cancel()
-	x, err := w.m.engine.ExecCommand(limited, w.name, engine.ExecOptions{Args: args, Mark: []string{mark}, Login: d.Login})
+	x, err := w.m.engine.ExecCommand(limited, w.name, engine.ExecOptions{ExecOptions: api.ExecOptions{Args: args}, Mark: []string{mark}, Login: d.Login})
 	if err != nil {
 		return api.Probe{Start: time.Now(), End: time.Now()}, err
 	}
