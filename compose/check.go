@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 
 	"podc.example/podc/internal/valid"
@@ -161,12 +160,7 @@ func (c *checker) references(key string, s types.ServiceConfig) {
 }
 
 func (c *checker) undefined(key, kind, name string, known []string) {
-	e := c.fail(key, "%s %q is not declared", kind, name)
-	if s := Suggest(name, known); s != "" {
-		e.WithHint("did you mean %q?", s)
-		return
-	}
-	e.WithHint("declare it under the top-level key `%ss`", kind)
+	c.fail(key, "%s %q is not declared", kind, name).WithHint("declare it under the top-level key `%ss`", kind).Suggesting(name, known)
 }
 
 func (c *checker) replicas(key string, s types.ServiceConfig) {
@@ -278,7 +272,6 @@ func (c *checker) fileObject(key string, f types.FileObjectConfig) {
 	case c.opt.Lenient:
 		c.warnKey(key+".environment", "variable %s is not set", f.Environment)
 	default:
-		c.errs = append(c.errs, &Error{Class: errdefs.ErrNotFound, Problems: []Problem{{Key: key + ".environment",
-			Text: fmt.Sprintf("variable %s is not set", f.Environment)}}})
+		c.errs = append(c.errs, notFound(key+".environment", "variable %s is not set", f.Environment))
 	}
 }

@@ -223,7 +223,7 @@ func (l *load) find() (types.ConfigDetails, error) {
 		return none, err
 	}
 	config, err := l.scan(files)
-	return types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: config, Environment: l.environment()}, err
+	return types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: config, Environment: types.Mapping(l.env)}, err
 }
 
 // scan reads the files, and everything they refer to, once.
@@ -249,7 +249,7 @@ func (l *load) scan(files []string) ([]types.ConfigFile, error) {
 		if len(strings.TrimSpace(string(content))) == 0 {
 			return nil, Invalid("", "%s is empty", l.display(path))
 		}
-		if err := s.file(path, content, scope{dir: l.dir, env: l.environment()}); err != nil {
+		if err := s.file(path, content, scope{dir: l.dir, env: types.Mapping(l.env)}); err != nil {
 			return nil, err
 		}
 		config = append(config, types.ConfigFile{Filename: path, Content: content})

@@ -2,9 +2,11 @@ package compose
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,11 +104,7 @@ func (l *load) promote(vars map[string]string) {
 func (l *load) composeFiles() ([]string, error) {
 	given := l.opt.Files
 	if len(given) == 0 {
-		sep := l.env["COMPOSE_PATH_SEPARATOR"]
-		if sep == "" {
-			sep = ":"
-		}
-		given = splitList(l.env["COMPOSE_FILE"], sep)
+		given = splitList(l.env["COMPOSE_FILE"], cmp.Or(l.env["COMPOSE_PATH_SEPARATOR"], ":"))
 	}
 	if len(given) == 0 {
 		return l.search(l.workingDir(nil))
@@ -127,12 +125,8 @@ func (l *load) composeFiles() ([]string, error) {
 
 // remote recognises references to compose files that are not on this machine.
 func remote(path string) bool {
-	for _, prefix := range []string{"oci://", "http://", "https://", "git://", "ssh://", "git@"} {
-		if strings.HasPrefix(path, prefix) {
-			return true
-		}
-	}
-	return false
+	prefixes := []string{"oci://", "http://", "https://", "git://", "ssh://", "git@"}
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
 }
 
 // workingDir is the project's folder: --project-directory, else that of the first file, else the current one.
@@ -162,10 +156,7 @@ func (l *load) setName(o *loader.Options) {
 }
 
 func (l *load) askedName() string {
-	if l.opt.ProjectName != "" {
-		return l.opt.ProjectName
-	}
-	return l.env["COMPOSE_PROJECT_NAME"]
+	return cmp.Or(l.opt.ProjectName, l.env["COMPOSE_PROJECT_NAME"])
 }
 
 func (l *load) checkAskedName() error {
@@ -185,6 +176,3 @@ func splitList(s, sep string) []string {
 	}
 	return list
 }
-
-// environment is what variables in compose files are looked up in.
-func (l *load) environment() types.Mapping { return types.Mapping(l.env) }

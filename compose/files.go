@@ -2,7 +2,6 @@ package compose
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/disk"
 )
@@ -46,15 +44,12 @@ func (l *load) checkVariables(path, what, key string, g *growth) error {
 	return nil
 }
 
-func fileError(path, what, key string, err error) error {
-	if err == nil {
-		return nil
-	}
-	e := Invalid(key, "cannot read %s %s: %v", what, path, err)
+func fileError(path, what, key string, err error) *Error {
+	report := Invalid
 	if errors.Is(err, fs.ErrNotExist) {
-		e.Class = errdefs.ErrNotFound
+		report = notFound
 	}
-	return e
+	return report(key, "cannot read %s %s: %v", what, path, err)
 }
 
 // fileNames are searched for in this order, and so are overrideNames beside the file found.
@@ -74,10 +69,7 @@ func (l *load) search(dir string) ([]string, error) {
 			return found, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return nil, &Error{Class: errdefs.ErrNotFound, Problems: []Problem{{
-				Text: fmt.Sprintf("no compose file in %s or above it", start),
-				Hint: "write a compose.yaml, or name a file with -f",
-			}}}
+			return nil, notFound("", "no compose file in %s or above it", start).WithHint("write a compose.yaml, or name a file with -f")
 		}
 	}
 }
@@ -125,9 +117,12 @@ func (l *load) display(path string) string {
 	return path
 }
 
-func (l *load) abs(path string) string {
+func (l *load) abs(path string) string { return within(l.cwd, path) }
+
+// within is path, which may be relative to dir.
+func within(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
-	return filepath.Join(l.cwd, path)
+	return filepath.Join(dir, path)
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/compose-spec/compose-go/v2/schema"
-	"github.com/containerd/errdefs"
 
 	"podc.example/podc/internal/valid"
 )
@@ -40,30 +39,31 @@ func (l *load) loaderError(err error) error {
 		if m := form.FindStringSubmatch(text); m != nil {
 			key := listKey(m[1])
 			if name := strangeName.FindStringSubmatch(m[2]); name != nil && !strings.Contains(key, ".") {
-				return problem(key, fmt.Sprintf("the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed", name[1]))
+				return Invalid(key, "the name %q: only letters, digits, \"_\", \".\" and \"-\" are allowed", name[1])
 			}
 			if name := strangeName.FindStringSubmatch(m[2]); name != nil && name[1] == "" {
-				return problem(key, nameless(key))
+				return Invalid(key, "%s", nameless(key))
 			}
 			if want := expected(key); form == validating && strings.HasPrefix(m[2], "must be ") && want != "" {
 				m[2] = "must be " + want
 			}
-			return problem(key, m[2])
+			return Invalid(key, "%s", m[2])
 		}
 	}
 	if m := badEnvFile.FindStringSubmatch(text); m != nil {
-		return l.envFileError(m)
+		line, _ := strconv.Atoi(m[2])
+		return invalidAt(l.display(m[1]), line, "%s", m[3])
 	}
 	switch {
 	case strings.HasPrefix(text, "Circular reference:"):
-		return problem("", "extends cycle: "+l.extendsChain(text))
+		return Invalid("", "extends cycle: %s", l.extendsChain(text))
 	case strings.HasPrefix(text, "project name must not be empty"):
 		return Invalid("", "cannot derive a project name from the folder %s", l.dir).
 			WithHint("give one with -p NAME, or as `name:` in the compose file")
 	case strings.HasPrefix(text, "empty compose file"):
 		return Invalid("", "the compose file declares nothing")
 	}
-	return problem("", text)
+	return Invalid("", "%s", text)
 }
 
 // nameless says that an entry of the mapping at key has no name.
@@ -85,9 +85,9 @@ func decodingError(list string) error {
 	for line := range strings.Lines(strings.TrimSpace(list)) {
 		line = strings.TrimSpace(line)
 		if m := undecoded.FindStringSubmatch(line); m != nil {
-			errs = append(errs, problem(namedIndex.ReplaceAllString(m[1], ".$1"), m[2]))
+			errs = append(errs, Invalid(namedIndex.ReplaceAllString(m[1], ".$1"), "%s", m[2]))
 		} else if line != "" {
-			errs = append(errs, problem("", line))
+			errs = append(errs, Invalid("", "%s", line))
 		}
 	}
 	return Join(errs...)
@@ -96,17 +96,7 @@ func decodingError(list string) error {
 // namedIndex is the "[web]" of a path, where the entry of a list has a number.
 var namedIndex = regexp.MustCompile(`\[([^\]0-9][^\]]*)\]`)
 
-func problem(key, text string) error {
-	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{Key: key, Text: text}}}
-}
-
 var badEnvFile = regexp.MustCompile(`(?s)^failed to read (.+?): line (\d+): (.*)$`)
-
-// envFileError is what badEnvFile found, with the place.
-func (l *load) envFileError(m []string) error {
-	line, _ := strconv.Atoi(m[2])
-	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{File: l.display(m[1]), Line: line, Text: m[3]}}}
-}
 
 // listKey writes list positions of compose-go's paths ("ports.[].target", "ports.0") as podc does, where known.
 func listKey(path string) string {

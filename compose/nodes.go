@@ -188,11 +188,7 @@ func says(files []scanned, path ...string) bool {
 		for _, doc := range f.docs {
 			n := deref(doc)
 			for _, key := range path {
-				if p := entry(n, key, 0); p != nil {
-					n = deref(p.value)
-				} else {
-					n = nil
-				}
+				n = deref(field(n, key))
 			}
 			if n != nil {
 				return true
@@ -315,9 +311,7 @@ func checkDuplicates(n *yaml.Node) error {
 	first := map[string]int{}
 	for _, p := range pairs(n) {
 		if line, dup := first[p.key]; dup {
-			e := Invalid("", "key %q is written twice, first on line %d", p.key, line)
-			e.Problems[0].Line = p.line
-			return e
+			return invalidAt("", p.line, "key %q is written twice, first on line %d", p.key, line)
 		}
 		first[p.key] = p.line
 	}
@@ -325,7 +319,5 @@ func checkDuplicates(n *yaml.Node) error {
 }
 
 func shapeError(n *yaml.Node, format string, args ...any) error {
-	e := Invalid("", format, args...)
-	e.Problems[0].Line = n.Line
-	return e
+	return invalidAt("", n.Line, format, args...)
 }

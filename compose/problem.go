@@ -72,6 +72,13 @@ func Invalid(key, format string, args ...any) *Error {
 	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{Key: key, Text: fmt.Sprintf(format, args...)}}}
 }
 
+// notFound is Invalid for what is not there.
+func notFound(key, format string, args ...any) *Error {
+	e := Invalid(key, format, args...)
+	e.Class = errdefs.ErrNotFound
+	return e
+}
+
 // NotServed refuses a key, or one value of it, that means something but is not implemented yet.
 func NotServed(key, what, hint string) *Error {
 	if what != "" {
@@ -83,6 +90,14 @@ func NotServed(key, what, hint string) *Error {
 // WithHint adds a hint to the only problem of e.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Problems[0].Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// Suggesting is WithHint with the candidate that word was probably meant to be, if there is one.
+func (e *Error) Suggesting(word string, candidates []string) *Error {
+	if s := Suggest(word, candidates); s != "" {
+		e.WithHint("did you mean %q?", s)
+	}
 	return e
 }
 
@@ -111,7 +126,7 @@ func asError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Class: errdefs.ErrInvalidArgument, Problems: []Problem{{Text: err.Error()}}}
+	return Invalid("", "%s", err.Error())
 }
 
 // warn notes a warning once.

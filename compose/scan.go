@@ -62,7 +62,7 @@ func (s *scanner) file(path string, content []byte, sc scope) error {
 		var err error
 		if content, err = disk.ReadRegular(path, MaxFile); err != nil {
 			if errors.Is(err, os.ErrNotExist) && len(sc.chain) > 0 {
-				return fileError(s.display(path), "file", "", err).(*Error).WithHint("it is named in %s", s.display(sc.chain[len(sc.chain)-1]))
+				return fileError(s.display(path), "file", "", err).WithHint("it is named in %s", s.display(sc.chain[len(sc.chain)-1]))
 			}
 			return fileError(s.display(path), "compose file", "", err)
 		}
@@ -377,8 +377,5 @@ func rel(dir, path string) string {
 			path = filepath.Join(home, strings.TrimPrefix(path, "~"))
 		}
 	}
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	return filepath.Join(dir, path)
+	return within(dir, path)
 }

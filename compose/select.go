@@ -90,11 +90,7 @@ func putBack[V any](kept, all map[string]V, name string) {
 }
 
 func noSuchService(name string, tp *types.Project) error {
-	e := Invalid("", "no such service: %s", name)
-	if s := Suggest(name, slices.Sorted(maps.Keys(tp.AllServices()))); s != "" {
-		e.WithHint("did you mean %q?", s)
-	}
-	return e
+	return Invalid("", "no such service: %s", name).Suggesting(name, slices.Sorted(maps.Keys(tp.AllServices())))
 }
 
 // dependencies checks that required dependencies of active services are active, and drops the others with a warning.
@@ -121,11 +117,7 @@ func (l *load) dependencies(tp *types.Project) error {
 				errs = append(errs, Invalid(key, "service %q is only active with profile %s", dep, strings.Join(disabled.Profiles, " or ")).
 					WithHint("add --profile %s%s", disabled.Profiles[0], hint))
 			default:
-				e := Invalid(key, "service %q is not declared", dep)
-				if s := Suggest(dep, all); s != "" {
-					e.WithHint("did you mean %q?", s)
-				}
-				errs = append(errs, e)
+				errs = append(errs, Invalid(key, "service %q is not declared", dep).Suggesting(dep, all))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -25,9 +26,7 @@ func SecretTarget(f types.ServiceSecretConfig) string {
 
 // fileTarget resolves a target below base, which a relative one cannot leave.
 func fileTarget(target, source, base string) string {
-	if target == "" {
-		target = source
-	}
+	target = cmp.Or(target, source)
 	if path.IsAbs(target) {
 		return path.Clean(target)
 	}
@@ -65,7 +64,6 @@ func (c *checker) values(key string, s types.ServiceConfig) {
 	c.obey(key+".cpuset", valid.Cpuset(s.CPUSet))
 	c.deploy(key+".deploy", s.Deploy)
 	c.durations(key, s)
-	c.healthTest(key, s.HealthCheck)
 	c.process(key, s.Environment, s.WorkingDir, s.User)
 	c.obey(key+".working_dir", valid.WorkingDir(s.WorkingDir))
 	c.obey(key+".command", valid.Arguments(append(slices.Clone(s.Entrypoint), s.Command...), environment(s.Environment)))
@@ -217,6 +215,7 @@ func (c *checker) durations(key string, s types.ServiceConfig) {
 	if h == nil {
 		return
 	}
+	c.obey(key+".healthcheck.test", valid.HealthTest(h.Test))
 	for name, d := range map[string]*types.Duration{"interval": h.Interval, "timeout": h.Timeout, "start_period": h.StartPeriod, "start_interval": h.StartInterval} {
 		if d != nil {
 			c.obey(key+".healthcheck."+name, valid.Duration(time.Duration(*d)))
@@ -224,11 +223,5 @@ func (c *checker) durations(key string, s types.ServiceConfig) {
 	}
 	if h.Retries != nil && *h.Retries > valid.MostRetries {
 		c.fail(key+".healthcheck.retries", "%d is too large", *h.Retries)
-	}
-}
-
-func (c *checker) healthTest(key string, h *types.HealthCheckConfig) {
-	if h != nil {
-		c.obey(key+".healthcheck.test", valid.HealthTest(h.Test))
 	}
 }

@@ -80,8 +80,7 @@ func restart(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
 	case "always", "unless-stopped", "on-failure":
 		c.Restart.Name = name
 	default:
-		e := compose.Invalid(key+".restart", "%q is none of no, always, on-failure, unless-stopped", s.Restart)
-		return e
+		return compose.Invalid(key+".restart", "%q is none of no, always, on-failure, unless-stopped", s.Restart)
 	}
 	if !has {
 		return nil

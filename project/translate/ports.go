@@ -169,10 +169,7 @@ func portText(p api.Port) string {
 
 func addressConflicts(s project.Service, taken map[string][]claim) error {
 	for _, e := range s.Pod.Network.Endpoints {
-		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
-			if !a.IsValid() {
-				continue
-			}
+		for _, a := range e.Static() {
 			at := e.Network + " " + a.String()
 			if others := taken[at]; len(others) > 0 {
 				return compose.Invalid("services."+s.Name+".networks", "address %s is that of service %q too", a, others[0].service)

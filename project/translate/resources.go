@@ -20,13 +20,12 @@ func (t *translation) resources(c *api.ContainerSpec, s types.ServiceConfig) {
 	r.Pids = s.PidsLimit
 	r.OOMKillDisable = s.OomKillDisable
 	if s.MemSwappiness != 0 || t.p.Says(s.Name, "mem_swappiness") {
-		r.Swappiness = ptr(int64(s.MemSwappiness))
+		r.Swappiness = new(int64(s.MemSwappiness))
 	}
 	r.BlockIO = blockIO(s.BlkioConfig)
 	c.ShmSize, c.Umask = int64(s.ShmSize), s.Umask
 	if s.OomScoreAdj != 0 {
-		adj := int(s.OomScoreAdj)
-		c.OOMScoreAdj = &adj
+		c.OOMScoreAdj = new(int(s.OomScoreAdj))
 	}
 	if s.Deploy == nil {
 		return
@@ -40,8 +39,6 @@ func (t *translation) resources(c *api.ContainerSpec, s types.ServiceConfig) {
 		r.MemoryReservation = cmp.Or(r.MemoryReservation, int64(v.MemoryBytes))
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func blockIO(b *types.BlkioConfig) *api.BlockIO {
 	if b == nil {

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -62,33 +63,20 @@ func devices(c *api.ContainerSpec, key string, list []types.DeviceMapping) error
 		case strings.Trim(d.Permissions, "rwm") != "":
 			return compose.Invalid(at, "permissions %q hold other letters than r, w, m", d.Permissions)
 		}
-		out := api.Device{Host: d.Source, Container: d.Target, Permissions: d.Permissions}
-		if out.Container == "" {
-			out.Container = out.Host
-		}
-		if out.Permissions == "" {
-			out.Permissions = "rwm"
-		}
-		c.Devices = append(c.Devices, out)
+		c.Devices = append(c.Devices, api.Device{Host: d.Source, Container: cmp.Or(d.Target, d.Source), Permissions: cmp.Or(d.Permissions, "rwm")})
 	}
 	return nil
 }
 
 // ulimitNames are docker's names of resource limits.
-func ulimitNames() []string {
-	return []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
-		"rtprio", "rttime", "sigpending", "stack"}
-}
+var ulimitNames = []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
+	"rtprio", "rttime", "sigpending", "stack"}
 
 func ulimits(c *api.ContainerSpec, key string, list map[string]*types.UlimitsConfig) error {
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		at := key + "." + name
-		if !slices.Contains(ulimitNames(), name) {
-			e := compose.Invalid(at, "no such limit")
-			if s := compose.Suggest(name, ulimitNames()); s != "" {
-				e.WithHint("did you mean %q?", s)
-			}
-			return e
+		if !slices.Contains(ulimitNames, name) {
+			return compose.Invalid(at, "no such limit").Suggesting(name, ulimitNames)
 		}
 		u := list[name]
 		if u == nil {
