@@ -134,23 +134,14 @@ func checkModes(modes string) error {
 }
 
 func (s *scanner) mountForm(n *yaml.Node, sc scope) string {
-	if n.Kind == yaml.MappingNode {
-		return clean(s.text(field(n, "target"), sc.env))
+	target := s.text(field(n, "target"), sc.env)
+	if v, err := format.ParseVolume(s.text(n, sc.env)); err == nil {
+		target = v.Target
 	}
-	if text := s.text(n, sc.env); text != "" {
-		if v, err := format.ParseVolume(text); err == nil {
-			return clean(v.Target)
-		}
-	}
-	return ""
-}
-
-// clean is path.Clean that leaves "" alone.
-func clean(p string) string {
-	if p == "" {
+	if target == "" {
 		return ""
 	}
-	return path.Clean(p)
+	return path.Clean(target)
 }
 
 func (s *scanner) fileForm(kind string, n *yaml.Node, sc scope) string {

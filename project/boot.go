@@ -148,16 +148,10 @@ func bootOnce(ctx context.Context, deps Deps, group string, opt BootOptions) err
 
 // lostContents are the pods to bring back that need what is in no file.
 func lostContents(pods []api.Pod) []api.Pod {
-	var lost []api.Pod
-	for _, p := range pods {
-		for _, f := range p.Spec.Container.Files {
-			if p.Returns && p.FilesLost && f.Source == "" {
-				lost = append(lost, p)
-				break
-			}
-		}
-	}
-	return lost
+	inNone := func(f api.File) bool { return f.Source == "" }
+	return slices.DeleteFunc(slices.Clone(pods), func(p api.Pod) bool {
+		return !p.Returns || !p.FilesLost || !slices.ContainsFunc(p.Spec.Container.Files, inNone)
+	})
 }
 
 func planBoot(d Desired, o Observed, contents map[string][]byte) (Plan, error) {

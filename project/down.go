@@ -38,11 +38,12 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	if plan.Empty() && len(refs) == 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("No resource found to remove for project %q", d.Name))
 	}
-	last := removals(plan) == len(o.Pods)
+	pods := len(removals(plan))
+	last := pods == len(o.Pods)
 	unpinned := func() error { return nil }
 	if last {
 		// Networks take a while to go, images too: neither waits for the other.
-		deps.Report, unpinned = deps.unpinAfter(ctx, d.Name, removals(plan))
+		deps.Report, unpinned = deps.unpinAfter(ctx, d.Name, pods)
 	}
 	if err := errors.Join(deps.run(ctx, plan), unpinned()); err != nil {
 		return err
@@ -54,13 +55,15 @@ func Down(ctx context.Context, deps Deps, d Desired, opt DownOptions) error {
 	return err
 }
 
-func removals(plan Plan) (n int) {
+// removals names the pods that a plan removes.
+func removals(plan Plan) map[string]bool {
+	names := map[string]bool{}
 	for _, s := range plan.Steps {
 		if isRemoval(s) {
-			n++
+			names[s.Key.Name] = true
 		}
 	}
-	return n
+	return names
 }
 
 func isRemoval(s Step) bool {
@@ -137,12 +140,7 @@ func imagesToRemove(d Desired, o Observed, plan Plan, opt DownOptions) []string 
 			add(s.Name, s.Pod.Container.Image)
 		}
 	}
-	goes := map[string]bool{}
-	for _, s := range plan.Steps {
-		if isRemoval(s) {
-			goes[s.Key.Name] = true
-		}
-	}
+	goes := removals(plan)
 	for _, p := range o.Pods {
 		if goes[p.Spec.Name] {
 			add(serviceOf(&p), p.Spec.Container.Image)

@@ -124,12 +124,7 @@ func (s system) checkFiles(repair bool) (problems []api.Problem, mended []string
 }
 
 func (s system) Examine(ctx context.Context) []doctor.Finding {
-	return doctor.Examine(ctx, s.machine())
-}
-
-// machine is this one.
-func (s system) machine() doctor.Host {
-	return doctor.Host{
+	return doctor.Examine(ctx, doctor.Host{
 		Path: s.cfg.Env["PATH"], Helpers: s.cfg.Helpers, DataRoot: s.cfg.Root, RunRoot: s.cfg.RunRoot, UID: s.cfg.UID,
 		PluginDirs: s.engine.Network().PluginDirs(),
 		Probes: []doctor.Probe{
@@ -141,7 +136,7 @@ func (s system) machine() doctor.Host {
 				Mend: "accept the traffic of podc's bridges there (iifname \"b*\"), or set the policy to accept"},
 			{Name: "ports", Try: s.engine.TryPorts, Fine: "those of containers at rest are free", Mend: "end who has them, or publish others"},
 		},
-	}
+	})
 }
 
 // blockers fails with the chains of others that drop what podc lets through.

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -49,17 +50,12 @@ func namespace(n *api.Namespace, key, value string, modes ...string) error {
 		*n = api.Namespace{Mode: api.NamespacePod, Pod: of}
 		return nil
 	}
-	for _, m := range modes {
-		switch {
-		case value != m:
-		case m == "private":
-			return nil
-		default:
-			n.Mode = api.NamespaceMode(m)
-			return nil
-		}
-	}
-	if value == "" {
+	known := slices.Contains(modes, value)
+	switch {
+	case value == "", known && value == "private":
+		return nil
+	case known:
+		n.Mode = api.NamespaceMode(value)
 		return nil
 	}
 	return compose.Invalid(key, "%q is none of %s, service:NAME, container:NAME", value, strings.Join(modes, ", "))

@@ -21,46 +21,43 @@ import (
 func (t *translation) files(c *api.ContainerSpec, owner string, s types.ServiceConfig, digests map[string]string) error {
 	var errs []error
 	for i, ref := range s.Configs {
-		errs = append(errs, t.file(c, fileRef{
-			service: owner, at: fmt.Sprintf("services.%s.configs[%d]", owner, i), kind: "configs", source: ref.Source,
-			target: compose.ConfigTarget(ref), store: secrets.Config,
-			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Configs[ref.Source]),
-		}, digests))
+		use := fileRef{service: owner, kind: "configs", number: i, target: compose.ConfigTarget(ref), store: secrets.Config,
+			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Configs[ref.Source])}
+		errs = append(errs, t.file(c, use, digests))
 	}
 	for i, ref := range s.Secrets {
-		errs = append(errs, t.file(c, fileRef{
-			service: owner, at: fmt.Sprintf("services.%s.secrets[%d]", owner, i), kind: "secrets", source: ref.Source,
-			target: compose.SecretTarget(ref), store: secrets.Secret,
-			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Secrets[ref.Source]),
-		}, digests))
+		use := fileRef{service: owner, kind: "secrets", number: i, target: compose.SecretTarget(ref), store: secrets.Secret,
+			ref: types.FileReferenceConfig(ref), object: types.FileObjectConfig(t.p.Secrets[ref.Source])}
+		errs = append(errs, t.file(c, use, digests))
 	}
 	return compose.Join(errs...)
 }
 
-// key is the path of the config or secret itself.
-func (r fileRef) key() string { return r.kind + "." + r.source }
-
 // fileRef is a service's use of one config or secret.
 type fileRef struct {
 	service string
-	at      string // key path of the use
 	kind    string // "configs" or "secrets"
-	source  string // name of the config or secret
+	number  int    // in the service's list
 	target  string
 	store   secrets.Kind
 	ref     types.FileReferenceConfig
 	object  types.FileObjectConfig
 }
 
+// at is the key path of the use, key that of the config or secret itself.
+func (r fileRef) at() string  { return fmt.Sprintf("services.%s.%s[%d]", r.service, r.kind, r.number) }
+func (r fileRef) key() string { return r.kind + "." + r.ref.Source }
+
 func (t *translation) file(c *api.ContainerSpec, r fileRef, digests map[string]string) error {
 	out := api.File{Target: r.target, UID: r.ref.UID, GID: r.ref.GID, Source: r.object.File}
-	if err := compose.Join(owner(r), target(r.at, api.Mount{Target: r.target})); err != nil {
+	err := compose.Join(numericID(r.at()+".uid", r.ref.UID), numericID(r.at()+".gid", r.ref.GID), target(r.at(), api.Mount{Target: r.target}))
+	if err != nil {
 		return err
 	}
 	if r.ref.Mode != nil {
 		mode := uint32(*r.ref.Mode)
 		if *r.ref.Mode < 0 || mode > 0o7777 {
-			return compose.Invalid(r.at+".mode", "%#o is no mode of a file", int64(*r.ref.Mode))
+			return compose.Invalid(r.at()+".mode", "%#o is no mode of a file", int64(*r.ref.Mode))
 		}
 		out.Mode = &mode
 	}
@@ -72,10 +69,6 @@ func (t *translation) file(c *api.ContainerSpec, r fileRef, digests map[string]s
 	// Of two with one target the last has it: see place.
 	c.Files = append(slices.DeleteFunc(c.Files, func(f api.File) bool { return f.Target == out.Target }), out)
 	return nil
-}
-
-func owner(r fileRef) error {
-	return compose.Join(numericID(r.at+".uid", r.ref.UID), numericID(r.at+".gid", r.ref.GID))
 }
 
 func numericID(key, id string) error {

@@ -57,10 +57,7 @@ func (t *translation) dockerConfig() string {
 		}
 		dir = filepath.Join(home, ".docker")
 	}
-	path, err := filepath.Abs(filepath.Join(dir, "config.json"))
-	if err != nil {
-		return ""
-	}
+	path, _ := filepath.Abs(filepath.Join(dir, "config.json"))
 	return path
 }
 
@@ -88,13 +85,9 @@ func (c proxyConfig) variables() []string {
 // addProxies adds to the environment what a service does not itself say something about.
 func addProxies(c *api.ContainerSpec, proxies []string, own types.MappingWithEquals) {
 	for _, kv := range proxies {
-		if name, _, _ := strings.Cut(kv, "="); !hasKey(own, name) {
+		name, _, _ := strings.Cut(kv, "=")
+		if _, said := own[name]; !said {
 			c.Env = append(c.Env, kv)
 		}
 	}
-}
-
-func hasKey(vars types.MappingWithEquals, name string) bool {
-	_, ok := vars[name]
-	return ok
 }

@@ -5,6 +5,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -167,11 +168,7 @@ func dependencies(s types.ServiceConfig) []project.Dependency {
 	var deps []project.Dependency
 	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		d := s.DependsOn[name]
-		condition, ok := conditions[d.Condition]
-		if !ok {
-			condition = api.Started
-		}
-		deps = append(deps, project.Dependency{Service: name, Condition: condition, Restart: d.Restart, Required: d.Required})
+		deps = append(deps, project.Dependency{Service: name, Condition: cmp.Or(conditions[d.Condition], api.Started), Restart: d.Restart, Required: d.Required})
 	}
 	return deps
 }
