@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"github.com/urfave/cli/v2"
-
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/container"
 	"podc.example/podc/cli/image"
@@ -12,36 +10,19 @@ import (
 	"podc.example/podc/cli/show"
 	"podc.example/podc/cli/system"
 	"podc.example/podc/cli/volume"
-	"podc.example/podc/internal/fault"
 )
 
-// newApp builds the command tree, as far as args can need it. Each command is made by a constructor in a file of its own.
-func newApp(con *show.Console, args []string) *cli.App {
-	app := &cli.App{
-		Name:                      con.Program(),
-		HelpName:                  con.Program(),
-		Usage:                     "run compose projects, without a daemon",
-		Version:                   command.Version,
-		HideVersion:               true,
-		HideHelpCommand:           true,
-		DisableSliceFlagSeparator: true,
-		Writer:                    con.Out,
-		ErrWriter:                 con.Err,
-		Flags:                     command.GlobalFlags(),
-		Commands:                  commandsFor(con, args),
-		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return fault.Invalid("%v", err) },
+// allCommands is the root of all commands, as far as args can need them. Each is made by a constructor in a file of its own.
+func allCommands(con *show.Console, args []string) *command.Command {
+	return &command.Command{
+		Name: con.Program(), Usage: "run compose projects, without a daemon", Flags: command.GlobalFlags(), Subcommands: commandsFor(args),
 	}
-	for _, c := range app.Commands {
-		settle(c)
-	}
-	return app
 }
 
 // commands are the constructors of all commands, by name, in the order of the help.
 var commands = []struct {
 	name string
-	make func(*show.Console) *cli.Command
+	make func() *command.Command
 }{
 	{"up", project.UpCommand},
 	{"create", project.CreateCommand},
@@ -90,7 +71,7 @@ var commands = []struct {
 
 // commandsFor builds the commands that args can be about: those whose names occur in it. Building all of them, as help needs,
 // takes as long as half of what a quick command does.
-func commandsFor(con *show.Console, args []string) []*cli.Command {
+func commandsFor(args []string) []*command.Command {
 	occurs := map[string]bool{}
 	for _, arg := range args {
 		occurs[arg] = true
@@ -98,23 +79,14 @@ func commandsFor(con *show.Console, args []string) []*cli.Command {
 	}
 	occurs[command.ConfigsName] = occurs["config"]
 	all := occurs["help"] || occurs["--help"] || occurs["-h"]
-	var list []*cli.Command
+	var list []*command.Command
 	for _, c := range commands {
 		if all || occurs[c.name] {
-			list = append(list, c.make(con))
+			list = append(list, c.make())
 		}
 	}
 	if len(list) == 0 && !all {
-		return commandsFor(con, []string{"help"})
+		return commandsFor([]string{"help"})
 	}
 	return list
-}
-
-// settle gives a command and those below it what all of them share.
-func settle(c *cli.Command) {
-	c.HideHelpCommand = true
-	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return fault.Invalid("%v", err) }
-	for _, sub := range c.Subcommands {
-		settle(sub)
-	}
 }

@@ -17,11 +17,12 @@ func globalsFor(t *testing.T, line string, env map[string]string, tty bool) (g c
 	con, _, _ := show.BufferConsole()
 	con.Env, con.ErrTTY = env, tty
 	args := append(strings.Fields(line), "version")
-	app := newApp(con, args)
-	w, err := command.Arguments(app, args)
+	root := allCommands(con, args)
+	w, err := command.Arguments(root, args)
 	if err != nil {
 		return g, err
 	}
+	app := root.App(con)
 	app.Before = func(c *cli.Context) error {
 		g, err = command.GlobalsOf(c, con)
 		return err

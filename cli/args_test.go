@@ -99,7 +99,7 @@ func TestArguments(t *testing.T) {
 		{"--workdir a --project-directory b up", "error: --workdir cannot be given together with --project-directory"},
 		{"--no-ansi --ansi always up", "error: --no-ansi cannot be given together with --ansi"},
 	} {
-		w, err := command.Arguments(newApp(con, strings.Fields(tt.in)), strings.Fields(tt.in))
+		w, err := command.Arguments(allCommands(con, strings.Fields(tt.in)), strings.Fields(tt.in))
 		got := strings.Join(w.Argv, " ")
 		if err != nil {
 			got = "error: " + err.Error()
@@ -116,7 +116,7 @@ func TestArguments(t *testing.T) {
 func TestArgumentsKeepValues(t *testing.T) {
 	con, _, _ := show.BufferConsole()
 	args := []string{"exec", "-e", "A= b, c ", "--env=", "web", "", "a b"}
-	w, err := command.Arguments(newApp(con, args), args)
+	w, err := command.Arguments(allCommands(con, args), args)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestArgumentsWarn(t *testing.T) {
 		"up --y":            "--y is deprecated: use --yes",
 		"exec --no-TTY a b": "",
 	} {
-		w, err := command.Arguments(newApp(con, strings.Fields(in)), strings.Fields(in))
+		w, err := command.Arguments(allCommands(con, strings.Fields(in)), strings.Fields(in))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func FuzzArguments(f *testing.F) {
 	con, _, _ := show.BufferConsole()
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Split(line, "\x00")
-		w, err := command.Arguments(newApp(con, in), in)
+		w, err := command.Arguments(allCommands(con, in), in)
 		if err != nil {
 			return
 		}

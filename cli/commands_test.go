@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 )
@@ -14,23 +12,23 @@ import (
 // that does something.
 func TestEveryCommandIsExplainedAndTested(t *testing.T) {
 	con, _, _ := show.BufferConsole()
-	app := newApp(con, []string{"help"})
+	root := allCommands(con, []string{"help"})
 	run := map[string]bool{"completion": true} // by a shell
 	for _, i := range invocations(t) {
-		if w, err := command.Arguments(app, i.words); err == nil && len(i.words) > 0 {
-			run[pathOf(app.Commands, w.Argv[1:])] = true
+		if w, err := command.Arguments(root, i.words); err == nil && len(i.words) > 0 {
+			run[pathOf(root.Subcommands, w.Argv[1:])] = true
 		}
 	}
-	var walk func(above string, list []*cli.Command)
-	walk = func(above string, list []*cli.Command) {
+	var walk func(above string, list []*command.Command)
+	walk = func(above string, list []*command.Command) {
 		for _, c := range list {
 			path := strings.TrimSpace(above + " " + c.Name)
 			if !c.Hidden && c.Usage == "" {
 				t.Errorf("the help does not say what podc %s does", path)
 			}
 			for _, f := range c.Flags {
-				if d, ok := f.(cli.DocGenerationFlag); isVisible(f) && (!ok || d.GetUsage() == "") {
-					t.Errorf("the help does not say what podc %s --%s does", path, f.Names()[0])
+				if f.IsVisible() && f.Usage() == "" {
+					t.Errorf("the help does not say what podc %s --%s does", path, f.Name())
 				}
 			}
 			if len(c.Subcommands) == 0 && !c.Hidden && !run[path] {
@@ -39,16 +37,16 @@ func TestEveryCommandIsExplainedAndTested(t *testing.T) {
 			walk(path, c.Subcommands)
 		}
 	}
-	walk("", app.Commands)
+	walk("", root.Subcommands)
 }
 
 // pathOf is the command that words call.
-func pathOf(list []*cli.Command, words []string) string {
+func pathOf(list []*command.Command, words []string) string {
 	path := ""
 next:
 	for _, word := range words {
 		for _, c := range list {
-			if c.HasName(word) {
+			if c.Is(word) {
 				path, list = strings.TrimSpace(path+" "+c.Name), c.Subcommands
 				continue next
 			}

@@ -35,26 +35,33 @@ func complete(ctx context.Context, con *show.Console, words []string) {
 	ctx, cancel := context.WithTimeout(ctx, completeDeadline)
 	defer cancel()
 	words, typed := typedWord(words)
-	app := newApp(con, []string{"help"})
-	p := command.ArgParser{Root: app, Level: app.Flags, Commands: app.Commands, Rest: words}
+	p := command.NewParser(allCommands(con, []string{"help"}), words)
 	failure := p.Parse()
-	c := completer{ctx: ctx, con: con, parser: &p, typed: typed}
+	c := completer{ctx: ctx, con: con, parser: p, typed: typed}
 	flag, _, isFlag := strings.Cut(typed, "=")
 	switch {
 	case p.Lacking != nil:
-		c.values(p.Lacking, "")
+		c.values(p.Lacking.Value())
 	case failure != nil || p.AsksHelp:
 		return
 	case isFlag && strings.HasPrefix(flag, "--"):
-		if _, f, _ := p.Find(flag[2:], true); f != nil {
-			c.values(f, flag+"=")
+		if _, f := p.Find(flag[2:], true); f != nil {
+			c.typed = strings.TrimPrefix(typed, flag+"=")
+			c.values(f.Value())
+			for i, line := range c.lines {
+				if line[0] != ':' {
+					c.lines[i] = flag + "=" + line
+				}
+			}
 		}
 	case strings.HasPrefix(typed, "-") && !p.Ended:
 		c.flags()
 	case !p.Leaf():
 		c.subcommands()
 	default:
-		c.operand()
+		if arg, ok := p.Command.Args.At(len(p.Operands)); ok {
+			c.values(arg.Value)
+		}
 	}
 	for _, line := range c.lines {
 		fmt.Fprintln(con.Out, line)
@@ -95,140 +102,69 @@ func (c *completer) offer(word, what string) {
 
 // flags offers those of the command, and the global ones that it does not have itself.
 func (c *completer) flags() {
-	c.offerFlags(c.parser.Level)
+	own := c.parser.Flags
+	c.offerFlags(own)
 	if len(c.parser.Path) > 0 {
-		c.offerFlags(slices.DeleteFunc(slices.Clone(c.parser.Root.Flags), func(f cli.Flag) bool {
-			return command.FlagNamed(c.parser.Level, f.Names()[0], true) != nil
+		c.offerFlags(slices.DeleteFunc(slices.Clone(c.parser.Root.Flags), func(f *command.Flag) bool {
+			return command.FlagNamed(own, f.Name(), true) != nil
 		}))
 	}
 	c.offer("--help", "show help")
 }
 
-func (c *completer) offerFlags(flags []cli.Flag) {
+func (c *completer) offerFlags(flags []*command.Flag) {
 	for _, f := range flags {
-		d, ok := f.(cli.DocGenerationFlag)
-		if v, hides := f.(cli.VisibleFlag); !ok || hides && !v.IsVisible() {
-			continue
+		if f.IsVisible() {
+			c.offer("--"+f.Name(), f.Usage())
 		}
-		_, usage := unquote(d.GetUsage())
-		c.offer("--"+f.Names()[0], usage)
 	}
 }
 
 func (c *completer) subcommands() {
-	for _, cmd := range c.parser.Commands {
+	for _, cmd := range c.parser.Command.Subcommands {
 		if !cmd.Hidden {
 			c.offer(cmd.Name, cmd.Usage)
 		}
 	}
 }
 
-// operand offers names of what the usage of the command says comes next.
-func (c *completer) operand() {
-	list, last := c.parser.Root.Commands, &cli.Command{}
-	if len(c.parser.Path) > 0 {
-		for _, name := range c.parser.Path {
-			i := slices.IndexFunc(list, func(cmd *cli.Command) bool { return cmd.Name == name })
-			if i < 0 {
-				return
-			}
-			last, list = list[i], list[i].Subcommands
-		}
-	}
-	wants := strings.Fields(last.ArgsUsage)
-	if len(wants) == 0 {
-		return
-	}
-	n := len(c.parser.Operands)
-	if n >= len(wants) {
-		n = len(wants) - 1
-		if !strings.Contains(wants[n], "...") {
-			return
-		}
-	}
-	c.names(strings.Trim(wants[n], "[].|-"))
-}
+var signals = []string{"SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"}
 
-// names offers those of a kind of thing, as usages call it.
-func (c *completer) names(kind string) {
-	switch {
-	case strings.HasPrefix(kind, "SERVICE=") || strings.HasPrefix(kind, "SVC="):
+// values offers what a flag's value or an argument can be.
+func (c *completer) values(v command.Value) {
+	c.each(v.Words, "")
+	switch v.Kind {
+	case command.FileNames:
+		c.lines = append(c.lines, wantsFiles)
+	case command.ProjectNames:
+		c.each(c.projects(), "")
+	case command.ProfileNames:
+		c.each(append(c.ask("config", "--profiles"), "*"), "")
+	case command.ServiceNames:
+		c.each(c.services(), "")
+	case command.ServiceCounts:
 		c.each(c.services(), "=")
-	case strings.HasPrefix(kind, "SERVICE:"), strings.HasPrefix(kind, "SVC:"):
+	case command.ServicePlaces:
 		c.each(c.services(), ":")
 		c.lines = append(c.lines, wantsFiles)
-	case strings.HasPrefix(kind, "SERVICE"):
-		c.each(c.services(), "")
-	case strings.HasPrefix(kind, "CONTAINER:"):
+	case command.ContainerNames:
+		for _, p := range c.pods() {
+			c.offer(p.Spec.Name, p.Spec.Container.Image+", "+string(p.Status))
+		}
+	case command.ContainerPlaces:
 		for _, p := range c.pods() {
 			c.offer(p.Spec.Name+":", "")
 		}
 		c.lines = append(c.lines, goesOn, wantsFiles)
-	case strings.HasPrefix(kind, "CONTAINER"):
-		for _, p := range c.pods() {
-			c.offer(p.Spec.Name, p.Spec.Container.Image+", "+string(p.Status))
-		}
-	case kind == "NETWORK", kind == "VOLUME":
-		c.each(c.objects(kind), "")
-	case strings.HasPrefix(kind, "IMAGE"):
-		c.each(c.images(), "")
-	case kind == "PROFILE":
-		c.each(append(c.profiles(), "*"), "")
-	case kind == "SHELL":
-		c.each(slices.Sorted(maps.Keys(completionScripts)), "")
-	case kind == "FILE", kind == "DIR", kind == "ARCHIVE", kind == "PATH":
-		c.lines = append(c.lines, wantsFiles)
+	case command.NetworkNames:
+		c.each(c.ask("network", "ls", "--filter", "type=custom", "--format", "{{.Name}}"), "")
+	case command.VolumeNames:
+		c.each(c.ask("volume", "ls", "--quiet"), "")
+	case command.ImageNames:
+		c.each(c.ask("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"), "")
+	case command.SignalNames:
+		c.each(signals, "")
 	}
-}
-
-// fixedValues are what some flags choose from, by the name of their value in help.
-var fixedValues = map[string][]string{
-	"STYLE":  {"auto", "tty", "plain", "json", "quiet"},
-	"WHEN":   {"never", "always", "auto"},
-	"POLICY": {"always", "missing", "never"},
-	"SIGNAL": {"SIGTERM", "SIGKILL", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"},
-	"WHICH":  {"local", "all"},
-	"STATUS": {"created", "running", "restarting", "paused", "exited", "removing", "dead"},
-
-	"PROTOCOL": {"tcp", "udp"},
-	"DRIVER":   {"bridge", "macvlan", "ipvlan"},
-}
-
-// values offers those of a flag; before stands in front of each.
-func (c *completer) values(f cli.Flag, before string) {
-	d, ok := f.(cli.DocGenerationFlag)
-	if !ok || !d.TakesValue() {
-		return
-	}
-	c.typed = strings.TrimPrefix(c.typed, before)
-	kind, usage := unquote(d.GetUsage())
-	switch {
-	case kind == "FORMAT":
-		c.each(formatsIn(usage), "")
-	case fixedValues[kind] != nil:
-		c.each(fixedValues[kind], "")
-	case f.Names()[0] == "project-name":
-		c.each(c.projects(), "")
-	default:
-		c.names(kind)
-	}
-	for i, line := range c.lines {
-		if line[0] != ':' {
-			c.lines[i] = before + line
-		}
-	}
-}
-
-// formatsIn are the values that the usage of a --format names: "table, json or a Go template".
-func formatsIn(usage string) []string {
-	var names []string
-	list, _, _ := strings.Cut(usage, " (")
-	for _, name := range strings.Split(strings.ReplaceAll(list, " or ", ", "), ", ") {
-		if name != "" && !strings.Contains(name, " ") {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func (c *completer) each(words []string, suffix string) {
@@ -242,14 +178,12 @@ func (c *completer) each(words []string, suffix string) {
 
 // session is one as the global flags before the word say.
 func (c *completer) session() (found *command.Session) {
-	app := newApp(c.con, []string{"version"})
-	app.Commands = []*cli.Command{{Name: completeWord, Action: func(ctx *cli.Context) (err error) {
-		found, err = command.Open(ctx, c.con)
-		return err
-	}}}
-	if app.RunContext(c.ctx, append(append([]string{app.Name}, c.parser.Global...), completeWord)) != nil {
+	root := allCommands(c.con, []string{"version"})
+	root.Subcommands = []*command.Command{{Name: completeWord, Needs: command.NoRoot, Run: func(s *command.Session, _ *cli.Context) error {
+		found = s
 		return nil
-	}
+	}}}
+	root.App(c.con).RunContext(c.ctx, append(append([]string{root.Name}, c.parser.Global...), completeWord)) // or there is none
 	return found
 }
 
@@ -291,33 +225,6 @@ func (c *completer) services() []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
-
-func (c *completer) objects(kind string) []string {
-	s := c.session()
-	if s == nil {
-		return nil
-	}
-	var names []string
-	if kind == "NETWORK" {
-		all, _ := s.Podc.Networks.List(c.ctx, control.Filters{"type": {"custom"}})
-		for _, n := range all {
-			names = append(names, n.Name)
-		}
-		return names
-	}
-	all, _ := s.Podc.Volumes.List(c.ctx, nil)
-	for _, v := range all {
-		names = append(names, v.Name)
-	}
-	return names
-}
-
-// images are the names of those that are here, by podc itself.
-func (c *completer) images() []string {
-	return c.ask("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
-}
-
-func (c *completer) profiles() []string { return c.ask("config", "--profiles") }
 
 // ask runs another command of podc with the same global flags, and returns the lines that it prints.
 func (c *completer) ask(args ...string) []string {

@@ -61,8 +61,15 @@ func TestComplete(t *testing.T) {
 		{"exec web l", ""},
 		{"-f ", ":files"},
 		{"load -i ", ":files"},
-		{"completion ", "bash fish zsh"},
+		{"completion ", "bash zsh fish"},
 		{"completion bash ", ""},
+		{"down --rmi ", "local all"},
+		{"down --rmi=a", "--rmi=all"},
+		{"kill -s SIGU", "SIGUSR1 SIGUSR2"},
+		{"port --protocol ", "tcp udp sctp"},
+		{"cp ", "admin: web: worker: :nospace :files"},
+		{"cp a w", "web: worker: :nospace :files"},
+		{"network create -d ", "bridge macvlan ipvlan"},
 		{"nonsense ", ""},
 		{"up --nonsense ", ""},
 		{"up --watc", ""}, // hidden
@@ -78,7 +85,7 @@ func visibleCommands(t *testing.T) []string {
 	t.Helper()
 	var names []string
 	con, _, _ := show.BufferConsole()
-	for _, c := range newApp(con, []string{"help"}).Commands {
+	for _, c := range allCommands(con, []string{"help"}).Subcommands {
 		if !c.Hidden {
 			names = append(names, c.Name)
 		}

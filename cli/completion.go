@@ -2,11 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"podc.example/podc/cli/show"
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/cli/command"
 )
 
 // completionScripts have each shell ask `podc __complete WORD...`, whose last word is the one being typed (complete.go). A line
@@ -66,27 +65,16 @@ complete -c %[1]s -f -a '(__%[2]s_complete)'
 `,
 }
 
-func completionCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "completion", Usage: "print a script that completes command lines", ArgsUsage: "SHELL",
-		Action: func(c *cli.Context) error {
-			script, known := completionScripts[c.Args().First()]
-			if !known || c.NArg() != 1 {
-				return fault.Invalid("podc completion wants one shell: bash, zsh or fish")
-			}
-			_, err := fmt.Fprintf(con.Out, script, con.Program(), functionName(con.Program()))
+func completionCommand() *command.Command {
+	return &command.Command{
+		Name: "completion", Usage: "print a script that completes command lines", Needs: command.NoEngine,
+		Args:     command.Args{command.One(command.OneOf("SHELL", "bash", "zsh", "fish"))},
+		Examples: []string{"source <(podc completion bash)"},
+		Run: func(s *command.Session, c *cli.Context) error {
+			program := s.Con.Program()
+			function := strings.ReplaceAll(program, "-", "_") // shells want it so
+			_, err := fmt.Fprintf(s.Con.Out, completionScripts[c.Args().First()], program, function)
 			return err
 		},
 	}
-}
-
-// functionName makes a name for shells of that of a program.
-func functionName(program string) string {
-	name := []byte(program)
-	for i, c := range name {
-		if c == '-' {
-			name[i] = '_'
-		}
-	}
-	return string(name)
 }

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 )
@@ -46,22 +44,22 @@ var runners = map[string][]string{
 // is not so; a test that has come since need not be in it, so that not every new test touches it.
 func TestFlagTable(t *testing.T) {
 	con, _, _ := show.BufferConsole()
-	app := newApp(con, []string{"help"})
-	covered, refusals := coverage(t, app, invocations(t))
+	root := allCommands(con, []string{"help"})
+	covered, refusals := coverage(t, root, invocations(t))
 	var b strings.Builder
 	b.WriteString("# Flags and their tests\n\nWritten by `go tool task flags` from the sources of the end-to-end tests: which of them use a flag in a command that is meant to\nwork. Do not edit.\n")
-	section := func(title, path string, flags []cli.Flag) {
+	section := func(title, path string, flags []*command.Flag) {
 		if len(flags) == 0 {
 			return
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n| Flag | Tests |\n|---|---|\n", title)
 		for _, f := range flags {
-			key := strings.TrimSpace(path + " --" + f.Names()[0])
+			key := strings.TrimSpace(path + " --" + f.Name())
 			tests := slices.Sorted(maps.Keys(covered[key]))
 			why, excused := uncovered[key]
 			refused := slices.Sorted(maps.Keys(refusals[key]))
 			switch {
-			case len(tests) == 0 && len(refused) > 0 && !isVisible(f):
+			case len(tests) == 0 && len(refused) > 0 && !f.IsVisible():
 				tests = []string{"refused by name: " + strings.Join(refused, ", ")}
 			case len(tests) == 0 && !excused:
 				t.Errorf("%s: no end-to-end test uses it; write one, or list it in uncovered with the reason", key)
@@ -72,19 +70,19 @@ func TestFlagTable(t *testing.T) {
 			if len(tests) == 0 {
 				cell = "none: " + why
 			}
-			fmt.Fprintf(&b, "| `--%s` | %s |\n", f.Names()[0], cell)
+			fmt.Fprintf(&b, "| `--%s` | %s |\n", f.Name(), cell)
 		}
 	}
-	section("Global", "", app.Flags)
-	var walk func(path string, list []*cli.Command)
-	walk = func(path string, list []*cli.Command) {
+	section("Global", "", root.Flags)
+	var walk func(path string, list []*command.Command)
+	walk = func(path string, list []*command.Command) {
 		for _, c := range list {
 			name := strings.TrimSpace(path + " " + c.Name)
-			section("podc "+name, name, c.Flags)
+			section("podc "+name, name, c.AllFlags())
 			walk(name, c.Subcommands)
 		}
 	}
-	walk("", slices.SortedFunc(slices.Values(app.Commands), func(a, b *cli.Command) int { return cmp.Compare(a.Name, b.Name) }))
+	walk("", slices.SortedFunc(slices.Values(root.Subcommands), func(a, b *command.Command) int { return cmp.Compare(a.Name, b.Name) }))
 	if *update {
 		if err := os.WriteFile(flagTable, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -130,11 +128,11 @@ func cellsOf(text string) map[string][]string {
 }
 
 // coverage names, for each flag of the command tree, the tests that use it, and those that see it refused.
-func coverage(t *testing.T, app *cli.App, all []invocation) (used, refused map[string]map[string]bool) {
+func coverage(t *testing.T, root *command.Command, all []invocation) (used, refused map[string]map[string]bool) {
 	t.Helper()
 	used, refused = map[string]map[string]bool{}, map[string]map[string]bool{}
 	for _, i := range all {
-		w, err := command.Arguments(app, i.words)
+		w, err := command.Arguments(root, i.words)
 		if err != nil || len(i.words) == 0 {
 			continue
 		}
@@ -146,7 +144,7 @@ func coverage(t *testing.T, app *cli.App, all []invocation) (used, refused map[s
 			covered["--version"] = map[string]bool{i.test: true}
 		}
 		path := ""
-		commands := app.Commands
+		commands := root.Subcommands
 		for _, word := range w.Argv[1:] {
 			if word == "--" {
 				break
@@ -355,11 +353,11 @@ func globalsOnly(words []string) (i invocation, ok bool) {
 
 func isNamed(name string) func(struct {
 	name string
-	make func(*show.Console) *cli.Command
+	make func() *command.Command
 }) bool {
 	return func(c struct {
 		name string
-		make func(*show.Console) *cli.Command
+		make func() *command.Command
 	}) bool {
 		return c.name == name
 	}

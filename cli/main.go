@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -21,7 +22,8 @@ import (
 
 // Main runs podc with the arguments and the surroundings of this process, and ends that. connect opens podc at its roots.
 func Main(connect func(con *show.Console, root, runRoot string) (*control.Control, error)) {
-	cli.FlagStringer = flagText
+	cli.HelpFlag = command.Toggle("help", "show help", "h")
+	cli.SubcommandHelpTemplate = strings.Replace(cli.SubcommandHelpTemplate, "DESCRIPTION", "EXAMPLES", 1)
 	con := show.SystemConsole()
 	con.Connect = connect
 	ctx, again := interruptible(context.Background())
@@ -63,13 +65,14 @@ func run(ctx context.Context, con *show.Console, args []string) int {
 		complete(ctx, con, args[1:])
 		return 0
 	}
-	app := newApp(con, args)
-	w, err := command.Arguments(app, args)
+	root := allCommands(con, args)
+	w, err := command.Arguments(root, args)
 	for _, warning := range w.Warnings {
 		show.Warn(con, warning)
 	}
 	asJSON := false
 	if err == nil {
+		app := root.App(con)
 		app.Before = func(c *cli.Context) error {
 			asJSON = cmp.Or(c.String("progress"), con.Env["COMPOSE_PROGRESS"]) == string(show.ProgressJSON)
 			if text := command.Ignored(c); text != "" {

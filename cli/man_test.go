@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
+	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 )
 
@@ -21,17 +20,17 @@ var manDir = flag.String("man", "", "folder to write the manual pages into (go t
 // podc does not carry what makes them.
 func TestManual(t *testing.T) {
 	con, _, _ := show.BufferConsole()
-	app := newApp(con, []string{"help"})
+	root := allCommands(con, []string{"help"})
 	dir := *manDir
 	if dir == "" {
 		dir = t.TempDir()
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	pages := map[string]string{"podc": overviewPage(app)}
-	for _, c := range app.Commands {
+	pages := map[string]string{"podc": overviewPage(root)}
+	for _, c := range root.Subcommands {
 		if !c.Hidden {
-			pages["podc-"+c.Name] = commandPage(app, c)
+			pages["podc-"+c.Name] = commandPage(c)
 		}
 	}
 	groff, _ := exec.LookPath("groff")
@@ -49,7 +48,7 @@ func TestManual(t *testing.T) {
 	}
 	for page, parts := range map[string][]string{
 		"podc":         {".SH COMMANDS", `\fBpodc\-up\fR(1)`, `\fB\-\-env\-file\fR \fIFILE\fR`},
-		"podc-up":      {`\fB\-d\fR, \fB\-\-detach\fR`, `\fB\-\-scale\fR \fISERVICE=N\fR`},
+		"podc-up":      {`\fB\-d\fR, \fB\-\-detach\fR`, `\fB\-\-scale\fR \fISERVICE=N\fR`, ".SH EXAMPLES", `podc up \-d`},
 		"podc-network": {".SS podc network create", `\fB\-\-label\fR \fIKEY=VALUE\fR`},
 		"podc-boot":    {"systemd"},
 	} {
@@ -73,14 +72,14 @@ func roff(text string) string {
 	return text
 }
 
-func overviewPage(app *cli.App) string {
+func overviewPage(root *command.Command) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH PODC 1 \"\" \"podc\" \"User Commands\"\n.SH NAME\npodc \\- %s\n", roff(app.Usage))
+	fmt.Fprintf(&b, ".TH PODC 1 \"\" \"podc\" \"User Commands\"\n.SH NAME\npodc \\- %s\n", roff(root.Usage))
 	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B podc\n[\\fIOPTION\\fR...] \\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n")
 	fmt.Fprintf(&b, ".SH OPTIONS\nThey stand before the command; after it too, where it has no option of that name.\n")
-	options(&b, app.Flags)
+	options(&b, root.Flags)
 	fmt.Fprintf(&b, ".SH COMMANDS\n")
-	for _, c := range app.Commands {
+	for _, c := range root.Subcommands {
 		if !c.Hidden {
 			fmt.Fprintf(&b, ".TP\n\\fBpodc\\-%s\\fR(1)\n%s\n", roff(c.Name), roff(c.Usage))
 		}
@@ -98,16 +97,17 @@ what is worth nothing after a start of the machine
 	return b.String()
 }
 
-func commandPage(app *cli.App, c *cli.Command) string {
+func commandPage(c *command.Command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH PODC\\-%s 1 \"\" \"podc\" \"User Commands\"\n.SH NAME\npodc\\-%s \\- %s\n", strings.ToUpper(roff(c.Name)), roff(c.Name), roff(c.Usage))
 	if len(c.Subcommands) == 0 {
 		fmt.Fprint(&b, ".SH SYNOPSIS\n")
 		synopsis(&b, "podc "+c.Name, c)
-		if slices.ContainsFunc(c.Flags, isVisible) {
+		if slices.ContainsFunc(c.Flags, (*command.Flag).IsVisible) {
 			fmt.Fprint(&b, ".SH OPTIONS\n")
 			options(&b, c.Flags)
 		}
+		examples(&b, ".SH EXAMPLES", c)
 	} else {
 		fmt.Fprint(&b, ".SH COMMANDS\n")
 		subcommands(&b, "podc "+c.Name, c.Subcommands)
@@ -116,7 +116,7 @@ func commandPage(app *cli.App, c *cli.Command) string {
 	return b.String()
 }
 
-func subcommands(b *strings.Builder, path string, list []*cli.Command) {
+func subcommands(b *strings.Builder, path string, list []*command.Command) {
 	for _, c := range list {
 		if c.Hidden {
 			continue
@@ -129,43 +129,41 @@ func subcommands(b *strings.Builder, path string, list []*cli.Command) {
 		fmt.Fprintf(b, ".SS %s\n%s\n.PP\n", roff(name), roff(c.Usage))
 		synopsis(b, name, c)
 		options(b, c.Flags)
+		examples(b, ".PP", c)
 	}
 }
 
-func synopsis(b *strings.Builder, name string, c *cli.Command) {
+func synopsis(b *strings.Builder, name string, c *command.Command) {
 	fmt.Fprintf(b, ".B %s\n", roff(name))
 	line := ""
-	if slices.ContainsFunc(c.Flags, isVisible) {
+	if slices.ContainsFunc(c.Flags, (*command.Flag).IsVisible) {
 		line = `[\fIOPTION\fR...] `
 	}
-	if line += roff(c.ArgsUsage); line != "" {
+	if line += roff(c.ArgsUsage()); line != "" {
 		fmt.Fprintln(b, strings.TrimSpace(line))
 	}
 }
 
-func isVisible(f cli.Flag) bool {
-	v, ok := f.(cli.VisibleFlag)
-	return !ok || v.IsVisible()
+// examples are command lines, each with what it does.
+func examples(b *strings.Builder, head string, c *command.Command) {
+	if len(c.Examples) > 0 {
+		fmt.Fprintf(b, "%s\n.nf\n%s\n.fi\n", head, roff(strings.Join(c.Examples, "\n")))
+	}
 }
 
-func options(b *strings.Builder, flags []cli.Flag) {
+func options(b *strings.Builder, flags []*command.Flag) {
 	for _, f := range flags {
-		d, ok := f.(cli.DocGenerationFlag)
-		if !ok || !isVisible(f) {
+		if !f.IsVisible() {
 			continue
 		}
-		value, usage := unquote(d.GetUsage())
 		var names []string
 		for _, short := range f.Names()[1:] {
 			names = append(names, `\fB\-`+roff(short)+`\fR`)
 		}
-		head := strings.Join(append(names, `\fB\-\-`+roff(f.Names()[0])+`\fR`), ", ")
-		if d.TakesValue() {
-			if value == "" {
-				value = "VALUE"
-			}
-			head += ` \fI` + roff(value) + `\fR`
+		head := strings.Join(append(names, `\fB\-\-`+roff(f.Name())+`\fR`), ", ")
+		if f.TakesValue() {
+			head += ` \fI` + roff(f.Value().Name) + `\fR`
 		}
-		fmt.Fprintf(b, ".TP\n%s\n%s\n", head, roff(usage))
+		fmt.Fprintf(b, ".TP\n%s\n%s\n", head, roff(f.Usage()))
 	}
 }

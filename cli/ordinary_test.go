@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 )
@@ -16,13 +14,13 @@ import (
 func TestAnOrdinaryUserIsToldOneTrueThing(t *testing.T) {
 	unprivileged := []string{"config", "viz", "doctor", "version", "completion"}
 	const sentence = "podc: permission denied: podc runs as root (with sudo, for example) until it serves ordinary users (rootless)\n"
-	var walk func(path []string, c *cli.Command)
-	walk = func(path []string, c *cli.Command) {
+	var walk func(path []string, c *command.Command)
+	walk = func(path []string, c *command.Command) {
 		path = append(slices.Clone(path), strings.Replace(c.Name, command.ConfigsName, "config", 1))
 		for _, sub := range c.Subcommands {
 			walk(path, sub)
 		}
-		if c.Action == nil || len(c.Subcommands) > 0 || slices.Contains(unprivileged, c.Name) && len(path) == 1 {
+		if c.Run == nil || slices.Contains(unprivileged, c.Name) && len(path) == 1 {
 			return
 		}
 		con, out, stderr := show.BufferConsole()
@@ -32,9 +30,8 @@ func TestAnOrdinaryUserIsToldOneTrueThing(t *testing.T) {
 			t.Errorf("podc %s: exit code %d\n%s%s", strings.Join(path, " "), code, out, stderr)
 		}
 	}
-	con, _, _ := show.BufferConsole()
 	for _, c := range commands {
-		walk(nil, c.make(con))
+		walk(nil, c.make())
 	}
 	con, out, stderr := show.BufferConsole()
 	con.UID = 1000

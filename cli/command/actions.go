@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,82 +20,6 @@ import (
 	"podc.example/podc/internal/valid"
 )
 
-// With opens a session for a command's action, which needs root.
-func With(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
-	return ForAnyone(con, func(s *Session, c *cli.Context) error {
-		if err := con.NeedRoot(); err != nil {
-			return err
-		}
-		return do(s, c)
-	})
-}
-
-// ForAnyone is With for what needs no root.
-func ForAnyone(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		s, err := Open(c, con)
-		if err != nil {
-			return err
-		}
-		return do(s, c)
-	}
-}
-
-// Changes is With for a command that changes something and has no plan to show: --dry-run is refused.
-func Changes(con *show.Console, do func(s *Session, c *cli.Context) error) cli.ActionFunc {
-	return With(con, func(s *Session, c *cli.Context) error {
-		if s.DryRun {
-			return fault.New(errdefs.ErrNotImplemented, "--dry-run is not available for %q: it does at once what its arguments say", c.Command.HelpName)
-		}
-		return do(s, c)
-	})
-}
-
-// NeedArgs refuses fewer than n arguments.
-func NeedArgs(c *cli.Context, n int) error {
-	if c.NArg() < n {
-		err := fault.Invalid("%s needs at least %d argument%s: %s", c.Command.Name, n, plural(n), c.Command.ArgsUsage)
-		return fault.Hint(err, "see podc %s --help", strings.TrimPrefix(c.Command.HelpName, "podc "))
-	}
-	return nil
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return ""
-	}
-	return "s"
-}
-
-// Refused are flags of docker that podc does not have, and why: "name", "name,n" or, if they take a value, "name=".
-type Refused map[string]string
-
-// Flags makes them known, so that they are refused by name.
-func (r Refused) Flags() []cli.Flag {
-	var flags []cli.Flag
-	for _, name := range slices.Sorted(maps.Keys(r)) {
-		name, takes := strings.CutSuffix(name, "=")
-		name, letter, _ := strings.Cut(name, ",")
-		var f cli.Flag = Toggle(name, "", NonEmpty(letter)...)
-		if takes {
-			f = Text(name, "", NonEmpty(letter)...)
-		}
-		flags = append(flags, Hidden(f))
-	}
-	return flags
-}
-
-// Check refuses those that are given.
-func (r Refused) Check(c *cli.Context) error {
-	for _, key := range slices.Sorted(maps.Keys(r)) {
-		name, _ := strings.CutSuffix(key, "=")
-		if name, _, _ = strings.Cut(name, ","); c.IsSet(name) {
-			return fault.New(errdefs.ErrNotImplemented, "--%s is not available: %s", name, r[key])
-		}
-	}
-	return nil
-}
-
 // ForEach does something for every argument and goes on after errors, which it joins.
 func ForEach(c *cli.Context, do func(context.Context, string) error) error {
 	var errs []error
@@ -110,19 +32,42 @@ func ForEach(c *cli.Context, do func(context.Context, string) error) error {
 	return errors.Join(errs...)
 }
 
-// InspectEach shows what look finds for every argument, and then the errors of those for which it finds nothing.
-func InspectEach[T any](con *show.Console, c *cli.Context, look func(arg string) (T, error)) error {
-	var found []T
-	var errs []error
-	for _, arg := range c.Args().Slice() {
-		item, err := look(arg)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		found = append(found, item)
+// ShowList prints rows as --format says or, with --quiet, of each what it is called.
+func ShowList[R any](s *Session, c *cli.Context, l show.Layout, rows []R, asArray bool, called func(R) string) error {
+	if !c.Bool("quiet") {
+		return show.PrintList(s.Con.Out, Pretty(c.String("format")), l, rows, asArray)
 	}
-	return errors.Join(show.PrintInspect(con, c.String("format"), found), errors.Join(errs...))
+	for _, r := range rows {
+		fmt.Fprintln(s.Con.Out, called(r))
+	}
+	return nil
+}
+
+// RemoveEach removes whatever is named and says so. With --force it does not mind what does not exist.
+func RemoveEach(s *Session, c *cli.Context, remove func(context.Context, string) error) error {
+	return ForEach(c, func(ctx context.Context, name string) error {
+		err := remove(ctx, name)
+		if errdefs.IsNotFound(err) && c.Bool("force") {
+			return nil
+		}
+		if err == nil {
+			fmt.Fprintln(s.Con.Out, name)
+		}
+		return err
+	})
+}
+
+// InspectEach shows what look finds for every argument, and then the errors of those for which it finds nothing.
+func InspectEach[T any](s *Session, c *cli.Context, look func(ctx context.Context, arg string) (T, error)) error {
+	var found []T
+	err := ForEach(c, func(ctx context.Context, arg string) error {
+		item, err := look(ctx, arg)
+		if err == nil {
+			found = append(found, item)
+		}
+		return err
+	})
+	return errors.Join(show.PrintInspect(s.Con, c.String("format"), found), err)
 }
 
 // Pairs reads KEY=VALUE flags; a KEY alone has an empty value.
@@ -235,9 +180,6 @@ const atOnce = 50
 // EachContainer does something with every container named, many at once, prints what docker prints, the argument, and goes on
 // after errors, which it joins.
 func (s *Session) EachContainer(c *cli.Context, do func(ctx context.Context, ref string) error) error {
-	if err := NeedArgs(c, 1); err != nil {
-		return err
-	}
 	args := c.Args().Slice()
 	errs := make([]error, len(args))
 	slots := make(chan struct{}, atOnce)
@@ -261,6 +203,22 @@ func (s *Session) EachContainer(c *cli.Context, do func(ctx context.Context, ref
 // NoReplica is the error of a number that no container of a service has.
 func NoReplica(service string, index int) error {
 	return fault.New(errdefs.ErrNotFound, "service %q has no container #%d", service, index)
+}
+
+// Index is the flag that chooses one of a service's containers.
+func Index() *Flag {
+	return Number("index", 0, "NUMBER", "NUMBER of the replica (default: the lowest)")
+}
+
+// LogFlags are those of every logs.
+func LogFlags() []*Flag {
+	return []*Flag{
+		Toggle("follow", "go on as output comes", "f"),
+		Text("since", Time, "only lines after TIME: RFC 3339, seconds since 1970, or relative (42m)"),
+		Text("until", Time, "only lines before TIME"),
+		TextOr("tail", "all", Word("N"), "only the last N lines of each container", "n"),
+		Toggle("timestamps", "a time before each line", "t"),
+	}
 }
 
 // LogOptions reads --follow, --since, --until and --tail.

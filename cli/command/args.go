@@ -24,9 +24,6 @@ type words struct {
 	Warnings []string
 }
 
-// stopsAtFirst are the commands whose flags end at the first argument: what follows belongs to the command run inside.
-var stopsAtFirst = []string{"exec", "run"}
-
 // rename is an old spelling that is still accepted.
 type rename struct {
 	to    string
@@ -61,16 +58,16 @@ var Aliases = map[string]string{"convert": "config"}
 // onlyBefore are global flags that a command does not take over: "podc up -v" asks for no version.
 var onlyBefore = []string{"version", "debug", "host", "context"}
 
-// Arguments rewrites args, without the program's name, for app. Errors are errdefs.IsInvalidArgument.
-func Arguments(app *cli.App, args []string) (words, error) {
-	p := ArgParser{Root: app, Level: app.Flags, Commands: app.Commands, Rest: args}
+// Arguments rewrites args, without the program's name, for the root of all commands. Errors are errdefs.IsInvalidArgument.
+func Arguments(root *Command, args []string) (words, error) {
+	p := NewParser(root, args)
 	if err := p.Parse(); err != nil {
 		return words{}, err
 	}
 	if err := p.finish(); err != nil {
 		return words{}, err
 	}
-	out := append([]string{app.Name}, p.Global...)
+	out := append([]string{root.Name}, p.Global...)
 	out = append(out, p.Path...)
 	out = append(out, p.local...)
 	if len(p.Path) > 0 && len(p.Operands) > 0 {
@@ -81,10 +78,10 @@ func Arguments(app *cli.App, args []string) (words, error) {
 
 // ArgParser walks a command line from left to right.
 type ArgParser struct {
-	Root     *cli.App
-	Level    []cli.Flag     // flags of the innermost command so far
-	Commands []*cli.Command // its subcommands
-	Rest     []string
+	Root    *Command
+	Command *Command // the innermost so far
+	Flags   []*Flag  // its own
+	rest    []string
 
 	Path     []string // command words
 	Global   []string
@@ -92,22 +89,25 @@ type ArgParser struct {
 	Operands []string
 	seen     map[string]bool // "command/flag" in the spelling used, for renames that must stand alone
 	trial    bool            // "alpha" came last
-	Lacking  cli.Flag        // a flag at the end whose value is missing
+	Lacking  *Flag           // a flag at the end whose value is missing
 	Ended    bool            // "--" came: no flags any more
 	AsksHelp bool
 	warnings []string
 }
 
+// NewParser is to parse the words after the program's name.
+func NewParser(root *Command, args []string) *ArgParser {
+	return &ArgParser{Root: root, Command: root, Flags: root.Flags, rest: args, seen: map[string]bool{}}
+}
+
 func (p *ArgParser) Parse() error {
-	for len(p.Rest) > 0 {
-		arg := p.Rest[0]
-		p.Rest = p.Rest[1:]
+	for len(p.rest) > 0 {
+		arg := p.rest[0]
+		p.rest = p.rest[1:]
 		var err error
 		switch {
 		case arg == "--" && p.Leaf():
-			p.Ended = true
-			p.Operands = append(p.Operands, p.Rest...)
-			p.Rest = nil
+			p.end()
 		case arg == "--" && slices.Contains(p.Global, "--dry-run=true"): // alpha dry-run -- up -d
 		case arg == "--":
 			err = p.operandsAfterDashes()
@@ -126,29 +126,33 @@ func (p *ArgParser) Parse() error {
 }
 
 // Leaf reports whether words are operands from here on, rather than names of commands.
-func (p *ArgParser) Leaf() bool { return len(p.Path) > 0 && len(p.Commands) == 0 }
+func (p *ArgParser) Leaf() bool { return len(p.Path) > 0 && len(p.Command.Subcommands) == 0 }
 
 func (p *ArgParser) operandsAfterDashes() error {
-	for len(p.Rest) > 0 && !p.Leaf() {
-		word := p.Rest[0]
-		p.Rest = p.Rest[1:]
+	for len(p.rest) > 0 && !p.Leaf() {
+		word := p.rest[0]
+		p.rest = p.rest[1:]
 		if err := p.word(word); err != nil {
 			return err
 		}
 	}
-	p.Operands = append(p.Operands, p.Rest...)
-	p.Rest = nil
+	p.end()
 	return nil
+}
+
+// end has all that is left be operands.
+func (p *ArgParser) end() {
+	p.Ended = true
+	p.Operands = append(p.Operands, p.rest...)
+	p.rest = nil
 }
 
 // word takes a command's name or an operand.
 func (p *ArgParser) word(w string) error {
 	if p.Leaf() {
 		p.Operands = append(p.Operands, w)
-		if slices.Contains(stopsAtFirst, p.Path[len(p.Path)-1]) {
-			p.Ended = true
-			p.Operands = append(p.Operands, p.Rest...)
-			p.Rest = nil
+		if p.Command.Wraps {
+			p.end()
 		}
 		return nil
 	}
@@ -173,13 +177,13 @@ func (p *ArgParser) word(w string) error {
 	if to, ok := Aliases[w]; ok && len(p.Path) == 0 {
 		w = to
 	}
-	if w == "config" && len(p.Path) == 0 && len(p.Rest) > 0 && slices.Contains(objectVerbs, p.Rest[0]) {
+	if w == "config" && len(p.Path) == 0 && len(p.rest) > 0 && slices.Contains(objectVerbs, p.rest[0]) {
 		w = ConfigsName
 	}
-	for _, c := range p.Commands {
-		if c.HasName(w) {
+	for _, c := range p.Command.Subcommands {
+		if c.Is(w) {
 			p.Path = append(p.Path, c.Name)
-			p.Level, p.Commands = c.Flags, c.Subcommands
+			p.Command, p.Flags = c, c.AllFlags()
 			return nil
 		}
 	}
@@ -193,23 +197,20 @@ func (p *ArgParser) long(arg string) error {
 		p.AsksHelp = true
 		return nil
 	}
-	scope, f, err := p.Find(name, true)
-	if err != nil {
-		return err
-	}
+	scope, f := p.Find(name, true)
 	if f == nil {
 		return p.unknown("unknown flag: --" + name)
 	}
-	takes := takesValue(f) && renamed[scope][name].value == ""
+	takes := f.TakesValue() && renamed[scope][name].value == ""
 	switch {
 	case has:
 	case !takes:
 		value = "true"
-	case len(p.Rest) == 0:
+	case len(p.rest) == 0:
 		p.Lacking = f
 		return p.unknown("flag needs an argument: --" + name)
 	default:
-		value, p.Rest = p.Rest[0], p.Rest[1:]
+		value, p.rest = p.rest[0], p.rest[1:]
 	}
 	return p.emit(scope, f, "--"+name, value)
 }
@@ -224,24 +225,21 @@ func (p *ArgParser) cluster(arg string) error {
 			p.AsksHelp = true
 			continue
 		}
-		scope, f, err := p.Find(name, false)
-		if err != nil {
-			return err
-		}
+		scope, f := p.Find(name, false)
 		if f == nil {
 			return p.unknown(fmt.Sprintf("unknown shorthand flag: %q in -%s", name, arg))
 		}
 		switch {
 		case strings.HasPrefix(tail, "="):
 			return p.emit(scope, f, "-"+name, tail[1:])
-		case takesValue(f) && tail != "":
+		case f.TakesValue() && tail != "":
 			return p.emit(scope, f, "-"+name, tail)
-		case takesValue(f) && len(p.Rest) == 0:
+		case f.TakesValue() && len(p.rest) == 0:
 			p.Lacking = f
 			return p.unknown("flag needs an argument: -" + name)
-		case takesValue(f):
-			value := p.Rest[0]
-			p.Rest = p.Rest[1:]
+		case f.TakesValue():
+			value := p.rest[0]
+			p.rest = p.rest[1:]
 			return p.emit(scope, f, "-"+name, value)
 		}
 		if err := p.emit(scope, f, "-"+name, "true"); err != nil {
@@ -252,56 +250,39 @@ func (p *ArgParser) cluster(arg string) error {
 }
 
 // Find looks for a flag of the innermost command, then for a global one. The scope is "" for the latter.
-func (p *ArgParser) Find(name string, long bool) (scope string, f cli.Flag, err error) {
+func (p *ArgParser) Find(name string, long bool) (scope string, f *Flag) {
 	if len(p.Path) > 0 {
 		scope = p.Path[0]
-		if f = p.lookup(scope, p.Level, name, long); f != nil {
-			return scope, f, nil
+		if f = lookup(scope, p.Flags, name, long); f != nil {
+			return scope, f
 		}
 	}
-	f = p.lookup("", p.Root.Flags, name, long)
-	if f != nil && len(p.Path) > 0 && slices.Contains(onlyBefore, f.Names()[0]) {
+	f = lookup("", p.Root.Flags, name, long)
+	if f != nil && len(p.Path) > 0 && slices.Contains(onlyBefore, f.Name()) {
 		f = nil
 	}
-	return "", f, nil
+	return "", f
 }
 
 // lookup finds a flag by its name, or by an old spelling of it.
-func (p *ArgParser) lookup(scope string, flags []cli.Flag, name string, long bool) cli.Flag {
+func lookup(scope string, flags []*Flag, name string, long bool) *Flag {
 	if r, ok := renamed[scope][name]; ok && long {
 		return FlagNamed(flags, r.to, true)
 	}
 	return FlagNamed(flags, name, long)
 }
 
-func FlagNamed(flags []cli.Flag, name string, long bool) cli.Flag {
-	if (len(name) > 1) != long {
-		return nil
-	}
-	for _, f := range flags {
-		if slices.Contains(f.Names(), name) {
-			return f
-		}
-	}
-	return nil
-}
-
-func takesValue(f cli.Flag) bool {
-	d, ok := f.(cli.DocGenerationFlag)
-	return ok && d.TakesValue()
-}
-
 // emit records one flag under its own name. spelled is how the user wrote it.
-func (p *ArgParser) emit(scope string, f cli.Flag, spelled, value string) error {
+func (p *ArgParser) emit(scope string, f *Flag, spelled, value string) error {
 	name := strings.TrimLeft(spelled, "-")
 	if r, ok := renamed[scope][name]; ok && strings.HasPrefix(spelled, "--") {
 		value = p.modern(r, spelled, value)
 	}
-	p.note(scope, name)
+	p.seen[scope+"/"+name] = true
 	if err := checkValue(f, spelled, value); err != nil {
 		return err
 	}
-	word := "--" + f.Names()[0] + "=" + value
+	word := "--" + f.Name() + "=" + value
 	if scope == "" {
 		p.Global = append(p.Global, word)
 	} else {
@@ -320,13 +301,6 @@ func (p *ArgParser) modern(r rename, spelled, value string) string {
 		return r.value
 	}
 	return value
-}
-
-func (p *ArgParser) note(scope, name string) {
-	if p.seen == nil {
-		p.seen = map[string]bool{}
-	}
-	p.seen[scope+"/"+name] = true
 }
 
 // finish refuses old spellings beside new ones, and answers calls for help and for the version.
@@ -352,18 +326,18 @@ func (p *ArgParser) finish() error {
 }
 
 // checkValue says in plain words what package flag would say in its own.
-func checkValue(f cli.Flag, spelled, value string) error {
-	switch f.(type) {
-	case *boolFlag:
+func checkValue(f *Flag, spelled, value string) error {
+	switch f.Flag.(type) {
+	case *cli.BoolFlag:
 		if _, err := strconv.ParseBool(value); err != nil {
 			return fault.Invalid("invalid value %q for %s: want true or false", value, spelled)
 		}
-	case *intFlag:
+	case *cli.IntFlag:
 		if _, err := strconv.Atoi(value); err != nil {
 			return fault.Invalid("invalid value %q for %s: want a whole number", value, spelled)
 		}
 	}
-	return nil
+	return f.value.check(spelled, value)
 }
 
 func (p *ArgParser) unknown(message string) error {

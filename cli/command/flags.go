@@ -1,72 +1,99 @@
 package command
 
-import "github.com/urfave/cli/v2"
+import (
+	"slices"
+	"strings"
 
-// The kinds of flags that commands have. They keep their names: urfave/cli asks for those of every flag of a command again and
-// again, and derives them with a regular expression each time, which was a tenth of what a short command takes.
+	"github.com/urfave/cli/v2"
+)
 
-type boolFlag struct {
-	cli.BoolFlag
-	names []string
+// Flag is a flag of a command, which is parsed by urfave/cli's. It keeps its names: they are asked for again and again, and are derived
+// with a regular expression each time, which was a tenth of what a short command takes.
+type Flag struct {
+	cli.Flag
+	names  []string // a long one, and short ones
+	usage  string
+	value  Value // a switch has none
+	hidden bool
 }
 
-type stringFlag struct {
-	cli.StringFlag
-	names []string
+// Names implements cli.Flag.
+func (f *Flag) Names() []string { return f.names }
+
+// Name is the long one.
+func (f *Flag) Name() string { return f.names[0] }
+
+// IsVisible tells urfave/cli whether help shows the flag.
+func (f *Flag) IsVisible() bool { return !f.hidden }
+
+// TakesValue reports whether the flag is no switch.
+func (f *Flag) TakesValue() bool { return f.value.Name != "" }
+
+// Value says what the value of the flag is.
+func (f *Flag) Value() Value { return f.value }
+
+// Usage is what the flag is for, and what its value can be.
+func (f *Flag) Usage() string { return f.value.explain(f.usage) }
+
+// String implements cli.Flag: it is a line of the help, "-f, --file FILE", a tab, and what it is for.
+func (f *Flag) String() string {
+	short := "   "
+	for _, name := range f.names[1:] {
+		if len(name) == 1 {
+			short = "-" + name + ","
+		}
+	}
+	return strings.TrimRight(short+" --"+f.Name()+" "+f.value.Name, " ") + "\t" + f.Usage()
 }
 
-type listFlag struct {
-	cli.StringSliceFlag
-	names []string
+// FlagNamed is the flag with a name, long or short; nil if there is none.
+func FlagNamed(flags []*Flag, name string, long bool) *Flag {
+	i := slices.IndexFunc(flags, func(f *Flag) bool { return slices.Contains(f.names, name) })
+	if i < 0 || (len(name) > 1) != long {
+		return nil
+	}
+	return flags[i]
 }
-
-type intFlag struct {
-	cli.IntFlag
-	names []string
-}
-
-// Names implements cli.Flag, here and below.
-func (f *boolFlag) Names() []string   { return f.names }
-func (f *stringFlag) Names() []string { return f.names }
-func (f *listFlag) Names() []string   { return f.names }
-func (f *intFlag) Names() []string    { return f.names }
 
 func names(name string, short []string) []string { return append([]string{name}, short...) }
 
-func Toggle(name, usage string, short ...string) *boolFlag {
-	return &boolFlag{cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}, names(name, short)}
+// Toggle is a switch.
+func Toggle(name, usage string, short ...string) *Flag {
+	f := &cli.BoolFlag{Name: name, Aliases: short}
+	return &Flag{Flag: f, names: names(name, short), usage: usage}
 }
 
-// ToggleOn is a toggle that is on unless it is switched off.
-func ToggleOn(name, usage string, short ...string) *boolFlag {
-	return &boolFlag{cli.BoolFlag{Name: name, Aliases: short, Usage: usage, Value: true}, names(name, short)}
+// ToggleOn is a switch that is on unless it is switched off.
+func ToggleOn(name, usage string, short ...string) *Flag {
+	f := &cli.BoolFlag{Name: name, Aliases: short, Value: true}
+	return &Flag{Flag: f, names: names(name, short), usage: usage}
 }
 
-func Text(name, usage string, short ...string) *stringFlag { return TextOr(name, "", usage, short...) }
+// Text is a flag with a value.
+func Text(name string, v Value, usage string, short ...string) *Flag {
+	return TextOr(name, "", v, usage, short...)
+}
 
 // TextOr is a text with a default.
-func TextOr(name, value, usage string, short ...string) *stringFlag {
-	return &stringFlag{cli.StringFlag{Name: name, Value: value, Aliases: short, Usage: usage}, names(name, short)}
+func TextOr(name, value string, v Value, usage string, short ...string) *Flag {
+	f := &cli.StringFlag{Name: name, Aliases: short, Value: value}
+	return &Flag{Flag: f, names: names(name, short), usage: usage, value: v}
 }
 
-func List(name, usage string, short ...string) *listFlag {
-	return &listFlag{cli.StringSliceFlag{Name: name, Aliases: short, Usage: usage, KeepSpace: true}, names(name, short)}
+// List is a flag that may be given again and again.
+func List(name string, v Value, usage string, short ...string) *Flag {
+	f := &cli.StringSliceFlag{Name: name, Aliases: short, KeepSpace: true}
+	return &Flag{Flag: f, names: names(name, short), usage: usage, value: v}
 }
 
-func Number(name string, value int, usage string, short ...string) *intFlag {
-	return &intFlag{cli.IntFlag{Name: name, Value: value, Aliases: short, Usage: usage}, names(name, short)}
+// Number is a flag with a whole number: so many of unit.
+func Number(name string, value int, unit, usage string, short ...string) *Flag {
+	f := &cli.IntFlag{Name: name, Aliases: short, Value: value}
+	return &Flag{Flag: f, names: names(name, short), usage: usage, value: Value{Name: unit}}
 }
 
-func Hidden(f cli.Flag) cli.Flag {
-	switch f := f.(type) {
-	case *boolFlag:
-		f.Hidden = true
-	case *stringFlag:
-		f.Hidden = true
-	case *listFlag:
-		f.Hidden = true
-	case *intFlag:
-		f.Hidden = true
-	}
+// Hidden leaves a flag out of help and completion.
+func Hidden(f *Flag) *Flag {
+	f.hidden = true
 	return f
 }

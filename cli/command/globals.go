@@ -54,30 +54,32 @@ func GlobalsOf(c *cli.Context, con *show.Console) (Globals, error) {
 	return g, g.readStyle(c, con)
 }
 
-func GlobalFlags() []cli.Flag {
-	return []cli.Flag{
-		List("file", "compose `FILE`, repeatable; \"-\" for standard input", "f"),
-		Text("project-name", "project `NAME`", "p"),
-		Text("project-directory", "base `DIR` of relative paths"),
-		List("profile", "`PROFILE` to activate, repeatable; \"*\" for all"),
-		List("env-file", "`FILE` with variables for the compose file, repeatable"),
-		Number("parallel", 0, "at most `N` pulls at once (default: 4); -1 for no limit"),
-		Text("progress", "auto, tty, plain, json or quiet (`STYLE`)"),
-		Text("ansi", "never, always or auto (`WHEN`)"),
+func GlobalFlags() []*Flag {
+	style := Value{Name: "STYLE", Words: []string{"auto", "tty", "plain", "json", "quiet"}, Free: true} // readStyle knows one more
+	when := Value{Name: "WHEN", Words: []string{"never", "always", "auto"}, Free: true}                 // as the variable's, checked there
+	return []*Flag{
+		List("file", File, "compose FILE, repeatable; \"-\" for standard input", "f"),
+		Text("project-name", Value{Name: "NAME", Kind: ProjectNames}, "project NAME", "p"),
+		Text("project-directory", Dir, "base DIR of relative paths"),
+		List("profile", Value{Name: "PROFILE", Kind: ProfileNames}, "PROFILE to activate, repeatable; \"*\" for all"),
+		List("env-file", File, "FILE with variables for the compose file, repeatable"),
+		Number("parallel", 0, "N", "at most N pulls at once (default: 4); -1 for no limit"),
+		Text("progress", style, ""),
+		Text("ansi", when, ""),
 		Toggle("compatibility", "separate the parts of names by \"_\""),
 		Toggle("all-resources", "keep networks and volumes that no selected service uses"),
 		Toggle("dry-run", "say what would be done, and do nothing"),
-		Text("root", "`DIR` of pods, networks and volumes (default: "+control.DefaultRoot+")"),
-		Text("runroot", "`DIR` of run state (default: "+control.DefaultRunRoot+")"),
+		Text("root", Dir, "DIR of pods, networks and volumes (default: "+control.DefaultRoot+")"),
+		Text("runroot", Dir, "DIR of run state (default: "+control.DefaultRunRoot+")"),
 		Hidden(Toggle("version", "", "v")),
 		Hidden(Toggle("verbose", "")),
 		Hidden(Toggle("debug", "", "D")),
-		Hidden(Text("log-level", "", "l")),
-		Hidden(Text("host", "", "H")),
-		Hidden(Text("context", "", "c")),
+		Hidden(Text("log-level", Name, "", "l")),
+		Hidden(Text("host", Name, "", "H")),
+		Hidden(Text("context", Name, "", "c")),
 		Hidden(Toggle("tls", "")), Hidden(Toggle("tlsverify", "")),
-		Hidden(Text("tlscacert", "")), Hidden(Text("tlscert", "")), Hidden(Text("tlskey", "")),
-		Hidden(List("insecure-registry", "")),
+		Hidden(Text("tlscacert", File, "")), Hidden(Text("tlscert", File, "")), Hidden(Text("tlskey", File, "")),
+		Hidden(List("insecure-registry", Name, "")),
 	}
 }
 

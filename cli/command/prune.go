@@ -13,21 +13,28 @@ import (
 )
 
 // ListFlags are those of every list; keys says what can be filtered by.
-func ListFlags(keys string, more ...cli.Flag) []cli.Flag {
-	return append([]cli.Flag{
-		List("filter", "only those for which `KEY=VALUE` holds ("+keys+"); repeatable", "f"),
-		Text("format", "table, json or a Go template (`FORMAT`)"),
+func ListFlags(keys []string, more ...*Flag) []*Flag {
+	return append([]*Flag{
+		FilterFlag(keys, "f"),
+		Text("format", Format("table", "json"), ""),
 		Toggle("no-trunc", "do not shorten"),
 		Toggle("quiet", "only ids or names", "q"),
 	}, more...)
 }
 
 // PruneFlags are those of every prune.
-func PruneFlags(keys string, more ...cli.Flag) []cli.Flag {
-	return append([]cli.Flag{
-		List("filter", "only those for which `KEY=VALUE` holds ("+keys+"); repeatable"),
-		Toggle("force", "do not ask", "f"),
-	}, more...)
+func PruneFlags(keys []string, more ...*Flag) []*Flag {
+	return append([]*Flag{FilterFlag(keys), Toggle("force", "do not ask", "f")}, more...)
+}
+
+// FilterFlag is the --filter of what can be filtered by these keys.
+func FilterFlag(keys []string, short ...string) *Flag {
+	return List("filter", Pair, "only those for which KEY=VALUE holds ("+strings.Join(keys, ", ")+"); repeatable", short...)
+}
+
+// InspectFlags are those of every inspect.
+func InspectFlags(more ...*Flag) []*Flag {
+	return append([]*Flag{Text("format", Format("json"), "", "f")}, more...)
 }
 
 // pruneAgreed asks before something is pruned, unless forced. Without a terminal to ask at, the answer is no.
@@ -42,19 +49,18 @@ func pruneAgreed(con *show.Console, c *cli.Context, what string) bool {
 	return ask(con, "This removes "+what+". Are you sure?")
 }
 
-// Pruning is what a prune asks about, says and does.
+// Pruning is what a prune asks about, and says.
 type Pruning struct {
 	What, Title string
 	Frees       bool // say how many bytes
-	Do          func(ctx context.Context) (control.Pruned, error)
 }
 
 // Prune asks, does it, and says which went, whatever kept the others.
-func (s *Session) Prune(c *cli.Context, p Pruning) error {
+func (s *Session) Prune(c *cli.Context, p Pruning, f control.Filters, do func(context.Context, control.Filters) (control.Pruned, error)) error {
 	if !pruneAgreed(s.Con, c, p.What) {
 		return nil
 	}
-	gone, err := p.Do(c.Context)
+	gone, err := do(c.Context, f)
 	if len(gone.Names) > 0 {
 		fmt.Fprintf(s.Con.Out, "%s:\n%s\n\n", p.Title, show.Printable(strings.Join(gone.Names, "\n")))
 	}
@@ -64,13 +70,16 @@ func (s *Session) Prune(c *cli.Context, p Pruning) error {
 	return err
 }
 
-// PruneFilters are those of containers and networks.
-func PruneFilters(c *cli.Context) (control.Filters, error) {
+// PruneFiltered is Prune of containers or networks, whose filters it reads.
+func (s *Session) PruneFiltered(c *cli.Context, p Pruning, do func(context.Context, control.Filters) (control.Pruned, error)) error {
 	f, err := FiltersOf(c, control.PruneFilters...)
 	if err == nil {
 		_, err = f.Until(time.Now())
 	}
-	return f, err
+	if err != nil {
+		return err
+	}
+	return s.Prune(c, p, f, do)
 }
 
 // FiltersOf reads --filter.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/urfave/cli/v2"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 	"podc.example/podc/internal/podccompose"
@@ -56,6 +57,18 @@ func (o *Operation) confirm(steps []project.Step) bool {
 	return agreed
 }
 
+// ShowAct shows something as it begins and, with the text that do returns, ends.
+func (o *Operation) ShowAct(e show.Event, do func() (string, error)) error {
+	e.Status = show.Working
+	o.Show(e)
+	text, err := do()
+	if e.Status, e.Text = show.Done, text; err != nil {
+		e.Status, e.Text, e.Details = show.Failed, "Error", show.OneLine(err.Error())
+	}
+	o.Show(e)
+	return err
+}
+
 // ask puts a question to the person at the terminal. Anything but yes is no.
 func ask(con *show.Console, question string) bool {
 	fmt.Fprintf(con.Err, "%s [y/N] ", question)
@@ -67,14 +80,13 @@ func ask(con *show.Console, question string) bool {
 	return false
 }
 
-// VerbOn runs a verb on the pods that exist of services, or of all where none is named.
-func VerbOn[O any](ctx context.Context, s *Session, name string, services []string, opt O,
-	run func(context.Context, project.Desired, O, control.Watch) error) error {
-	d, _, err := s.Existing(ctx, services, podccompose.Planned)
+// VerbOn runs a verb, that of the command, on the pods that exist of the services named, or of all where none is.
+func VerbOn[O any](s *Session, c *cli.Context, opt O, run func(context.Context, project.Desired, O, control.Watch) error) error {
+	d, _, err := s.Existing(c.Context, c.Args().Slice(), podccompose.Planned)
 	if err != nil {
 		return err
 	}
-	o := s.Operate(name)
+	o := s.Operate(c.Command.Name)
 	defer o.Close()
-	return run(ctx, d, opt, o.Watch())
+	return run(c.Context, d, opt, o.Watch())
 }

@@ -28,24 +28,38 @@ type copyOptions struct {
 // streamPath stands for a tar stream on podc's standard input or output.
 const streamPath = "-"
 
-func CpCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "cp", Usage: "copy files between a service's containers and the host", ArgsUsage: "SERVICE:PATH PATH|- | PATH|- SERVICE:PATH",
-		Flags: []cli.Flag{
-			command.Toggle("all", "to containers that run made too"),
+func CpCommand() *command.Command {
+	return cpCommand("copy files between a service's containers and the host", command.ServicePlace, []*command.Flag{
+		command.Toggle("all", "to containers that run made too"),
+		command.Number("index", 0, "NUMBER", "NUMBER of the replica (default: to all of them, from the lowest)"),
+	}, func(s *command.Session, c *cli.Context, service string) ([]api.Pod, error) {
+		return copyPods(c.Context, s, service, c.Int("index"), c.Bool("all"))
+	})
+}
+
+func containerCopyCommand() *command.Command {
+	return cpCommand("copy files between a container and the host", command.ContainerPlace, []*command.Flag{
+		command.Toggle("quiet", "show no progress", "q"),
+	}, func(s *command.Session, _ *cli.Context, name string) ([]api.Pod, error) {
+		p, err := s.Container(name)
+		return []api.Pod{p}, err
+	})
+}
+
+func cpCommand(usage string, place command.Value, more []*command.Flag, pods func(*command.Session, *cli.Context, string) ([]api.Pod, error)) *command.Command {
+	return &command.Command{
+		Name: "cp", Usage: usage, Synopsis: place.Name + " PATH|- | PATH|- " + place.Name, Args: command.Args{command.One(place), command.One(place)},
+		Flags: append([]*command.Flag{
 			command.Toggle("archive", "keep who files belong to", "a"),
 			command.Toggle("follow-link", "copy what a link given as the source leads to", "L"),
-			command.Number("index", 0, "`NUMBER` of the replica (default: to all of them, from the lowest)"),
-		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if c.NArg() != 2 {
-				return fault.Invalid("cp needs a source and a destination: %s", c.Command.ArgsUsage)
+		}, more...),
+		Run: func(s *command.Session, c *cli.Context) error {
+			if c.Bool("quiet") {
+				s.Progress = show.ProgressQuiet
 			}
 			opt := copyOptions{keepOwner: c.Bool("archive"), follow: c.Bool("follow-link")}
-			return cp(c.Context, s, c.Args().Get(0), c.Args().Get(1), opt, func(service string) ([]api.Pod, error) {
-				return copyPods(c.Context, s, service, c.Int("index"), c.Bool("all"))
-			})
-		}),
+			return cp(c.Context, s, c.Args().Get(0), c.Args().Get(1), opt, func(name string) ([]api.Pod, error) { return pods(s, c, name) })
+		},
 	}
 }
 
@@ -99,21 +113,13 @@ func copyPods(ctx context.Context, s *command.Session, service string, index int
 
 // copying shows one copy as it begins and ends.
 func copying(o *command.Operation, p api.Pod, what string, do func() error) error {
-	e := show.Event{DryRun: o.S.DryRun, Progress: api.Progress{ID: "Container " + p.Spec.Name, Status: show.Working, Text: "Copying", Details: what}}
+	e := show.Event{DryRun: o.S.DryRun, Progress: api.Progress{ID: "Container " + p.Spec.Name, Text: "Copying", Details: what}}
 	if o.S.DryRun {
 		e.Status, e.Text = show.Done, "Copied"
 		o.Show(e)
 		return nil
 	}
-	o.Show(e)
-	if err := do(); err != nil {
-		e.Status, e.Text, e.Details = show.Failed, "Error", show.OneLine(err.Error())
-		o.Show(e)
-		return err
-	}
-	e.Status, e.Text = show.Done, "Copied"
-	o.Show(e)
-	return nil
+	return o.ShowAct(e, func() (string, error) { return "Copied", do() })
 }
 
 // copyOut copies from a container to the host, or, with "-", to podc's standard output as a tar stream.

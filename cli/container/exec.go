@@ -2,8 +2,10 @@ package container
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -16,48 +18,62 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/project"
 )
 
-// execOptions are the flags of `exec`.
-type execOptions struct {
-	service     string
-	command     []string
-	index       int // 0: the lowest number
-	detach      bool
-	interactive bool // has podc's standard input
-	env         []string
-	noTTY       bool
-	privileged  bool
-	user        string
-	workdir     string
+func ExecCommand() *command.Command {
+	return execCommand(byService, []*command.Flag{
+		command.Index(),
+		command.Toggle("no-tty", "no terminal (default where standard output is none)", "T"),
+		command.Hidden(command.ToggleOn("interactive", "", "i")),
+		command.Hidden(command.ToggleOn("tty", "", "t")),
+	}, func(s *command.Session, c *cli.Context) (env []string, tty bool, err error) {
+		return nil, !NoTTY(c, s.Con), nil
+	})
 }
 
-func ExecCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "exec", Usage: "run a command in a running container", ArgsUsage: "SERVICE COMMAND [ARG...]",
-		Flags: []cli.Flag{
+func containerExecCommand() *command.Command {
+	cmd := execCommand(byName, []*command.Flag{
+		command.List("env-file", command.File, "FILE with environment variables, repeatable"),
+		command.Toggle("interactive", "pass the standard input on", "i"),
+		command.Toggle("tty", "with a terminal", "t"),
+	}, func(s *command.Session, c *cli.Context) (env []string, tty bool, err error) {
+		if c.Bool("tty") && c.Bool("interactive") && !s.Con.InTTY {
+			return nil, false, fault.Invalid("the standard input is no terminal: --tty cannot be used with --interactive")
+		}
+		env, err = envFiles(s.Con.Dir, c.StringSlice("env-file"))
+		return env, c.Bool("tty"), err
+	})
+	cmd.Refused, cmd.Needs = command.Refused{"detach-keys=": "an exec is left by ending it"}, command.Effect
+	return cmd
+}
+
+// execCommand has flags of its own, which its reader makes variables and the wish for a terminal of.
+func execCommand(of finder, flags []*command.Flag, read func(*command.Session, *cli.Context) ([]string, bool, error)) *command.Command {
+	return &command.Command{
+		Name: "exec", Usage: "run a command in a running container", Wraps: true,
+		Args: command.Args{command.One(of.arg), command.One(command.Word("COMMAND")), command.Any(command.Word("ARG"))},
+		Flags: append([]*command.Flag{
 			command.Toggle("detach", "do not wait for the command", "d"),
-			command.List("env", "environment variable, `NAME=VALUE` or NAME, repeatable", "e"),
-			command.Number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
-			command.Toggle("no-tty", "no terminal (default where standard output is none)", "T"),
+			command.List("env", command.Variable, "environment variable, NAME=VALUE or NAME, repeatable", "e"),
 			command.Toggle("privileged", "give the command all capabilities"),
-			command.Text("user", "run as `USER[:GROUP]`", "u"),
-			command.Text("workdir", "run in `DIR`", "w"),
-			command.Hidden(command.ToggleOn("interactive", "", "i")),
-			command.Hidden(command.ToggleOn("tty", "", "t")),
-		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := command.NeedArgs(c, 2); err != nil {
+			command.Text("user", command.User, "run as USER[:GROUP]", "u"),
+			command.Text("workdir", command.Dir, "run in DIR", "w"),
+		}, flags...),
+		Run: func(s *command.Session, c *cli.Context) error {
+			runtime.GOMAXPROCS(1) // one thing is done after another: threads that look for more would only be in the runtime's way
+			env, tty, err := read(s, c)
+			if err != nil {
 				return err
 			}
-			return exec(c.Context, s, execOptions{
-				service: c.Args().First(), command: c.Args().Tail(), index: c.Int("index"), detach: c.Bool("detach"),
-				interactive: c.Bool("interactive"), env: c.StringSlice("env"), noTTY: NoTTY(c, con),
-				privileged: c.Bool("privileged"), user: c.String("user"), workdir: c.String("workdir"),
-			})
-		}),
+			pod, err := of.running(s, c)
+			if err != nil {
+				return err
+			}
+			return exec(c, s, pod, append(env, c.StringSlice("env")...), tty)
+		},
 	}
 }
 
@@ -72,35 +88,22 @@ func NoTTY(c *cli.Context, con *show.Console) bool {
 	return !con.OutTTY || !con.InTTY
 }
 
-// exec runs a command in a container of a service. With a terminal podc becomes the runtime, which moves bytes between that one
-// and the container's; else podc does it, for which it stays.
-func exec(ctx context.Context, s *command.Session, opt execOptions) error {
-	runtime.GOMAXPROCS(1) // one thing is done after another: threads that look for more would only be in the runtime's way
-	t, err := s.Target(ctx, []string{opt.service})
-	if err != nil {
-		return err
-	}
-	pod, err := Replica(s, t.Name, opt.service, opt.index)
-	if err != nil {
-		return err
-	}
-	return execIn(ctx, s, pod, opt)
-}
-
-// execIn is exec in a container that is known already.
-func execIn(ctx context.Context, s *command.Session, pod api.Pod, opt execOptions) error {
+// exec runs a command in a container. With a terminal podc becomes the runtime, which moves bytes between that one and the
+// container's; else podc does it, for which it stays.
+func exec(c *cli.Context, s *command.Session, pod api.Pod, vars []string, tty bool) error {
 	width, height := s.Con.TerminalSize()
+	ctx, detach := c.Context, c.Bool("detach")
 	life := ctx
-	if !opt.detach {
+	if !detach {
 		life = context.WithoutCancel(ctx) // a signal is the command's
 	}
-	env, err := command.Variables(opt.env, s.Con.Env)
+	env, err := command.Variables(vars, s.Con.Env)
 	if err != nil {
 		return err
 	}
 	x := api.ExecOptions{
-		Args: opt.command, Env: env, User: opt.user, WorkingDir: opt.workdir, TTY: !opt.noTTY && !opt.detach, Detach: opt.detach,
-		Privileged: opt.privileged, Width: width, Height: height,
+		Args: c.Args().Tail(), Env: env, User: c.String("user"), WorkingDir: c.String("workdir"), TTY: tty && !detach, Detach: detach,
+		Privileged: c.Bool("privileged"), Width: width, Height: height,
 	}
 	if becomer, ok := s.Podc.Streams.(control.Becomer); ok && x.TTY {
 		return becomer.Become(life, pod.Spec.Name, x)
@@ -108,7 +111,7 @@ func execIn(ctx context.Context, s *command.Session, pod api.Pod, opt execOption
 	signals := make(chan os.Signal, 32)
 	defer signal.Stop(signals)
 	with := control.ExecStreams{Out: s.Con.Out, Err: s.Con.Err, Signals: signals, Begun: func() { collect(s.Con, ctx, signals) }}
-	if opt.interactive {
+	if c.Bool("interactive") {
 		with.In = s.Con.In
 	}
 	code, err := s.Podc.Streams.Exec(life, pod.Spec.Name, x, with)
@@ -129,17 +132,66 @@ func collect(c *show.Console, ctx context.Context, signals chan<- os.Signal) {
 	}
 }
 
+// maxEnvFile is the largest file of variables, in bytes: a process does not take more.
+const maxEnvFile = 2 << 20
+
+// envFiles reads docker's files of variables: NAME=VALUE or NAME a line, taken as they stand; "#" begins a comment.
+func envFiles(dir string, paths []string) ([]string, error) {
+	var env []string
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		b, err := disk.ReadGiven(path, maxEnvFile)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the variables of --env-file %s: %w", path, err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t"); line != "" && !strings.HasPrefix(line, "#") {
+				env = append(env, line)
+			}
+		}
+	}
+	return env, nil
+}
+
+// finder finds the container that the first argument of a command means.
+type finder struct {
+	arg     command.Value
+	made    func(*command.Session, *cli.Context) (api.Pod, error)
+	running func(*command.Session, *cli.Context) (api.Pod, error) // of a service; what is named, whether it runs or not
+}
+
+var (
+	byName    = finder{command.Container, named, named}
+	byService = finder{command.Service, func(s *command.Session, c *cli.Context) (api.Pod, error) {
+		pods, err := copyPods(c.Context, s, c.Args().First(), c.Int("index"), false)
+		if err != nil {
+			return api.Pod{}, err
+		}
+		return pods[0], nil
+	}, func(s *command.Session, c *cli.Context) (api.Pod, error) {
+		return Replica(s, c.Args().First(), c.Int("index"))
+	}}
+)
+
+func named(s *command.Session, c *cli.Context) (api.Pod, error) { return s.Container(c.Args().First()) }
+
 // Replica is the running container of a service with a number, or with the lowest. As a rule its name follows from the two, and
 // no other needs to be read.
-func Replica(s *command.Session, projectName, service string, index int) (api.Pod, error) {
+func Replica(s *command.Session, service string, index int) (api.Pod, error) {
+	t, err := s.Target(s.Flags.Context, []string{service})
+	if err != nil {
+		return api.Pod{}, err
+	}
 	n := max(index, 1)
-	name := strings.Join([]string{projectName, service, strconv.Itoa(n)}, "-")
-	if p, err := s.Container(name); err == nil && p.Spec.Name == name && p.Spec.Group == projectName && !control.IsOneOff(p) && control.NumberOf(p) == n {
+	name := strings.Join([]string{t.Name, service, strconv.Itoa(n)}, "-")
+	if p, err := s.Container(name); err == nil && p.Spec.Name == name && p.Spec.Group == t.Name && !control.IsOneOff(p) && control.NumberOf(p) == n {
 		if p, err := replicaOf([]api.Pod{p}, service, index); err == nil {
 			return p, nil
 		}
 	}
-	pods, err := s.Podc.Containers.List(s.Flags.Context, control.Selection{Group: projectName, OneOffs: true})
+	pods, err := s.Podc.Containers.List(s.Flags.Context, control.Selection{Group: t.Name, OneOffs: true})
 	if err != nil {
 		return api.Pod{}, err
 	}

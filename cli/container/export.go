@@ -5,32 +5,36 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
 )
 
-func ExportCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "export", Usage: "write the root filesystem of a service's container as a tar archive", ArgsUsage: "SERVICE",
-		Flags: []cli.Flag{
-			command.Number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
-			command.Text("output", "write to `FILE`, not to standard output", "o"),
-		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if c.NArg() != 1 {
-				return fault.Invalid("export needs one service: %s", c.Command.ArgsUsage)
-			}
-			pods, err := copyPods(c.Context, s, c.Args().First(), c.Int("index"), false)
+func ExportCommand() *command.Command {
+	return exportCommand("write the root filesystem of a service's container as a tar archive", byService, command.Index())
+}
+
+func containerExportCommand() *command.Command {
+	return exportCommand("write the root filesystem of a container as a tar archive", byName)
+}
+
+func exportCommand(usage string, of finder, more ...*command.Flag) *command.Command {
+	return &command.Command{
+		Name: "export", Usage: usage, Args: command.Args{command.One(of.arg)},
+		Flags: append(more, command.Text("output", command.File, "write to FILE, not to standard output", "o")),
+		Run: func(s *command.Session, c *cli.Context) error {
+			p, err := of.made(s, c)
 			if err != nil {
 				return err
 			}
-			return exportTo(c.Context, s, pods[0], c.String("output"))
-		}),
+			return exportTo(c.Context, s, p, c.String("output"))
+		},
 	}
 }
 
@@ -59,4 +63,59 @@ func exportTo(ctx context.Context, s *command.Session, p api.Pod, output string)
 		err = os.Rename(f.Name(), output)
 	}
 	return err
+}
+
+func CommitCommand() *command.Command {
+	return commitCommand("make an image of a service's container", byService, func(s *command.Session, c *cli.Context, p api.Pod) error {
+		o := s.Operate("commit")
+		defer o.Close()
+		e := show.Event{DryRun: s.DryRun, Progress: api.Progress{ID: "Container " + p.Spec.Name, Text: "Committing"}}
+		return o.ShowAct(e, func() (string, error) {
+			id, err := commit(c, s, p)
+			return "Committed as " + id, err
+		})
+	}, command.Index())
+}
+
+func containerCommitCommand() *command.Command {
+	cmd := commitCommand("make an image of a container, and print its id", byName, func(s *command.Session, c *cli.Context, p api.Pod) error {
+		id, err := commit(c, s, p)
+		if err == nil {
+			fmt.Fprintln(s.Con.Out, id)
+		}
+		return err
+	})
+	cmd.Needs = command.Effect
+	return cmd
+}
+
+func commitCommand(usage string, of finder, do func(*command.Session, *cli.Context, api.Pod) error, more ...*command.Flag) *command.Command {
+	const changes = "Dockerfile INSTRUCTION to apply: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR, ...; repeatable"
+	return &command.Command{
+		Name: "commit", Usage: usage, Args: command.Args{command.One(of.arg), command.Maybe(command.Word("REPOSITORY[:TAG]"))},
+		Flags: append([]*command.Flag{
+			command.Text("author", command.Word("AUTHOR"), "AUTHOR of the image", "a"),
+			command.List("change", command.Word("INSTRUCTION"), changes, "c"),
+			command.Text("message", command.Word("MESSAGE"), "commit MESSAGE", "m"),
+			command.ToggleOn("pause", "pause the container meanwhile", "p"),
+		}, more...),
+		Run: func(s *command.Session, c *cli.Context) error {
+			p, err := of.made(s, c)
+			if err != nil {
+				return err
+			}
+			return do(s, c, p)
+		},
+	}
+}
+
+// commit makes an image of a container and returns its id, "sha256:...".
+func commit(c *cli.Context, s *command.Session, p api.Pod) (id string, err error) {
+	opt := control.CommitOptions{Name: c.Args().Get(1), Author: c.String("author"), Message: c.String("message"),
+		Changes: c.StringSlice("change"), Pause: c.Bool("pause"), DryRun: s.DryRun}
+	id, err = s.Podc.Files.Commit(c.Context, p.Spec.Name, opt, func(text string) { show.Warn(s.Con, strings.TrimSpace(text)) })
+	if s.DryRun && err == nil {
+		id = "nothing"
+	}
+	return id, err
 }

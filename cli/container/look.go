@@ -2,6 +2,7 @@ package container
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,69 +20,48 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-func containerInspectCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "inspect", Usage: "show all about containers", ArgsUsage: "CONTAINER...",
-		Flags: []cli.Flag{
-			command.Text("format", "json or a Go template (`FORMAT`)", "f"),
-			command.Toggle("size", "the size of its files too", "s"),
-		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := command.NeedArgs(c, 1); err != nil {
-				return err
-			}
-			return command.InspectEach(con, c, func(arg string) (dockerapi.Container, error) {
-				return s.Podc.Containers.Inspect(c.Context, arg, c.Bool("size"))
+func containerInspectCommand() *command.Command {
+	return &command.Command{
+		Name: "inspect", Usage: "show all about containers", Args: command.Containers,
+		Flags: command.InspectFlags(command.Toggle("size", "the size of its files too", "s")),
+		Run: func(s *command.Session, c *cli.Context) error {
+			return command.InspectEach(s, c, func(ctx context.Context, arg string) (dockerapi.Container, error) {
+				return s.Podc.Containers.Inspect(ctx, arg, c.Bool("size"))
 			})
-		}),
+		},
 	}
 }
 
-func containerLogsCommand(con *show.Console) *cli.Command {
-	no := command.Refused{"details": "podc keeps no attributes of log lines"}
-	return &cli.Command{
-		Name: "logs", Usage: "show the output of a container", ArgsUsage: "CONTAINER",
-		Flags: append([]cli.Flag{
-			command.Toggle("follow", "go on as output comes", "f"),
-			command.Text("since", "only lines after `TIME`: RFC 3339, seconds since 1970, or relative (42m)"),
-			command.Text("until", "only lines before `TIME`"),
-			command.TextOr("tail", "all", "only the last `N` lines", "n"),
-			command.Toggle("timestamps", "a time before each line", "t"),
-		}, no.Flags()...),
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := no.Check(c); err != nil {
-				return err
-			}
-			if c.NArg() != 1 {
-				return fault.Invalid("logs needs one argument: CONTAINER")
-			}
+func containerLogsCommand() *command.Command {
+	return &command.Command{
+		Name: "logs", Usage: "show the output of a container", Args: command.OneContainer, Flags: command.LogFlags(),
+		Refused: command.Refused{"details": "podc keeps no attributes of log lines"},
+		Run: func(s *command.Session, c *cli.Context) error {
 			read, err := command.LogOptions(c, time.Now())
 			if err != nil {
 				return err
 			}
-			printer := show.NewLogPrinter(con, show.LogStyle{Timestamps: c.Bool("timestamps"), Color: s.Color(con.OutTTY)})
+			printer := show.NewLogPrinter(s.Con, show.LogStyle{Timestamps: c.Bool("timestamps"), Color: s.Color(s.Con.OutTTY)})
 			return s.Podc.Streams.Logs(c.Context, control.Selection{Names: c.Args().Slice()}, read, printer.Output())
-		}),
+		},
 	}
 }
 
-func containerPortCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "port", Usage: "list where a container's ports are published", ArgsUsage: "CONTAINER [PORT[/PROTOCOL]]",
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if c.NArg() < 1 || c.NArg() > 2 {
-				return fault.Invalid("port needs one or two arguments: %s", c.Command.ArgsUsage)
-			}
+func containerPortCommand() *command.Command {
+	return &command.Command{
+		Name: "port", Usage: "list where a container's ports are published",
+		Args: command.Args{command.One(command.Container), command.Maybe(command.Word("PORT[/PROTOCOL]"))},
+		Run: func(s *command.Session, c *cli.Context) error {
 			p, err := s.Container(c.Args().First())
 			if err != nil {
 				return err
 			}
 			lines, err := portLines(p, c.Args().Get(1))
 			for _, l := range lines {
-				fmt.Fprintln(con.Out, l)
+				fmt.Fprintln(s.Con.Out, l)
 			}
 			return err
-		}),
+		},
 	}
 }
 

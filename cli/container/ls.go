@@ -17,16 +17,16 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-func containerListCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func containerListCommand() *command.Command {
+	return &command.Command{
 		Name: "ls", Aliases: []string{"ps", "list"}, Usage: "list containers, the newest first",
-		Flags: command.ListFlags(strings.Join(control.ContainerFilters, ", "),
+		Flags: command.ListFlags(control.ContainerFilters,
 			command.Toggle("all", "those that do not run too", "a"),
-			command.Number("last", -1, "the last `N` made, whether they run or not", "n"),
+			command.Number("last", -1, "N", "the last N made, whether they run or not", "n"),
 			command.Toggle("latest", "the last one made, whether it runs or not", "l"),
 			command.Toggle("size", "how much was written", "s"),
 		),
-		Action: command.With(con, listContainers),
+		Run: listContainers,
 	}
 }
 
@@ -104,23 +104,12 @@ func listContainers(s *command.Session, c *cli.Context) error {
 	if last >= 0 {
 		pods = pods[:min(last, len(pods))]
 	}
-	return printContainers(s, c, pods)
-}
-
-func printContainers(s *command.Session, c *cli.Context, pods []api.Pod) error {
 	full := c.Bool("no-trunc")
+	sized := !c.Bool("quiet") && (c.Bool("size") || strings.Contains(c.String("format"), ".Size"))
 	rows := []containerRow{}
 	for _, p := range pods {
-		if c.Bool("quiet") {
-			if id := p.ID; full {
-				fmt.Fprintln(s.Con.Out, id)
-			} else {
-				fmt.Fprintln(s.Con.Out, dockerapi.ShortID(id))
-			}
-			continue
-		}
 		var written *dockerapi.Size
-		if c.Bool("size") || strings.Contains(c.String("format"), ".Size") {
+		if sized {
 			of, err := s.Podc.Containers.Size(c.Context, p.Spec.Name)
 			if err != nil {
 				return err
@@ -129,8 +118,5 @@ func printContainers(s *command.Session, c *cli.Context, pods []api.Pod) error {
 		}
 		rows = append(rows, containerRowOf(p, written, time.Now(), full))
 	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	return show.PrintList(s.Con.Out, c.String("format"), containerLayout(c.Bool("size")), rows, false)
+	return command.ShowList(s, c, containerLayout(c.Bool("size")), rows, false, func(r containerRow) string { return r.ID })
 }

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -11,13 +12,12 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
+	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/fault"
 )
 
 // statsOptions are the flags of `stats`.
 type statsOptions struct {
-	all    bool // stopped containers too
 	format string
 	once   bool
 	full   bool // whole ids
@@ -30,42 +30,58 @@ const (
 	statsGlance = 500 * time.Millisecond
 )
 
-func StatsCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "stats", Usage: "show what containers use", ArgsUsage: "[SERVICE]",
-		Flags: statsFlags(),
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if c.NArg() > 1 {
-				return fault.Invalid("stats takes one service at most")
+func StatsCommand() *command.Command {
+	return statsCommand(command.Maybe(command.Service), func(s *command.Session, c *cli.Context, all bool) (lister, error) {
+		t, err := s.Target(c.Context, c.Args().Slice())
+		return func() ([]api.Pod, error) {
+			return s.Chosen(t, true, func(p api.Pod) bool { return all || command.IsLive(p) })
+		}, err
+	})
+}
+
+func containerStatsCommand() *command.Command {
+	return statsCommand(command.Any(command.Container), func(s *command.Session, c *cli.Context, all bool) (lister, error) {
+		ids := map[string]bool{}
+		for _, arg := range c.Args().Slice() {
+			p, err := s.Container(arg)
+			if err != nil {
+				return nil, err
 			}
-			t, err := s.Target(c.Context, c.Args().Slice())
+			ids[p.ID] = true
+		}
+		return func() ([]api.Pod, error) {
+			pods, err := s.Podc.Containers.List(c.Context, control.Selection{})
+			return slices.DeleteFunc(pods, func(p api.Pod) bool {
+				return len(ids) > 0 && !ids[p.ID] || len(ids) == 0 && !all && !command.IsLive(p)
+			}), err
+		}, nil
+	})
+}
+
+// lister finds the containers that are looked at.
+type lister func() ([]api.Pod, error)
+
+func statsCommand(arg command.Arg, find func(s *command.Session, c *cli.Context, all bool) (lister, error)) *command.Command {
+	return &command.Command{
+		Name: "stats", Usage: "show what containers use", Args: command.Args{arg},
+		Flags: []*command.Flag{
+			command.Toggle("all", "stopped containers too", "a"),
+			command.Text("format", command.Format("table", "json"), ""),
+			command.Toggle("no-stream", "look once"),
+			command.Toggle("no-trunc", "do not shorten"),
+		},
+		Run: func(s *command.Session, c *cli.Context) error {
+			list, err := find(s, c, c.Bool("all"))
 			if err != nil {
 				return err
 			}
-			opt := statsOptionsOf(c)
-			return stats(c.Context, s, opt, func() ([]api.Pod, error) {
-				return s.Chosen(t, true, func(p api.Pod) bool { return opt.all || command.IsLive(p) })
-			})
-		}),
+			return stats(c.Context, s, statsOptions{c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}, list)
+		},
 	}
-}
-
-// statsFlags are those of every stats.
-func statsFlags() []cli.Flag {
-	return []cli.Flag{
-		command.Toggle("all", "stopped containers too", "a"),
-		command.Text("format", "table, json or a Go template (`FORMAT`)"),
-		command.Toggle("no-stream", "look once"),
-		command.Toggle("no-trunc", "do not shorten"),
-	}
-}
-
-func statsOptionsOf(c *cli.Context) statsOptions {
-	return statsOptions{c.Bool("all"), c.String("format"), c.Bool("no-stream"), c.Bool("no-trunc")}
 }
 
 // stats shows the usage of the pods that list finds, again and again: those that appear meanwhile too.
-func stats(ctx context.Context, s *command.Session, opt statsOptions, list func() ([]api.Pod, error)) error {
+func stats(ctx context.Context, s *command.Session, opt statsOptions, list lister) error {
 	if err := checkFormat(opt.format); err != nil {
 		return err
 	}
@@ -114,7 +130,7 @@ func checkFormat(format string) error {
 }
 
 // sample reads the usage of all pods; those that do not run have none.
-func sample(ctx context.Context, s *command.Session, list func() ([]api.Pod, error), into map[string]api.Usage) ([]api.Pod, error) {
+func sample(ctx context.Context, s *command.Session, list lister, into map[string]api.Usage) ([]api.Pod, error) {
 	pods, err := list()
 	if err != nil {
 		return nil, err

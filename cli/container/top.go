@@ -18,10 +18,32 @@ import (
 	"podc.example/podc/project"
 )
 
-func TopCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "top", Usage: "list the processes of containers", ArgsUsage: "[SERVICE...]",
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error { return top(c.Context, s, c.Args().Slice()) }),
+func TopCommand() *command.Command {
+	return &command.Command{
+		Name: "top", Usage: "list the processes of containers", Args: command.AnyServices,
+		Run: func(s *command.Session, c *cli.Context) error { return top(c.Context, s, c.Args().Slice()) },
+	}
+}
+
+func containerTopCommand() *command.Command {
+	return &command.Command{
+		Name: "top", Usage: "list the processes of a container", Args: command.OneContainer,
+		TooMany: "options of ps are not available, since podc asks the kernel itself",
+		Run: func(s *command.Session, c *cli.Context) error {
+			list, err := s.Podc.Containers.Processes(c.Context, c.Args().First())
+			if err != nil {
+				return err
+			}
+			tw := show.NewTable(s.Con.Out)
+			fmt.Fprintln(tw, strings.Join(psTitles, "\t"))
+			for _, row := range psRowsOf(list, time.Now()) {
+				for i := range row {
+					row[i] = strings.ReplaceAll(show.OneLine(show.Printable(row[i])), "\t", " ")
+				}
+				fmt.Fprintln(tw, strings.Join(row, "\t"))
+			}
+			return tw.Flush()
+		},
 	}
 }
 

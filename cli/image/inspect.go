@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -13,24 +12,19 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/fault"
 )
 
-func imageInspectCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "inspect", Usage: "show all about images", ArgsUsage: "IMAGE...",
-		Flags: []cli.Flag{command.Text("format", "json or a Go template (`FORMAT`)", "f")},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := command.NeedArgs(c, 1); err != nil {
-				return err
-			}
-			return command.InspectEach(con, c, imageLooker(c.Context, s, c.Args().Slice()))
-		}),
+func imageInspectCommand() *command.Command {
+	return &command.Command{
+		Name: "inspect", Usage: "show all about images", Args: command.Args{command.Many(command.Image)}, Flags: command.InspectFlags(),
+		Run: func(s *command.Session, c *cli.Context) error {
+			return command.InspectEach(s, c, imageLooker(c.Context, s, c.Args().Slice()))
+		},
 	}
 }
 
 // imageLooker asks for all images at once. Where one of them is not there, it asks for each alone.
-func imageLooker(ctx context.Context, s *command.Session, refs []string) func(ref string) (dockerapi.Image, error) {
+func imageLooker(ctx context.Context, s *command.Session, refs []string) func(ctx context.Context, ref string) (dockerapi.Image, error) {
 	all, err := s.Podc.Images.Inspect(ctx, refs...)
 	known := map[string]api.ImageDetails{}
 	if err == nil {
@@ -38,7 +32,7 @@ func imageLooker(ctx context.Context, s *command.Session, refs []string) func(re
 			known[ref] = all[i]
 		}
 	}
-	return func(ref string) (dockerapi.Image, error) {
+	return func(ctx context.Context, ref string) (dockerapi.Image, error) {
 		if img, ok := known[ref]; ok {
 			return dockerapi.InspectImage(img), nil
 		}
@@ -53,32 +47,23 @@ func imageLooker(ctx context.Context, s *command.Session, refs []string) func(re
 	}
 }
 
-func imageHistoryCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "history", Usage: "show how an image was built, the last step first", ArgsUsage: "IMAGE",
-		Flags: []cli.Flag{
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
+func imageHistoryCommand() *command.Command {
+	return &command.Command{
+		Name: "history", Usage: "show how an image was built, the last step first", Args: command.Args{command.One(command.Image)},
+		Flags: []*command.Flag{
+			command.Text("format", command.Format("table", "json"), ""),
 			command.ToggleOn("human", "sizes and times for people", "H"),
 			command.Toggle("no-trunc", "do not shorten"),
 			command.Toggle("quiet", "only ids", "q"),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if c.NArg() != 1 {
-				return fault.Invalid("history needs one argument: IMAGE")
-			}
+		Run: func(s *command.Session, c *cli.Context) error {
 			images, err := s.Podc.Images.Inspect(c.Context, c.Args().First())
 			if err != nil {
 				return err
 			}
 			rows := historyRows(images[0], c.Bool("human"), c.Bool("no-trunc"), time.Now())
-			if c.Bool("quiet") {
-				for _, r := range rows {
-					fmt.Fprintln(con.Out, r.ID)
-				}
-				return nil
-			}
-			return show.PrintList(con.Out, c.String("format"), historyLayout(c.Bool("human")), rows, false)
-		}),
+			return command.ShowList(s, c, historyLayout(c.Bool("human")), rows, false, func(r historyRow) string { return r.ID })
+		},
 	}
 }
 

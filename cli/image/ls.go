@@ -2,7 +2,7 @@ package image
 
 import (
 	"cmp"
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,26 +13,17 @@ import (
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 	"podc.example/podc/dockerapi"
-	"podc.example/podc/internal/fault"
 )
 
-func imageListCommand(con *show.Console) *cli.Command {
-	no := command.Refused{"tree": "podc keeps the image of one platform, which has no tree"}
-	return &cli.Command{
-		Name: "ls", Aliases: []string{"list"}, Usage: "list images", ArgsUsage: "[NAME[:TAG]]",
-		Flags: append(command.ListFlags("reference, dangling, label, label!, before, since, until",
+func imageListCommand() *command.Command {
+	return &command.Command{
+		Name: "ls", Aliases: []string{"list"}, Usage: "list images", Args: command.Args{command.Maybe(command.Word("NAME[:TAG]"))},
+		Flags: command.ListFlags(control.ImageFilters,
 			command.Hidden(command.Toggle("all", "", "a")), // podc keeps no images between the steps of builds
 			command.Toggle("digests", "show digests"),
-		), no.Flags()...),
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := no.Check(c); err != nil {
-				return err
-			}
-			if c.NArg() > 1 {
-				return fault.Invalid("ls takes one argument at most: %s", c.Command.ArgsUsage)
-			}
-			return listImages(s, c)
-		}),
+		),
+		Refused: command.Refused{"tree": "podc keeps the image of one platform, which has no tree"},
+		Run:     listImages,
 	}
 }
 
@@ -49,10 +40,15 @@ func listImages(s *command.Session, c *cli.Context) error {
 		return err
 	}
 	rows := imageRows(images, f, c.Bool("no-trunc"), time.Now())
-	if c.Bool("quiet") {
-		return printDistinct(s.Con, rows)
+	if c.Bool("quiet") { // whatever names it has
+		seen := map[string]bool{}
+		rows = slices.DeleteFunc(rows, func(r imageRow) bool {
+			again := seen[r.ID]
+			seen[r.ID] = true
+			return again
+		})
 	}
-	return show.PrintList(s.Con.Out, c.String("format"), imageLayout(c.Bool("digests")), rows, false)
+	return command.ShowList(s, c, imageLayout(c.Bool("digests")), rows, false, func(r imageRow) string { return r.ID })
 }
 
 // imageRow is one name of an image, with docker's keys.
@@ -106,15 +102,4 @@ func imageRows(images []api.ImageSummary, f control.Filters, full bool, now time
 		}
 	}
 	return rows
-}
-
-func printDistinct(con *show.Console, rows []imageRow) error {
-	seen := map[string]bool{}
-	for _, r := range rows {
-		if !seen[r.ID] {
-			fmt.Fprintln(con.Out, r.ID)
-		}
-		seen[r.ID] = true
-	}
-	return nil
 }

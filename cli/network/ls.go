@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -66,31 +65,7 @@ func listNetworks(s *command.Session, c *cli.Context) error {
 	}
 	rows := []networkRow{}
 	for _, n := range found {
-		row := networkRowOf(n, c.Bool("no-trunc"))
-		if c.Bool("quiet") {
-			fmt.Fprintln(s.Con.Out, row.ID)
-		}
-		rows = append(rows, row)
+		rows = append(rows, networkRowOf(n, c.Bool("no-trunc")))
 	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	return show.PrintList(s.Con.Out, c.String("format"), networkLayout, rows, false)
-}
-
-func inspectNetworks(s *command.Session, c *cli.Context) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
-	}
-	return command.InspectEach(s.Con, c, func(arg string) (dockerapi.Network, error) { return s.Podc.Networks.Inspect(c.Context, arg) })
-}
-
-func pruneNetworks(s *command.Session, c *cli.Context) error {
-	f, err := command.PruneFilters(c)
-	if err != nil {
-		return err
-	}
-	return s.Prune(c, command.Pruning{What: "all networks that no container uses", Title: "Deleted Networks", Frees: false, Do: func(ctx context.Context) (control.Pruned, error) {
-		return s.Podc.Networks.Prune(ctx, f)
-	}})
+	return command.ShowList(s, c, networkLayout, rows, false, func(r networkRow) string { return r.ID })
 }

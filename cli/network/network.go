@@ -1,12 +1,10 @@
 package network
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
@@ -16,66 +14,80 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-func NetworkCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func NetworkCommand() *command.Command {
+	endpoint := command.Args{command.One(command.Network), command.One(command.Container)}
+	networks := command.Args{command.Many(command.Network)}
+	return &command.Command{
 		Name: "network", Usage: "manage networks",
-		Subcommands: []*cli.Command{
+		Subcommands: []*command.Command{
 			{
-				Name: "ls", Aliases: []string{"list"}, Usage: "list networks",
-				Flags:  command.ListFlags("name, id, driver, label, label!, scope, type, dangling"),
-				Action: command.With(con, listNetworks),
+				Name: "ls", Aliases: []string{"list"}, Usage: "list networks", Flags: command.ListFlags(control.NetworkFilters),
+				Run: listNetworks,
 			},
 			{
-				Name: "inspect", Usage: "show all about networks", ArgsUsage: "NETWORK...",
-				Flags:  []cli.Flag{command.Text("format", "json or a Go template (`FORMAT`)", "f")},
-				Action: command.With(con, inspectNetworks),
+				Name: "inspect", Usage: "show all about networks", Args: networks, Flags: command.InspectFlags(),
+				Run: func(s *command.Session, c *cli.Context) error {
+					return command.InspectEach(s, c, s.Podc.Networks.Inspect)
+				},
 			},
 			{
-				Name: "rm", Aliases: []string{"remove"}, Usage: "remove networks", ArgsUsage: "NETWORK...",
-				Flags:  []cli.Flag{command.Toggle("force", "do not mind networks that do not exist", "f")},
-				Action: command.Changes(con, removeNetworks),
+				Name: "rm", Aliases: []string{"remove"}, Usage: "remove networks", Args: networks,
+				Flags: []*command.Flag{command.Toggle("force", "do not mind networks that do not exist", "f")},
+				Needs: command.Effect,
+				Run: func(s *command.Session, c *cli.Context) error {
+					return command.RemoveEach(s, c, s.Podc.Networks.Remove)
+				},
 			},
 			{
-				Name: "prune", Usage: "remove networks that no container uses",
-				Flags:  command.PruneFlags("label, label!, until"),
-				Action: command.Changes(con, pruneNetworks),
+				Name: "prune", Usage: "remove networks that no container uses", Flags: command.PruneFlags(control.PruneFilters),
+				Needs: command.Effect,
+				Run: func(s *command.Session, c *cli.Context) error {
+					return s.PruneFiltered(c, command.Pruning{What: "all networks that no container uses", Title: "Deleted Networks"}, s.Podc.Networks.Prune)
+				},
 			},
 			{
-				Name: "create", Usage: "create a network", ArgsUsage: "NETWORK",
-				Flags: append([]cli.Flag{
-					command.Text("driver", "bridge, or the type of a CNI plugin (`DRIVER`)", "d"),
-					command.Toggle("internal", "no way out, and no names from outside"),
-					command.ToggleOn("ipv4", "IPv4 addresses"),
-					command.Toggle("ipv6", "IPv6 addresses"),
-					command.List("subnet", "address range, `CIDR`"),
-					command.List("gateway", "`ADDRESS` of the host on the network"),
-					command.List("ip-range", "part of the subnet to take addresses from, `CIDR`"),
-					command.List("aux-address", "`NAME=ADDRESS` of a subnet that is never given out, repeatable"),
-					command.List("label", "label, `KEY=VALUE`, repeatable"),
-					command.List("opt", "option of the driver, `KEY=VALUE`, repeatable", "o"),
-					command.Hidden(command.Toggle("attachable", "")), // every network is
-				}, noNetworkFlags.Flags()...),
-				Action: command.Changes(con, createNetwork),
+				Name: "create", Usage: "create a network", Args: command.Args{command.One(command.Word("NETWORK"))},
+				Flags: createFlags(), Refused: noNetworkFlags, Needs: command.Effect, Run: createNetwork,
 			},
-			networkConnectCommand(con), networkDisconnectCommand(con),
+			{
+				Name: "connect", Usage: "join a container to a network", Args: endpoint,
+				Flags: []*command.Flag{
+					command.List("alias", command.Name, "NAME of the container on the network, repeatable"),
+					command.List("driver-opt", command.Pair, "option of the driver for this container, KEY=VALUE, repeatable"),
+					command.Number("gw-priority", 0, "NUMBER", "the network with the highest NUMBER is the way out"),
+					command.Text("ip", command.Address, "IPv4 ADDRESS on the network"),
+					command.Text("ip6", command.Address, "IPv6 ADDRESS on the network"),
+					command.List("link-local-ip", command.Address, "further ADDRESS that is valid on the link only, repeatable"),
+				},
+				Needs: command.Effect, Run: connectNetwork,
+			},
+			{
+				Name: "disconnect", Usage: "take a container from a network", Args: endpoint,
+				Flags: []*command.Flag{command.Toggle("force", "do not mind a container that does not exist or is not on the network", "f")},
+				Needs: command.Effect,
+				Run: func(s *command.Session, c *cli.Context) error {
+					return s.Podc.Networks.Disconnect(c.Context, c.Args().Get(0), c.Args().Get(1), c.Bool("force"))
+				},
+			},
 		},
 	}
 }
 
-func removeNetworks(s *command.Session, c *cli.Context) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
+func createFlags() []*command.Flag {
+	driver := command.Value{Name: "DRIVER", Words: []string{"bridge", "macvlan", "ipvlan"}, Or: "the type of another CNI plugin"}
+	return []*command.Flag{
+		command.Text("driver", driver, "", "d"),
+		command.Toggle("internal", "no way out, and no names from outside"),
+		command.ToggleOn("ipv4", "IPv4 addresses"),
+		command.Toggle("ipv6", "IPv6 addresses"),
+		command.List("subnet", command.Word("CIDR"), "address range, CIDR"),
+		command.List("gateway", command.Address, "ADDRESS of the host on the network"),
+		command.List("ip-range", command.Word("CIDR"), "part of the subnet to take addresses from, CIDR"),
+		command.List("aux-address", command.Word("NAME=ADDRESS"), "NAME=ADDRESS of a subnet that is never given out, repeatable"),
+		command.List("label", command.Pair, "label, KEY=VALUE, repeatable"),
+		command.List("opt", command.Pair, "option of the driver, KEY=VALUE, repeatable", "o"),
+		command.Hidden(command.Toggle("attachable", "")), // every network is
 	}
-	return command.ForEach(c, func(ctx context.Context, arg string) error {
-		err := s.Podc.Networks.Remove(ctx, arg)
-		if errdefs.IsNotFound(err) && c.Bool("force") {
-			return nil
-		}
-		if err == nil {
-			fmt.Fprintln(s.Con.Out, arg)
-		}
-		return err
-	})
 }
 
 // noNetworkFlags are docker's for swarms and for drivers of addresses.
@@ -86,12 +98,6 @@ var noNetworkFlags = command.Refused{
 }
 
 func createNetwork(s *command.Session, c *cli.Context) error {
-	if err := noNetworkFlags.Check(c); err != nil {
-		return err
-	}
-	if c.NArg() != 1 {
-		return fault.Invalid("create needs one argument: NETWORK")
-	}
 	n := control.NewNetwork{IPv4: command.Switched(c, "ipv4"), IPv6: command.Switched(c, "ipv6")}
 	n.Name, n.Driver, n.Internal = c.Args().First(), c.String("driver"), c.Bool("internal")
 	var err error
@@ -162,4 +168,37 @@ func subnets(cidrs, gateways, ranges, reserved []string) ([]api.Subnet, error) {
 		sub.Reserved[name] = a
 	}
 	return list, nil
+}
+
+func connectNetwork(s *command.Session, c *cli.Context) error {
+	e, err := endpointOf(c)
+	if err != nil {
+		return err
+	}
+	return s.Podc.Networks.Connect(c.Context, c.Args().Get(0), c.Args().Get(1), e)
+}
+
+// endpointOf reads what the flags ask of an endpoint.
+func endpointOf(c *cli.Context) (e api.Endpoint, err error) {
+	e.Aliases, e.GwPriority = c.StringSlice("alias"), c.Int("gw-priority")
+	if e.Options, err = command.Pairs("driver-opt", c.StringSlice("driver-opt")); err != nil {
+		return e, err
+	}
+	for flag, address := range map[string]*netip.Addr{"ip": &e.IPv4, "ip6": &e.IPv6} {
+		text := c.String(flag)
+		if text == "" {
+			continue
+		}
+		if *address, err = netip.ParseAddr(text); err != nil || address.Is6() != (flag == "ip6") {
+			return e, fault.Invalid("invalid --%s %q: want an address such as %s", flag, text, map[string]string{"ip": "10.5.0.7", "ip6": "fd00::7"}[flag])
+		}
+	}
+	for _, text := range c.StringSlice("link-local-ip") {
+		a, err := netip.ParseAddr(text)
+		if err != nil || !a.IsLinkLocalUnicast() {
+			return e, fault.Invalid("invalid --link-local-ip %q: want an address of 169.254.0.0/16 or fe80::/10", text)
+		}
+		e.LinkLocal = append(e.LinkLocal, a)
+	}
+	return e, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,57 +17,53 @@ import (
 )
 
 // ConfigCommand hands everything on to `podc-compose config`, which owns the flags.
-func ConfigCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "config", Usage: "check the compose file and print what it means; config create, ls, inspect and rm manage external configs", ArgsUsage: "[SERVICE...]",
+func ConfigCommand() *command.Command {
+	return &command.Command{
+		Name: "config", Usage: "check the compose file and print what it means; config create, ls, inspect and rm manage external configs",
+		Args:  command.AnyServices,
 		Flags: configFlags(),
-		Action: command.ForAnyone(con, func(s *command.Session, c *cli.Context) error {
+		Needs: command.NoRoot,
+		Run: func(s *command.Session, c *cli.Context) error {
 			args := configArgs(c, s.Globals)
 			if c.IsSet("hash") {
-				if err := con.NeedRoot(); err != nil { // the hashes that containers bear are made with the key of the data root
+				if err := s.Con.NeedRoot(); err != nil { // the hashes that containers bear are made with the key of the data root
 					return err
 				}
 				if _, saved, err := rootkey.Of(s.Root); err == nil && saved {
 					args = append([]string{"--key-file=" + rootkey.Path(s.Root)}, args...)
 				}
 			}
-			return runConfig(c.Context, con, args)
-		}),
+			return runConfig(c.Context, s.Con, args)
+		},
 	}
 }
 
+// configValues say what the flags of podc-compose are, by what it calls their values.
+var configValues = map[string]command.Value{
+	"FILE": command.File, "FORMAT": command.OneOf("FORMAT", "yaml", "json"), "SERVICES": {Name: "SERVICES", Kind: command.ServiceNames},
+}
+
 // configFlags are those of podc-compose that are no global flags of podc.
-func configFlags() []cli.Flag {
-	var flags []cli.Flag
+func configFlags() []*command.Flag {
+	var flags []*command.Flag
 	global := command.GlobalFlags()
 	for _, f := range podccompose.ConfigFlags() {
 		if command.FlagNamed(global, f.Name, true) != nil {
 			continue
 		}
-		flag := configFlag(f)
+		flag := command.Toggle(f.Name, f.Usage, command.NonEmpty(f.Short)...)
+		switch {
+		case f.Repeated:
+			flag = command.List(f.Name, configValues[f.Value], f.Usage, command.NonEmpty(f.Short)...)
+		case f.Value != "":
+			flag = command.Text(f.Name, configValues[f.Value], f.Usage, command.NonEmpty(f.Short)...)
+		}
 		if f.Hidden {
 			flag = command.Hidden(flag)
 		}
 		flags = append(flags, flag)
 	}
 	return flags
-}
-
-func configFlag(f podccompose.ConfigFlag) cli.Flag {
-	if f.Value != "" && !strings.Contains(f.Usage, "`") {
-		f.Usage += " (`" + f.Value + "`)"
-	}
-	var short []string
-	if f.Short != "" {
-		short = []string{f.Short}
-	}
-	switch {
-	case f.Value == "":
-		return command.Toggle(f.Name, f.Usage, short...)
-	case f.Repeated:
-		return command.List(f.Name, f.Usage, short...)
-	}
-	return command.Text(f.Name, f.Usage, short...)
 }
 
 // configArgs spells out the flags that were given, and the services.

@@ -1,7 +1,6 @@
 package project
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -18,52 +17,42 @@ import (
 	"podc.example/podc/project"
 )
 
-// eventsOptions are the flags of `events`.
-type eventsOptions struct {
-	services []string
-	asJSON   bool
-	read     api.EventOptions
-}
-
-func EventsCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "events", Usage: "show what befalls containers, as it happens", ArgsUsage: "[SERVICE...]",
-		Flags: []cli.Flag{
+func EventsCommand() *command.Command {
+	return &command.Command{
+		Name: "events", Usage: "show what befalls containers, as it happens", Args: command.AnyServices,
+		Flags: []*command.Flag{
 			command.Toggle("json", "one JSON object a line"),
-			command.Text("since", "begin with what happened after `TIME`: RFC 3339, seconds since 1970, or relative (42m)"),
-			command.Text("until", "end at `TIME`"),
+			command.Text("since", command.Time, "begin with what happened after TIME: RFC 3339, seconds since 1970, or relative (42m)"),
+			command.Text("until", command.Time, "end at TIME"),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			opt := eventsOptions{services: c.Args().Slice(), asJSON: c.Bool("json")}
-			now := time.Now()
-			var err error
-			if opt.read.Since, err = control.ParseTime("since", c.String("since"), now); err != nil {
-				return err
-			}
-			if opt.read.Until, err = control.ParseTime("until", c.String("until"), now); err != nil {
-				return err
-			}
-			opt.read.Follow = opt.read.Until.IsZero() || opt.read.Until.After(now)
-			return events(c.Context, s, opt)
-		}),
+		Run: events,
 	}
 }
 
-func events(ctx context.Context, s *command.Session, opt eventsOptions) error {
-	t, err := s.Target(ctx, opt.services)
+func events(s *command.Session, c *cli.Context) error {
+	var read api.EventOptions
+	var err error
+	now := time.Now()
+	if read.Since, err = control.ParseTime("since", c.String("since"), now); err != nil {
+		return err
+	}
+	if read.Until, err = control.ParseTime("until", c.String("until"), now); err != nil {
+		return err
+	}
+	t, err := s.Target(c.Context, c.Args().Slice())
 	if err != nil {
 		return err
 	}
-	opt.read.Group = t.Name
-	if !opt.read.Follow && opt.read.Since.IsZero() {
-		opt.read.Since = time.Unix(0, 1) // all that led up to until
+	read.Group, read.Follow = t.Name, read.Until.IsZero() || read.Until.After(now)
+	if !read.Follow && read.Since.IsZero() {
+		read.Since = time.Unix(0, 1) // all that led up to until
 	}
-	return s.Podc.Streams.Events(ctx, opt.read, func(ev api.Event) error {
+	return s.Podc.Streams.Events(c.Context, read, func(ev api.Event) error {
 		service := ev.Attributes[project.LabelService]
-		if len(opt.services) > 0 && !slices.Contains(opt.services, service) || project.IsOneOff(ev.Attributes) {
+		if len(t.Services) > 0 && !slices.Contains(t.Services, service) || project.IsOneOff(ev.Attributes) {
 			return nil
 		}
-		return printEvent(s.Con, ev, opt.asJSON)
+		return printEvent(s.Con, ev, c.Bool("json"))
 	})
 }
 

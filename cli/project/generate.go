@@ -15,18 +15,15 @@ import (
 )
 
 // GenerateCommand is docker compose's `alpha generate`.
-func GenerateCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "generate", Usage: "write a compose file that containers could have been made from", ArgsUsage: "CONTAINER...", Hidden: true,
-		Flags: []cli.Flag{
-			command.TextOr("format", "yaml", "yaml or json (`FORMAT`)"),
-			command.Text("name", "`NAME` of the project"),
-			command.Text("project-dir", "`DIR` of the project, which names it otherwise"),
+func GenerateCommand() *command.Command {
+	return &command.Command{
+		Name: "generate", Usage: "write a compose file that containers could have been made from", Args: command.Containers, Hidden: true,
+		Flags: []*command.Flag{
+			command.TextOr("format", "yaml", command.OneOf("FORMAT", "yaml", "json"), ""),
+			command.Text("name", command.Name, "NAME of the project"),
+			command.Text("project-dir", command.Dir, "DIR of the project, which names it otherwise"),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := command.NeedArgs(c, 1); err != nil {
-				return err
-			}
+		Run: func(s *command.Session, c *cli.Context) error {
 			var pods []api.Pod
 			for _, name := range c.Args().Slice() {
 				p, err := s.Container(name)
@@ -37,7 +34,7 @@ func GenerateCommand(con *show.Console) *cli.Command {
 			}
 			model, warnings := project.Generate(pods)
 			for _, text := range warnings {
-				show.Warn(con, text)
+				show.Warn(s.Con, text)
 			}
 			b, err := json.Marshal(model)
 			if err != nil {
@@ -49,14 +46,14 @@ func GenerateCommand(con *show.Console) *cli.Command {
 			}
 			if dir := c.String("project-dir"); dir != "" {
 				if !filepath.IsAbs(dir) {
-					dir = filepath.Join(con.Dir, dir)
+					dir = filepath.Join(s.Con.Dir, dir)
 				}
 				args = append(args, "--project-directory="+dir)
 			}
-			from := *con
-			from.In, from.Env = bytes.NewReader(b), maps.Clone(con.Env)
+			from := *s.Con
+			from.In, from.Env = bytes.NewReader(b), maps.Clone(s.Con.Env)
 			delete(from.Env, "COMPOSE_PROJECT_NAME") // the name is that asked for, or the folder's
 			return runConfig(c.Context, &from, args)
-		}),
+		},
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"podc.example/podc/dockerapi"
 )
 
-func ImagesCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "images", Usage: "list the images of a project's containers", ArgsUsage: "[SERVICE...]",
-		Flags: []cli.Flag{
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
+func ImagesCommand() *command.Command {
+	return &command.Command{
+		Name: "images", Usage: "list the images of a project's containers", Args: command.AnyServices,
+		Flags: []*command.Flag{
+			command.Text("format", command.Format("table", "json"), ""),
 			command.Toggle("quiet", "only ids", "q"),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+		Run: func(s *command.Session, c *cli.Context) error {
 			t, err := s.Target(c.Context, c.Args().Slice())
 			if err != nil {
 				return err
@@ -30,11 +30,11 @@ func ImagesCommand(con *show.Console) *cli.Command {
 				return err
 			}
 			if c.Bool("quiet") {
-				printDistinctImages(con, pods)
+				printDistinctImages(s.Con, pods)
 				return nil
 			}
-			return printImages(con, command.Pretty(c.String("format")), pods, time.Now())
-		}),
+			return printImages(s.Con, command.Pretty(c.String("format")), pods, time.Now())
+		},
 	}
 }
 

@@ -16,16 +16,16 @@ import (
 	"podc.example/podc/project"
 )
 
-func LsCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func LsCommand() *command.Command {
+	return &command.Command{
 		Name: "ls", Usage: "list projects",
-		Flags: []cli.Flag{
+		Flags: []*command.Flag{
 			command.Toggle("all", "projects of which nothing runs too", "a"),
-			command.List("filter", "only projects for which `name=REGEX` holds"),
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
+			command.List("filter", command.Word("name=REGEX"), "only projects for which name=REGEX holds"),
+			command.Text("format", command.Format("table", "json"), ""),
 			command.Toggle("quiet", "only names", "q"),
 		},
-		Action: command.With(con, listProjects),
+		Run: listProjects,
 	}
 }
 
@@ -52,13 +52,7 @@ func listProjects(s *command.Session, c *cli.Context) error {
 		return err
 	}
 	rows := slices.DeleteFunc(projectRows(pods, c.Bool("all")), func(r projectRow) bool { return !named(r.Name) })
-	if c.Bool("quiet") {
-		for _, r := range rows {
-			fmt.Fprintln(s.Con.Out, r.Name)
-		}
-		return nil
-	}
-	return show.PrintList(s.Con.Out, command.Pretty(c.String("format")), projectLayout, rows, true)
+	return command.ShowList(s, c, projectLayout, rows, true, func(r projectRow) string { return r.Name })
 }
 
 // projectRows sums up the projects that pods belong to, by name. Unless all is set, only what runs

@@ -4,42 +4,26 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
-	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 )
 
-func PlanCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "plan", Usage: "show what up would do, and why", ArgsUsage: "[SERVICE...]",
-		Flags: []cli.Flag{
-			command.Text("format", "text or json (`FORMAT`)"),
-			command.Text("pull", "as for up (`POLICY`)"),
-			command.Toggle("force-recreate", "as for up"),
-			command.Toggle("no-recreate", "as for up"),
-			command.Toggle("always-recreate-deps", "as for up"),
-			command.Toggle("renew-anon-volumes", "as for up", "V"),
-			command.Toggle("remove-orphans", "as for up"),
-			command.Toggle("no-deps", "as for up"),
-			command.Toggle("no-start", "as for up"),
-			command.List("scale", "as for up (`SERVICE=N`)"),
-			command.Toggle("wait", "as for up"),
-		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			format := c.String("format")
-			if format != "" && format != "text" && format != "json" {
-				return fault.Invalid("unknown --format %q: want text or json", format)
-			}
+func PlanCommand() *command.Command {
+	return &command.Command{
+		Name: "plan", Usage: "show what up would do, and why", Args: command.AnyServices,
+		Flags: slices.Concat([]*command.Flag{command.Text("format", command.OneOf("FORMAT", "text", "json"), "")}, changeFlags(), planFlags()),
+		Run: func(s *command.Session, c *cli.Context) error {
 			opt, err := upOptionsOf(c, s)
 			if err != nil {
 				return err
 			}
-			return plan(c.Context, s, opt, format == "json")
-		}),
+			return plan(c.Context, s, opt, c.String("format") == "json")
+		},
 	}
 }
 

@@ -1,7 +1,6 @@
 package project
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -17,23 +16,21 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-func PortCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "port", Usage: "print the host address of a published port", ArgsUsage: "SERVICE PRIVATE_PORT[/PROTOCOL]",
-		Flags: []cli.Flag{
-			command.Number("index", 0, "`NUMBER` of the replica (default: the lowest)"),
-			command.TextOr("protocol", "tcp", "`PROTOCOL`: tcp, udp or sctp"),
+func PortCommand() *command.Command {
+	return &command.Command{
+		Name: "port", Usage: "print the host address of a published port",
+		Args: command.Args{command.One(command.Service), command.One(command.Word("PRIVATE_PORT[/PROTOCOL]"))},
+		Flags: []*command.Flag{
+			command.Index(),
+			command.TextOr("protocol", "tcp", command.Value{Name: "PROTOCOL", Words: []string{"tcp", "udp", "sctp"}, Free: true}, ""), // in capitals too
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := command.NeedArgs(c, 2); err != nil {
-				return err
-			}
-			return port(c.Context, s, c.Args().First(), c.Args().Get(1), strings.ToLower(c.String("protocol")), c.Int("index"))
-		}),
+		Run: func(s *command.Session, c *cli.Context) error {
+			return port(s, c.Args().First(), c.Args().Get(1), strings.ToLower(c.String("protocol")), c.Int("index"))
+		},
 	}
 }
 
-func port(ctx context.Context, s *command.Session, service, private, protocol string, index int) error {
+func port(s *command.Session, service, private, protocol string, index int) error {
 	digits, named, found := strings.Cut(private, "/")
 	if found {
 		protocol = strings.ToLower(named)
@@ -42,11 +39,7 @@ func port(ctx context.Context, s *command.Session, service, private, protocol st
 	if err != nil || number == 0 {
 		return fault.Invalid("invalid port %q: want a number from 1 to 65535", private)
 	}
-	t, err := s.Target(ctx, []string{service})
-	if err != nil {
-		return err
-	}
-	pod, err := container.Replica(s, t.Name, service, index)
+	pod, err := container.Replica(s, service, index)
 	if err != nil {
 		return err
 	}

@@ -31,20 +31,21 @@ type psOptions struct {
 	names    bool // of services only
 }
 
-func PsCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "ps", Usage: "list containers", ArgsUsage: "[SERVICE...]",
-		Flags: []cli.Flag{
+func PsCommand() *command.Command {
+	status := command.Value{Name: "STATUS", Words: psStatuses, Free: true} // checked with those of --filter
+	return &command.Command{
+		Name: "ps", Usage: "list containers", Args: command.AnyServices,
+		Flags: []*command.Flag{
 			command.Toggle("all", "stopped containers too", "a"),
-			command.List("filter", "only containers for which `status=STATUS` holds"),
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
+			command.List("filter", command.Word("status=STATUS"), "only containers for which status=STATUS holds"),
+			command.Text("format", command.Format("table", "json"), ""),
 			command.Toggle("no-trunc", "do not shorten"),
 			command.ToggleOn("orphans", "containers of services that are not in the file too"),
 			command.Toggle("quiet", "only ids", "q"),
 			command.Toggle("services", "only the names of services"),
-			command.List("status", "only containers with `STATUS`: paused, restarting, removing, running, dead, created or exited; repeatable"),
+			command.List("status", status, "only containers with STATUS, repeatable"),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+		Run: func(s *command.Session, c *cli.Context) error {
 			opt := psOptions{services: c.Args().Slice(), all: c.Bool("all"), statuses: c.StringSlice("status"),
 				format: c.String("format"), full: c.Bool("no-trunc"), orphans: c.Bool("orphans"), quiet: c.Bool("quiet"),
 				names: c.Bool("services")}
@@ -61,11 +62,11 @@ func PsCommand(con *show.Console) *cli.Command {
 				}
 			}
 			return ps(c.Context, s, opt)
-		}),
+		},
 	}
 }
 
-var psStatuses = []string{"paused", "restarting", "removing", "running", "dead", "created", "exited"}
+var psStatuses = []string{"created", "running", "restarting", "paused", "exited", "removing", "dead"}
 
 func ps(ctx context.Context, s *command.Session, opt psOptions) error {
 	all := sync.OnceValues(func() ([]api.Pod, error) { return s.Podc.Containers.List(ctx, control.Selection{}) })

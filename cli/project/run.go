@@ -31,43 +31,45 @@ type runOptions struct {
 	removeOrphans bool
 }
 
-func RunCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "run", Usage: "run a command in a container of its own", ArgsUsage: "SERVICE [COMMAND] [ARG...]",
-		Flags: []cli.Flag{
+func RunCommand() *command.Command {
+	return &command.Command{
+		Name: "run", Usage: "run a command in a container of its own", Wraps: true,
+		Examples: []string{"podc run --rm web sh  # beside the service's containers, and removed afterwards"},
+		Args: command.Args{command.One(command.Service), command.Maybe(command.Word("COMMAND")), command.Any(command.Word("ARG"))},
+		Flags: []*command.Flag{
 			command.Hidden(command.Toggle("build", "")),
-			command.List("cap-add", "give the container `CAPABILITY`, repeatable"),
-			command.List("cap-drop", "take `CAPABILITY` from the container, repeatable"),
+			command.List("cap-add", command.Word("CAPABILITY"), "give the container CAPABILITY, repeatable"),
+			command.List("cap-drop", command.Word("CAPABILITY"), "take CAPABILITY from the container, repeatable"),
 			command.Toggle("detach", "print the container's id and do not wait for it", "d"),
-			command.Text("entrypoint", "run `COMMAND` instead of the image's entrypoint"),
-			command.List("env", "environment variable, `NAME=VALUE` or NAME, repeatable", "e"),
-			command.List("env-from-file", "`FILE` with environment variables, repeatable"),
+			command.Text("entrypoint", command.Word("COMMAND"), "run COMMAND instead of the image's entrypoint"),
+			command.List("env", command.Variable, "environment variable, NAME=VALUE or NAME, repeatable", "e"),
+			command.List("env-from-file", command.File, "FILE with environment variables, repeatable"),
 			command.ToggleOn("interactive", "pass the standard input on (-i=false: do not)", "i"),
-			command.List("label", "label, `NAME=VALUE`, repeatable", "l"),
-			command.Text("name", "`NAME` of the container"),
+			command.List("label", command.Variable, "label, NAME=VALUE, repeatable", "l"),
+			command.Text("name", command.Name, "NAME of the container"),
 			command.Toggle("no-deps", "leave the services that this one depends on alone"),
 			command.Toggle("no-tty", "no terminal (default where standard input or output is none)", "T"),
-			command.List("publish", "publish a port, `[[ADDRESS:]PORT:]PORT`, repeatable", "p"),
-			command.Text("pull", "when to pull images: always, missing or never (`POLICY`)"),
+			command.List("publish", command.Word("[[ADDRESS:]PORT:]PORT"), "publish a port, [[ADDRESS:]PORT:]PORT, repeatable", "p"),
+			command.Text("pull", command.Policy, "when to pull images"),
 			command.Toggle("quiet", "show nothing but the output of the command", "q"),
 			command.Hidden(command.Toggle("quiet-build", "")),
 			command.Toggle("quiet-pull", "show no progress of pulls"),
-			command.Toggle("remove-orphans", "remove containers of services that are no longer in the file"),
+			orphansFlag(),
 			command.Toggle("rm", "remove the container when it has ended"),
 			command.Toggle("service-ports", "publish the ports of the service", "P"),
 			command.Toggle("use-aliases", "answer to the names of the service on its networks"),
-			command.Text("user", "run as `USER[:GROUP]`", "u"),
-			command.List("volume", "mount, `[SOURCE:]TARGET[:OPTIONS]`, repeatable", "v"),
-			command.Text("workdir", "run in `DIR`", "w"),
+			command.Text("user", command.User, "run as USER[:GROUP]", "u"),
+			command.List("volume", command.Word("[SOURCE:]TARGET[:OPTIONS]"), "mount, [SOURCE:]TARGET[:OPTIONS], repeatable", "v"),
+			command.Text("workdir", command.Dir, "run in DIR", "w"),
 			command.Hidden(command.ToggleOn("tty", "", "t")),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			opt, err := runOptionsOf(c, con)
+		Run: func(s *command.Session, c *cli.Context) error {
+			opt, err := runOptionsOf(c, s.Con)
 			if err != nil {
 				return err
 			}
 			return run(c.Context, s, opt)
-		}),
+		},
 	}
 }
 
@@ -86,9 +88,6 @@ func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
 		},
 		detach: c.Bool("detach"), noDeps: c.Bool("no-deps"), quiet: c.Bool("quiet"), quietPull: c.Bool("quiet-pull"),
 		removeOrphans: c.Bool("remove-orphans"),
-	}
-	if err := command.NeedArgs(c, 1); err != nil {
-		return opt, err
 	}
 	if err := command.NotServed(c, "build", "quiet-build"); err != nil {
 		return opt, err

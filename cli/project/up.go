@@ -50,58 +50,84 @@ type attachOptions struct {
 	style              show.LogStyle
 }
 
-func UpCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "up", Usage: "create and start containers", ArgsUsage: "[SERVICE...]",
-		Flags: []cli.Flag{
-			command.Toggle("detach", "return once everything runs", "d"),
-			command.Hidden(command.Toggle("build", "")),
-			command.Toggle("no-build", "never build an image"),
-			command.Text("pull", "when to pull images: always, missing or never (`POLICY`)"),
-			command.Toggle("quiet-pull", "show no progress of pulls"),
-			command.Hidden(command.Toggle("quiet-build", "")),
-			command.Toggle("force-recreate", "replace containers even when nothing changed"),
-			command.Toggle("no-recreate", "leave existing containers as they are"),
-			command.Toggle("always-recreate-deps", "replace the dependencies of the named services too"),
-			command.Toggle("renew-anon-volumes", "begin with new anonymous volumes", "V"),
-			command.Toggle("remove-orphans", "remove containers of services that are no longer in the file"),
-			command.Toggle("no-deps", "leave the dependencies of the named services alone"),
-			command.Toggle("no-start", "only create"),
-			command.List("scale", "number of replicas, `SERVICE=N`"),
-			command.Number("timeout", 0, "`SECONDS` that containers get to stop", "t"),
-			command.Toggle("abort-on-container-exit", "stop everything when a container ends"),
-			command.Toggle("abort-on-container-failure", "stop everything when a container ends badly"),
-			command.Text("exit-code-from", "end with the exit code of `SERVICE`; stops everything when a container ends"),
-			command.List("attach", "show the output of `SERVICE` only, repeatable"),
-			command.List("no-attach", "do not show the output of `SERVICE`, repeatable"),
-			command.Toggle("attach-dependencies", "show the output of dependencies too"),
-			command.Toggle("no-color", "no colours in output"),
-			command.Toggle("no-log-prefix", "no names before lines of output"),
-			command.Toggle("timestamps", "a time before each line of output"),
-			command.Toggle("wait", "return once everything is running or healthy"),
-			command.Number("wait-timeout", 0, "wait at most `SECONDS`"),
-			command.Hidden(command.Toggle("watch", "", "w")),
-			command.Toggle("menu", "listen to the keyboard while attached to a terminal (default: true)"),
-			command.Toggle("yes", "answer every question with yes", "y"),
-			command.Toggle("explain", "say why each step is taken"),
+func UpCommand() *command.Command {
+	return &command.Command{
+		Name: "up", Usage: "create and start containers", Args: command.AnyServices,
+		Examples: []string{
+			"podc up -d --wait          # in the background, and return once all is healthy",
+			"podc up --scale web=3 web  # three containers of web, and what it depends on",
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+		Flags: slices.Concat([]*command.Flag{command.Toggle("detach", "return once everything runs", "d")}, makingFlags(), changeFlags(),
+			planFlags(), attachFlags(), []*command.Flag{
+				waitTimeoutFlag(), timeoutFlag(),
+				command.Hidden(command.Toggle("quiet-build", "")),
+				command.Hidden(command.Toggle("watch", "", "w")),
+				command.Toggle("explain", "say why each step is taken"),
+			}),
+		Run: func(s *command.Session, c *cli.Context) error {
 			opt, err := upOptionsOf(c, s)
 			if err != nil {
 				return err
 			}
 			return up(c.Context, s, opt)
-		}),
+		},
+	}
+}
+
+// makingFlags are those of what makes containers.
+func makingFlags() []*command.Flag {
+	return []*command.Flag{
+		command.Hidden(command.Toggle("build", "")),
+		command.Toggle("no-build", "never build an image"),
+		command.Toggle("quiet-pull", "show no progress of pulls"),
+		command.Toggle("yes", "answer every question with yes", "y"),
+	}
+}
+
+// changeFlags say, to what makes containers and to `plan`, what is to change.
+func changeFlags() []*command.Flag {
+	return []*command.Flag{
+		command.Text("pull", command.Policy, "when to pull images"),
+		command.Toggle("force-recreate", "replace containers even when nothing changed"),
+		command.Toggle("no-recreate", "leave existing containers as they are"),
+		orphansFlag(),
+		command.List("scale", command.Replicas, "number of replicas, SERVICE=N"),
+	}
+}
+
+// planFlags are those that `plan` and `up` have beside.
+func planFlags() []*command.Flag {
+	return []*command.Flag{
+		command.Toggle("always-recreate-deps", "replace the dependencies of the named services too"),
+		command.Toggle("renew-anon-volumes", "begin with new anonymous volumes", "V"),
+		command.Toggle("no-deps", "leave the dependencies of the named services alone"),
+		command.Toggle("no-start", "only create"),
+		waitFlag(),
+	}
+}
+
+// attachFlags are those of an attached `up`.
+func attachFlags() []*command.Flag {
+	return []*command.Flag{
+		command.Toggle("abort-on-container-exit", "stop everything when a container ends"),
+		command.Toggle("abort-on-container-failure", "stop everything when a container ends badly"),
+		command.Text("exit-code-from", command.Service, "end with the exit code of SERVICE; stops everything when a container ends"),
+		command.List("attach", command.Service, "show the output of SERVICE only, repeatable"),
+		command.List("no-attach", command.Service, "do not show the output of SERVICE, repeatable"),
+		command.Toggle("attach-dependencies", "show the output of dependencies too"),
+		command.Toggle("no-color", "no colours in output"),
+		command.Toggle("no-log-prefix", "no names before lines of output"),
+		command.Toggle("timestamps", "a time before each line of output"),
+		command.Toggle("menu", "listen to the keyboard while attached to a terminal (default: true)"),
 	}
 }
 
 func upOptionsOf(c *cli.Context, s *command.Session) (upOptions, error) {
 	opt := upOptions{
-		verb: "up", services: c.Args().Slice(), detach: c.Bool("detach"), quietPull: c.Bool("quiet-pull"),
+		verb: c.Command.Name, services: c.Args().Slice(), detach: c.Bool("detach"), quietPull: c.Bool("quiet-pull"),
 		forceRecreate: c.Bool("force-recreate"), noRecreate: c.Bool("no-recreate"),
 		alwaysRecreateDeps: c.Bool("always-recreate-deps"), renewAnonVolumes: c.Bool("renew-anon-volumes"),
-		noDeps: c.Bool("no-deps"), noStart: c.Bool("no-start"),
-		timeout: command.Seconds(c, "timeout"), wait: c.Bool("wait"), waitTimeout: time.Duration(c.Int("wait-timeout")) * time.Second,
+		noDeps: c.Bool("no-deps"), noStart: c.Bool("no-start"), timeout: command.Seconds(c, "timeout"), wait: c.Bool("wait"),
 		yes: c.Bool("yes"), explain: c.Bool("explain"),
 		watch: attachOptions{
 			attach: c.StringSlice("attach"), noAttach: c.StringSlice("no-attach"),
@@ -116,17 +142,29 @@ func upOptionsOf(c *cli.Context, s *command.Session) (upOptions, error) {
 	if opt.scale, err = scales("--scale", c.StringSlice("scale")); err != nil {
 		return opt, err
 	}
+	if opt.waitTimeout, err = waitTimeout(c); err != nil {
+		return opt, err
+	}
 	if err := command.NotServed(c, "build", "watch"); err != nil {
 		return opt, err
 	}
 	if opt.watch.exitCodeFrom != "" && !opt.watch.abortOnFailure {
 		opt.watch.abortOnExit = true
 	}
-	return opt, opt.check(c)
+	return opt, checkPairs(c)
 }
 
-// check refuses flags that contradict each other.
-func (opt upOptions) check(c *cli.Context) error {
+// waitTimeout is --wait-timeout; 0 is none.
+func waitTimeout(c *cli.Context) (time.Duration, error) {
+	seconds := c.Int("wait-timeout")
+	if seconds < 0 {
+		return 0, fault.Invalid("--wait-timeout is negative")
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// checkPairs refuses flags that contradict each other.
+func checkPairs(c *cli.Context) error {
 	attached := []string{"abort-on-container-exit", "abort-on-container-failure", "exit-code-from", "attach", "attach-dependencies"}
 	for _, pair := range []struct {
 		flag string
@@ -143,9 +181,6 @@ func (opt upOptions) check(c *cli.Context) error {
 				return fault.Invalid("--%s and --%s cannot be combined", pair.flag, other)
 			}
 		}
-	}
-	if opt.waitTimeout < 0 {
-		return fault.Invalid("--wait-timeout is negative")
 	}
 	return nil
 }

@@ -7,22 +7,20 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/cli/command"
-	"podc.example/podc/cli/show"
 	"podc.example/podc/cli/volume"
 	"podc.example/podc/dockerapi"
 	"podc.example/podc/project"
 )
 
-func VolumesCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "volumes", Usage: "list the volumes of a project", ArgsUsage: "[SERVICE...]",
-		Flags: []cli.Flag{
-			command.Text("format", "table, json or a Go template (`FORMAT`)"),
+func VolumesCommand() *command.Command {
+	return &command.Command{
+		Name: "volumes", Usage: "list the volumes of a project", Args: command.AnyServices,
+		Flags: []*command.Flag{
+			command.Text("format", command.Format("table", "json"), ""),
 			command.Toggle("quiet", "only names", "q"),
 		},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			services := c.Args().Slice()
-			t, err := s.Target(c.Context, services)
+		Run: func(s *command.Session, c *cli.Context) error {
+			t, err := s.Target(c.Context, c.Args().Slice())
 			if err != nil {
 				return err
 			}
@@ -30,16 +28,17 @@ func VolumesCommand(con *show.Console) *cli.Command {
 			if err != nil {
 				return err
 			}
-			wanted := func(v dockerapi.Volume) bool { return v.Labels[project.LabelProject] == t.Name }
-			if len(services) > 0 {
-				mounted, err := mounted(s, t)
-				if err != nil {
-					return err
-				}
-				wanted = func(v dockerapi.Volume) bool { return mounted[v.Name] }
+			mounted, err := mounted(s, t)
+			if err != nil {
+				return err
 			}
-			return volume.PrintVolumes(s, c, slices.DeleteFunc(all, func(v dockerapi.Volume) bool { return !wanted(v) }))
-		}),
+			return volume.PrintVolumes(s, c, slices.DeleteFunc(all, func(v dockerapi.Volume) bool {
+				if c.NArg() > 0 {
+					return !mounted[v.Name]
+				}
+				return v.Labels[project.LabelProject] != t.Name
+			}))
+		},
 	}
 }
 

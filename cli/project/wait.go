@@ -9,22 +9,19 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
-	"podc.example/podc/cli/show"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
-func WaitCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: "wait", Usage: "wait until the containers of services end, and exit with the first code that is not 0", ArgsUsage: "SERVICE [SERVICE...]",
-		Flags: []cli.Flag{command.Toggle("down-project", "take the project down when the first container ends")},
-		Action: command.With(con, func(s *command.Session, c *cli.Context) error {
-			if err := command.NeedArgs(c, 1); err != nil {
-				return err
-			}
+func WaitCommand() *command.Command {
+	return &command.Command{
+		Name: "wait", Usage: "wait until the containers of services end, and exit with the first code that is not 0",
+		Args:  command.Args{command.Many(command.Service)},
+		Flags: []*command.Flag{command.Toggle("down-project", "take the project down when the first container ends")},
+		Run: func(s *command.Session, c *cli.Context) error {
 			return wait(c.Context, s, c.Args().Slice(), c.Bool("down-project"))
-		}),
+		},
 	}
 }
 

@@ -19,20 +19,23 @@ import (
 	"podc.example/podc/internal/fault"
 )
 
-func SecretCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func SecretCommand() *command.Command {
+	return &command.Command{
 		Name: "secret", Usage: "manage the secrets that compose files call external",
-		Subcommands: objectCommands(con, secretKind, "NAME [FILE|-]"),
+		Subcommands: objectCommands(secretKind, command.Maybe(object)),
 	}
 }
 
 // ConfigsCommand is `podc config ls` and the like: see objectVerbs.
-func ConfigsCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
-		Name: command.ConfigsName, HelpName: "podc config", Hidden: true, Usage: "manage the configs that compose files call external",
-		Subcommands: objectCommands(con, configKind, "NAME FILE|-"),
+func ConfigsCommand() *command.Command {
+	return &command.Command{
+		Name: command.ConfigsName, Hidden: true, Usage: "manage the configs that compose files call external",
+		Subcommands: objectCommands(configKind, command.One(object)),
 	}
 }
+
+// object is what a secret or a config is made of.
+var object = command.Value{Name: "FILE|-", Kind: command.FileNames}
 
 // objectKind tells secrets from configs.
 type objectKind struct {
@@ -45,46 +48,40 @@ var (
 	configKind = objectKind{"config", func(s *command.Session) control.Objects { return s.Podc.Configs }}
 )
 
-func objectCommands(con *show.Console, k objectKind, createArgs string) []*cli.Command {
-	on := func(do func(*command.Session, *cli.Context, objectKind) error) cli.ActionFunc {
-		return command.With(con, func(s *command.Session, c *cli.Context) error { return do(s, c, k) })
+func objectCommands(k objectKind, from command.Arg) []*command.Command {
+	on := func(do func(*command.Session, *cli.Context, objectKind) error) func(*command.Session, *cli.Context) error {
+		return func(s *command.Session, c *cli.Context) error { return do(s, c, k) }
 	}
-	return []*cli.Command{
+	names := command.Args{command.Many(command.Name)}
+	return []*command.Command{
 		{
-			Name: "create", Usage: "keep a " + k.name + ", from a file or the standard input", ArgsUsage: createArgs,
-			Flags:  []cli.Flag{command.List("label", "label, `KEY=VALUE`, repeatable", "l")},
-			Action: on(createObject),
+			Name: "create", Usage: "keep a " + k.name + ", from a file or the standard input", Args: command.Args{command.One(command.Name), from},
+			Flags: []*command.Flag{command.List("label", command.Pair, "label, KEY=VALUE, repeatable", "l")},
+			Run:   on(createObject),
 		},
 		{
 			Name: "ls", Aliases: []string{"list"}, Usage: "list " + k.name + "s",
-			Flags: []cli.Flag{
-				command.List("filter", "only those for which `KEY=VALUE` holds (id, name, label); repeatable", "f"),
-				command.Text("format", "table, json or a Go template (`FORMAT`)"),
+			Flags: []*command.Flag{
+				command.FilterFlag(objectFilters, "f"),
+				command.Text("format", command.Format("table", "json"), ""),
 				command.Toggle("quiet", "only ids", "q"),
 			},
-			Action: on(listObjects),
+			Run: on(listObjects),
 		},
 		{
-			Name: "inspect", Usage: "show all about " + k.name + "s", ArgsUsage: "NAME...",
-			Flags:  []cli.Flag{command.Text("format", "json or a Go template (`FORMAT`)", "f"), command.Toggle("pretty", "for people to read")},
-			Action: on(inspectObjects),
+			Name: "inspect", Usage: "show all about " + k.name + "s", Args: names,
+			Flags: command.InspectFlags(command.Toggle("pretty", "for people to read")),
+			Run:   on(inspectObjects),
 		},
 		{
-			Name: "rm", Aliases: []string{"remove"}, Usage: "forget " + k.name + "s; containers keep what they have", ArgsUsage: "NAME...",
-			Action: on(removeObjects),
+			Name: "rm", Aliases: []string{"remove"}, Usage: "forget " + k.name + "s; containers keep what they have", Args: names,
+			Run: func(s *command.Session, c *cli.Context) error { return command.RemoveEach(s, c, k.store(s).Remove) },
 		},
 	}
 }
 
 func createObject(s *command.Session, c *cli.Context, k objectKind) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
-	}
-	path := c.Args().Get(1)
-	if c.NArg() > 2 || path == "" && k.name == configKind.name {
-		return fault.Invalid("create takes NAME and FILE, \"-\" for the standard input")
-	}
-	data, err := objectData(s, path, k)
+	data, err := objectData(s, c.Args().Get(1), k)
 	if err != nil {
 		return err
 	}
@@ -100,6 +97,9 @@ func createObject(s *command.Session, c *cli.Context, k objectKind) error {
 }
 
 func objectData(s *command.Session, path string, k objectKind) ([]byte, error) {
+	if path == "" && k.name == configKind.name {
+		return nil, fault.Invalid("create takes NAME and FILE, \"-\" for the standard input")
+	}
 	if path == "" || path == "-" {
 		return show.ReadStdin(s.Con, k.store(s).Limit())
 	}
@@ -135,8 +135,10 @@ func objectLayout(k objectKind) show.Layout {
 	return l
 }
 
+var objectFilters = []string{"id", "name", "label"}
+
 func listObjects(s *command.Session, c *cli.Context, k objectKind) error {
-	f, err := command.FiltersOf(c, "id", "name", "label")
+	f, err := command.FiltersOf(c, objectFilters...)
 	if err != nil {
 		return err
 	}
@@ -153,17 +155,10 @@ func listObjects(s *command.Session, c *cli.Context, k objectKind) error {
 		if !named(o.Name) || !f.Is("id", o.ID) || !f.Labelled(o.Labels) {
 			continue
 		}
-		if c.Bool("quiet") {
-			fmt.Fprintln(s.Con.Out, o.ID)
-			continue
-		}
 		age := dockerapi.Since(o.Created, time.Now())
 		rows = append(rows, objectRow{ID: o.ID, Name: o.Name, CreatedAt: age, UpdatedAt: age, Labels: o.Labels})
 	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	return show.PrintList(s.Con.Out, c.String("format"), objectLayout(k), rows, false)
+	return command.ShowList(s, c, objectLayout(k), rows, false, func(r objectRow) string { return r.ID })
 }
 
 // objectInspect has docker's shape. Of secrets the data is left out: nothing but a container shows it.
@@ -182,9 +177,6 @@ type objectSpec struct {
 }
 
 func inspectObjects(s *command.Session, c *cli.Context, k objectKind) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
-	}
 	var found []objectInspect
 	err := command.ForEach(c, func(_ context.Context, ref string) error {
 		o, err := k.store(s).Get(c.Context, ref)
@@ -220,17 +212,4 @@ func printObject(con *show.Console, o objectInspect, k objectKind) {
 	if k.name == configKind.name {
 		fmt.Fprintf(con.Out, "Data:\n%s\n", bytes.TrimSuffix(o.Spec.Data, []byte("\n")))
 	}
-}
-
-func removeObjects(s *command.Session, c *cli.Context, k objectKind) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
-	}
-	return command.ForEach(c, func(ctx context.Context, ref string) error {
-		err := k.store(s).Remove(ctx, ref)
-		if err == nil {
-			fmt.Fprintln(s.Con.Out, ref)
-		}
-		return err
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -12,39 +13,37 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
-	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
 
-func BootCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func BootCommand() *command.Command {
+	return &command.Command{
 		Name: "boot", Usage: "start again what is to run after the machine has started",
-		Flags: []cli.Flag{
+		Flags: []*command.Flag{
 			command.Toggle("stop", "stop all that runs, for the machine goes down: the next start brings it back"),
 			command.Toggle("unit", "print a systemd unit that does both, and do nothing"),
 		},
-		Action: command.ForAnyone(con, func(s *command.Session, c *cli.Context) error {
+		TooMany: "it starts what is to run of every project", Needs: command.NoRoot, // for --unit
+		Run: func(s *command.Session, c *cli.Context) error {
 			switch {
-			case c.NArg() > 0:
-				return fault.Invalid("podc boot takes no arguments: it starts what is to run of every project")
 			case c.Bool("unit") && c.Bool("stop"):
 				return fault.Invalid("--unit and --stop exclude each other")
 			case c.Bool("unit"):
-				_, err := fmt.Fprint(con.Out, unit(c.Context, s))
+				_, err := fmt.Fprint(s.Con.Out, unit(c.Context, s))
 				return err
 			}
-			if err := con.NeedRoot(); err != nil {
+			if err := s.Con.NeedRoot(); err != nil {
 				return err
 			}
-			m := command.ManagerOf(con)
+			m := command.ManagerOf(s.Con)
 			if c.Bool("stop") {
 				return shutDown(c.Context, s, m)
 			}
 			return boot(c.Context, s, m)
-		}),
+		},
 	}
 }
 
@@ -193,9 +192,7 @@ func lostContents(ctx context.Context, s *command.Session, pods []api.Pod) (map[
 			errs = append(errs, fmt.Errorf("%s: %w", p.Spec.Name, err))
 			continue
 		}
-		for k, b := range reply.Contents {
-			contents[k] = b
-		}
+		maps.Copy(contents, reply.Contents)
 	}
 	return contents, errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,29 +14,30 @@ import (
 	"podc.example/podc/cli/command"
 	"podc.example/podc/cli/show"
 	"podc.example/podc/control"
+	"podc.example/podc/doctor"
 	"podc.example/podc/internal/fault"
 )
 
-func SystemCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func SystemCommand() *command.Command {
+	return &command.Command{
 		Name: "system", Usage: "look after podc's own state",
-		Subcommands: []*cli.Command{
+		Subcommands: []*command.Command{
 			{
 				Name: "check", Usage: "list what is broken or left over; exit code 1 if there is anything",
-				Flags: []cli.Flag{
+				Flags: []*command.Flag{
 					command.Toggle("repair", "mend it, then list what remains"),
-					command.Text("format", "text or json (`FORMAT`)"),
+					command.Text("format", command.OneOf("FORMAT", "text", "json"), ""),
 				},
-				Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+				Run: func(s *command.Session, c *cli.Context) error {
 					return check(c.Context, s, c.Bool("repair"), c.String("format"))
-				}),
+				},
 			},
 			{
 				Name: "info", Usage: "show where podc keeps things and what it runs with",
-				Flags: []cli.Flag{command.Text("format", "text, json or a Go template (`FORMAT`)", "f")},
-				Action: command.With(con, func(s *command.Session, c *cli.Context) error {
+				Flags: []*command.Flag{command.Text("format", command.Format("text", "json"), "", "f")},
+				Run: func(s *command.Session, c *cli.Context) error {
 					return info(c.Context, s, c.String("format"))
-				}),
+				},
 			},
 		},
 	}
@@ -43,15 +45,8 @@ func SystemCommand(con *show.Console) *cli.Command {
 
 // check prints the broken invariants of pods, networks, volumes and images.
 func check(ctx context.Context, s *command.Session, repair bool, format string) error {
-	if format != "" && format != "text" && format != "json" {
-		return fault.Invalid("unknown --format %q: want text or json", format)
-	}
 	problems, mended, err := s.Podc.System.Check(ctx, repair)
-	errs := []error{err}
-	if err := printProblems(s.Con, problems, mended, format); err != nil {
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(err, printProblems(s.Con, problems, mended, format)); err != nil {
 		return err
 	}
 	if len(problems) > 0 {
@@ -112,4 +107,44 @@ func (i systemInfo) print(con *show.Console) error {
 	fmt.Fprintf(tw, "Runtime:\t%s\nConmon:\t%s\nCgroups:\t%s\n", i.Runtime, i.Conmon, cgroups)
 	fmt.Fprintf(tw, "Pods:\t%d (%d running)\nNetworks:\t%d\nVolumes:\t%d\n", i.Pods, i.Running, i.Networks, i.Volumes)
 	return tw.Flush()
+}
+
+func DoctorCommand() *command.Command {
+	return &command.Command{
+		Name: "doctor", Usage: "look whether the machine has what containers need; exit code 1 if not",
+		Flags: []*command.Flag{command.Text("format", command.OneOf("FORMAT", "text", "json"), "")},
+		Needs: command.NoRoot,
+		Run: func(s *command.Session, c *cli.Context) error {
+			found := s.Podc.System.Examine(c.Context)
+			if err := printFindings(s.Con, s.Style, found, c.String("format") == "json"); err != nil {
+				return err
+			}
+			if !doctor.Healthy(found) {
+				return fault.Silent(command.ExitFailure)
+			}
+			return nil
+		},
+	}
+}
+
+var findingColors = map[doctor.State]string{doctor.OK: "32", doctor.Warning: "33", doctor.Missing: "31"}
+
+func printFindings(con *show.Console, g show.Style, found []doctor.Finding, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(con.Out).Encode(found)
+	}
+	for _, f := range found {
+		state := fmt.Sprintf("%-8s", f.State)
+		if g.Color(con.OutTTY) {
+			state = "\x1b[" + findingColors[f.State] + "m" + state + "\x1b[0m"
+		}
+		line := state + fmt.Sprintf("%-18s", f.Name) + strings.ReplaceAll(show.Printable(f.Text), "\n", "; ")
+		if f.Mend != "" {
+			line += "\n" + strings.Repeat(" ", 8+18) + "-> " + show.Printable(f.Mend)
+		}
+		if _, err := fmt.Fprintln(con.Out, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,9 +1,6 @@
 package volume
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/cli/command"
@@ -57,40 +54,7 @@ func listVolumes(s *command.Session, c *cli.Context) error {
 func PrintVolumes(s *command.Session, c *cli.Context, found []dockerapi.Volume) error {
 	rows := []volumeRow{}
 	for _, v := range found {
-		if c.Bool("quiet") {
-			fmt.Fprintln(s.Con.Out, v.Name)
-		}
 		rows = append(rows, volumeRowOf(v))
 	}
-	if c.Bool("quiet") {
-		return nil
-	}
-	return show.PrintList(s.Con.Out, command.Pretty(c.String("format")), volumeLayout, rows, false)
-}
-
-func inspectVolumes(s *command.Session, c *cli.Context) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
-	}
-	return command.InspectEach(s.Con, c, func(name string) (dockerapi.Volume, error) { return s.Podc.Volumes.Inspect(c.Context, name) })
-}
-
-func pruneVolumes(s *command.Session, c *cli.Context) error {
-	f, err := command.FiltersOf(c, "label", "label!", "all")
-	if err != nil {
-		return err
-	}
-	everything := c.Bool("all")
-	all, err := f.Toggle("all")
-	if err != nil {
-		return err
-	}
-	what := "all anonymous volumes that no container uses, with their data"
-	if everything = everything || len(f["all"]) > 0 && all(true); everything {
-		what = "all volumes that no container uses, with their data"
-	}
-	delete(f, "all")
-	return s.Prune(c, command.Pruning{What: what, Title: "Deleted Volumes", Frees: true, Do: func(ctx context.Context) (control.Pruned, error) {
-		return s.Podc.Volumes.Prune(ctx, f, everything)
-	}})
+	return command.ShowList(s, c, volumeLayout, rows, false, func(r volumeRow) string { return r.Name })
 }

@@ -5,73 +5,54 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
-	"podc.example/podc/cli/show"
-	"podc.example/podc/internal/fault"
+	"podc.example/podc/control"
 )
 
-func VolumeCommand(con *show.Console) *cli.Command {
-	return &cli.Command{
+func VolumeCommand() *command.Command {
+	volumes := command.Args{command.Many(command.Volume)}
+	return &command.Command{
 		Name: "volume", Usage: "manage volumes",
-		Subcommands: []*cli.Command{
+		Subcommands: []*command.Command{
 			{
-				Name: "ls", Aliases: []string{"list"}, Usage: "list volumes",
-				Flags:  command.ListFlags("name, label, label!, driver, dangling"),
-				Action: command.With(con, listVolumes),
+				Name: "ls", Aliases: []string{"list"}, Usage: "list volumes", Flags: command.ListFlags(control.VolumeFilters),
+				Run: listVolumes,
 			},
 			{
-				Name: "inspect", Usage: "show all about volumes", ArgsUsage: "VOLUME...",
-				Flags:  []cli.Flag{command.Text("format", "json or a Go template (`FORMAT`)", "f")},
-				Action: command.With(con, inspectVolumes),
+				Name: "inspect", Usage: "show all about volumes", Args: volumes, Flags: command.InspectFlags(),
+				Run: func(s *command.Session, c *cli.Context) error {
+					return command.InspectEach(s, c, s.Podc.Volumes.Inspect)
+				},
 			},
 			{
-				Name: "rm", Aliases: []string{"remove"}, Usage: "remove volumes and their data", ArgsUsage: "VOLUME...",
-				Flags:  []cli.Flag{command.Toggle("force", "do not mind volumes that do not exist", "f")},
-				Action: command.Changes(con, removeVolumes),
+				Name: "rm", Aliases: []string{"remove"}, Usage: "remove volumes and their data", Args: volumes,
+				Flags: []*command.Flag{command.Toggle("force", "do not mind volumes that do not exist", "f")},
+				Needs: command.Effect,
+				Run:   func(s *command.Session, c *cli.Context) error { return command.RemoveEach(s, c, s.Podc.Volumes.Remove) },
 			},
 			{
 				Name: "prune", Usage: "remove anonymous volumes that no container uses",
-				Flags:  command.PruneFlags("label, label!, all", command.Toggle("all", "named volumes too", "a")),
-				Action: command.Changes(con, pruneVolumes),
+				Flags: command.PruneFlags(pruneFilters, command.Toggle("all", "named volumes too", "a")),
+				Needs: command.Effect, Run: pruneVolumes,
 			},
 			{
-				Name: "create", Usage: "create a volume", ArgsUsage: "[VOLUME]",
-				Flags: []cli.Flag{
-					command.Text("driver", "only \"local\" (`DRIVER`)", "d"),
-					command.List("label", "label, `KEY=VALUE`, repeatable"),
-					command.List("opt", "option of the driver, `KEY=VALUE`, repeatable", "o"),
-					command.Hidden(command.Text("name", "")),
+				Name: "create", Usage: "create a volume", Args: command.Args{command.Maybe(command.Word("VOLUME"))},
+				Flags: []*command.Flag{
+					command.Text("driver", command.Word("DRIVER"), "only \"local\"", "d"),
+					command.List("label", command.Pair, "label, KEY=VALUE, repeatable"),
+					command.List("opt", command.Pair, "option of the driver, KEY=VALUE, repeatable", "o"),
+					command.Hidden(command.Text("name", command.Name, "")),
 				},
-				Action: command.Changes(con, createVolume),
+				Needs: command.Effect, Run: createVolume,
 			},
 		},
 	}
 }
 
-func removeVolumes(s *command.Session, c *cli.Context) error {
-	if err := command.NeedArgs(c, 1); err != nil {
-		return err
-	}
-	return command.ForEach(c, func(ctx context.Context, name string) error {
-		err := s.Podc.Volumes.Remove(ctx, name)
-		if errdefs.IsNotFound(err) && c.Bool("force") {
-			return nil
-		}
-		if err == nil {
-			fmt.Fprintln(s.Con.Out, name)
-		}
-		return err
-	})
-}
-
 func createVolume(s *command.Session, c *cli.Context) error {
-	if c.NArg() > 1 {
-		return fault.Invalid("create needs at most one argument: VOLUME")
-	}
 	v := api.Volume{Name: cmp.Or(c.Args().First(), c.String("name")), Driver: c.String("driver")}
 	var err error
 	if v.Labels, err = command.Pairs("label", c.StringSlice("label")); err != nil {
@@ -85,4 +66,26 @@ func createVolume(s *command.Session, c *cli.Context) error {
 	}
 	fmt.Fprintln(s.Con.Out, v.Name)
 	return nil
+}
+
+var pruneFilters = []string{"label", "label!", "all"}
+
+func pruneVolumes(s *command.Session, c *cli.Context) error {
+	f, err := command.FiltersOf(c, pruneFilters...)
+	if err != nil {
+		return err
+	}
+	everything := c.Bool("all")
+	all, err := f.Toggle("all")
+	if err != nil {
+		return err
+	}
+	what := "all anonymous volumes that no container uses, with their data"
+	if everything = everything || len(f["all"]) > 0 && all(true); everything {
+		what = "all volumes that no container uses, with their data"
+	}
+	delete(f, "all")
+	return s.Prune(c, command.Pruning{What: what, Title: "Deleted Volumes", Frees: true}, f, func(ctx context.Context, f control.Filters) (control.Pruned, error) {
+		return s.Podc.Volumes.Prune(ctx, f, everything)
+	})
 }

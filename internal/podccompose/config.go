@@ -16,7 +16,7 @@ type ConfigFlag struct {
 // in any order, mixed with the names of services.
 func ConfigFlags() []ConfigFlag {
 	return []ConfigFlag{
-		{Name: "file", Short: "f", Value: "FILE", Repeated: true, Usage: "compose `FILE`, \"-\" for standard input"},
+		{Name: "file", Short: "f", Value: "FILE", Repeated: true, Usage: "compose FILE, \"-\" for standard input"},
 		{Name: "project-name", Short: "p", Value: "NAME", Usage: "project name"},
 		{Name: "project-directory", Value: "DIR", Usage: "base of relative paths"},
 		{Name: "profile", Value: "NAME", Repeated: true, Usage: "profile to activate, \"*\" for all"},
@@ -24,7 +24,7 @@ func ConfigFlags() []ConfigFlag {
 		{Name: "all-resources", Usage: "keep networks and volumes that no selected service uses"},
 		{Name: "compatibility", Usage: "separate names by \"_\""},
 
-		{Name: "format", Value: "FORMAT", Usage: "yaml or json (`FORMAT`)"},
+		{Name: "format", Value: "FORMAT", Usage: ""},
 		{Name: "output", Short: "o", Value: "FILE", Usage: "write to FILE"},
 		{Name: "quiet", Short: "q", Usage: "only check"},
 		{Name: "no-interpolate", Usage: "keep variables as they are"},
