@@ -143,7 +143,7 @@ func ScaleCommand() *command.Command {
 	return &command.Command{
 		Name: "scale", Usage: "set how many containers services have, until the next up", Args: command.Args{command.Many(command.Replicas)},
 		Examples: []string{"podc scale web=3 worker=0"},
-		Flags: []*command.Flag{command.Toggle("no-deps", "leave the services that these depend on alone")},
+		Flags:    []*command.Flag{command.Toggle("no-deps", "leave the services that these depend on alone")},
 		Run: func(s *command.Session, c *cli.Context) error {
 			counts, err := scales("argument", c.Args().Slice())
 			if err != nil {

@@ -35,7 +35,7 @@ func RunCommand() *command.Command {
 	return &command.Command{
 		Name: "run", Usage: "run a command in a container of its own", Wraps: true,
 		Examples: []string{"podc run --rm web sh  # beside the service's containers, and removed afterwards"},
-		Args: command.Args{command.One(command.Service), command.Maybe(command.Word("COMMAND")), command.Any(command.Word("ARG"))},
+		Args:     command.Args{command.One(command.Service), command.Maybe(command.Word("COMMAND")), command.Any(command.Word("ARG"))},
 		Flags: []*command.Flag{
 			command.Hidden(command.Toggle("build", "")),
 			command.List("cap-add", command.Word("CAPABILITY"), "give the container CAPABILITY, repeatable"),
