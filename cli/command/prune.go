@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/cli/show"
@@ -65,7 +66,7 @@ func (s *Session) Prune(c *cli.Context, p Pruning, f control.Filters, do func(co
 		fmt.Fprintf(s.Con.Out, "%s:\n%s\n\n", p.Title, show.Printable(strings.Join(gone.Names, "\n")))
 	}
 	if p.Frees {
-		fmt.Fprintf(s.Con.Out, "Total reclaimed space: %s\n", show.Size(gone.Freed))
+		fmt.Fprintf(s.Con.Out, "Total reclaimed space: %s\n", units.HumanSize(float64(gone.Freed)))
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
@@ -189,7 +190,7 @@ func statsRowOf(p api.Pod, before, now api.Usage, full bool) statsRow {
 		rx, tx = rx+n.RxBytes, tx+n.TxBytes
 	}
 	row.CPUPerc, row.MemPerc = fmt.Sprintf("%.2f%%", cpu), fmt.Sprintf("%.2f%%", memory)
-	row.MemUsage = show.BinarySize(used) + " / " + show.BinarySize(now.MemoryLimit)
+	row.MemUsage = units.BytesSize(float64(used)) + " / " + units.BytesSize(float64(now.MemoryLimit))
 	row.NetIO, row.BlockIO = show.Size(rx)+" / "+show.Size(tx), show.Size(now.BlockRead)+" / "+show.Size(now.BlockWrite)
 	row.PIDs = fmt.Sprint(now.Pids)
 	return row

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -37,6 +38,15 @@ func TestInspectTemplates(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: got %q, want %q (%v)", format, got, want, err)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1kB", 12_345: "12.3kB", 999_499: "999kB", 999_500: "1MB", 999_999: "1MB",
+		999_500_000_000: "1TB", math.MaxInt64: "9.22EB"} {
+		if got := Size(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}
 }
