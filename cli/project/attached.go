@@ -67,12 +67,12 @@ func newAttachment(o *command.Operation, d *project.Desired, opt upOptions) *att
 		followed: map[string]*follower{}, deaths: map[string]chan int{},
 	}
 	a.halt = func(ctx context.Context, kill bool, services []string, use func(show.Progress)) error {
-		return halt(o, ctx, project.Desired{Name: d.Name}, kill, project.StopOptions{Services: services, Timeout: opt.timeout}, use)
+		return halt(o, ctx, project.Desired{Name: d.Name}, kill, project.StopOptions{Services: services, Timeout: opt.Timeout}, use)
 	}
 	for _, svc := range d.Services {
 		a.members[svc.Name] = true
-		a.named[svc.Name] = len(opt.services) == 0 || slices.Contains(opt.services, svc.Name)
-		a.shown[svc.Name] = a.shows(svc, opt.services)
+		a.named[svc.Name] = len(opt.Services) == 0 || slices.Contains(opt.Services, svc.Name)
+		a.shown[svc.Name] = a.shows(svc, opt.Services)
 	}
 	return a
 }

@@ -204,7 +204,7 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	d := &project.Desired{Name: "shop", Services: []project.Service{{Name: "db", Attach: true}, {Name: "web", Attach: true}}}
 	s := &command.Session{Con: con, Globals: command.Globals{Style: show.Style{Progress: show.ProgressQuiet}}, Podc: &control.Control{Projects: fakeProjects{pods: pods}, Containers: pods, Streams: pods, System: fakeSystem{}}}
 	opt.style = show.LogStyle{Prefix: true}
-	a := &attached{attachment: newAttachment(&command.Operation{S: s, Reporter: command.Reporter{Progress: show.QuietProgress{}}}, d, upOptions{watch: opt, services: services}), pods: pods}
+	a := &attached{attachment: newAttachment(&command.Operation{S: s, Reporter: command.Reporter{Progress: show.QuietProgress{}}}, d, upOptions{watch: opt, UpOptions: project.UpOptions{Services: services}}), pods: pods}
 	a.out, a.stderr = out.String, stderr.String
 	a.halt = func(_ context.Context, kill bool, services []string, _ func(show.Progress)) error {
 		a.halts = append(a.halts, "stop "+strings.Join(services, " "))

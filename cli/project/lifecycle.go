@@ -149,9 +149,8 @@ func ScaleCommand() *command.Command {
 			if err != nil {
 				return err
 			}
-			return up(c.Context, s, upOptions{
-				services: slices.Sorted(maps.Keys(counts)), verb: "scale", scale: counts, noDeps: c.Bool("no-deps"), detach: true,
-			})
+			opt := project.UpOptions{Services: slices.Sorted(maps.Keys(counts)), Scale: counts, NoDeps: c.Bool("no-deps")}
+			return up(s, c, upOptions{UpOptions: opt, detach: true})
 		},
 	}
 }
@@ -161,12 +160,12 @@ func CreateCommand() *command.Command {
 		Name: "create", Usage: "create containers without starting them", Args: command.AnyServices,
 		Flags: slices.Concat(makingFlags(), changeFlags()),
 		Run: func(s *command.Session, c *cli.Context) error {
-			opt, err := upOptionsOf(c, s)
+			opt, err := upOptionsOf(c)
 			if err != nil {
 				return err
 			}
-			opt.noStart = true
-			return up(c.Context, s, opt)
+			opt.NoStart = true
+			return up(s, c, opt)
 		},
 	}
 }

@@ -18,7 +18,7 @@ func PlanCommand() *command.Command {
 		Name: "plan", Usage: "show what up would do, and why", Args: command.AnyServices,
 		Flags: slices.Concat([]*command.Flag{command.Text("format", command.OneOf("FORMAT", "text", "json"), "")}, changeFlags(), planFlags()),
 		Run: func(s *command.Session, c *cli.Context) error {
-			opt, err := upOptionsOf(c, s)
+			opt, err := upOptionsOf(c)
 			if err != nil {
 				return err
 			}
@@ -28,17 +28,16 @@ func PlanCommand() *command.Command {
 }
 
 func plan(ctx context.Context, s *command.Session, opt upOptions, asJSON bool) error {
-	w, err := s.Load(ctx, command.Selection{Services: opt.services, NoDeps: opt.noDeps, Scale: opt.scale}, podccompose.Planned)
-	if err != nil {
-		return err
+	w, err := s.Load(ctx, command.Selection{Services: opt.Services, NoDeps: opt.NoDeps, Scale: opt.Scale}, podccompose.Planned)
+	if err == nil {
+		err = opt.heedEnvironment(s)
 	}
-	wanted, err := opt.wanted(s)
 	if err != nil {
 		return err
 	}
 	o := s.Operate("plan")
 	defer o.Close()
-	plan, err := s.Podc.Projects.Plan(ctx, *w.Desired, wanted, false, o.Watch())
+	plan, err := s.Podc.Projects.Plan(ctx, *w.Desired, opt.UpOptions, false, o.Watch())
 	if err != nil {
 		return err
 	}

@@ -19,24 +19,9 @@ import (
 
 // upOptions are the flags of `up`.
 type upOptions struct {
-	verb               string // the command's name
-	services           []string
-	detach             bool
-	pull               project.PullPolicy
-	quietPull          bool
-	forceRecreate      bool
-	noRecreate         bool
-	alwaysRecreateDeps bool
-	renewAnonVolumes   bool
-	noDeps             bool
-	noStart            bool
-	scale              map[string]int
-	timeout            *time.Duration // nil: each service's own grace period
-	wait               bool
-	waitTimeout        time.Duration // 0: none
-	yes                bool
-	explain            bool
-	watch              attachOptions
+	project.UpOptions
+	detach bool
+	watch  attachOptions
 }
 
 // attachOptions say what an attached `up` shows, and when it ends by itself.
@@ -65,11 +50,11 @@ func UpCommand() *command.Command {
 				command.Toggle("explain", "say why each step is taken"),
 			}),
 		Run: func(s *command.Session, c *cli.Context) error {
-			opt, err := upOptionsOf(c, s)
+			opt, err := upOptionsOf(c)
 			if err != nil {
 				return err
 			}
-			return up(c.Context, s, opt)
+			return up(s, c, opt)
 		},
 	}
 }
@@ -122,27 +107,30 @@ func attachFlags() []*command.Flag {
 	}
 }
 
-func upOptionsOf(c *cli.Context, s *command.Session) (upOptions, error) {
+func upOptionsOf(c *cli.Context) (upOptions, error) {
 	opt := upOptions{
-		verb: c.Command.Name, services: c.Args().Slice(), detach: c.Bool("detach"), quietPull: c.Bool("quiet-pull"),
-		forceRecreate: c.Bool("force-recreate"), noRecreate: c.Bool("no-recreate"),
-		alwaysRecreateDeps: c.Bool("always-recreate-deps"), renewAnonVolumes: c.Bool("renew-anon-volumes"),
-		noDeps: c.Bool("no-deps"), noStart: c.Bool("no-start"), timeout: command.Seconds(c, "timeout"), wait: c.Bool("wait"),
-		yes: c.Bool("yes"), explain: c.Bool("explain"),
+		UpOptions: project.UpOptions{
+			Services: c.Args().Slice(), NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"), NoRecreate: c.Bool("no-recreate"),
+			RenewAnon: c.Bool("renew-anon-volumes"), NoStart: c.Bool("no-start"), Wait: c.Bool("wait"), Timeout: command.Seconds(c, "timeout"),
+		},
+		detach: c.Bool("detach"),
 		watch: attachOptions{
 			attach: c.StringSlice("attach"), noAttach: c.StringSlice("no-attach"),
 			attachDependencies: c.Bool("attach-dependencies"), abortOnExit: c.Bool("abort-on-container-exit"),
 			abortOnFailure: c.Bool("abort-on-container-failure"), exitCodeFrom: c.String("exit-code-from"),
 		},
 	}
+	if c.Bool("always-recreate-deps") {
+		opt.Deps = project.RecreateForce
+	}
 	var err error
-	if opt.pull, err = pullPolicy(c.String("pull")); err != nil {
+	if opt.Pull, err = pullPolicy(c.String("pull")); err != nil {
 		return opt, err
 	}
-	if opt.scale, err = scales("--scale", c.StringSlice("scale")); err != nil {
+	if opt.Scale, err = scales("--scale", c.StringSlice("scale")); err != nil {
 		return opt, err
 	}
-	if opt.waitTimeout, err = waitTimeout(c); err != nil {
+	if opt.WaitTimeout, err = waitTimeout(c); err != nil {
 		return opt, err
 	}
 	if err := command.NotServed(c, "build", "watch"); err != nil {
@@ -242,48 +230,42 @@ func logStyle(s *command.Session, c *cli.Context) show.LogStyle {
 	}
 }
 
-// wanted are the options as package project takes them. Ask after loading, since env files may set variables.
-func (opt upOptions) wanted(s *command.Session) (project.UpOptions, error) {
-	o := project.UpOptions{
-		Services: opt.services, NoDeps: opt.noDeps, ForceRecreate: opt.forceRecreate, NoRecreate: opt.noRecreate,
-		RenewAnon: opt.renewAnonVolumes, RemoveOrphans: opt.verb != "scale" && removeOrphans(s), IgnoreOrphans: s.Con.IsTrue("COMPOSE_IGNORE_ORPHANS"),
-		NoStart: opt.noStart, Scale: opt.scale, Pull: opt.pull, Wait: opt.wait, WaitTimeout: opt.waitTimeout, Timeout: opt.timeout,
-		Remedies: remedies,
+// heedEnvironment takes what environment variables say. Call it after loading, since env files may set them.
+func (opt *upOptions) heedEnvironment(s *command.Session) error {
+	opt.Remedies = remedies
+	opt.RemoveOrphans = s.Flags.Command.Name != "scale" && removeOrphans(s)
+	opt.IgnoreOrphans = s.Con.IsTrue("COMPOSE_IGNORE_ORPHANS")
+	if opt.RemoveOrphans && opt.IgnoreOrphans {
+		return fault.Invalid("COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined")
 	}
-	if opt.alwaysRecreateDeps {
-		o.Deps = project.RecreateForce
-	}
-	if o.RemoveOrphans && o.IgnoreOrphans {
-		return o, fault.Invalid("COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined")
-	}
-	return o, nil
+	opt.watch.style, opt.watch.menu = logStyle(s, s.Flags), wantsMenu(s)
+	return nil
 }
 
-func up(ctx context.Context, s *command.Session, opt upOptions) error {
-	sel := command.Selection{Services: opt.services, NoDeps: opt.noDeps, Scale: opt.scale}
+// up runs `up` and what is a special case of it, by the command's own name.
+func up(s *command.Session, c *cli.Context, opt upOptions) error {
+	ctx, sel := c.Context, command.Selection{Services: opt.Services, NoDeps: opt.NoDeps, Scale: opt.Scale}
 	w, err := s.Load(ctx, sel, podccompose.Planned)
-	if err != nil {
-		return err
+	if err == nil {
+		err = opt.heedEnvironment(s)
 	}
-	opt.watch.style, opt.watch.menu = logStyle(s, s.Flags), wantsMenu(s) // by now env files have had their say
-	wanted, err := opt.wanted(s)
 	if err == nil {
 		err = opt.watch.check(w.Desired)
 	}
 	if err != nil {
 		return err
 	}
-	o := s.Operate(opt.verb)
+	o := s.Operate(c.Command.Name)
 	defer o.Close()
-	o.Explain, o.Quiet, o.Yes = opt.explain || s.Verbose, opt.quietPull, opt.yes
+	o.Explain, o.Quiet, o.Yes = c.Bool("explain") || s.Verbose, c.Bool("quiet-pull"), c.Bool("yes")
 	if s.DryRun {
-		return dryUp(o, ctx, w, wanted)
+		return dryUp(o, ctx, w, opt.UpOptions)
 	}
-	if opt.detach || opt.wait || opt.noStart {
-		o.Planned = func(p project.Plan) { command.ShowUnchanged(o, w.Desired, wanted, p) }
-		return converge(o, ctx, w, sel, wanted)
+	if opt.detach || opt.Wait || opt.NoStart {
+		o.Planned = func(p project.Plan) { command.ShowUnchanged(o, w.Desired, opt.UpOptions, p) }
+		return converge(o, ctx, w, sel, opt.UpOptions)
 	}
-	return newAttachment(o, w.Desired, opt).up(ctx, w, sel, wanted)
+	return newAttachment(o, w.Desired, opt).up(ctx, w, sel, opt.UpOptions)
 }
 
 // converge makes the project what the compose file says. What a memo could not keep is loaded only if there is something to
