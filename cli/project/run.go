@@ -19,18 +19,6 @@ import (
 	"podc.example/podc/project"
 )
 
-// runOptions are the flags of `run`.
-type runOptions struct {
-	pod           project.OneOff
-	request       podccompose.RunRequest // what the compose file's parsers make of it
-	detach        bool
-	noDeps        bool
-	pull          project.PullPolicy
-	quiet         bool
-	quietPull     bool
-	removeOrphans bool
-}
-
 func RunCommand() *command.Command {
 	return &command.Command{
 		Name: "run", Usage: "run a command in a container of its own", Wraps: true,
@@ -63,51 +51,45 @@ func RunCommand() *command.Command {
 			command.Text("workdir", command.Dir, "run in DIR", "w"),
 			command.Hidden(command.ToggleOn("tty", "", "t")),
 		},
-		Run: func(s *command.Session, c *cli.Context) error {
-			opt, err := runOptionsOf(c, s.Con)
-			if err != nil {
-				return err
-			}
-			return run(c.Context, s, opt)
-		},
+		Run: run,
 	}
 }
 
-func runOptionsOf(c *cli.Context, con *show.Console) (runOptions, error) {
-	opt := runOptions{
-		pod: project.OneOff{
-			Service: c.Args().First(), Pod: c.String("name"), Slug: api.NewID(), Command: commandOf(c.Args().Tail()),
-			User: c.String("user"), WorkingDir: c.String("workdir"),
-			CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
-			TTY: !container.NoTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
-			UseAliases: c.Bool("use-aliases"),
-		},
-		request: podccompose.RunRequest{
-			Service: c.Args().First(), ServicePorts: c.Bool("service-ports"), Ports: c.StringSlice("publish"),
-			Volumes: c.StringSlice("volume"), EnvFiles: c.StringSlice("env-from-file"),
-		},
-		detach: c.Bool("detach"), noDeps: c.Bool("no-deps"), quiet: c.Bool("quiet"), quietPull: c.Bool("quiet-pull"),
-		removeOrphans: c.Bool("remove-orphans"),
+// runOptionsOf reads what is wanted of the one-off, and what the parsers of the compose file make of it.
+func runOptionsOf(c *cli.Context, con *show.Console) (opt project.UpOptions, req podccompose.RunRequest, err error) {
+	one := &project.OneOff{
+		Service: c.Args().First(), Pod: c.String("name"), Slug: api.NewID(), Command: commandOf(c.Args().Tail()),
+		User: c.String("user"), WorkingDir: c.String("workdir"),
+		CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
+		TTY: !container.NoTTY(c, con), Stdin: c.Bool("interactive"), StdinOnce: !c.Bool("detach"), AutoRemove: c.Bool("rm"),
+		UseAliases: c.Bool("use-aliases"),
 	}
-	if err := command.NotServed(c, "build", "quiet-build"); err != nil {
-		return opt, err
+	opt = project.UpOptions{
+		Services: []string{one.Service}, NoDeps: c.Bool("no-deps"), OneOff: one, Remedies: remedies,
+		RemoveOrphans: c.Bool("remove-orphans"), IgnoreOrphans: !c.Bool("remove-orphans"), // which are none of its business
 	}
-	if opt.request.ServicePorts && len(opt.request.Ports) > 0 {
-		return opt, fault.Invalid("--service-ports and --publish cannot be combined")
+	req = podccompose.RunRequest{
+		Service: one.Service, ServicePorts: c.Bool("service-ports"), Ports: c.StringSlice("publish"),
+		Volumes: c.StringSlice("volume"), EnvFiles: c.StringSlice("env-from-file"),
+	}
+	if err = command.NotServed(c, "build", "quiet-build"); err != nil {
+		return opt, req, err
+	}
+	if req.ServicePorts && len(req.Ports) > 0 {
+		return opt, req, fault.Invalid("--service-ports and --publish cannot be combined")
 	}
 	if c.IsSet("entrypoint") {
 		entrypoint := c.String("entrypoint")
-		opt.request.Entrypoint = &entrypoint
+		req.Entrypoint = &entrypoint
 	}
-	var err error
-	if opt.pod.Env, err = command.Variables(c.StringSlice("env"), con.Env); err != nil {
-		return opt, err
+	if one.Env, err = command.Variables(c.StringSlice("env"), con.Env); err != nil {
+		return opt, req, err
 	}
-	if opt.pod.Labels, err = command.Pairs("label", c.StringSlice("label")); err != nil {
-		return opt, err
+	if one.Labels, err = command.Pairs("label", c.StringSlice("label")); err != nil {
+		return opt, req, err
 	}
-	opt.pull, err = pullPolicy(c.String("pull"))
-	return opt, err
+	opt.Pull, err = pullPolicy(c.String("pull"))
+	return opt, req, err
 }
 
 // commandOf is nil where no command is given: then the service's counts.
@@ -119,37 +101,37 @@ func commandOf(args []string) []string {
 }
 
 // run makes a one-off, after what its service depends on, and stays with it unless it is to run on its own.
-func run(ctx context.Context, s *command.Session, opt runOptions) error {
-	req, err := s.LoadRequest(command.Selection{Services: []string{opt.pod.Service}, NoDeps: opt.noDeps})
+func run(s *command.Session, c *cli.Context) error {
+	ctx := c.Context
+	wanted, oneOff, err := runOptionsOf(c, s.Con)
 	if err != nil {
 		return err
 	}
-	req.Run = &opt.request
+	req, err := s.LoadRequest(command.Selection{Services: wanted.Services, NoDeps: wanted.NoDeps})
+	if err != nil {
+		return err
+	}
+	req.Run = &oneOff
 	w, err := s.Answer(ctx, req, podccompose.Whole)
 	if err != nil {
 		return err
 	}
-	service := command.ServiceOf(w.Desired, opt.pod.Service)
-	if service == nil {
-		return command.NoSuchService(opt.pod.Service)
+	if command.ServiceOf(w.Desired, oneOff.Service) == nil {
+		return command.NoSuchService(oneOff.Service)
 	}
-	if opt.pod.Pod == "" {
-		opt.pod.Pod = oneOffName(w.Name, service.Name, opt.pod.Slug, s.Compatibility)
+	if pod := wanted.OneOff; pod.Pod == "" {
+		pod.Pod = oneOffName(w.Name, pod.Service, pod.Slug, s.Compatibility)
 	}
-	wanted := project.UpOptions{
-		Services: []string{service.Name}, NoDeps: opt.noDeps, OneOff: &opt.pod, Pull: opt.pull, Remedies: remedies,
-		RemoveOrphans: opt.removeOrphans, IgnoreOrphans: !opt.removeOrphans, // which are none of its business
-	}
-	if opt.quiet {
+	if c.Bool("quiet") {
 		s.Progress = show.ProgressQuiet
 	}
 	o := s.Operate("run")
 	defer o.Close()
-	o.Quiet = opt.quietPull
+	o.Quiet = c.Bool("quiet-pull")
 	if s.DryRun {
 		return dryUp(o, ctx, w, wanted)
 	}
-	if opt.detach {
+	if c.Bool("detach") {
 		return runDetached(ctx, s, o, w, wanted)
 	}
 	return runAttached(ctx, s, o, w, wanted)
