@@ -2,6 +2,7 @@ package cli
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,5 +97,24 @@ func TestParallel(t *testing.T) {
 		if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) || tt.err == "" && (err != nil || g.Pulls != tt.want) {
 			t.Errorf("%q in %v: %d, %v", tt.line, tt.env, g.Pulls, err)
 		}
+	}
+}
+
+func TestValuesOfLists(t *testing.T) {
+	con, _, _ := show.BufferConsole()
+	var got []string
+	root := &command.Command{Name: "podc", Subcommands: []*command.Command{{
+		Name: "exec", Needs: command.NoEngine, Flags: []*command.Flag{command.List("env", command.Variable, "", "e")},
+		Run: func(_ *command.Session, c *cli.Context) error {
+			got = c.StringSlice("env")
+			return nil
+		},
+	}}}
+	w, err := command.Arguments(root, []string{"exec", "-eA=1,2", "--env", " B=3 ", "-e", "C"})
+	if err == nil {
+		err = root.App(con).Run(w.Argv)
+	}
+	if want := []string{"A=1,2", " B=3 ", "C"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, want %q (%v)", got, want, err)
 	}
 }

@@ -104,7 +104,7 @@ func (c *Command) made(con *show.Console) *cli.Command {
 		out.HelpName = "podc config"
 	}
 	for _, f := range c.AllFlags() {
-		out.Flags = append(out.Flags, f)
+		out.Flags = append(out.Flags, f.made())
 	}
 	for _, sub := range c.Subcommands {
 		out.Subcommands = append(out.Subcommands, sub.made(con))
@@ -142,7 +142,7 @@ func (c *Command) run(con *show.Console, ctx *cli.Context) error {
 		return refusal
 	}
 	if c.TooMany != "" && ctx.NArg() > len(c.Args) {
-		return fault.Invalid("%s takes no more arguments: %s", c.Name, c.TooMany)
+		return fault.Invalid("%s takes %s: %s", c.Name, count(len(c.Args)), c.TooMany)
 	}
 	if err := c.Args.check(c.Name, ctx.Args().Slice()); err != nil {
 		return fault.Hint(err, "see podc %s --help", strings.TrimPrefix(ctx.Command.HelpName, "podc "))

@@ -46,6 +46,24 @@ func (f *Flag) String() string {
 	return strings.TrimRight(short+" --"+f.Name()+" "+f.value.Name, " ") + "\t" + f.Usage()
 }
 
+// made is the flag as urfave/cli has it.
+func (f *Flag) made() cli.Flag {
+	if l, ok := f.Flag.(*cli.StringSliceFlag); ok {
+		return list{l, f}
+	}
+	return f
+}
+
+// list is a flag whose type urfave/cli has to see, or it would take a value with commas for several.
+type list struct {
+	*cli.StringSliceFlag
+	flag *Flag
+}
+
+func (l list) Names() []string { return l.flag.names }
+func (l list) IsVisible() bool { return !l.flag.hidden }
+func (l list) String() string  { return l.flag.String() }
+
 // FlagNamed is the flag with a name, long or short; nil if there is none.
 func FlagNamed(flags []*Flag, name string, long bool) *Flag {
 	i := slices.IndexFunc(flags, func(f *Flag) bool { return slices.Contains(f.names, name) })

@@ -161,7 +161,7 @@ func (a Args) check(name string, given []string) error {
 	n := len(given)
 	switch {
 	case most == 0 && n > 0:
-		return fault.Invalid("%s takes no arguments", name)
+		return fault.Invalid("%s takes %s", name, count(0))
 	case least == most && n != most:
 		return fault.Invalid("%s needs %s: %s", name, count(least), a)
 	case n < least:
@@ -179,7 +179,10 @@ func (a Args) check(name string, given []string) error {
 }
 
 func count(n int) string {
-	if n == 1 {
+	switch n {
+	case 0:
+		return "no arguments"
+	case 1:
 		return "1 argument"
 	}
 	return strconv.Itoa(n) + " arguments"
