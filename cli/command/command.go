@@ -20,18 +20,15 @@ type Command struct {
 	Usage    string // what it does
 	Examples []string
 	Args     Args
-	// Unlike, if not empty, is how help shows the arguments instead.
-	Synopsis string
-	// TooMany, if not empty, says why there are no more arguments.
-	TooMany string
-	// Wraps says that a command line follows, which flags behind the first argument belong to.
-	Wraps   bool
-	Flags   []*Flag
-	Refused Refused
-	Hidden  bool
-	Needs   Needs
-	Run     func(s *Session, c *cli.Context) error
-	// Subcommands are those of a noun, which has nothing else but its name and its usage.
+	Synopsis string // how help shows the arguments, if not one after the other
+	TooMany  string // why there are no more arguments, if that is worth saying
+	Wraps    bool   // the arguments end in another command line: flags behind the first of them are for that
+	Flags    []*Flag
+	Refused  Refused
+	Hidden   bool
+	Needs    Needs
+	Run      func(s *Session, c *cli.Context) error
+	// Subcommands are those of a noun, which has but its name and its usage beside.
 	Subcommands []*Command
 }
 

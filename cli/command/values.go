@@ -13,9 +13,9 @@ import (
 type Value struct {
 	Name  string   // what stands for it in help: "FILE"
 	Kind  Kind     // of the things that completion looks for
-	Words []string // it is one of these, and no other,
-	Or    string   // or what this says,
-	Free  bool     // or whatever else the command takes
+	Words []string // it is one of these: help lists them, and others are refused, unless there is
+	Or    string   // what else it may be, for help,
+	Free  bool     // or the command itself knows more words, and refuses others
 }
 
 // Kind is a kind of things that completion knows how to find.
