@@ -8,7 +8,6 @@ import (
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
-	"podc.example/podc/internal/fault"
 )
 
 func AttachCommand() *command.Command {
@@ -28,7 +27,7 @@ func attachCommand(of finder, more ...*command.Flag) *command.Command {
 		Run: func(s *command.Session, c *cli.Context) error {
 			keys, err := detachKeys(c.String("detach-keys"))
 			if err != nil {
-				return fault.Invalid("%v", err)
+				return err
 			}
 			p, err := of.running(s, c)
 			if err != nil {

@@ -23,7 +23,7 @@ func detachKeys(text string) ([]byte, error) {
 		name, ctrl := strings.CutPrefix(key, "ctrl-")
 		switch {
 		case len(name) != 1 || name[0] >= 0x80:
-			return nil, fmt.Errorf("unknown key %q: %w", key, errDetachKeys)
+			return nil, unknownKey(key)
 		case !ctrl:
 			keys = append(keys, name[0])
 		case name[0] >= 'a' && name[0] <= 'z':
@@ -31,10 +31,14 @@ func detachKeys(text string) ([]byte, error) {
 		case name[0] >= '@' && name[0] <= '_' && (name[0] < 'A' || name[0] > 'Z'):
 			keys = append(keys, name[0]-'@')
 		default:
-			return nil, fmt.Errorf("unknown key %q: %w", key, errDetachKeys)
+			return nil, unknownKey(key)
 		}
 	}
 	return keys, nil
+}
+
+func unknownKey(key string) error {
+	return fault.Invalid(`unknown key %q: want keys such as "a" or "ctrl-p", separated by commas`, key)
 }
 
 // detacher looks for a sequence of keys in what is typed.

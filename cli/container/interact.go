@@ -3,7 +3,6 @@ package container
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -217,6 +216,3 @@ func (in *Interaction) Size() (width, height int, ok bool) {
 	width, height = in.Con.TerminalSize()
 	return width, height, width > 0
 }
-
-// errDetachKeys says how detach keys are written.
-var errDetachKeys = errors.New(`want keys such as "a" or "ctrl-p", separated by commas`)
