@@ -39,11 +39,15 @@ func config(ctx context.Context, args []string, stdin io.Reader, stdout, stderr 
 	if err != nil || f.is("quiet") && !f.is("services") && !f.is("volumes") && !f.is("networks") && !f.is("models") && !f.is("profiles") && !f.is("images") {
 		return err
 	}
-	if name := f.last("output"); name != "" {
-		return writeOutput(name, out)
+	name := f.last("output")
+	if name == "" {
+		_, err = stdout.Write(out)
+		return err
 	}
-	_, err = stdout.Write(out)
-	return err
+	if err := os.WriteFile(name, out, 0o666); err != nil {
+		return fmt.Errorf("cannot write %s: %w", name, err)
+	}
+	return nil
 }
 
 func checkConfig(f *flagSet) error {
@@ -88,13 +92,6 @@ func configOptions(f *flagSet, stdin io.Reader) (compose.Options, error) {
 		opt.Stdin = b
 	}
 	return opt, nil
-}
-
-func writeOutput(name string, out []byte) error {
-	if err := os.WriteFile(name, out, 0o666); err != nil {
-		return fmt.Errorf("cannot write %s: %w", name, err)
-	}
-	return nil
 }
 
 // output makes what the flags ask for.
@@ -186,12 +183,12 @@ func render(p *compose.Project, f *flagSet) ([]byte, error) {
 		return lines(p.NetworkNames()), nil
 	case f.is("models"):
 		var list []string
-		for _, name := range sorted(p.ModelNames()) {
+		for _, name := range slices.Sorted(slices.Values(p.ModelNames())) {
 			list = append(list, p.Models[name].Model)
 		}
 		return lines(list), nil
 	case f.is("profiles"):
-		return lines(sorted(p.AllServices().GetProfiles())), nil
+		return lines(slices.Sorted(slices.Values(p.AllServices().GetProfiles()))), nil
 	case f.is("images"):
 		return lines(images(p)), nil
 	case f.is("environment"):
@@ -227,11 +224,6 @@ func images(p *compose.Project) []string {
 		}
 		list = append(list, image)
 	}
-	return list
-}
-
-func sorted(list []string) []string {
-	slices.Sort(list)
 	return list
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"podc.example/podc/compose"
@@ -93,10 +94,8 @@ func (f *flagSet) take(flag *podccompose.ConfigFlag, as, value string, attached 
 }
 
 func findFlag(table []podccompose.ConfigFlag, is func(podccompose.ConfigFlag) bool) *podccompose.ConfigFlag {
-	for i := range table {
-		if is(table[i]) {
-			return &table[i]
-		}
+	if i := slices.IndexFunc(table, is); i >= 0 {
+		return &table[i]
 	}
 	return nil
 }

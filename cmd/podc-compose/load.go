@@ -14,17 +14,23 @@ import (
 
 // load answers one request. That a project cannot be loaded is an answer, too.
 func load(ctx context.Context, _ *helper.Call, req podccompose.LoadRequest) (*podccompose.LoadReply, error) {
+	reply := &podccompose.LoadReply{}
+	if err := loadInto(ctx, reply, req); err != nil {
+		reply.Fault = fault.Of(err)
+	}
+	return reply, nil
+}
+
+func loadInto(ctx context.Context, reply *podccompose.LoadReply, req podccompose.LoadRequest) error {
 	warned := captureWarnings()
 	p, err := compose.Load(ctx, options(req))
-	reply := &podccompose.LoadReply{Inputs: p.Inputs, Promoted: p.Promoted, StatedName: p.StatedName}
+	reply.Inputs, reply.Promoted, reply.StatedName = p.Inputs, p.Promoted, p.StatedName
 	if err != nil {
-		reply.Fault = fault.Of(err)
-		return reply, nil
+		return err
 	}
 	undeclared, err := amend(p, req)
 	if err != nil {
-		reply.Fault = fault.Of(err)
-		return reply, nil
+		return err
 	}
 	reply.Inputs = p.Inputs
 	res, err := translate.Translate(p, translate.Options{
@@ -32,15 +38,14 @@ func load(ctx context.Context, _ *helper.Call, req podccompose.LoadRequest) (*po
 		Compatibility: req.Compatibility || compatibility(p), Existing: req.Existing,
 	})
 	if err != nil {
-		reply.Fault = fault.Of(err)
-		return reply, nil
+		return err
 	}
 	reply.Desired, reply.Contents = res.Desired, res.Contents
 	reply.Desired.Volumes = slices.DeleteFunc(reply.Desired.Volumes, func(v project.Volume) bool { return slices.Contains(undeclared, v.Key) })
 	reply.Desired.Warnings = once(append(warned(), reply.Desired.Warnings...))
 	reply.Inputs = slices.Compact(slices.Sorted(slices.Values(append(reply.Inputs, res.Inputs...))))
 	reply.Memo = !p.Streamed
-	return reply, nil
+	return nil
 }
 
 func options(req podccompose.LoadRequest) compose.Options {
