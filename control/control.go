@@ -93,8 +93,8 @@ type Streams interface {
 	// that keeps no log.
 	Follow(ctx context.Context, ref string, opt LogOptions, out FollowOutput) error
 	// Exec runs a command in a running container, and returns its exit code once it has ended, or runs if it is to be left alone. The
-	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code. A terminal is for Become
-	// only, so far.
+	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code. A terminal
+	// is for Become only, so far.
 	Exec(ctx context.Context, ref string, opt api.ExecOptions, with ExecStreams) (code int, err error)
 	// Attach connects with the standard streams of a running container.
 	Attach(ctx context.Context, ref string) (Stream, error)
