@@ -172,7 +172,7 @@ exec %s "$@"
 	}
 }
 
-// halted stops processes, and has them go on at the end of the test at the latest.
+// halted stops processes, thread by thread as the kernel does, and has them go on at the end of the test at the latest.
 func halted(t *testing.T, pids []int) {
 	t.Helper()
 	if len(pids) == 0 {
@@ -187,6 +187,15 @@ func halted(t *testing.T, pids []int) {
 			if startTime(pid) == started {
 				syscall.Kill(pid, syscall.SIGCONT)
 			}
+		})
+		eventually(t, 10*time.Second, func() error {
+			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+			for _, thread := range threads {
+				if b, err := os.ReadFile(thread); err == nil && bytes.ContainsAny(b[bytes.LastIndexByte(b, ')')+1:][:2], "RSD") {
+					return fmt.Errorf("a thread goes on: %s", b)
+				}
+			}
+			return nil
 		})
 	}
 }
