@@ -151,8 +151,10 @@ func (c Checker) findings(all bool) ([]finding, error) {
 	s.strayMounts()
 	s.strayProcesses()
 	s.strayMonitors()
-	if parent := c.e.paths.cgroups().Stray(); len(pods) == 0 && parent != "" { // where nobody is in them, nor about to be
-		s.add("cgroup", parent, "of a root without containers", c.removeIdleCgroups)
+	if len(pods) == 0 {
+		if parent := c.e.paths.cgroups().Stray(); parent != "" {
+			s.add("cgroup", parent, "of a root without containers", c.removeIdleCgroups)
+		}
 	}
 	for _, t := range inv.trash {
 		s.add("file", t, "removed container whose files are still there", func(context.Context) error { return c.e.emptyTrash() })
