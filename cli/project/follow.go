@@ -81,7 +81,10 @@ func (a *attachment) aside(f func()) {
 	a.display.Aside(f)
 }
 
-// follower shows the output of the containers of one name, one run after the other.
+// follower shows the output of the containers of one name, one run after the other. What follows several containers behind `logs` does
+// not serve here: it reads on over stops and tells of no end, its code and its place among the lines; it begins all containers at one
+// moment, where each has its own here (its start, or that of up); it leaves out those that keep no log, and does not watch any whose
+// output is not wanted; and it ends with its context, where last words are shown while an interrupt is stopping everything.
 type follower struct {
 	pod, service string
 	wake         chan struct{} // capacity 1; there is a run to follow
