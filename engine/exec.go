@@ -165,17 +165,17 @@ func (e *Engine) Attach(_ context.Context, name string) (*conmon.Stream, error) 
 	return s, podError("attach to", name, err)
 }
 
-// StartAttached is StartPod with a stream that misses nothing: it is open before the container's process runs. Before that,
-// prepare is called with it, unless it is nil. A pod that runs already is an error (errdefs.IsFailedPrecondition). Until the
+// StartAttached is StartPod with a stream that misses nothing: it is open, and have is called with it, before the container's process
+// runs. It is closed if that fails. A pod that runs already is an error (errdefs.IsFailedPrecondition). Until the
 // stream is closed, or this process dies, a pod with AutoRemove is the caller's to remove.
-func (e *Engine) StartAttached(ctx context.Context, name string, prepare func(*conmon.Stream)) (*conmon.Stream, error) {
+func (e *Engine) StartAttached(ctx context.Context, name string, have func(*conmon.Stream)) error {
 	var s *conmon.Stream
 	err := e.startPod(ctx, name, func() (err error) {
 		if s, err = conmon.Dial(e.paths.bundle(name)); err != nil {
 			return err
 		}
-		if s.Held, err = disk.TryLock(e.paths.attended(name)); err == nil && prepare != nil {
-			prepare(s)
+		if s.Held, err = disk.TryLock(e.paths.attended(name)); err == nil {
+			have(s)
 		}
 		return err
 	})
@@ -185,7 +185,7 @@ func (e *Engine) StartAttached(ctx context.Context, name string, prepare func(*c
 	if err != nil && s != nil {
 		s.Close()
 	}
-	return s, err
+	return err
 }
 
 // hooks runs the hooks of pods.

@@ -227,15 +227,12 @@ func (e listening) StartPod(ctx context.Context, name string) error {
 	if !e.heeds(name) {
 		return e.Engine.StartPod(ctx, name)
 	}
-	s, err := e.StartAttached(ctx, name, func(s *conmon.Stream) {
+	return e.StartAttached(ctx, name, func(s *conmon.Stream) {
 		if e.opt.Width > 0 {
 			s.Resize(e.opt.Width, e.opt.Height)
 		}
+		e.held.put(name, s) // before anybody hears of the start
 	})
-	if s != nil {
-		e.held.put(name, s)
-	}
-	return err
 }
 
 func (e listening) heeds(name string) bool {
