@@ -218,7 +218,7 @@ services:
     profiles: [server]
   again: {image: localhost/podc-busybox, command: sh -c 'echo last words; exit 3', restart: "on-failure:2", profiles: [again]}
   unkept: {image: localhost/podc-busybox, command: sh -c 'echo the first; echo and errors >&2; sleep 0.1; printf "the last"; exit 3', restart: "on-failure:1", logging: {driver: none}, profiles: [again]}
-  forever: {image: localhost/podc-busybox, command: sh -c 'exit 3', restart: always, profiles: [again]}
+  forever: {image: localhost/podc-busybox, command: sh -c 'exit 3', restart: always, depends_on: *ready, profiles: [again]}
 `)
 	s.load("busybox")
 	s.behaves("it ends when nothing runs any more", func(s *stack) {
