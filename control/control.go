@@ -83,15 +83,12 @@ type Pruned struct {
 // Streams are what containers say, and what befalls them.
 type Streams interface {
 	// Logs passes on what the containers selected have written and, if it follows, write: those too that are made later, over stops
-	// and starts, until none of them runs and no command is at work that may start one. The oldest lines come first. Met hears of each
-	// container before its first line. A container that keeps no log is told to Warn, and left out; one that is named is an error
-	// (errdefs.IsFailedPrecondition).
+	// and starts, until none of them runs and no command is at work that may start one; named ones until they have ended and will not
+	// restart. The oldest lines come first, the end of a run after its last line. Met hears of each container before its first line. A
+	// container that keeps no log is told to Warn, and left out; one that is named is an error (errdefs.IsFailedPrecondition).
 	Logs(ctx context.Context, sel Selection, opt LogOptions, out LogOutput) error
 	// Events passes on what befell containers, in order.
 	Events(ctx context.Context, opt api.EventOptions, out func(api.Event) error) error
-	// Follow passes on what one container writes until it has ended and will not restart. It is errdefs.IsFailedPrecondition of one
-	// that keeps no log.
-	Follow(ctx context.Context, ref string, opt LogOptions, out FollowOutput) error
 	// Exec runs a command in a running container, and returns its exit code once it has ended, or runs if it is to be left alone. The
 	// end of ctx kills who passes its streams on, not the command. A command that cannot be run has fault.ExitOf's code. A terminal
 	// is for Become only, so far.
@@ -106,6 +103,12 @@ type LogOptions struct {
 	Tail   int       `json:"tail"`           // of each container the last lines, -1: all
 	Since  time.Time `json:"since,omitzero"` // zero: from the beginning
 	Until  time.Time `json:"until,omitzero"` // zero: to the end
+
+	// Of who follows, by the names of containers and services:
+	Later []string `json:"later,omitempty"` // containers that are left out until they are started, and begin there
+	Mute  []string `json:"mute,omitempty"`  // services whose lines are not wanted, only their ends
+	For   []string `json:"for,omitempty"`   // services that it goes on for while they run; none: all
+	Live  bool     `json:"live,omitempty"`  // containers that keep no log are listened to, as by Attach
 }
 
 // Line is one line of a container's output.
@@ -121,7 +124,15 @@ type Line struct {
 type LogOutput struct {
 	Met   func(pods []api.Pod)
 	Lines func(lines []Line)
+	Ended func(e End)
 	Warn  func(text string)
+}
+
+// End is that of a run which was followed.
+type End struct {
+	Pod      api.Pod `json:"pod"`                // afterwards, with its exit code if that is known; of one that is gone, as it was
+	Restarts bool    `json:"restarts,omitempty"` // its policy starts it again
+	Replaced bool    `json:"replaced,omitempty"` // by the run that Pod is in: it was started again, or is another container
 }
 
 // ExecStreams are the command's, as far as it is not left alone.
@@ -136,13 +147,6 @@ type ExecStreams struct {
 // own is left between two terminals. It returns only if that fails.
 type Becomer interface {
 	Become(ctx context.Context, ref string, opt api.ExecOptions) error
-}
-
-// FollowOutput takes what Follow passes on, in one goroutine at a time. What is nil hears nothing.
-type FollowOutput struct {
-	Line func(l Line)
-	// CaughtUp is called whenever all that there is has been passed on.
-	CaughtUp func()
 }
 
 // Stream is a connection with the standard streams of a container.

@@ -12,7 +12,7 @@ import (
 
 // local are what stays where it is: who asks, and streams.
 var local = []reflect.Type{
-	reflect.TypeFor[Watch](), reflect.TypeFor[ImageWatch](), reflect.TypeFor[LogOutput](), reflect.TypeFor[FollowOutput](), reflect.TypeFor[ExecStreams](),
+	reflect.TypeFor[Watch](), reflect.TypeFor[ImageWatch](), reflect.TypeFor[LogOutput](), reflect.TypeFor[ExecStreams](),
 	reflect.TypeFor[project.BootOptions](), // its contents are asked for only where they are needed
 }
 

@@ -34,7 +34,7 @@ func (s *store) Logs(ctx context.Context, name string, opt logfile.Options, out 
 		if err != nil || now.ID != p.ID {
 			return true
 		}
-		if opt.Stay || now.state.Status == api.StatusRunning || now.state.Status == api.StatusRestarting {
+		if now.state.Status == api.StatusRunning || now.state.Status == api.StatusRestarting {
 			return false
 		}
 		return !now.policy().restartsNext()

@@ -42,29 +42,22 @@ type attachment struct {
 	// halt runs Stop or, if kill is set, Kill, with the display that it is given to use.
 	halt func(ctx context.Context, kill bool, services []string, use func(show.Progress)) error
 
-	live     context.Context // of the readers: it outlives an interrupt
-	ends     chan ending
-	mu       sync.Mutex    // protects what follows
-	display  show.Progress // where lines must be put aside
-	followed map[string]*follower
-	deaths   map[string]chan int // by id: the exit code of a container's last run, for when the container is gone
-	alive    int                 // runs of containers whose end counts and is still to come
-}
-
-// ending is how a run of a container ended.
-type ending struct {
-	pod, service string
-	code         int
-	replaced     bool // by another run, of this container or of one in its place
-	restarts     bool // its restart policy starts it again
+	live      context.Context   // of the follower: it outlives an interrupt
+	ids       map[string]string // of the containers that were met, by their names
+	following bool
+	followed  chan error    // once nothing runs any more whose end counts
+	more      chan struct{} // capacity 1; there is more to heed in seen
+	mu        sync.Mutex    // protects what follows
+	display   show.Progress // where lines must be put aside
+	seen      []control.End // of runs that count
 }
 
 func newAttachment(o *command.Operation, d *project.Desired, opt upOptions) *attachment {
 	a := &attachment{
 		o: o, podc: o.S.Podc, project: d.Name, opt: opt.watch,
 		members: map[string]bool{}, named: map[string]bool{}, shown: map[string]bool{},
-		printer: show.NewLogPrinter(o.S.Con, opt.watch.style), display: o.Progress, ends: make(chan ending),
-		followed: map[string]*follower{}, deaths: map[string]chan int{},
+		printer: show.NewLogPrinter(o.S.Con, opt.watch.style), display: o.Progress, ids: map[string]string{},
+		followed: make(chan error, 1), more: make(chan struct{}, 1),
 	}
 	a.halt = func(ctx context.Context, kill bool, services []string, use func(show.Progress)) error {
 		return halt(o, ctx, project.Desired{Name: d.Name}, kill, project.StopOptions{Services: services, Timeout: opt.Timeout}, use)
@@ -93,24 +86,27 @@ func (a *attachment) shows(svc project.Service, named []string) bool {
 // up brings the project up and stays until its containers have ended, one of them ends everything, or a signal comes.
 func (a *attachment) up(ctx context.Context, w podccompose.Project, sel command.Selection, opt project.UpOptions) error {
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+	defer func() {
+		stop()
+		if a.following { // it may have something left to show
+			<-a.followed
+		}
+	}()
 	a.live = live
 	a.o.Planned = func(p project.Plan) {
 		command.ShowUnchanged(a.o, w.Desired, opt, p)
 		a.onPlan(p)
 	}
-	a.o.Stepped = a.onStep
 	for _, svc := range w.Desired.Services {
 		if a.shown[svc.Name] {
 			a.o.Listen = append(a.o.Listen, svc.Name)
 		}
 	}
-	go a.meetOthers()
 	err := converge(a.o, ctx, w, sel, opt)
 	a.o.Close()
 	a.use(show.QuietProgress{})
 	if interrupted(ctx) {
-		return a.interrupted(nil)
+		return a.interrupted()
 	}
 	if err != nil {
 		return err
@@ -130,70 +126,65 @@ func (a *attachment) use(p show.Progress) {
 	a.display = p
 }
 
-// waiting reports whether the end of any container is still to come.
-func (a *attachment) waiting() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.alive > 0
-}
-
 // counts reports whether it matters how a service ends.
 func (a *attachment) counts(service string) bool {
 	return a.named[service] || service == a.opt.exitCodeFrom
 }
 
-// settle notes that a run whose end was reported is over.
-func (a *attachment) settle(e ending) {
-	if !e.restarts {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.alive--
-	}
-}
-
 // watch stays until every container has ended, one ends everything, or a signal comes.
 func (a *attachment) watch(ctx context.Context) error {
-	var seen []ending
 	var keys <-chan byte
 	if a.keyboard != nil {
 		keys = a.keyboard.Keys
 	}
-	for a.waiting() || a.resumed(ctx) {
+	for heeded := 0; a.following; {
 		select {
 		case <-ctx.Done():
-			return a.interrupted(seen)
+			return a.interrupted()
 		case key, ok := <-keys:
 			if !ok {
 				keys = nil
 			} else if a.pressed(key) {
 				return nil
 			}
-		case e := <-a.ends:
-			a.settle(e)
-			if e.replaced {
-				continue
-			}
-			seen = append(seen, e)
-			aborts := a.opt.abortOnExit || a.opt.abortOnFailure && e.code != 0
-			if aborts && (e.restarts || !(a.resumed(ctx) && a.follows(e.pod))) {
-				return a.abort(ctx, seen)
+		case <-a.more:
+		case err := <-a.followed:
+			a.following = false
+			if err != nil {
+				show.Warn(a.o.S.Con, err.Error())
 			}
 		}
+		seen := a.ends()
+		for _, e := range seen[heeded:] {
+			aborts := a.opt.abortOnExit || a.opt.abortOnFailure && e.Pod.ExitCode != 0
+			if aborts && (e.Restarts || !a.resumed(ctx, e.Pod.Spec.Name)) {
+				return a.abort(ctx, e.Pod.ExitCode)
+			}
+		}
+		heeded = len(seen)
 	}
 	if interrupted(ctx) {
-		return a.interrupted(seen)
+		return a.interrupted()
 	}
-	return a.result(seen, 0)
+	return a.result(0)
+}
+
+// ends are those seen so far.
+func (a *attachment) ends() []control.End {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.seen
 }
 
 // result is the exit code of `up`: that of the service asked for, else code.
-func (a *attachment) result(seen []ending, code int) error {
+func (a *attachment) result(code int) error {
 	if a.opt.exitCodeFrom != "" {
-		i := slices.IndexFunc(seen, func(e ending) bool { return e.service == a.opt.exitCodeFrom })
+		seen := a.ends()
+		i := slices.IndexFunc(seen, func(e control.End) bool { return e.Pod.Spec.Labels[project.LabelService] == a.opt.exitCodeFrom })
 		if i < 0 {
 			return fmt.Errorf("the exit code of service %q is not known: it did not end", a.opt.exitCodeFrom)
 		}
-		code = seen[i].code
+		code = seen[i].Pod.ExitCode
 	}
 	if code == 0 {
 		return nil
@@ -201,22 +192,21 @@ func (a *attachment) result(seen []ending, code int) error {
 	return fault.Silent(code)
 }
 
-// abort stops everything because a container has ended, the last of those seen.
-func (a *attachment) abort(ctx context.Context, seen []ending) error {
-	code := seen[len(seen)-1].code
+// abort stops everything because a container has ended with a code.
+func (a *attachment) abort(ctx context.Context, code int) error {
 	fmt.Fprintln(a.o.S.Con.Err, "Aborting on container exit...")
-	seen, err := a.stopAll(ctx, seen, nil)
+	err := a.stopAll(ctx, nil)
 	if interrupted(ctx) {
-		return a.interrupted(seen)
+		return a.interrupted()
 	}
 	if err != nil {
 		return err
 	}
-	return a.result(seen, code)
+	return a.result(code)
 }
 
 // interrupted stops everything because of a signal; another one kills, unless it is the machine that goes down: it sends several.
-func (a *attachment) interrupted(seen []ending) error {
+func (a *attachment) interrupted() error {
 	again := a.o.S.Con.SecondSignal()
 	if a.podc.System.Ending() {
 		again = nil
@@ -224,15 +214,15 @@ func (a *attachment) interrupted(seen []ending) error {
 	} else {
 		fmt.Fprintln(a.o.S.Con.Err, "Gracefully stopping... (press Ctrl+C again to force)")
 	}
-	if _, err := a.stopAll(context.WithoutCancel(a.live), seen, again); err != nil {
+	if err := a.stopAll(context.WithoutCancel(a.live), again); err != nil {
 		command.Report(a.o.S.Con.Err, err, a.o.S.Progress == show.ProgressJSON)
 	}
 	return fault.Silent(command.ExitInterrupted)
 }
 
-// stopAll stops what was asked for, dependents first, or kills it once again closes. It returns the endings seen, those
-// that the stop brought about included.
-func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan struct{}) ([]ending, error) {
+// stopAll stops what was asked for, dependents first, or kills it once again closes. It returns when the ends that the stop brought about
+// have been seen.
+func (a *attachment) stopAll(ctx context.Context, again <-chan struct{}) error {
 	soft, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stopping, killed := make(chan error, 1), make(chan error, 1)
@@ -241,11 +231,10 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 	go func() { stopping <- a.halt(soft, false, services, a.use) }()
 	var err error
 	var late <-chan time.Time
-	for pending := true; pending || a.waiting(); {
+	for pending := true; pending || a.following; {
 		select {
-		case e := <-a.ends:
-			a.settle(e)
-			seen = append(seen, e)
+		case <-a.followed:
+			a.following = false
 		case err = <-stopped:
 			pending = false
 			late = time.After(container.LastWords)
@@ -264,10 +253,10 @@ func (a *attachment) stopAll(ctx context.Context, seen []ending, again <-chan st
 			pending = false
 			late = time.After(container.LastWords)
 		case <-late:
-			return seen, err
+			return err
 		}
 	}
-	return seen, err
+	return err
 }
 
 // asked are the services that were asked for: only they are stopped or killed, and not what they need, which others may need too.

@@ -2,10 +2,8 @@ package project
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,21 +25,15 @@ type fakePods struct {
 	control.Containers
 	control.Streams
 
-	mu    sync.Mutex
-	pods  map[string]*fakePod
-	asked []control.LogOptions
-	idle  func(ctx context.Context) error
-	told  chan api.Event
-}
-
-type fakePod struct {
-	api.Pod
-	lines chan string
-	ended chan struct{}
+	mu   sync.Mutex
+	pods map[string]api.Pod
+	opt  control.LogOptions
+	idle func(ctx context.Context) error
+	told chan func(control.LogOutput) // what the follower tells
 }
 
 func newFakePods(pods ...api.Pod) *fakePods {
-	f := &fakePods{pods: map[string]*fakePod{}, told: make(chan api.Event)}
+	f := &fakePods{pods: map[string]api.Pod{}, told: make(chan func(control.LogOutput), 16)}
 	f.idle = func(ctx context.Context) error { return context.Cause(ctx) }
 	for _, p := range pods {
 		f.add(p)
@@ -54,7 +46,7 @@ func (f *fakePods) add(p api.Pod) {
 	p.Status, p.Started, p.ExitKnown = api.StatusRunning, time.Now(), false
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pods[p.Spec.Name] = &fakePod{p, make(chan string), make(chan struct{})}
+	f.pods[p.Spec.Name] = p
 }
 
 // fakeProjects are at rest when the test says so.
@@ -68,124 +60,94 @@ func (f fakeProjects) Idle(ctx context.Context, _ string) error { return f.pods.
 func (f *fakePods) List(context.Context, control.Selection) ([]api.Pod, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var list []api.Pod
-	for _, p := range f.pods {
-		list = append(list, p.Pod)
-	}
-	return list, nil
+	return slices.Collect(maps.Values(f.pods)), nil
 }
 
-func (f *fakePods) Get(_ context.Context, name string) (api.Pod, error) { return f.pod(name) }
-
-func (f *fakePods) pod(name string) (api.Pod, error) {
+func (f *fakePods) Get(_ context.Context, name string) (api.Pod, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p := f.pods[name]; p != nil {
-		return p.Pod, nil
+	if p, ok := f.pods[name]; ok {
+		return p, nil
 	}
 	return api.Pod{}, errdefs.ErrNotFound
 }
-
-func (f *fakePods) Refresh(_ context.Context, name string) (api.Pod, error) { return f.pod(name) }
 
 // fakeSystem goes on.
 type fakeSystem struct{ control.System }
 
 func (fakeSystem) Ending() bool { return false }
 
-func (f *fakePods) Attach(context.Context, string) (control.Stream, error) {
-	return nil, errors.New("not expected")
-}
-
-func (f *fakePods) Wait(context.Context, string, api.Condition) (api.Pod, error) {
-	return api.Pod{}, errors.New("not expected")
-}
-
-func (f *fakePods) Events(ctx context.Context, _ api.EventOptions, out func(api.Event) error) error {
-	for {
+// Logs tells what the test says, until nothing runs that it goes on for.
+func (f *fakePods) Logs(ctx context.Context, sel control.Selection, opt control.LogOptions, out control.LogOutput) error {
+	f.opt = opt
+	goesOn := func() bool {
+		pods, _ := f.List(ctx, sel)
+		return slices.ContainsFunc(pods, func(p api.Pod) bool {
+			return p.Status.Up() && slices.Contains(opt.For, p.Spec.Labels[project.LabelService])
+		})
+	}
+	pods, _ := f.List(ctx, sel)
+	out.Met(pods)
+	for goesOn() || f.idle(ctx) == nil && goesOn() || len(f.told) > 0 {
 		select {
-		case e := <-f.told:
-			out(e)
+		case tell := <-f.told:
+			tell(out)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+	return nil
 }
 
 // started tells that a container was started.
 func (f *fakePods) started(name string) {
-	p, _ := f.pod(name)
-	f.told <- api.Event{Action: "start", Pod: name, Attributes: p.Spec.Labels}
-}
-
-func (f *fakePods) Follow(ctx context.Context, name string, opt control.LogOptions, out control.FollowOutput) error {
-	f.mu.Lock()
-	f.asked = append(f.asked, opt)
-	p := f.pods[name]
-	ended := p.ended
-	f.mu.Unlock()
-	for {
-		out.CaughtUp()
-		select {
-		case text := <-p.lines:
-			out.Line(control.Line{Pod: name, Time: time.Now(), Text: []byte(text)})
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+	p, _ := f.Get(context.Background(), name)
+	f.told <- func(out control.LogOutput) { out.Met([]api.Pod{p}) }
 }
 
 // end makes a container end.
 func (f *fakePods) end(name string, code int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p := f.pods[name]
+	p, _ := f.Get(context.Background(), name)
 	if p.ExitKnown {
 		return
 	}
-	p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, code, true
-	close(p.ended)
+	f.told <- func(out control.LogOutput) {
+		p.Status, p.ExitCode, p.ExitKnown = api.StatusExited, code, true
+		f.mu.Lock()
+		f.pods[name] = p
+		f.mu.Unlock()
+		out.Ended(control.End{Pod: p})
+	}
 }
 
 // startAgain makes a container that has ended run again.
 func (f *fakePods) startAgain(name string) {
-	time.Sleep(time.Second) // of the bubble: its start is another one
-	p, _ := f.pod(name)
+	p, _ := f.Get(context.Background(), name)
 	f.add(p)
 	f.started(name)
 }
 
 // restarts tells of the end of a run that the restart policy goes on from.
 func (f *fakePods) restarts(name string, code int) {
-	f.mu.Lock()
-	p := f.pods[name]
-	p.Restarts++
-	attributes := maps.Clone(p.Spec.Labels)
-	f.mu.Unlock()
-	attributes["exitCode"] = strconv.Itoa(code)
-	f.told <- api.Event{Action: "die", Pod: name, ID: p.ID, Time: time.Now(), Attributes: attributes}
-	time.Sleep(time.Second)
+	p, _ := f.Get(context.Background(), name)
+	p.ExitCode, p.ExitKnown = code, true
+	f.told <- func(out control.LogOutput) { out.Ended(control.End{Pod: p, Restarts: true}) }
 }
 
 // replace puts another container in the place of one that runs.
 func (f *fakePods) replace(name string) {
-	time.Sleep(time.Second)
-	f.mu.Lock()
-	old := f.pods[name]
-	f.mu.Unlock()
-	p := old.Pod
+	p, _ := f.Get(context.Background(), name)
 	p.ID += "-new"
 	f.add(p)
+	f.told <- func(out control.LogOutput) { out.Ended(control.End{Pod: p, Replaced: true}) }
 	f.started(name)
-	close(old.ended)
 }
 
 // endAll ends what runs, as Stop and Kill do.
 func (f *fakePods) endAll(code int) {
-	for name := range f.pods {
-		f.end(name, code)
+	pods, _ := f.List(context.Background(), control.Selection{})
+	for _, p := range pods {
+		f.end(p.Spec.Name, code)
 	}
 }
 
@@ -214,17 +176,13 @@ func attach(t *testing.T, opt attachOptions, services ...string) *attached {
 	var stop func()
 	a.live, stop = context.WithCancel(context.Background())
 	t.Cleanup(stop)
-	go a.meetOthers()
 	a.onPlan(project.Plan{})
 	return a
 }
 
 // say has a container write a line, and waits until it has been shown.
 func (a *attached) say(pod, text string) {
-	a.pods.mu.Lock()
-	lines := a.pods.pods[pod].lines
-	a.pods.mu.Unlock()
-	lines <- text
+	a.pods.told <- func(out control.LogOutput) { out.Lines([]control.Line{{Pod: pod, Text: []byte(text)}}) }
 	synctest.Wait()
 }
 
@@ -281,8 +239,6 @@ func TestAttachedShowsWhatOthersStart(t *testing.T) {
 		a.pods.add(testPod("web", "2", nil))
 		a.pods.started("shop-web-2")
 		a.say("shop-web-2", "one more")
-		a.pods.add(testPod("stranger", "1", nil))
-		a.pods.started("shop-stranger-1")
 		synctest.Wait()
 		a.pods.end("shop-web-2", 4)
 		if got := fault.ExitOf(<-result); got != 4 {
@@ -304,7 +260,7 @@ func TestAttachedWaitsForOtherCommands(t *testing.T) {
 			a.pods.idle = func(context.Context) error { // until the other command has started db again
 				time.Sleep(time.Second)
 				if waited++; waited == 1 {
-					p, _ := a.pods.pod("shop-db-1")
+					p, _ := a.pods.Get(t.Context(), "shop-db-1")
 					a.pods.add(p)
 				}
 				return nil
@@ -394,8 +350,8 @@ func TestAttachedShowsEndsThatARestartFollows(t *testing.T) {
 			a := attach(t, opt)
 			result := make(chan error)
 			go func() { result <- a.watch(context.Background()) }()
-			time.Sleep(time.Second)
 			a.pods.restarts("shop-web-1", 3)
+			synctest.Wait()
 			if !opt.abortOnExit {
 				a.say("shop-web-1", "back")
 				a.pods.endAll(4)
@@ -483,8 +439,10 @@ func TestAttachedChoosesServices(t *testing.T) {
 			if err := a.watch(context.Background()); err != nil {
 				t.Error(err)
 			}
-			if len(a.pods.asked) != 2 {
-				t.Errorf("%+v: %d containers are followed", tt.opt, len(a.pods.asked))
+			for _, service := range []string{"db", "web"} {
+				if slices.Contains(a.pods.opt.Mute, service) == strings.Contains(tt.want, service) {
+					t.Errorf("%+v: muted are %q", tt.opt, a.pods.opt.Mute)
+				}
 			}
 		})
 	}

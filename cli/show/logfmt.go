@@ -52,7 +52,7 @@ func NewLogPrinter(c *Console, style LogStyle) *LogPrinter {
 
 // Output is where the lines of containers, each with its own prefix, go.
 func (p *LogPrinter) Output() control.LogOutput {
-	return control.LogOutput{Met: func(pods []api.Pod) { p.Add(LabelsOf(pods)) }, Lines: p.all, Warn: p.warn}
+	return control.LogOutput{Met: func(pods []api.Pod) { p.Add(LabelsOf(pods)) }, Lines: p.Lines, Warn: p.warn}
 }
 
 // Add makes containers known, so that their prefixes have one width and colours follow the order of names. Containers that
@@ -73,11 +73,8 @@ func (p *LogPrinter) Add(labels map[string]string) {
 	}
 }
 
-// Line writes one line to the stream it came from.
-func (p *LogPrinter) Line(l control.Line) { p.all([]control.Line{l}) }
-
-// all writes lines, each to the stream it came from, in few strokes.
-func (p *LogPrinter) all(lines []control.Line) {
+// Lines writes lines, each to the stream it came from, in few strokes.
+func (p *LogPrinter) Lines(lines []control.Line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, l := range lines {

@@ -32,7 +32,7 @@ func TestLogPrefixes(t *testing.T) {
 		p := NewLogPrinter(con, tt.style)
 		p.Add(map[string]string{"shop-web-1": "web-1", "shop-db-1": "db-1", "custom": "custom"})
 		for _, l := range lines {
-			p.Line(l)
+			p.Lines([]control.Line{l})
 		}
 		if out.String() != tt.out || err.String() != tt.err {
 			t.Errorf("%s:\nout %q\nerr %q", tt.name, out, err)
@@ -50,7 +50,7 @@ func TestLogColorsCycle(t *testing.T) {
 	p.Add(labels)
 	p.Add(map[string]string{"late": "late"}) // widens, and has the color after the last
 	for _, pod := range []string{"a", "f", "k", "late"} {
-		p.Line(control.Line{Pod: pod})
+		p.Lines([]control.Line{{Pod: pod}})
 	}
 	p.Status("a", "exited with code 0")
 	want := "\x1b[36ma     | \x1b[0m\n\x1b[36;1mf     | \x1b[0m\n\x1b[36mk     | \x1b[0m\n\x1b[33mlate  | \x1b[0m\na exited with code 0\n"

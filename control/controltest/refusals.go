@@ -60,7 +60,6 @@ func missing(s *suite) {
 		"streams logs": func() error {
 			return s.Streams.Logs(ctx, control.Selection{Names: []string{none}}, control.LogOptions{}, control.LogOutput{})
 		},
-		"streams follow": func() error { return s.Streams.Follow(ctx, none, control.LogOptions{}, control.FollowOutput{}) },
 		"streams exec": func() error {
 			return failed(s.Streams.Exec(ctx, none, api.ExecOptions{Args: []string{"true"}}, control.ExecStreams{}))
 		},
@@ -196,9 +195,6 @@ func cancelled(s *suite) {
 	s.each(call{
 		"await": func() error { return failed(s.Containers.Await(s.ending(), name)) },
 		"wait":  func() error { return failed(s.Containers.Wait(s.ending(), name, api.Stopped)) },
-		"follow": func() error {
-			return s.Streams.Follow(s.ending(), name, control.LogOptions{Tail: -1}, control.FollowOutput{})
-		},
 		"logs": func() error {
 			opt := control.LogOptions{Follow: true, Tail: -1}
 			return s.Streams.Logs(s.ending(), control.Selection{Group: group}, opt, control.LogOutput{})

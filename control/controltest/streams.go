@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ var streams = []behaviour{
 	{"logs are of what is selected, in order", logged},
 	{"logs are followed until nothing runs", followed},
 	{"one container is followed to its end", followedOne},
+	{"ends are told after the last words, those that a restart follows too", ends},
+	{"of some only what begins later, only the ends, or no longer than others is followed", followedInPart},
 	{"a container that keeps no log is left out", unlogged},
 	{"a command has its streams, and an exit code", executed},
 	{"a command that cannot be run has an exit code of its own", unexecutable},
@@ -31,6 +34,7 @@ var streams = []behaviour{
 	{"a command is let go of when its context ends", abandoned},
 	{"whoever attaches has the streams of a container", attached},
 	{"a container without a log is heard from its start on", held},
+	{"a container without a log is listened to while it runs", listened},
 	{"events tell what befell", told},
 }
 
@@ -51,6 +55,19 @@ func (l *lines) output() control.LogOutput {
 			for _, is := range list {
 				l.got = append(l.got, strings.TrimPrefix(is.Pod, group+"-")+": "+string(is.Text))
 			}
+			if l.more != nil {
+				l.more()
+			}
+		},
+		Ended: func(e control.End) {
+			text := fmt.Sprintf("%s ends %d", strings.TrimPrefix(e.Pod.Spec.Name, group+"-"), e.Pod.ExitCode)
+			switch {
+			case e.Replaced:
+				text = strings.TrimPrefix(e.Pod.Spec.Name, group+"-") + " is another"
+			case e.Restarts:
+				text += " and restarts"
+			}
+			l.got = append(l.got, text)
 			if l.more != nil {
 				l.more()
 			}
@@ -104,27 +121,85 @@ func followed(s *suite) {
 	s.ok(<-ended)
 	slices.Sort(l.got)
 	equal(s, "met", strings.Join(l.met, " "), nameOf("a")+" "+nameOf("b"))
-	equal(s, "lines", strings.Join(l.got, " "), "a-1: up b-1: up")
+	equal(s, "what was told", strings.Join(l.got, ", "), "a-1 ends 0, a-1: up, b-1 ends 0, b-1: up")
 }
 
 func followedOne(s *suite) {
 	s.up(s.service("a", "trap 'echo two >&2; exit 3' TERM; echo one; while :; do sleep 0.05; done"))
-	s.printed("a", "one")
-	var got []string
-	var once sync.Once
+	var l lines
 	stopped := make(chan error, 1)
-	s.ok(s.Streams.Follow(s.ctx, nameOf("a"), control.LogOptions{Tail: -1}, control.FollowOutput{
-		Line: func(l control.Line) {
-			if got = append(got, string(l.Text)); l.Stderr {
-				got = append(got, "stderr")
-			}
-		},
-		CaughtUp: func() {
-			once.Do(func() { go func() { stopped <- s.Containers.Stop(s.ctx, nameOf("a"), control.StopOptions{}) }() })
-		},
-	}))
+	stop := sync.OnceFunc(func() { go func() { stopped <- s.Containers.Stop(s.ctx, nameOf("a"), control.StopOptions{}) }() })
+	l.more = stop
+	sel, opt := control.Selection{Names: []string{nameOf("a")}}, control.LogOptions{Follow: true, Tail: -1}
+	s.ok(s.Streams.Logs(s.ctx, sel, opt, l.output()))
 	s.ok(<-stopped)
-	equal(s, "lines", strings.Join(got, " "), "one two stderr")
+	equal(s, "what was told", strings.Join(l.got, ", "), "a-1: one, a-1: two, a-1 ends 3")
+	l.got = nil // of a run that had ended before no end is told
+	s.ok(s.Streams.Logs(s.ctx, sel, opt, l.output()))
+	equal(s, "what was told later", strings.Join(l.got, ", "), "a-1: one, a-1: two")
+}
+
+// follow follows the suite's project, with l told of it, and returns once it is known whom.
+func (s *suite) follow(opt control.LogOptions, l *lines) (ended chan error) {
+	opt.Follow, opt.Tail = true, -1
+	out := l.output()
+	begun := make(chan struct{})
+	know := sync.OnceFunc(func() { close(begun) })
+	met := out.Met
+	out.Met = func(pods []api.Pod) {
+		met(pods)
+		know()
+	}
+	ended = make(chan error, 1)
+	go func() { ended <- s.Streams.Logs(s.ctx, control.Selection{Group: group}, opt, out) }()
+	<-begun
+	return ended
+}
+
+// until returns what waits until a text has been told.
+func (l *lines) until(text string) (wait func()) {
+	told := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(told) })
+	l.more = func() {
+		if slices.Contains(l.got, text) {
+			tell()
+		}
+	}
+	return func() { <-told }
+}
+
+func ends(s *suite) {
+	s.up(s.sleeper("b"))
+	var l lines
+	last := l.until("a-1 ends 3")
+	ended := s.follow(control.LogOptions{Mute: []string{"b"}}, &l)
+	a := s.service("a", "echo one; echo two; exit 3")
+	a.Pod.Container.Restart = api.RestartPolicy{Name: "on-failure", MaxRetries: 1}
+	s.up(a, s.sleeper("b"))
+	last()
+	s.ok(s.Containers.Remove(s.ctx, nameOf("b"), api.RemoveOptions{Force: true}))
+	s.ok(<-ended)
+	const run = "a-1: one, a-1: two, a-1 ends 3"
+	equal(s, "what was told", strings.Join(l.got, ", "), run+" and restarts, "+run+", b-1 ends 137")
+}
+
+func followedInPart(s *suite) {
+	const script = "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done"
+	d := s.up(s.service("later", script), s.service("mute", script), s.service("on", script))
+	for _, service := range []string{"later", "mute", "on"} {
+		s.printed(service, "up")
+	}
+	var l lines
+	up := l.until("later-1: up")
+	ended := s.follow(control.LogOptions{
+		Since: time.Now(), Later: []string{nameOf("later")}, Mute: []string{"mute"}, For: []string{"mute"},
+	}, &l)
+	s.ok(s.Projects.Restart(s.ctx, d, project.RestartOptions{Services: []string{"later"}}, control.Watch{}))
+	up()
+	s.ok(s.Projects.Stop(s.ctx, d, project.StopOptions{Services: []string{"mute"}}, control.Watch{}))
+	s.ok(<-ended)
+	equal(s, "what was told", strings.Join(l.got, ", "), "later-1: up, mute-1 ends 4")
+	s.status("on", api.StatusRunning)
 }
 
 func unlogged(s *suite) {
@@ -138,7 +213,6 @@ func unlogged(s *suite) {
 	equal(s, "warnings", len(l.warned), 1)
 	s.ok(s.Streams.Logs(s.ctx, control.Selection{Group: group}, control.LogOptions{Tail: -1}, control.LogOutput{Lines: func([]control.Line) {}}))
 	s.is(s.Streams.Logs(s.ctx, control.Selection{Names: []string{nameOf("mute")}}, control.LogOptions{}, l.output()), errdefs.IsFailedPrecondition)
-	s.is(s.Streams.Follow(s.ctx, nameOf("mute"), control.LogOptions{}, control.FollowOutput{}), errdefs.IsFailedPrecondition)
 }
 
 // execs runs a command whose output nobody wants; an exit code other than 0 is an error.
@@ -276,6 +350,21 @@ func held(s *suite) {
 	var out, complaints bytes.Buffer
 	s.ok(stream.Output(&out, &complaints))
 	equal(s, "output", out.String(), "one\ntwo\n")
+}
+
+func listened(s *suite) {
+	s.up(s.sleeper("b"))
+	var l lines
+	last := l.until("a-1 ends 3")
+	ended := s.follow(control.LogOptions{Live: true, Mute: []string{"b"}}, &l)
+	a := s.service("a", "echo one; sleep 0.1; printf 'the last'; exit 3")
+	a.Pod.Container.Log.Driver = api.LogNone
+	d := desired(a, s.sleeper("b"))
+	s.ok(s.Projects.Up(s.ctx, d, control.UpOptions{Listen: []string{"a"}}, control.Watch{}))
+	last()
+	s.ok(s.Projects.Stop(s.ctx, d, project.StopOptions{}, control.Watch{}))
+	s.ok(<-ended)
+	equal(s, "what was told", strings.Join(l.got, ", "), "a-1: one, a-1: the last, a-1 ends 3, b-1 ends 0")
 }
 
 func told(s *suite) {

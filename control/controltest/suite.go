@@ -205,9 +205,12 @@ func (s *suite) printed(service, line string) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	found := errors.New("found")
-	err := s.Streams.Follow(ctx, nameOf(service), control.LogOptions{Tail: -1}, control.FollowOutput{Line: func(l control.Line) {
-		if strings.TrimSuffix(string(l.Text), "\r") == line { // as terminals have it
-			cancel(found)
+	sel, opt := control.Selection{Names: []string{nameOf(service)}}, control.LogOptions{Follow: true, Tail: -1}
+	err := s.Streams.Logs(ctx, sel, opt, control.LogOutput{Lines: func(lines []control.Line) {
+		for _, l := range lines {
+			if strings.TrimSuffix(string(l.Text), "\r") == line { // as terminals have it
+				cancel(found)
+			}
 		}
 	}})
 	if !errors.Is(err, found) {

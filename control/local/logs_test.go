@@ -17,10 +17,13 @@ func TestMergeLogs(t *testing.T) {
 		}
 		return lines
 	}
-	// A batch that is empty stands for the end of what there was at first.
-	stream := func(open bool, batches ...[]control.Line) chan []control.Line {
-		c := make(chan []control.Line, len(batches))
-		for _, b := range batches {
+	stream := func(open bool, batches ...[]control.Line) chan batch {
+		c := make(chan batch, len(batches)+1)
+		for i, lines := range batches {
+			b := batch{lines: lines}
+			if open && i == 1 { // the end of what there was at first
+				b.caughtUp = day
+			}
 			c <- b
 		}
 		if !open {
@@ -34,13 +37,10 @@ func TestMergeLogs(t *testing.T) {
 			got = append(got, l.Pod)
 		}
 	}
-	live := stream(true, at("a", 1, 4), at("a", 4), nil, at("a", 0))
-	open := merge([]chan []control.Line{live, stream(false, at("b", 2, 3), at("b", 9)), stream(false), stream(true, nil)}, collect)
-	if s := strings.Join(got, ""); s != "abbaab" {
-		t.Errorf("merged %s", s)
-	}
-	if len(open) != 2 || len(live) != 1 {
-		t.Errorf("%d go on, with %d batches to come", len(open), len(live))
+	live := stream(true, at("a", 1, 4), at("a", 4), at("a", 0))
+	merge([]chan batch{live, stream(false, at("b", 2, 3), at("b", 9)), stream(false), stream(true, at("c", 5), nil)}, collect)
+	if s := strings.Join(got, ""); s != "abbaacb" || len(live) != 1 {
+		t.Errorf("merged %s, with %d batches to come", s, len(live))
 	}
 	got = nil
 	r := newReorder(collect)

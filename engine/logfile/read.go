@@ -20,8 +20,6 @@ import (
 type Options struct {
 	// Follow goes on with what is written later, until the pod has ended and will not restart.
 	Follow bool
-	// Stay, with Follow, goes on over stops and starts, until the pod is removed or Last says so.
-	Stay bool
 	// Last, which may be nil, is closed to end following once all that there is has been passed on.
 	Last <-chan struct{}
 	// CaughtUp, if not nil, is called by who follows whenever all that there is has been passed on. Its error ends it.
@@ -157,11 +155,6 @@ func (r *reader) pass(l api.LogLine) error {
 
 // watch subscribes to the folder of the log and to that of the pod's state.
 func (r *reader) watch() (w *logWatch, stop func(), err error) {
-	if r.opt.Stay { // after a reboot no start may have been asked for yet
-		if err := os.MkdirAll(r.run.Dir, 0o700); err != nil {
-			return nil, nil, err
-		}
-	}
 	log, err := r.run.Watch.Add(filepath.Dir(r.log.Path), unix.IN_MODIFY|unix.IN_CREATE)
 	if err != nil {
 		return nil, nil, err

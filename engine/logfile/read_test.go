@@ -306,7 +306,7 @@ func TestFollowEndsWithThePodOrTheTime(t *testing.T) {
 	defer cancel()
 	stays := l.run
 	stays.Ended = func() bool { return false }
-	err := l.log.Read(ctx, Options{Follow: true, Stay: true, Tail: -1}, stays, func(api.LogLine) error { return nil })
+	err := l.log.Read(ctx, Options{Follow: true, Tail: -1}, stays, func(api.LogLine) error { return nil })
 	if err == nil || err.Error() != "enough" {
 		t.Errorf("following a stopped pod that may start again ended with %v", err)
 	}
