@@ -448,6 +448,22 @@ func TestAttachedChoosesServices(t *testing.T) {
 	}
 }
 
+// Of a file without services nothing is brought up, whatever still runs of its project.
+func TestAttachedToNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := attach(t, attachOptions{})
+		clear(a.members)
+		a.following = false
+		a.onPlan(project.Plan{})
+		if a.following {
+			t.Error("it follows others")
+		}
+		if err := a.watch(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestKeysOfAnAttachedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys, suspended, restored := make(chan byte), 0, 0

@@ -35,6 +35,9 @@ func (a *attachment) onPlan(plan project.Plan) {
 		}
 	}
 	a.announce(pods)
+	if len(a.members) == 0 { // whoever is there is nobody's here
+		return
+	}
 	var later []string
 	for _, p := range present {
 		if !p.Status.Up() || touched[p.Spec.Name] {
