@@ -37,12 +37,18 @@ var (
 	// quoted are the words and paths that documents set off.
 	quoted = regexp.MustCompile("`[^`]+`")
 	// below is a path of this repository.
-	below = regexp.MustCompile(`^(api|cli|cmd|compose|control|docs|doctor|dockerapi|e2e|engine|internal|netstack|project|secrets|testdata|volumes)(/[\w.{},*-]+)+$`)
+	below = regexp.MustCompile(`^(api|builder|cli|cmd|compose|control|docs|doctor|dockerapi|e2e|engine|internal|netstack|project|secrets|testdata|volumes)(/[\w.{},*-]+)+$`)
 )
+
+// products are names of others' that look like those of a program.
+var products = []string{"BuildKit"}
 
 // known are the words that Go files use outside of comments, and their names.
 func known(t *testing.T, paths []string) (words, files map[string]bool) {
 	words, files = map[string]bool{}, map[string]bool{}
+	for _, name := range products {
+		words[name] = true
+	}
 	for _, p := range paths {
 		files[p], files[path.Base(p)] = true, true
 		text, err := os.ReadFile(p)

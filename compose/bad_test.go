@@ -68,7 +68,6 @@ func TestBadInput(t *testing.T) {
 		{name: "two not served", yaml: web + "    use_api_socket: true\n    storage_opt: {size: 1g}\n", want: "compose.yaml:5: services.web.storage_opt: not served: the file systems of containers have no quota\ncompose.yaml:4: services.web.use_api_socket: not served yet by this version of podc", class: errdefs.ErrNotImplemented},
 		{name: "volumes of itself", yaml: web + "    volumes_from: [web]\n", want: "compose.yaml:4: services.web.volumes_from[0]: a service cannot have volumes from itself"},
 		{name: "driver of a secret", yaml: web + "    secrets: [s]\nsecrets: {s: {file: x, driver: d}}\n", want: "compose.yaml:5: secrets.s.driver: not served yet by this version of podc", class: errdefs.ErrNotImplemented},
-		{name: "build", yaml: "services:\n  web:\n    build: .\n", want: "compose.yaml:3: services.web.build: not served yet by this version of podc", hint: "build the image with another tool, name it with `image:`, and load it with `podc load`", class: errdefs.ErrNotImplemented},
 		{name: "remote include", yaml: "include: [\"oci://x/y\"]\n" + web, want: "compose.yaml:1: include[0]: oci://x/y: not served yet by this version of podc", class: errdefs.ErrNotImplemented},
 		{name: "no image", yaml: "services:\n  web: {command: x}\n", want: "compose.yaml:2: services.web: has neither `image` nor `build`"},
 		{name: "bad image", yaml: "services:\n  web: {image: \"a b\"}\n", want: `compose.yaml:2: services.web.image: "a b" is no image reference`},

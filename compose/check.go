@@ -110,16 +110,9 @@ func (c *checker) container(key string, s types.ServiceConfig) {
 	c.values(key, s)
 }
 
-// image insists on an image: builds are not served yet.
+// image insists on an image, or on what one is made of.
 func (c *checker) image(key string, s types.ServiceConfig) {
-	switch {
-	case s.Build != nil && s.Image == "" && c.opt.Lenient:
-		c.warnKey(key+".build", "not served yet by this version of podc")
-	case s.Build != nil && s.Image == "":
-		c.errs = append(c.errs, NotServed(key+".build", "", "build the image with another tool, name it with `image:`, and load it with `podc load`"))
-	case s.Build != nil:
-		c.warnKey(key+".build", "ignored: building is not served yet by this version of podc; image %s is used as it is", s.Image)
-	case s.Image == "" && s.Provider == nil:
+	if s.Build == nil && s.Image == "" && s.Provider == nil {
 		c.fail(key, "has neither `image` nor `build`")
 	}
 	if _, err := reference.ParseDockerRef(s.Image); s.Image != "" && err != nil && !isImageID(s.Image) {

@@ -311,6 +311,7 @@ func (l *load) build(model map[string]any, details types.ConfigDetails) (*Projec
 	if tp, err = l.resolved(tp); err != nil {
 		return nil, err
 	}
+	writableKeys(tp)
 	p := &Project{Project: tp, Streamed: l.streamed, files: l.files}
 	for _, d := range details.ConfigFiles {
 		p.ComposeFiles = append(p.ComposeFiles, d.Filename)
@@ -319,6 +320,20 @@ func (l *load) build(model map[string]any, details types.ConfigDetails) (*Projec
 		p.EnvFiles = files
 	}
 	return p, l.check(p)
+}
+
+// writableKeys keeps the SSH keys of builds as id=path: compose-go writes a key with a path in a form that it does not read.
+func writableKeys(tp *types.Project) {
+	for _, s := range tp.Services {
+		if s.Build == nil {
+			continue
+		}
+		for i, k := range s.Build.SSH {
+			if k.Path != "" {
+				s.Build.SSH[i] = types.SSHKey{ID: k.ID + "=" + k.Path}
+			}
+		}
+	}
 }
 
 // Locate names the file and line where key (such as "services.web.ports[0]"), or the part of it that is written down,

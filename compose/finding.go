@@ -89,8 +89,6 @@ func (l *load) judge(found []finding, active func(service string) bool) error {
 		switch {
 		case f.level == ignored:
 			l.warnKey(f.key, "ignored: %s", f.note)
-		case strings.HasSuffix(f.key, ".build") && f.key == "services."+f.service+".build":
-			// Judged with the image beside it.
 		case l.opt.Lenient:
 			l.warnKey(f.key, "not served yet by this version of podc")
 		case f.note != "":

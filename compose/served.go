@@ -38,6 +38,14 @@ services.*.restart services.*.runtime services.*.scale services.*.security_opt s
 services.*.stdin_open services.*.stop_grace_period services.*.stop_signal services.*.sysctls services.*.tty
 services.*.user services.*.working_dir services.*.oom_score_adj
 
+services.*.build services.*.build.context services.*.build.dockerfile services.*.build.dockerfile_inline services.*.build.args
+services.*.build.target services.*.build.labels services.*.build.tags services.*.build.cache_from services.*.build.cache_to
+services.*.build.no_cache services.*.build.no_cache_filter services.*.build.pull services.*.build.network
+services.*.build.extra_hosts services.*.build.shm_size services.*.build.ulimits services.*.build.ulimits.*.hard
+services.*.build.ulimits.*.soft services.*.build.secrets services.*.build.secrets.[].source services.*.build.secrets.[].target
+services.*.build.ssh services.*.build.additional_contexts services.*.build.platforms services.*.build.privileged
+services.*.build.entitlements services.*.build.provenance services.*.build.sbom
+
 services.*.depends_on services.*.depends_on.*.condition services.*.depends_on.*.required services.*.depends_on.*.restart
 services.*.links services.*.external_links
 services.*.healthcheck services.*.healthcheck.disable services.*.healthcheck.interval services.*.healthcheck.retries
@@ -113,6 +121,10 @@ var ignoredKeys = map[string]string{
 	"services.*.deploy.rollback_config":                          "it is for updates of a cluster",
 	"services.*.deploy.update_config":                            "it is for updates of a cluster",
 	"services.*.isolation":                                       "it is for Windows",
+	"services.*.build.isolation":                                 "it is for Windows",
+	"services.*.build.secrets.[].uid":                            "a Dockerfile says it: RUN --mount=type=secret,uid=...",
+	"services.*.build.secrets.[].gid":                            "a Dockerfile says it: RUN --mount=type=secret,gid=...",
+	"services.*.build.secrets.[].mode":                           "a Dockerfile says it: RUN --mount=type=secret,mode=...",
 	"services.*.credential_spec":                                 "it is for Windows",
 	"services.*.cpu_count":                                       "it is for Windows",
 	"services.*.cpu_percent":                                     "it is for Windows",
@@ -137,9 +149,6 @@ var refusedKeys = map[string]string{
 	"services.*.deploy.resources.reservations.devices": "podc knows no drivers of devices; name device files under devices",
 	"services.*.storage_opt":                           "the file systems of containers have no quota",
 }
-
-// buildKey is special: a build section beside an image that exists already is ignored with a warning; alone it is refused.
-const buildKey = "services.*.build"
 
 // keyNode is one place in the tree of all keys of the specification.
 type keyNode struct {
@@ -169,7 +178,6 @@ var keyTree = sync.OnceValue(func() *keyNode {
 	for p, why := range refusedKeys {
 		root.set(p, later, why)
 	}
-	root.set(buildKey, later, "")
 	root.likeService()
 	root.inherit()
 	return root

@@ -71,8 +71,9 @@ func TestLevels(t *testing.T) {
 		"services.*.deploy.placement.preferences": ignored,
 		"services.*.gpus":                         later,
 		"services.*.gpus.[].count":                later,
-		"services.*.build":                        later,
-		"services.*.build.context":                later,
+		"services.*.build":                        served,
+		"services.*.build.context":                served,
+		"services.*.build.isolation":              ignored,
 		"volumes.*.driver_opts.*":                 served,
 	} {
 		n := keyTree().at(path, false)

@@ -94,6 +94,7 @@ func newStack(t *testing.T, compose string, files ...string) *stack {
 		if out, err := s.try("system", "check"); err != nil {
 			t.Errorf("system check: %v\n%s", err, out)
 		}
+		s.builderEnds()
 		for _, leak := range census(s).minus(before) {
 			t.Errorf("left behind: %s", leak)
 		}

@@ -65,16 +65,20 @@ const (
 	PullMissing PullPolicy = "missing"
 	PullNever   PullPolicy = "never"
 	PullAlways  PullPolicy = "always"
-	PullBuild   PullPolicy = "build"
+	// BuildMissing makes the image if it is not here; PullBuild makes it whenever the project is brought up.
+	BuildMissing PullPolicy = "build-missing"
+	PullBuild    PullPolicy = "build"
 )
 
 // Service is one service of the project and the template of its replicas.
 type Service struct {
-	Name     string     `json:"name"`
-	Pull     PullPolicy `json:"pull,omitempty"`
-	Build    bool       `json:"build,omitempty"` // has a build section
-	Replicas int        `json:"replicas"`
-	Attach   bool       `json:"attach"` // `up` shows its logs
+	Name  string     `json:"name"`
+	Pull  PullPolicy `json:"pull,omitempty"`
+	Build *api.Build `json:"build,omitempty"` // what its image is made of; nil: it is made elsewhere
+	// BuildAfter names services whose images Build starts from.
+	BuildAfter []string `json:"build_after,omitempty"`
+	Replicas   int      `json:"replicas"`
+	Attach     bool     `json:"attach"` // `up` shows its logs
 	// Pod is the template: Name is the base ("shop-web", to which "-N" is added) or, with FixedName, the whole name; ImageID
 	// is empty until images are resolved. Where it borrows from a pod of another service, it says LenderPrefix and that service's
 	// name instead of the pod's. Its labels are complete but for number, image, hash and depends_on (see Replica).

@@ -65,7 +65,7 @@ func newPlanner(d Desired, o Observed, opt UpOptions, how scheduling) *planner {
 	p := &planner{roster: newRoster(d, o.Pods), findings: &findings{warnings: slices.Clone(d.Warnings), remedies: opt.Remedies}, o: o, opt: opt, how: how}
 	p.plan.inherits = map[string]map[string]string{}
 	p.resources = &resources{roster: p.roster, findings: p.findings, o: o, networks: map[string]*fate{}, volumes: map[string]*fate{}, keeps: map[string][]netip.Addr{}}
-	p.preparations = &preparations{roster: p.roster, findings: p.findings, o: o, override: opt.Pull, plan: &p.plan}
+	p.preparations = &preparations{roster: p.roster, findings: p.findings, o: o, opt: opt, plan: &p.plan}
 	p.comparison = comparison{p.roster, p.volumes, o.Images}
 	return p
 }

@@ -20,6 +20,8 @@ type Images interface {
 	Resolve(ctx context.Context, group string, refs []string) (map[string]api.Image, error)
 	// Pull fetches an image. Its error, like that of Remove, names the image.
 	Pull(ctx context.Context, ref string, report func(api.Progress)) error
+	// Build makes an image and answers its ID.
+	Build(ctx context.Context, b api.Build, report func(api.Progress)) (string, error)
 	// Unpin lets go of everything pinned for group.
 	Unpin(ctx context.Context, group string) error
 	// Remove takes the name ref away, and the image with its last name. errdefs.IsNotFound if it means nothing here.
@@ -30,30 +32,43 @@ type Images interface {
 type preparations struct {
 	*roster
 	*findings
-	o        Observed
-	override PullPolicy // instead of that of every service, unless empty
-	plan     *Plan
+	o    Observed
+	opt  UpOptions
+	plan *Plan
+
+	building []string // services whose builds are being added, each for the one before
 }
 
-// prepareAlways adds the images that have to be fetched whatever is planned for pods.
+// prepareAlways adds the images that have to be made ready whatever is planned for pods.
 func (i *preparations) prepareAlways() {
 	for _, u := range i.units {
-		if u.model && u.policy != leave && u.Replicas > 0 && i.pullPolicy(u) == PullAlways {
-			for _, ref := range u.allImages() {
-				if !slices.Contains(i.o.Prepared, ref) {
-					i.prepare(u, ref, ByPull, because(PolicyPulls))
-				}
+		if !u.model || u.policy == leave || u.Replicas == 0 {
+			continue
+		}
+		policy := i.pullPolicy(u)
+		for _, ref := range u.allImages() {
+			switch own := u.builds(ref); {
+			case slices.Contains(i.o.Prepared, ref):
+			case own && i.opt.Build:
+				i.build(u, because(AskedFor))
+			case own && policy == PullBuild && !i.opt.NoBuild:
+				i.build(u, because(PolicyBuilds))
+			case policy == PullAlways && !(own && localName(i.d.Name, u.Name, ref)):
+				i.prepare(u, Prepare{Ref: ref, How: ByPull, Why: because(PolicyPulls)})
 			}
 		}
 	}
 }
 
 func (i *preparations) pullPolicy(u *unit) PullPolicy {
-	if i.override != "" {
-		return i.override
+	if i.opt.Pull != "" {
+		return i.opt.Pull
 	}
 	return u.Service.Pull
 }
+
+// builds reports whether ref is what the service's own build makes.
+func (s Service) builds(ref string) bool { return s.Build != nil && s.Pod.Container.Image == ref }
 
 // images lists the references of the images that a replica is made from: its own, then those that it mounts.
 func (s Service) images() []string {
@@ -96,21 +111,30 @@ func (i *preparations) needImage(u *unit, ref string) {
 	if _, here := i.o.Images[ref]; here {
 		return
 	}
+	maker := i.maker(ref)
 	switch policy := i.pullPolicy(u); {
-	case policy == PullBuild || i.localBuild(u, ref):
-		i.prepare(u, ref, ByBuild, because(Missing))
+	case slices.Contains(i.o.Prepared, ref):
+		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was made ready", u.Name, ref)
+	case maker != nil && i.opt.NoBuild && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref)):
+		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and nothing is to be built", u.Name, ref)
+	case maker != nil && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref)):
+		i.build(maker, because(Missing))
+		i.prepare(u, Prepare{Ref: ref})
 	case policy == PullNever:
 		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never%s", u.Name, ref, i.remedy(LoadImage, ""))
-	case slices.Contains(i.o.Prepared, ref):
-		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was pulled", u.Name, ref)
 	default:
-		i.prepare(u, ref, ByPull, because(Missing))
+		i.prepare(u, Prepare{Ref: ref, How: ByPull, Why: because(Missing)})
 	}
 }
 
-// localBuild reports whether ref is the result of u's own build, which no registry has.
-func (i *preparations) localBuild(u *unit, ref string) bool {
-	return u.Build && localName(i.d.Name, u.Name, ref)
+// maker is the service whose build makes ref; nil if there is none.
+func (i *preparations) maker(ref string) *unit {
+	for _, u := range i.units {
+		if u.model && u.builds(ref) {
+			return u
+		}
+	}
+	return nil
 }
 
 // localName reports whether ref is what the result of a build is called that has no name of its own.
@@ -118,27 +142,41 @@ func localName(project, service, ref string) bool {
 	return ref == project+"-"+service || ref == project+"_"+service
 }
 
-// prepare adds an image to those that are made ready, once for all services that use it.
-func (i *preparations) prepare(u *unit, ref string, how Preparation, why Reason) {
-	if how == ByBuild {
-		i.refuseBuild(u, ref)
+// build adds the image that u makes, and those that it is made of as far as they are missing.
+func (i *preparations) build(u *unit, why Reason) {
+	if slices.Contains(i.building, u.Name) {
+		i.refuse(errdefs.ErrInvalidArgument, "cannot build the image of service %s: it is made of itself, through %s", u.Name, strings.Join(i.building, ", "))
 		return
 	}
-	at := slices.IndexFunc(i.plan.Prepare, func(p Prepare) bool { return p.Ref == ref })
+	i.building = append(i.building, u.Name)
+	defer func() { i.building = i.building[:len(i.building)-1] }()
+	p := Prepare{Ref: u.Pod.Container.Image, How: ByBuild, Why: why, Build: u.Build}
+	for _, name := range u.BuildAfter {
+		at := slices.IndexFunc(i.units, func(other *unit) bool { return other.model && other.Name == name && other.Build != nil })
+		if at < 0 {
+			i.refuse(errdefs.ErrNotFound, "cannot build the image of service %s: that of service %s, of which it is made, is not part of this project as it is asked for%s",
+				u.Name, name, i.remedy(TakeProfiles, ""))
+			continue
+		}
+		other := i.units[at]
+		ref := other.Pod.Container.Image
+		if _, here := i.o.Images[ref]; !here && !slices.Contains(i.o.Prepared, ref) && ref != p.Ref {
+			i.build(other, because(Missing))
+		}
+		p.After = append(p.After, ref)
+	}
+	i.prepare(u, p)
+}
+
+// prepare adds an image to those that are made ready, once for all services that use it.
+func (i *preparations) prepare(u *unit, p Prepare) {
+	at := slices.IndexFunc(i.plan.Prepare, func(have Prepare) bool { return have.Ref == p.Ref })
 	if at < 0 {
-		i.plan.Prepare = append(i.plan.Prepare, Prepare{Ref: ref, How: how, Why: why, Services: []string{u.Name}})
+		p.Services = []string{u.Name}
+		i.plan.Prepare = append(i.plan.Prepare, p)
 	} else if !slices.Contains(i.plan.Prepare[at].Services, u.Name) {
 		i.plan.Prepare[at].Services = append(i.plan.Prepare[at].Services, u.Name)
 	}
-}
-
-// refuseBuild says that builds are not served.
-func (i *preparations) refuseBuild(u *unit, ref string) {
-	instead := ""
-	if !i.localBuild(u, ref) {
-		instead = "; what a registry has under that name is pulled by the pull policy missing only"
-	}
-	i.refuse(errdefs.ErrNotImplemented, "cannot build image %q of service %s: podc does not build images yet; build it elsewhere%s%s", ref, u.Name, i.remedy(LoadImage, ""), instead)
 }
 
 func refsOf(images []Prepare) []string {
@@ -151,7 +189,8 @@ func refsOf(images []Prepare) []string {
 
 const defaultPullLimit = 4
 
-// prepare makes images ready, a few at once. One that fails does not stop the others: they are needed next time.
+// prepare makes images ready, a few at once, each after those that it is made of. One that fails does not stop the others: they are
+// needed next time, but for those that are made of it.
 func (deps Deps) prepare(ctx context.Context, images []Prepare) error {
 	limit := deps.PullLimit
 	if limit <= 0 {
@@ -159,27 +198,49 @@ func (deps Deps) prepare(ctx context.Context, images []Prepare) error {
 	}
 	slots := make(chan struct{}, limit)
 	errs := make([]error, len(images))
+	ready, failed := map[string]chan struct{}{}, sync.Map{}
+	for _, p := range images {
+		ready[p.Ref] = make(chan struct{})
+	}
 	var wg sync.WaitGroup
 	for i, p := range images {
 		wg.Go(func() {
+			defer close(ready[p.Ref])
+			for _, below := range p.After {
+				if done, ok := ready[below]; ok {
+					<-done
+				}
+				if _, bad := failed.Load(below); bad {
+					failed.Store(p.Ref, true)
+					return
+				}
+			}
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			errs[i] = deps.pull(ctx, p)
+			if errs[i] = deps.makeReady(ctx, p); errs[i] != nil {
+				failed.Store(p.Ref, true)
+			}
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// pull has the deadline of whatever Images does: only that knows whether bytes still come in.
-func (deps Deps) pull(ctx context.Context, p Prepare) error {
+// makeReady has the deadline of whatever Images does: only that knows whether bytes still come in.
+func (deps Deps) makeReady(ctx context.Context, p Prepare) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	deps.Report(Event{Kind: PrepareBegan, Image: p.Ref, How: p.How})
-	err := deps.Images.Pull(ctx, p.Ref, func(e api.Progress) {
+	tell := func(e api.Progress) {
 		deps.Report(Event{Kind: PrepareMoved, Image: p.Ref, How: p.How, Progress: e})
-	})
+	}
+	var err error
+	if p.How == ByBuild {
+		_, err = deps.Images.Build(ctx, *p.Build, tell)
+	} else {
+		err = deps.Images.Pull(ctx, p.Ref, tell)
+	}
 	if err != nil {
 		err = fmt.Errorf("%w (needed by %s)", err, strings.Join(p.Services, ", "))
 	}

@@ -21,6 +21,8 @@ type UpOptions struct {
 	KeepCompleted bool           // do not run a one-shot again that completed and did not change
 	Scale         map[string]int // replicas by service
 	Pull          PullPolicy     // instead of that of every service, unless empty
+	Build         bool           // build the images of all services that have a build
+	NoBuild       bool           // build nothing
 	Wait          bool           // end only when all is ready
 	WaitTimeout   time.Duration  // of every wait, those of dependents too; 0: as long as a health check can take, or a day
 	Timeout       *time.Duration // of stops; nil: each pod's own grace period

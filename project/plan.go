@@ -33,7 +33,9 @@ type Prepare struct {
 	Ref      string      `json:"ref"`
 	How      Preparation `json:"how"`
 	Why      Reason      `json:"reason"`
-	Services []string    `json:"services"` // that use it, in the order of the model
+	Services []string    `json:"services"`        // that use it, in the order of the model
+	Build    *api.Build  `json:"build,omitempty"` // of one that is built
+	After    []string    `json:"after,omitempty"` // references of those that it is made of: these are made ready first
 }
 
 // Preparation is a way to make an image ready.

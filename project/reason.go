@@ -24,6 +24,7 @@ var (
 	MachineStops    = says("machine-stops", "the machine goes down")
 	PolicyRestarts  = says("restart-policy", "restart: {0}") // its name
 	PolicyPulls     = says("pull-policy", "pull_policy is always")
+	PolicyBuilds    = says("build-policy", "pull_policy is build")
 
 	Missing         = says("missing", "missing")
 	Orphan          = says("orphan", "orphan")

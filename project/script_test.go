@@ -94,11 +94,14 @@ func parseWish(t *testing.T, text []byte) Desired {
 
 func (l line) service(name string) Service {
 	s := Service{Name: name, Hash: l.get("hash", "h"), Replicas: l.num("replicas", 1),
-		Pull: PullPolicy(l.get("pull", "")), Build: l.has("build"), FixedName: l.has("name"), Facets: l.facets(), DependsOn: l.needs()}
+		Pull: PullPolicy(l.get("pull", "")), BuildAfter: l.list("of"), FixedName: l.has("name"), Facets: l.facets(), DependsOn: l.needs()}
 	s.Pod = l.spec()
 	s.Pod.Name = l.get("name", "shop-"+name)
 	s.Pod.Labels = map[string]string{LabelProject: "shop", LabelService: name}
 	s.Pod.Container.Image = l.get("image", "app")
+	if l.has("build") {
+		s.Build = &api.Build{Context: "/" + name, Names: []string{s.Pod.Container.Image}}
+	}
 	for i, ref := range l.list("hooks") {
 		h := api.PodSpec{Name: HookName(s.Pod.Name, "-", i+1), Group: "shop", Labels: s.Pod.Labels}
 		h.Container.Image, h.Container.VolumesFrom = ref, []api.VolumesFrom{{Pod: LenderPrefix + name}}

@@ -59,6 +59,13 @@ func (s *store) Pull(_ context.Context, ref string, report func(api.Progress)) e
 	return nil
 }
 
+func (s *store) Build(_ context.Context, b api.Build, report func(api.Progress)) (string, error) {
+	report(api.Progress{ID: "step", Text: "Building"})
+	img := api.Image{ID: "built-" + b.Context}
+	s.here[b.Names[0]] = img
+	return img.ID, nil
+}
+
 func (s *store) Unpin(_ context.Context, group string) error {
 	s.unpinned = append(s.unpinned, group)
 	return nil
@@ -195,13 +202,12 @@ func TestUpRefusesFirst(t *testing.T) {
 		wish  string
 		class error
 	}{
-		"external":      {"network x external\nservice a image=far networks=x", errdefs.ErrNotFound},
-		"never":         {"service a image=far\nservice b image=gone pull=never", errdefs.ErrNotFound},
-		"port in use":   {"service a image=far ports=8080:80", errdefs.ErrConflict},
-		"port twice":    {"service a image=far replicas=2 ports=9000:80", errdefs.ErrConflict},
-		"unprobed":      {"service a image=far\nservice b\nservice c needs=b:healthy", errdefs.ErrFailedPrecondition},
-		"no command":    {"service a image=far\nservice b image=mute", errdefs.ErrInvalidArgument},
-		"not buildable": {"service a image=far\nservice b image=shop-b build", errdefs.ErrNotImplemented},
+		"external":    {"network x external\nservice a image=far networks=x", errdefs.ErrNotFound},
+		"never":       {"service a image=far\nservice b image=gone pull=never", errdefs.ErrNotFound},
+		"port in use": {"service a image=far ports=8080:80", errdefs.ErrConflict},
+		"port twice":  {"service a image=far replicas=2 ports=9000:80", errdefs.ErrConflict},
+		"unprobed":    {"service a image=far\nservice b\nservice c needs=b:healthy", errdefs.ErrFailedPrecondition},
+		"no command":  {"service a image=far\nservice b image=mute", errdefs.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -7,6 +7,7 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcbuild"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/internal/rootkey"
 	"podc.example/podc/secrets"
@@ -33,6 +34,11 @@ func (c Config) images() podcimage.Client {
 	}}
 }
 
+// builds asks podc-build.
+func (c Config) builds() podcbuild.Client {
+	return podcbuild.Client{Helper: helper.Program{Path: filepath.Join(c.Helpers, podcbuild.Program), Dir: c.Dir, Env: c.Env}, Root: c.Root, RunRoot: c.RunRoot}
+}
+
 // Open returns podc on this machine. It has no side effect.
 func Open(cfg Config) (*control.Control, error) {
 	e, err := engine.Open(engine.Config{Root: cfg.Root, RunRoot: cfg.RunRoot, Helpers: cfg.Helpers,
@@ -42,7 +48,7 @@ func Open(cfg Config) (*control.Control, error) {
 	}
 	client := cfg.images()
 	h := &held{}
-	c, p := containers{e, networks{e}, client, h}, projects{cfg.RunRoot, e, client, h}
+	c, p := containers{e, networks{e}, client, h}, projects{cfg.RunRoot, e, client, cfg.builds(), h}
 	return &control.Control{
 		Projects:   p,
 		System:     system{cfg, e, client},

@@ -8,10 +8,12 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"podc.example/podc/api"
 	"podc.example/podc/control"
 	"podc.example/podc/engine"
 	"podc.example/podc/engine/conmon"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcbuild"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/project"
 )
@@ -21,7 +23,19 @@ type projects struct {
 	runRoot string
 	engine  *engine.Engine
 	client  podcimage.Client
+	builder podcbuild.Client
 	held    *held
+}
+
+// imageStore is the images of a project: podc-image keeps them, podc-build makes them.
+type imageStore struct {
+	podcimage.Client
+	builder podcbuild.Client
+}
+
+// Build implements project.Images.
+func (s imageStore) Build(ctx context.Context, b api.Build, report func(api.Progress)) (string, error) {
+	return s.builder.Build(ctx, b, report)
 }
 
 // errDryRun ends a dry run once its plan is known.
@@ -62,10 +76,11 @@ func (p projects) deps(w control.Watch) project.Deps {
 func (p projects) images(w control.Watch) project.Images {
 	client := p.client
 	client.Warn = func(text string) { w.Report(project.Event{Kind: project.Warned, Text: text}) }
+	store := imageStore{client, p.builder}
 	if w.DryRun {
-		return unchanged{client}
+		return unchanged{store}
 	}
-	return client
+	return store
 }
 
 // unchanged is an image store that a dry run has its way with: nothing there changes.

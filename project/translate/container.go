@@ -20,7 +20,7 @@ import (
 
 // container translates what runs and how it is watched.
 func (t *translation) container(c *api.ContainerSpec, key string, s types.ServiceConfig) error {
-	c.Image = s.Image
+	c.Image = imageName(t, s)
 	c.Entrypoint, c.Command = s.Entrypoint, s.Command
 	c.Env = environment(s.Environment)
 	c.WorkingDir, c.User, c.GroupAdd = s.WorkingDir, s.User, s.GroupAdd

@@ -219,7 +219,7 @@ func subpath(m *api.Mount, key, p string) error {
 func (t *translation) imageMount(m *api.Mount, at string, v types.ServiceVolumeConfig) error {
 	m.Source = v.Source
 	if s, ok := t.p.Services[v.Source]; ok {
-		m.Source = s.Image
+		m.Source = imageName(t, s)
 	}
 	if _, err := reference.ParseDockerRef(m.Source); err != nil {
 		return compose.Invalid(at+".source", "%q is no image reference", v.Source)

@@ -68,6 +68,11 @@ func (t *translation) platform(key string, s types.ServiceConfig) error {
 			return nil
 		}
 	}
+	return onThisHost(at, want)
+}
+
+// onThisHost refuses a platform that is not the host's.
+func onThisHost(at, want string) error {
 	parts := strings.Split(want, "/")
 	arch := parts[len(parts)-1]
 	if len(parts) > 1 {

@@ -21,7 +21,9 @@ func (t *translation) security(c *api.ContainerSpec, key string, s types.Service
 	c.ReadOnly, c.Privileged = s.ReadOnly, s.Privileged
 	c.CapAdd, c.CapDrop = s.CapAdd, s.CapDrop
 	c.Sysctls, c.DeviceRules = s.Sysctls, s.DeviceCgroupRules
-	return compose.Join(t.securityOpts(c, key, s.SecurityOpt, digests), devices(c, key, s.Devices), ulimits(c, key+".ulimits", s.Ulimits))
+	var limits error
+	c.Ulimits, limits = ulimits(key+".ulimits", s.Ulimits)
+	return compose.Join(t.securityOpts(c, key, s.SecurityOpt, digests), devices(c, key, s.Devices), limits)
 }
 
 // securityOpts makes the file of a seccomp profile absolute and takes its content into the hash.
@@ -72,11 +74,12 @@ func devices(c *api.ContainerSpec, key string, list []types.DeviceMapping) error
 var ulimitNames = []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
 	"rtprio", "rttime", "sigpending", "stack"}
 
-func ulimits(c *api.ContainerSpec, key string, list map[string]*types.UlimitsConfig) error {
+func ulimits(key string, list map[string]*types.UlimitsConfig) (map[string]api.Ulimit, error) {
+	var all map[string]api.Ulimit
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		at := key + "." + name
 		if !slices.Contains(ulimitNames, name) {
-			return compose.Invalid(at, "no such limit").Suggesting(name, ulimitNames)
+			return nil, compose.Invalid(at, "no such limit").Suggesting(name, ulimitNames)
 		}
 		u := list[name]
 		if u == nil {
@@ -87,12 +90,12 @@ func ulimits(c *api.ContainerSpec, key string, list map[string]*types.UlimitsCon
 			out = api.Ulimit{Soft: int64(u.Single), Hard: int64(u.Single)}
 		}
 		if err := valid.Ulimit(name, out.Soft, out.Hard); err != nil {
-			return compose.Invalid(at, "%v", err)
+			return nil, compose.Invalid(at, "%v", err)
 		}
-		if c.Ulimits == nil {
-			c.Ulimits = map[string]api.Ulimit{}
+		if all == nil {
+			all = map[string]api.Ulimit{}
 		}
-		c.Ulimits[name] = out
+		all[name] = out
 	}
-	return nil
+	return all, nil
 }

@@ -92,7 +92,7 @@ func (t *translation) services() error {
 	var errs []error
 	proxies := t.proxies()
 	for _, name := range t.p.Order {
-		s, err := t.service(t.p.Services[name])
+		s, err := t.service(t.p.Services[name], proxies)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -104,11 +104,10 @@ func (t *translation) services() error {
 }
 
 // service makes the template of a service's replicas.
-func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
+func (t *translation) service(s types.ServiceConfig, proxies []string) (*project.Service, error) {
 	key := "services." + s.Name
 	out := &project.Service{
 		Name:      s.Name,
-		Build:     s.Build != nil,
 		Replicas:  s.GetScale(),
 		Attach:    s.Attach == nil || *s.Attach,
 		FixedName: s.ContainerName != "",
@@ -134,7 +133,7 @@ func (t *translation) service(s types.ServiceConfig) (*project.Service, error) {
 		return nil, compose.Invalid(key+".container_name", "%d replicas cannot share one name", out.Replicas)
 	}
 	digests := map[string]string{}
-	err := compose.Join(t.pull(out, key, s), t.pod(out, key, s, digests), t.hooks(&out.Pod.Container, key, s), t.preStart(out, key, s, digests))
+	err := compose.Join(t.pull(out, key, s), t.build(out, key, s, proxies), t.pod(out, key, s, digests), t.hooks(&out.Pod.Container, key, s), t.preStart(out, key, s, digests))
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +178,7 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 	case "":
 		out.Pull = project.PullMissing
 		if s.Build != nil { // its name is that of a result: what a registry has under it is a stranger's
-			out.Pull = project.PullBuild
+			out.Pull = project.BuildMissing
 		}
 	case types.PullPolicyMissing, types.PullPolicyIfNotPresent:
 		out.Pull = project.PullMissing
@@ -189,7 +188,7 @@ func (t *translation) pull(out *project.Service, key string, s types.ServiceConf
 		out.Pull = project.PullAlways
 	case types.PullPolicyBuild:
 		if s.Build == nil {
-			return compose.NotServed(at, s.PullPolicy, "")
+			return compose.Invalid(at, "there is no `build` to make the image of")
 		}
 		out.Pull = project.PullBuild
 	default:

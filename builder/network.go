@@ -1,0 +1,120 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/buildkit/executor"
+	"github.com/moby/buildkit/solver/pb"
+
+	"podc.example/podc/api"
+	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/resolvconf"
+	"podc.example/podc/netstack"
+)
+
+// networkName is the network of RUN steps: it leads out and to nothing that the host keeps for itself.
+const networkName = "build"
+
+// network gives steps their networks. It is made with the first step that needs it.
+type network struct {
+	stack *netstack.Stack
+	mu    sync.Mutex
+	ready bool
+}
+
+// join attaches a step's namespace, pinned at netns, as mode says. Steps in the host's network are attached to nothing.
+func (n *network) join(ctx context.Context, id, netns string, mode pb.NetMode) (api.Attachment, error) {
+	a := api.Attachment{ID: id, Owner: "a build", NetNS: netns}
+	switch mode {
+	case pb.NetMode_HOST:
+		return api.Attachment{}, nil
+	case pb.NetMode_NONE:
+	case pb.NetMode_UNSET:
+		if err := n.make(ctx); err != nil {
+			return a, err
+		}
+		a.Endpoints = []api.Endpoint{{Network: networkName}}
+	default:
+		return a, fault.New(errdefs.ErrNotImplemented, "the network %s of a step is not served", mode)
+	}
+	return n.stack.Attach(ctx, a)
+}
+
+func (n *network) make(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ready {
+		return nil
+	}
+	_, err := n.stack.CreateNetwork(ctx, api.Network{Name: networkName})
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return err
+	}
+	n.ready = true
+	return nil
+}
+
+// leave undoes join. Idempotent.
+func (n *network) leave(ctx context.Context, id string) error { return n.stack.Detach(ctx, id) }
+
+// close takes the network away, once nobody is attached to it.
+func (n *network) close(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ready = false
+	if err := n.stack.RemoveNetwork(ctx, networkName); err != nil && !errdefs.IsNotFound(err) && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// hostsFile is /etc/hosts of a step.
+func hostsFile(hostname string, a api.Attachment, extra []executor.HostIP) []byte {
+	var b bytes.Buffer
+	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	own := []string{"127.0.0.1"}
+	for _, i := range a.Interfaces {
+		for at, addr := range i.Addrs() {
+			if at == 0 {
+				own = nil
+			}
+			own = append(own, addr.String())
+		}
+	}
+	for _, addr := range own {
+		fmt.Fprintf(&b, "%s\t%s\n", addr, hostname)
+	}
+	for _, h := range extra {
+		fmt.Fprintf(&b, "%s\t%s\n", h.IP, h.Host)
+	}
+	return b.Bytes()
+}
+
+// resolvFile is /etc/resolv.conf of a step: the host's, but for servers that only the host itself reaches.
+func resolvFile(mode pb.NetMode) []byte {
+	own, _ := os.ReadFile(resolvconf.Path)
+	if mode == pb.NetMode_HOST {
+		return own
+	}
+	conf, _ := resolvconf.Read(resolvconf.Path)
+	var b bytes.Buffer
+	for _, s := range resolvconf.Upstreams() {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	for i, s := range conf.Search {
+		if i == 0 {
+			b.WriteString("search")
+		}
+		b.WriteString(" " + s)
+		if i == len(conf.Search)-1 {
+			b.WriteByte('\n')
+		}
+	}
+	return b.Bytes()
+}

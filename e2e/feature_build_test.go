@@ -1,0 +1,233 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"podc.example/podc/internal/disk"
+	"podc.example/podc/internal/podcbuild"
+)
+
+// builderEnds waits until whoever builds for the stack has nothing to do any more and has gone.
+func (s *stack) builderEnds() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // not that of the test, which ends before it is cleared up
+	defer cancel()
+	if err := disk.Await(ctx, podcbuild.Lock(s.run)); err != nil {
+		s.t.Errorf("podc-build has not ended: %v", err)
+	}
+}
+
+// of asks a service's image for something by a shell command in a container of its own.
+func (s *stack) of(service, command string) string {
+	s.t.Helper()
+	return s.podc("run", "--rm", "-T", "--no-deps", service, "sh", "-c", command)
+}
+
+// A stack of Dockerfiles, each for one topic: what stands in them is what comes out.
+func TestBuilds(t *testing.T) {
+	s := newStack(t, `
+services:
+  basics:
+    build: {context: basics, args: {GREETING: hello, FROM_ENV: null}, labels: {who: me}, tags: ["basics:2"]}
+  stages:
+    build: {context: stages, target: small}
+  mounts:
+    build: {context: mounts, secrets: [tok, {source: key, target: renamed}]}
+  copies:
+    build: {context: copies, additional_contexts: {files: ./files, base: "service:basics"}}
+  ignored:
+    build: ignored
+  inline:
+    build:
+      context: files
+      dockerfile_inline: |
+        FROM localhost/podc-busybox
+        COPY a /from/inline
+  other:
+    image: other:1
+    build: {context: basics, dockerfile: ../other.Dockerfile, extra_hosts: ["db.test=192.0.2.7"], shm_size: 32m, ulimits: {nofile: 123}, network: none}
+secrets:
+  tok: {environment: TOK}
+  key: {file: key.txt}
+`,
+		"key.txt", "key of a file",
+		"files/a", "file a", "files/sub/b", "file b",
+		"basics/run.sh", "#!/bin/sh\necho run\n",
+		"basics/Dockerfile", `# syntax=docker/dockerfile:1
+FROM localhost/podc-busybox
+LABEL a=b
+ARG GREETING=none
+ARG FROM_ENV
+ARG BUILDPLATFORM
+ENV GREETING=$GREETING ENVIRONMENT=${FROM_ENV:-unset}
+WORKDIR /app/deep
+RUN echo "$GREETING $ENVIRONMENT" > greeting && echo app:x:1234:1234::/:/bin/sh >> /etc/passwd && echo app:x:1234: >> /etc/group
+COPY --chown=app:app --chmod=0750 run.sh /usr/local/bin/
+RUN <<EOF
+echo one > /heredoc
+echo two >> /heredoc
+EOF
+COPY <<-"EOF" /written
+	as it is: $GREETING
+EOF
+USER app
+RUN id -u > /tmp/who
+EXPOSE 8080/tcp
+VOLUME /data
+STOPSIGNAL SIGUSR1
+HEALTHCHECK --interval=7s CMD true
+SHELL ["/bin/sh", "-ec"]
+ONBUILD RUN echo triggered > /tmp/onbuild
+ENTRYPOINT ["/bin/sh", "-c"]
+CMD ["echo default"]
+`,
+		"stages/Dockerfile", `
+FROM localhost/podc-busybox AS build
+RUN echo made > /made
+FROM build AS unused
+RUN false
+FROM scratch AS small
+COPY --from=localhost/podc-busybox /bin /bin
+COPY --from=build --link /made /made
+CMD ["sh"]
+`,
+		"mounts/in-context", "bound",
+		"mounts/Dockerfile", `
+FROM localhost/podc-busybox
+RUN --mount=type=secret,id=tok,target=/tok,mode=0444 --mount=type=secret,id=renamed,env=KEY cp /tok /secret && echo "$KEY" > /key
+RUN --mount=type=bind,target=/ctx cp /ctx/in-context /bound && ! touch /ctx/x 2>/dev/null
+RUN --mount=type=tmpfs,target=/scratch,size=1m mount | grep -q "tmpfs on /scratch"
+RUN --mount=type=cache,id=c,target=/cache echo kept > /cache/f
+RUN --mount=type=cache,id=c,target=/cache cp /cache/f /cached
+`,
+		"copies/Dockerfile", `
+FROM base
+USER root
+COPY --from=files --parents ./sub/b /parents/
+COPY --from=files --exclude=sub . /all/
+COPY --link --from=files a /linked
+`,
+		"ignored/.dockerignore", "*.log\nsecret\n!keep.log\n",
+		"ignored/a.txt", "a", "ignored/b.log", "b", "ignored/keep.log", "k", "ignored/secret/s", "s",
+		"ignored/Dockerfile", "FROM localhost/podc-busybox\nCOPY . /ctx\n",
+		"other.Dockerfile", `FROM localhost/podc-busybox
+RUN cat /etc/hosts > /hosts; ulimit -n > /nofile; df -k /dev/shm | tail -n 1 > /shm; ip -o link > /links
+`)
+	s.env = []string{"TOK=of the environment", "FROM_ENV=too"}
+	s.load("busybox")
+	s.podc("create")
+
+	s.behaves("instructions leave in the image what they say", func(s *stack) {
+		contains(s.t, s.podc("run", "--rm", "-T", "basics", "cat /app/deep/greeting /heredoc /written; stat -c '%u %a' /usr/local/bin/run.sh; cat /tmp/who; id -u; pwd"),
+			"hello too\none\ntwo\nas it is: $GREETING\n1234 750\n1234\n1234\n/app/deep\n")
+		config := s.podc("image", "inspect", "p-basics")
+		for _, want := range []string{`"GREETING=hello"`, `"who": "me"`, `"a": "b"`, `"8080/tcp"`, `"/data"`, `"SIGUSR1"`, `"com.docker.compose.service": "basics"`,
+			`7000000000`, `"basics:2"`} {
+			contains(s.t, config, want)
+		}
+		contains(s.t, s.podc("image", "history", "--no-trunc", "p-basics"), "RUN |3 GREETING=hello FROM_ENV=too")
+	})
+	s.behaves("only the stages are built that the target needs", func(s *stack) {
+		contains(s.t, s.of("stages", "cat /made; ls /"), "made\nbin\n")
+	})
+	s.behaves("secrets, caches, binds and tmpfs are mounted, and stay out of the image", func(s *stack) {
+		contains(s.t, s.of("mounts", "cat /secret; echo; cat /key /bound /cached"), "of the environment\nkey of a file\nboundkept\n")
+		for _, gone := range []string{"/tok", "/ctx/in-context", "/cache/f"} {
+			if out, err := s.try("run", "--rm", "-T", "mounts", "test", "-e", gone); err == nil {
+				s.t.Errorf("%s is in the image: %s", gone, out)
+			}
+		}
+	})
+	s.behaves("further contexts are folders, and images of other services, which are made first", func(s *stack) {
+		contains(s.t, s.podc("run", "--rm", "-T", "copies", "cat /parents/sub/b /linked /tmp/onbuild; ls /all; cat /app/deep/greeting"), "file bfile atriggered\na\nhello too\n")
+	})
+	s.behaves(".dockerignore is heeded", func(s *stack) {
+		contains(s.t, s.of("ignored", "cd /ctx; ls -A"), ".dockerignore\nDockerfile\na.txt\nkeep.log\n")
+	})
+	s.behaves("a Dockerfile may stand in the compose file, or elsewhere", func(s *stack) {
+		contains(s.t, s.of("inline", "cat /from/inline"), "file a")
+		out := s.of("other", "cat /hosts /nofile /shm /links")
+		for _, want := range []string{"192.0.2.7\tdb.test", "\n123\n", "32768", "lo:"} {
+			contains(s.t, out, want)
+		}
+		if strings.Contains(out, "eth0") {
+			s.t.Errorf("a step without network has one:\n%s", out)
+		}
+	})
+	s.behaves("what is built already is not built again", func(s *stack) {
+		if steps := s.plan(); len(steps) == 0 { // containers are to be started
+			s.t.Error("no plan")
+		}
+		before := s.podc("image", "ls", "-q")
+		s.podc("create")
+		if after := s.podc("image", "ls", "-q"); after != before {
+			s.t.Errorf("images were\n%s\nand are\n%s", before, after)
+		}
+	})
+}
+
+// A step reaches the outside, and nothing that listens on the host's loopback only.
+func TestNetworkOfBuilds(t *testing.T) {
+	answered := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "from the host's loopback") }))
+	defer answered.Close()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(answered.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := `FROM localhost/podc-busybox
+RUN ip -o -4 addr show > /addr; ip route > /routes; wget -q -O /page http://127.0.0.1:` + port + ` || echo refused > /page
+`
+	s := newStack(t, `
+services:
+  sandbox: {build: {context: .}}
+  host: {build: {context: ., network: host}}
+`, "Dockerfile", file)
+	s.load("busybox")
+	s.podc("create")
+	s.behaves("a step has a way out and no listener of the host's own", func(s *stack) {
+		out := s.of("sandbox", "cat /page /routes")
+		contains(s.t, out, "refused\n")
+		contains(s.t, out, "default via ")
+	})
+	s.behaves("a step in the host's network has that", func(s *stack) {
+		contains(s.t, s.of("host", "cat /page"), "from the host's loopback")
+	})
+}
+
+// What a build says of a step that fails: which, with what code, and what it wrote last.
+func TestBuildThatFails(t *testing.T) {
+	s := newStack(t, `
+services:
+  bad: {build: bad}
+  good: {build: good}
+  nowhere: {build: nowhere, profiles: [x]}
+  mistyped: {build: mistyped, profiles: [y]}
+`, "bad/Dockerfile", "FROM localhost/podc-busybox\nRUN echo what went wrong; exit 7\n",
+		"good/Dockerfile", "FROM localhost/podc-busybox\nRUN true\n",
+		"mistyped/Dockerfile", "FROM localhost/podc-busybox\nRUUN true\n")
+	s.load("busybox")
+	s.behaves("a failing step is told with its code and its last lines, and starts nothing", func(s *stack) {
+		out := s.fails(1, "up", "-d")
+		for _, want := range []string{"RUN echo what went wrong; exit 7", "exit code: 7", "what went wrong", "needed by bad"} {
+			contains(s.t, out, want)
+		}
+		if rows := s.ps(); len(rows) > 0 {
+			s.t.Errorf("there is %v", rows)
+		}
+	})
+	s.behaves("the image of another service is made nevertheless, and found the next time", func(s *stack) {
+		contains(s.t, s.podc("image", "ls"), "p-good")
+	})
+	s.behaves("a Dockerfile that is not there or wrong is told as such", func(s *stack) {
+		contains(s.t, s.fails(1, "up", "-d", "nowhere"), filepath.Join(s.dir, "nowhere"))
+		contains(s.t, s.fails(1, "up", "-d", "mistyped"), "unknown instruction: RUUN")
+	})
+}
