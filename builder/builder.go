@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/diff/apply"
@@ -49,6 +50,8 @@ import (
 	"podc.example/podc/engine/cgroups"
 	"podc.example/podc/engine/host"
 	"podc.example/podc/engine/images"
+	"podc.example/podc/engine/rootfs"
+	"podc.example/podc/internal/disk"
 	"podc.example/podc/netstack"
 )
 
@@ -80,7 +83,7 @@ const namespace = "buildkit"
 
 // Open opens the builder of a pair of roots. The caller excludes other processes. What a builder that died has left running is cleared away.
 func Open(ctx context.Context, c Config) (b *Builder, err error) {
-	b = &Builder{}
+	b = &Builder{steps: stepsOf(c)}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("cannot open the builder: %w", errors.Join(err, b.Close(ctx)))
@@ -90,21 +93,39 @@ func Open(ctx context.Context, c Config) (b *Builder, err error) {
 	if err := errors.Join(os.MkdirAll(data, 0o700), os.MkdirAll(filepath.Join(run, "steps"), 0o700)); err != nil {
 		return b, err
 	}
-	b.store = sync.OnceValues(func() (*images.Store, error) { return images.Open(c.Images) })
-	id, this := engine.RootIDOf(data), host.This()
-	b.steps = &steps{
-		dir: filepath.Join(run, "steps"), state: filepath.Join(run, "runtime"), runtime: c.Runtime, host: this,
-		cgroups: cgroups.Root{ID: id, Active: filepath.Join(run, "active.lock"), Host: this.Cgroups},
-		network: &network{stack: netstack.Open(netstack.Config{RootID: id, Data: data, Run: run, Host: c.Network})},
-	}
-	if err := b.steps.clear(ctx); err != nil {
+	if err := Clear(ctx, c); err != nil {
 		return b, err
 	}
+	b.store = sync.OnceValues(func() (*images.Store, error) { return images.Open(c.Images) })
 	w, err := b.worker(ctx, data, c.Pull)
 	if err != nil {
 		return b, err
 	}
 	return b, b.serve(ctx, w, data)
+}
+
+// stepsOf are the steps of the builder of a pair of roots.
+func stepsOf(c Config) *steps {
+	data, run := filepath.Join(c.Root, "build"), filepath.Join(c.RunRoot, "build")
+	id, this := engine.RootIDOf(data), host.This()
+	return &steps{
+		dir: filepath.Join(run, "steps"), state: filepath.Join(run, "runtime"), runtime: c.Runtime, host: this,
+		cgroups: cgroups.Root{ID: id, Active: filepath.Join(run, "active.lock"), Host: this.Cgroups},
+		network: &network{stack: netstack.Open(netstack.Config{RootID: id, Data: data, Run: run, Host: c.Network})},
+	}
+}
+
+// Clear takes away what a builder that died has left: steps that run on, mounts, the network. The caller excludes other processes.
+// Idempotent.
+func Clear(ctx context.Context, c Config) error {
+	s := stepsOf(c)
+	errs := []error{s.clear(ctx)}
+	mounts, err := rootfs.MountsBelow(filepath.Join(c.Root, "build"))
+	errs = append(errs, err)
+	for _, m := range slices.Backward(mounts) {
+		errs = append(errs, disk.Unmount(m))
+	}
+	return errors.Join(append(errs, s.network.close(ctx), s.cgroups.RemoveIdle(ctx, true))...)
 }
 
 // closing notes what Close closes; the last comes first.

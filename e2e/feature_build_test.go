@@ -2,15 +2,19 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/podcbuild"
 )
@@ -229,5 +233,65 @@ services:
 	s.behaves("a Dockerfile that is not there or wrong is told as such", func(s *stack) {
 		contains(s.t, s.fails(1, "up", "-d", "nowhere"), filepath.Join(s.dir, "nowhere"))
 		contains(s.t, s.fails(1, "up", "-d", "mistyped"), "unknown instruction: RUUN")
+	})
+}
+
+// Whatever of a build is killed, what it made goes: its steps, their mounts and network. The next build finds all in order.
+func TestBuildIsKilled(t *testing.T) {
+	s := newStack(t, "services: {a: {build: .}}\n", "Dockerfile", "FROM localhost/podc-busybox\nRUN echo begun; sleep 1000\n")
+	s.load("busybox")
+	// begin starts a build and returns once its step runs.
+	begin := func(s *stack) (podc *exec.Cmd, builder int) {
+		podc = s.cmd(t.Context(), "create")
+		if err := podc.Start(); err != nil {
+			s.t.Fatal(err)
+		}
+		eventually(s.t, time.Minute, func() error {
+			if running, _ := filepath.Glob(filepath.Join(s.run, "build", "runtime", "*", "status")); len(running) == 0 {
+				return errors.New("no step runs")
+			}
+			return nil
+		})
+		return podc, disk.Holder(podcbuild.Lock(s.run))
+	}
+	gone := func(s *stack) {
+		s.builderEnds()
+		if left, _ := filepath.Glob(filepath.Join(s.run, "build", "s*", "*")); len(left) > 0 {
+			s.t.Errorf("left: %q", left)
+		}
+		s.podc("system", "check")
+	}
+	s.behaves("an interrupted podc ends its build", func(s *stack) {
+		podc, _ := begin(s)
+		podc.Process.Signal(os.Interrupt)
+		podc.Wait()
+		gone(s)
+	})
+	s.behaves("so does one that is killed", func(s *stack) {
+		podc, _ := begin(s)
+		podc.Process.Kill()
+		podc.Wait()
+		gone(s)
+	})
+	s.behaves("podc clears away after a podc-build that is killed", func(s *stack) {
+		podc, builder := begin(s)
+		unix.Kill(builder, unix.SIGKILL)
+		podc.Wait()
+		gone(s)
+	})
+	s.behaves("system check finds what both have left that are killed, and mends it", func(s *stack) {
+		podc, builder := begin(s)
+		podc.Process.Kill()
+		unix.Kill(builder, unix.SIGKILL)
+		podc.Wait()
+		s.builderEnds()
+		contains(s.t, s.fails(1, "system", "check"), "left by a build that was killed")
+		s.podc("system", "check", "--repair")
+		gone(s)
+	})
+	s.behaves("and the next build works", func(s *stack) {
+		s.write("Dockerfile", "FROM localhost/podc-busybox\nRUN echo > /made\n")
+		s.podc("create")
+		s.of("a", "test -e /made")
 	})
 }

@@ -68,8 +68,10 @@ func run(args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		return s.serve(ctx)
+	case podcbuild.Clear:
+		return s.clear(context.Background())
 	}
-	return fault.Invalid("podc calls this program, with start or %s, not %q", podcbuild.Serve, flags.Args())
+	return fault.Invalid("podc calls this program, with start, %s or %s, not %q", podcbuild.Serve, podcbuild.Clear, flags.Args())
 }
 
 // startPatience bounds a start.
@@ -158,15 +160,35 @@ func (s *server) serve(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) open(ctx context.Context) (err error) {
+func (s *server) open(ctx context.Context) error {
+	c, err := s.config()
+	if err == nil {
+		s.builder, err = builder.Open(ctx, c)
+	}
+	return err
+}
+
+func (s *server) config() (builder.Config, error) {
 	runtime, err := host.Lookup("crun")
+	return builder.Config{Root: s.root, RunRoot: s.runRoot, Runtime: runtime, Pull: s.pull,
+		Images: images.Config{Root: s.root, RunRoot: s.runRoot, Private: s.root != defaultRoot}}, err
+}
+
+// clear takes away what one that died has left.
+func (s *server) clear(ctx context.Context) error {
+	lock, err := disk.TryLock(podcbuild.Lock(s.runRoot))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil // nobody died
+	}
 	if err != nil {
 		return err
 	}
-	s.builder, err = builder.Open(ctx, builder.Config{Root: s.root, RunRoot: s.runRoot, Runtime: runtime,
-		Pull:   s.pull,
-		Images: images.Config{Root: s.root, RunRoot: s.runRoot, Private: s.root != defaultRoot}})
-	return err
+	defer lock.Unlock()
+	c, err := s.config()
+	if err != nil {
+		return err
+	}
+	return errors.Join(builder.Clear(ctx, c), os.RemoveAll(podcbuild.Socket(s.runRoot)))
 }
 
 // answer answers whoever connects, until nobody has for a while.

@@ -113,6 +113,9 @@ func (s system) checkFiles(repair bool) (problems []api.Problem, mended []string
 			add("file", path, err.Error()+"; it only saves time", remove(path))
 		}
 	}
+	for _, path := range s.cfg.builds().Left() {
+		add("file", path, "left by a build that was killed", func() error { return s.cfg.builds().Clear(context.Background()) })
+	}
 	for _, kind := range []secrets.Kind{secrets.Secret, secrets.Config} {
 		damaged, derr := secrets.Open(s.cfg.Root, kind).Damaged()
 		err = errors.Join(err, derr)

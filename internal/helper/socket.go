@@ -21,8 +21,11 @@ import (
 // maxLine bounds a line of an answer in bytes.
 const maxLine = 64 << 20
 
-// ErrHungUp says that a helper ended before it had answered anything.
-var ErrHungUp = errors.New("it hung up")
+// ErrHungUp says that a helper ended before it had heard the question, ErrDied that it did so afterwards.
+var (
+	ErrHungUp = errors.New("it hung up")
+	ErrDied   = errors.New("it ended before it had answered")
+)
 
 // AskConn puts q, which has no stream and no files, to a helper at the other end of conn, and closes conn.
 func AskConn(ctx context.Context, conn net.Conn, q Question, reply any) error {
@@ -60,7 +63,7 @@ func AskConn(ctx context.Context, conn net.Conn, q Question, reply any) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case heard:
-		return errors.New("it ended before it had answered")
+		return ErrDied
 	}
 	return ErrHungUp
 }

@@ -34,6 +34,9 @@ const (
 // Serve is the argument with which podc-build serves its socket.
 const Serve = "serve"
 
+// Clear is the argument with which it takes away what one that died has left.
+const Clear = "clear"
+
 // BuildRequest asks for an image.
 type BuildRequest struct {
 	ID    string            `json:"id"` // the ParentID of its progress
@@ -113,6 +116,9 @@ func (c Client) ask(ctx context.Context, q helper.Question, reply any) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", Socket(c.RunRoot))
 		if err == nil {
 			err = helper.AskConn(ctx, conn, q, reply)
+			if errors.Is(err, helper.ErrDied) {
+				return errors.Join(fault.Hint(fmt.Errorf("%s died: %w", Program, err), "what it said last is in %s", c.log()), c.Clear(context.WithoutCancel(ctx)))
+			}
 			if !errors.Is(err, helper.ErrHungUp) {
 				return err
 			}
@@ -123,7 +129,7 @@ func (c Client) ask(ctx context.Context, q helper.Question, reply any) error {
 			return context.Cause(ctx)
 		}
 		if attempt == 3 {
-			return fault.Hint(fmt.Errorf("cannot ask %s: %w", Program, err), "see %s", filepath.Join(c.RunRoot, "build", "log"))
+			return fault.Hint(fmt.Errorf("cannot ask %s: %w", Program, err), "see %s", c.log())
 		}
 		if err := c.start(ctx); err != nil {
 			return err
@@ -131,12 +137,30 @@ func (c Client) ask(ctx context.Context, q helper.Question, reply any) error {
 	}
 }
 
+// log is what podc-build says that nobody asked for.
+func (c Client) log() string { return filepath.Join(c.RunRoot, "build", "log") }
+
+// Left lists what a podc-build that died has left running or mounted; nothing while one serves.
+func (c Client) Left() []string {
+	if disk.Held(Lock(c.RunRoot)) {
+		return nil
+	}
+	left, _ := filepath.Glob(filepath.Join(c.RunRoot, "build", "steps", "*"))
+	networks, _ := filepath.Glob(filepath.Join(c.Root, "build", "networks", "*"))
+	return append(left, networks...)
+}
+
+// Clear takes that away.
+func (c Client) Clear(ctx context.Context) error { return c.run(ctx, Clear) }
+
 // start starts podc-build and returns once it can be asked.
-func (c Client) start(ctx context.Context) error {
+func (c Client) start(ctx context.Context) error { return c.run(ctx, "start") }
+
+func (c Client) run(ctx context.Context, arg string) error {
 	p := c.Helper
 	p.Args, p.Deadline = []string{"--root", c.Root, "--runroot", c.RunRoot}, startPatience
 	var said strings.Builder
-	err := p.Run(ctx, helper.Run{Args: []string{"start"}, Stdout: &said, Stderr: func(line []byte) { said.Write(append(line, '\n')) }})
+	err := p.Run(ctx, helper.Run{Args: []string{arg}, Stdout: &said, Stderr: func(line []byte) { said.Write(append(line, '\n')) }})
 	if err != nil && said.Len() > 0 {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
 	}
