@@ -73,6 +73,7 @@ type Builder struct {
 	server  *grpc.Server
 	control *control.Controller
 	steps   *steps
+	worker  *worker
 	store   func() (*images.Store, error)
 	askers  sync.Map // environments of those who build, by session
 	closers []func() error
@@ -97,11 +98,10 @@ func Open(ctx context.Context, c Config) (b *Builder, err error) {
 		return b, err
 	}
 	b.store = sync.OnceValues(func() (*images.Store, error) { return images.Open(c.Images) })
-	w, err := b.worker(ctx, data, c.Pull)
-	if err != nil {
+	if b.worker, err = b.newWorker(ctx, data, c.Pull); err != nil {
 		return b, err
 	}
-	return b, b.serve(ctx, w, data)
+	return b, b.serve(ctx, b.worker, data)
 }
 
 // stepsOf are the steps of the builder of a pair of roots.
@@ -131,8 +131,8 @@ func Clear(ctx context.Context, c Config) error {
 // closing notes what Close closes; the last comes first.
 func (b *Builder) closing(f func() error) { b.closers = append(b.closers, f) }
 
-// worker is what solves builds: BuildKit's snapshots and blobs below data.
-func (b *Builder) worker(ctx context.Context, data string, pull pullFunc) (*worker, error) {
+// newWorker is what solves builds: BuildKit's snapshots and blobs below data.
+func (b *Builder) newWorker(ctx context.Context, data string, pull pullFunc) (*worker, error) {
 	const snapshotter = "overlayfs"
 	sn, err := overlay.NewSnapshotter(filepath.Join(data, "snapshots"), overlay.AsynchronousRemove)
 	if err != nil {
@@ -164,7 +164,7 @@ func (b *Builder) worker(ctx context.Context, data string, pull pullFunc) (*work
 	content := containerdsnapshot.NewContentStore(mdb.ContentStore(), namespace)
 	reg := &registry{open: b.store, seen: map[digest.Digest]*baseImage{}}
 	bw, err := base.NewWorker(ctx, base.WorkerOpt{
-		ID: id, Root: data, Labels: map[string]string{},
+		ID: id, Root: data, Labels: map[string]string{}, GCPolicy: policy(data),
 		MetadataStore: md, ContentStore: content, MountPoolRoot: filepath.Join(data, "cachemounts"),
 		Executor:    b.steps,
 		Snapshotter: containerdsnapshot.NewSnapshotter(snapshotter, mdb.Snapshotter(snapshotter), namespace, nil),

@@ -157,7 +157,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	ready.Close()
 	s.answer(ctx, l)
-	return nil
+	return s.builder.Trim(ctx)
 }
 
 func (s *server) open(ctx context.Context) error {
