@@ -84,6 +84,7 @@ type Progress struct {
 	Current  int64  `json:"current,omitempty"` // bytes
 	Total    int64  `json:"total,omitempty"`   // bytes; 0: not known
 	Percent  int    `json:"percent,omitempty"`
+	Step     int    `json:"step,omitempty"`   // of a build: which, from 1 on
 	Cached   bool   `json:"cached,omitempty"` // of a step of a build: it was not run, its result was there
 	Log      string `json:"log,omitempty"`    // what a step of a build has written since, in whole lines where it wrote whole ones
 }

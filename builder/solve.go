@@ -293,6 +293,7 @@ type teller struct {
 	id     string
 	tell   func(api.Progress)
 	names  map[string]string // of vertexes
+	steps  map[string]int    // their numbers
 	tails  map[string]string // the last that each wrote
 	failed string            // the vertex that failed first
 }
@@ -302,7 +303,7 @@ const tail = 4 << 10
 
 func (t *teller) hear(s *client.SolveStatus) {
 	if t.names == nil {
-		t.names, t.tails = map[string]string{}, map[string]string{}
+		t.names, t.tails, t.steps = map[string]string{}, map[string]string{}, map[string]int{}
 	}
 	for _, v := range s.Vertexes {
 		e := api.Progress{ID: v.Digest.String(), ParentID: t.id, Status: "Working", Text: v.Name, Cached: v.Cached}
@@ -337,6 +338,10 @@ func (t *teller) hear(s *client.SolveStatus) {
 }
 
 func (t *teller) say(e api.Progress) {
+	if t.steps[e.ID] == 0 {
+		t.steps[e.ID] = len(t.steps) + 1
+	}
+	e.Step = t.steps[e.ID]
 	if t.tell != nil {
 		t.tell(e)
 	}

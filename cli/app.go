@@ -47,6 +47,7 @@ var commands = []struct {
 	{"export", container.ExportCommand},
 	{"commit", container.CommitCommand},
 	{"run", project.RunCommand},
+	{"build", project.BuildCommand},
 	{"attach", container.AttachCommand},
 	{"config", project.ConfigCommand},
 	{command.ConfigsName, secret.ConfigsCommand},

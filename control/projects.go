@@ -13,6 +13,8 @@ type Projects interface {
 	// Plan is what Up would do. With pin the images are kept for the project: it is about to be brought up.
 	Plan(ctx context.Context, d project.Desired, opt project.UpOptions, pin bool, with Watch) (project.Plan, error)
 	Up(ctx context.Context, d project.Desired, opt UpOptions, with Watch) error
+	// Build makes images of services anew. No container is touched.
+	Build(ctx context.Context, d project.Desired, opt project.BuildOptions, with Watch) error
 	Down(ctx context.Context, d project.Desired, opt project.DownOptions, with Watch) error
 	Start(ctx context.Context, d project.Desired, opt project.StartOptions, with Watch) error
 	Stop(ctx context.Context, d project.Desired, opt project.StopOptions, with Watch) error

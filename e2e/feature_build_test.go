@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -293,5 +294,136 @@ func TestBuildIsKilled(t *testing.T) {
 		s.write("Dockerfile", "FROM localhost/podc-busybox\nRUN echo > /made\n")
 		s.podc("create")
 		s.of("a", "test -e /made")
+	})
+}
+
+// `podc build` makes images and touches no container; its flags add to what the compose file says.
+func TestBuildCommand(t *testing.T) {
+	s := newStack(t, `
+services:
+  base: {build: {context: ., args: {WHO: file}}}
+  web: {build: {context: ., dockerfile_inline: "FROM localhost/podc-busybox\nRUN echo web > /web\n"}, depends_on: [base]}
+  plain: {image: localhost/podc-busybox}
+`, "Dockerfile", "FROM localhost/podc-busybox\nARG WHO=none\nRUN echo $WHO > /who; date +%N > /random; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes > /memory 2>/dev/null; true\n")
+	s.load("busybox")
+	images := func(s *stack) string { return s.podc("image", "ls") }
+	s.behaves("only what is named is built, and what it depends on if that is asked for", func(s *stack) {
+		s.podc("build", "web")
+		if strings.Contains(images(s), "p-base") {
+			s.t.Error("a dependency was built unasked")
+		}
+		s.podc("build", "--with-dependencies", "web")
+		contains(s.t, images(s), "p-base")
+		if rows := s.ps(); len(rows) > 0 {
+			s.t.Errorf("there are containers: %v", rows)
+		}
+	})
+	s.behaves("arguments and limits of the command line come on top", func(s *stack) {
+		s.podc("build", "--build-arg", "WHO=flag", "--memory", "64m", "base")
+		contains(s.t, s.of("base", "cat /who /memory"), "flag\n67108864\n")
+		s.env = []string{"WHO=environment"}
+		s.podc("build", "--build-arg", "WHO", "base")
+		contains(s.t, s.of("base", "cat /who"), "environment\n")
+		s.env = nil
+	})
+	s.behaves("a build is found again unless it is to be made anew", func(s *stack) {
+		random := func() string { return s.of("base", "cat /random") }
+		s.podc("build", "base")
+		first := random()
+		s.podc("build", "base")
+		if again := random(); again != first {
+			s.t.Errorf("a step ran again: %s, %s", first, again)
+		}
+		s.podc("build", "--no-cache", "base")
+		if again := random(); again == first {
+			s.t.Error("--no-cache found what was built before")
+		}
+	})
+	s.behaves("output is shown by step, and not at all if that is not wanted", func(s *stack) {
+		out := s.podc("build", "--no-cache", "web")
+		inOrder(s.t, out, "Image p-web Building", "RUN echo web > /web", "DONE", "Image p-web Built")
+		if out := s.podc("build", "--no-cache", "--quiet", "web"); strings.Contains(out, "RUN") {
+			s.t.Errorf("quiet printed\n%s", out)
+		}
+		if out := s.podc("up", "--no-start", "--build", "--quiet-build", "web"); strings.Contains(out, "RUN") {
+			s.t.Errorf("quiet printed\n%s", out)
+		}
+	})
+	s.behaves("--print tells bake what would be built", func(s *stack) {
+		var file struct {
+			Target map[string]struct {
+				Context, Dockerfile string
+				Args                map[string]string
+				Tags                []string
+			}
+		}
+		if err := json.Unmarshal([]byte(s.podc("build", "--print", "--build-arg", "X=y")), &file); err != nil {
+			s.t.Fatal(err)
+		}
+		if b := file.Target["base"]; b.Context != s.dir || b.Args["WHO"] != "file" || b.Args["X"] != "y" || b.Tags[0] != "p-base" || len(file.Target) != 2 {
+			s.t.Errorf("%+v", file)
+		}
+	})
+	s.behaves("a base is pulled if that is asked for", func(s *stack) {
+		contains(s.t, s.fails(1, "build", "--pull", "web"), "localhost/podc-busybox")
+	})
+	s.behaves("an agent is needed only by who asks for one", func(s *stack) {
+		s.env = []string{"SSH_AUTH_SOCK="}
+		contains(s.t, s.fails(1, "build", "--ssh", "default", "web"), "SSH_AUTH_SOCK is not set")
+		s.env = nil
+	})
+	s.behaves("what is not there is told, what is not served too", func(s *stack) {
+		contains(s.t, s.fails(1, "build", "gone"), "no such service: gone")
+		contains(s.t, s.podc("build", "plain"), "No services to build")
+		contains(s.t, s.fails(1, "build", "--builder", "x"), "podc builds by itself")
+		contains(s.t, s.fails(1, "build", "--sbom", "true"), "attestations")
+		contains(s.t, s.fails(1, "build", "--provenance", "true"), "attestations")
+		contains(s.t, s.fails(1, "build", "--memory", "much"), "invalid --memory")
+	})
+}
+
+// `up`, `create` and `run` build what is missing, all if that is asked for, and nothing if that is.
+func TestUpBuilds(t *testing.T) {
+	s := newStack(t, `
+services:
+  a: {build: ., command: sleep 1000, stop_signal: SIGKILL}
+  always: {build: ., pull_policy: build, command: sleep 1000, stop_signal: SIGKILL}
+`, "Dockerfile", "FROM localhost/podc-busybox\nCOPY content /content\n", "content", "one")
+	s.load("busybox")
+	id := func(s *stack, service string) string { return s.ps()["p-"+service+"-1"].ID }
+	s.behaves("nothing is built if that is not allowed", func(s *stack) {
+		contains(s.t, s.fails(1, "up", "-d", "--no-build", "a"), "No such image: p-a")
+		contains(s.t, s.fails(1, "create", "--no-build", "a"), "No such image: p-a")
+		contains(s.t, s.fails(1, "up", "-d", "--no-build", "--build", "a"), "cannot be combined")
+	})
+	s.behaves("the plan says what would be built, and why", func(s *stack) {
+		out := s.podc("plan")
+		contains(s.t, out, "build image p-a (missing)\n")
+		contains(s.t, out, "build image p-always (pull_policy is build)\n")
+	})
+	s.behaves("a build to the same content recreates nothing", func(s *stack) {
+		s.podc("up", "-d")
+		before := id(s, "a") + id(s, "always")
+		s.podc("up", "-d", "--build")
+		s.podc("up", "-d")
+		if now := id(s, "a") + id(s, "always"); now != before {
+			s.t.Errorf("containers were made anew")
+		}
+	})
+	s.behaves("a changed file is noticed by who builds, and recreates what is made of it", func(s *stack) {
+		before, other := id(s, "a"), id(s, "always")
+		s.write("content", "two")
+		s.podc("up", "-d")
+		if id(s, "a") != before || id(s, "always") == other {
+			s.t.Error("not that service was made anew whose policy is to build")
+		}
+		contains(s.t, s.exec("always", "cat", "/content"), "two")
+		s.podc("up", "-d", "--build", "a")
+		contains(s.t, s.exec("a", "cat", "/content"), "two")
+		s.write("content", "three")
+		contains(s.t, s.podc("run", "--rm", "-T", "--build", "a", "cat", "/content"), "three")
+		s.write("content", "four")
+		contains(s.t, s.podc("run", "--rm", "-T", "--quiet-build", "--pull", "build", "a", "cat", "/content"), "four")
+		s.podc("create", "--build", "--force-recreate", "a")
 	})
 }

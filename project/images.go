@@ -116,7 +116,7 @@ func (i *preparations) needImage(u *unit, ref string) {
 	case slices.Contains(i.o.Prepared, ref):
 		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was made ready", u.Name, ref)
 	case maker != nil && i.opt.NoBuild && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref)):
-		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and nothing is to be built", u.Name, ref)
+		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and nothing is to be built%s", u.Name, ref, i.remedy(AllowBuild, ""))
 	case maker != nil && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref)):
 		i.build(maker, because(Missing))
 		i.prepare(u, Prepare{Ref: ref})

@@ -37,6 +37,7 @@ const (
 	TakeProfiles  Remedy = "take-profiles"  // take services of inactive profiles too
 	RemoveService Remedy = "remove-service" // {name}, containers that run too
 	LoadImage     Remedy = "load-image"
+	AllowBuild    Remedy = "allow-build"
 )
 
 // Remedies are the words of whoever asks for a verb: how people ask there for each. One without words is not spoken of.

@@ -24,7 +24,7 @@ const (
 var ErrInterrupted = fault.Exit(errors.New("interrupted"), ExitInterrupted)
 
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
-var later = []string{"build", "bridge",
+var later = []string{"bridge",
 	"publish", "pull", "push", "watch",
 	"secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
 

@@ -12,7 +12,8 @@ import (
 type Reporter struct {
 	show.Progress
 	Explain bool // say why each step is taken
-	Quiet   bool // show of images only that their preparation begins and ends
+	// QuietPull and QuietBuild show of images only that their preparation begins and ends.
+	QuietPull, QuietBuild bool
 	// Planned, if not nil, hears of the plan before it is run, and stepped of the steps that begin and end.
 	Planned func(project.Plan)
 	Stepped func(project.Event)
@@ -40,7 +41,7 @@ func (r *Reporter) Report(e project.Event) {
 		r.Planned(*e.Plan)
 	case e.Step != nil && r.dry == nil:
 		r.step(e)
-	case e.Image != "" && !(r.Quiet && e.Kind == project.PrepareMoved):
+	case e.Image != "" && !(e.Kind == project.PrepareMoved && r.quiet(e.How)):
 		r.Show(imageEvent(e))
 	}
 	switch e.Kind {
@@ -49,6 +50,13 @@ func (r *Reporter) Report(e project.Event) {
 	case project.Warned:
 		r.Say("warning: " + e.Text)
 	}
+}
+
+func (r *Reporter) quiet(how project.Preparation) bool {
+	if how == project.ByBuild {
+		return r.QuietBuild
+	}
+	return r.QuietPull
 }
 
 // begin looks at what steps of a plan are one act to docker, and shows what is so already.

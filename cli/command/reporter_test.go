@@ -13,7 +13,7 @@ import (
 
 func TestReporterOnImages(t *testing.T) {
 	con, _, stderr := show.BufferConsole()
-	r := &Reporter{Progress: &show.PlainProgress{W: con.Err}, Quiet: true}
+	r := &Reporter{Progress: &show.PlainProgress{W: con.Err}, QuietPull: true}
 	for _, e := range []project.Event{
 		{Kind: project.PrepareBegan, How: project.ByPull, Image: "nginx"},
 		{Kind: project.PrepareMoved, How: project.ByPull, Image: "nginx", Progress: api.Progress{Status: show.Working, Text: "Pulling", Details: "3 MB"}},

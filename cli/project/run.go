@@ -25,7 +25,7 @@ func RunCommand() *command.Command {
 		Examples: []string{"podc run --rm web sh  # beside the service's containers, and removed afterwards"},
 		Args:     command.Args{command.One(command.Service), command.Maybe(command.Word("COMMAND")), command.Any(command.Word("ARG"))},
 		Flags: []*command.Flag{
-			command.Hidden(command.Toggle("build", "")),
+			buildFlag(),
 			command.List("cap-add", command.Word("CAPABILITY"), "give the container CAPABILITY, repeatable"),
 			command.List("cap-drop", command.Word("CAPABILITY"), "take CAPABILITY from the container, repeatable"),
 			command.Toggle("detach", "print the container's id and do not wait for it", "d"),
@@ -40,7 +40,7 @@ func RunCommand() *command.Command {
 			command.List("publish", command.Word("[[ADDRESS:]PORT:]PORT"), "publish a port, [[ADDRESS:]PORT:]PORT, repeatable", "p"),
 			command.Text("pull", command.Policy, "when to pull images"),
 			command.Toggle("quiet", "show nothing but the output of the command", "q"),
-			command.Hidden(command.Toggle("quiet-build", "")),
+			quietBuildFlag(),
 			command.Toggle("quiet-pull", "show no progress of pulls"),
 			orphansFlag(),
 			command.Toggle("rm", "remove the container when it has ended"),
@@ -65,15 +65,12 @@ func runOptionsOf(c *cli.Context, con *show.Console) (opt project.UpOptions, req
 		UseAliases: c.Bool("use-aliases"),
 	}
 	opt = project.UpOptions{
-		Services: []string{one.Service}, NoDeps: c.Bool("no-deps"), OneOff: one, Remedies: remedies,
+		Services: []string{one.Service}, NoDeps: c.Bool("no-deps"), OneOff: one, Build: c.Bool("build"), Remedies: remedies,
 		RemoveOrphans: c.Bool("remove-orphans"), IgnoreOrphans: !c.Bool("remove-orphans"), // which are none of its business
 	}
 	req = podccompose.RunRequest{
 		Service: one.Service, ServicePorts: c.Bool("service-ports"), Ports: c.StringSlice("publish"),
 		Volumes: c.StringSlice("volume"), EnvFiles: c.StringSlice("env-from-file"),
-	}
-	if err = command.NotServed(c, "build", "quiet-build"); err != nil {
-		return opt, req, err
 	}
 	if req.ServicePorts && len(req.Ports) > 0 {
 		return opt, req, fault.Invalid("--service-ports and --publish cannot be combined")
@@ -127,7 +124,7 @@ func run(s *command.Session, c *cli.Context) error {
 	}
 	o := s.Operate("run")
 	defer o.Close()
-	o.Quiet = c.Bool("quiet-pull")
+	o.QuietPull, o.QuietBuild = c.Bool("quiet-pull"), c.Bool("quiet-build")
 	if s.DryRun {
 		return dryUp(o, ctx, w, wanted)
 	}

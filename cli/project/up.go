@@ -45,7 +45,7 @@ func UpCommand() *command.Command {
 		Flags: slices.Concat([]*command.Flag{command.Toggle("detach", "return once everything runs", "d")}, makingFlags(), changeFlags(),
 			planFlags(), attachFlags(), []*command.Flag{
 				waitTimeoutFlag(), timeoutFlag(),
-				command.Hidden(command.Toggle("quiet-build", "")),
+				quietBuildFlag(),
 				command.Hidden(command.Toggle("watch", "", "w")),
 				command.Toggle("explain", "say why each step is taken"),
 			}),
@@ -62,7 +62,7 @@ func UpCommand() *command.Command {
 // makingFlags are those of what makes containers.
 func makingFlags() []*command.Flag {
 	return []*command.Flag{
-		command.Hidden(command.Toggle("build", "")),
+		buildFlag(),
 		command.Toggle("no-build", "never build an image"),
 		command.Toggle("quiet-pull", "show no progress of pulls"),
 		command.Toggle("yes", "answer every question with yes", "y"),
@@ -111,7 +111,7 @@ func upOptionsOf(c *cli.Context) (upOptions, error) {
 	opt := upOptions{
 		UpOptions: project.UpOptions{
 			Services: c.Args().Slice(), NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"), NoRecreate: c.Bool("no-recreate"),
-			RenewAnon: c.Bool("renew-anon-volumes"), NoStart: c.Bool("no-start"), Wait: c.Bool("wait"), Timeout: command.Seconds(c, "timeout"),
+			RenewAnon: c.Bool("renew-anon-volumes"), NoStart: c.Bool("no-start"), Build: c.Bool("build"), NoBuild: c.Bool("no-build"), Wait: c.Bool("wait"), Timeout: command.Seconds(c, "timeout"),
 		},
 		detach: c.Bool("detach"),
 		watch: attachOptions{
@@ -133,7 +133,7 @@ func upOptionsOf(c *cli.Context) (upOptions, error) {
 	if opt.WaitTimeout, err = waitTimeout(c); err != nil {
 		return opt, err
 	}
-	if err := command.NotServed(c, "build", "watch"); err != nil {
+	if err := command.NotServed(c, "watch"); err != nil {
 		return opt, err
 	}
 	if opt.watch.exitCodeFrom != "" && !opt.watch.abortOnFailure {
@@ -161,6 +161,7 @@ func checkPairs(c *cli.Context) error {
 		{"detach", append(slices.Clone(attached), "no-attach")},
 		{"wait", attached},
 		{"no-start", append(slices.Clone(attached), "wait")},
+		{"build", []string{"no-build"}},
 		{"no-recreate", []string{"force-recreate", "renew-anon-volumes", "always-recreate-deps"}},
 		{"abort-on-container-exit", []string{"abort-on-container-failure"}},
 	} {
@@ -187,6 +188,7 @@ var remedies = project.Remedies{
 	project.TakeProfiles:  "--profile '*' takes inactive profiles down too",
 	project.RemoveService: "remove it first: podc rm -sf {name}",
 	project.LoadImage:     "load it with: podc load -i FILE",
+	project.AllowBuild:    "leave out --no-build",
 }
 
 func pullPolicy(s string) (project.PullPolicy, error) {
@@ -200,9 +202,9 @@ func pullPolicy(s string) (project.PullPolicy, error) {
 	case "always":
 		return project.PullAlways, nil
 	case "build":
-		return "", fault.Invalid("--pull build is not available yet")
+		return project.PullBuild, nil
 	}
-	return "", fault.Invalid("unknown --pull %q: want always, missing or never", s)
+	return "", fault.Invalid("unknown --pull %q: want always, missing, never or build", s)
 }
 
 // scales reads SERVICE=N; what says where that stands.
@@ -257,7 +259,7 @@ func up(s *command.Session, c *cli.Context, opt upOptions) error {
 	}
 	o := s.Operate(c.Command.Name)
 	defer o.Close()
-	o.Explain, o.Quiet, o.Yes = c.Bool("explain") || s.Verbose, c.Bool("quiet-pull"), c.Bool("yes")
+	o.Explain, o.QuietPull, o.QuietBuild, o.Yes = c.Bool("explain") || s.Verbose, c.Bool("quiet-pull"), c.Bool("quiet-build"), c.Bool("yes")
 	if s.DryRun {
 		return dryUp(o, ctx, w, opt.UpOptions)
 	}

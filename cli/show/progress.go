@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,11 +65,17 @@ type PlainProgress struct {
 	mu   sync.Mutex
 	W    io.Writer
 	last map[string]string // by ID: a line is not repeated, as byte counters would
+	// begun are the steps of builds that were said to have begun, and when.
+	begun map[string]time.Time
 }
 
 func (p *PlainProgress) Show(e Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if e.Step > 0 {
+		p.step(e)
+		return
+	}
 	if e.ParentID != "" { // layers are of no interest in a log file
 		return
 	}
@@ -87,6 +94,37 @@ func (p *PlainProgress) Show(e Event) {
 		line = " DRY-RUN MODE - " + line
 	}
 	fmt.Fprintln(p.W, Printable(line))
+}
+
+// step writes of a step of a build that it begins, what it says, and how it ends, each line with the number of the step.
+func (p *PlainProgress) step(e Event) {
+	key := e.ParentID + " " + e.ID
+	say := func(format string, args ...any) {
+		line := fmt.Sprintf(" %s #%d ", e.ParentID, e.Step) + fmt.Sprintf(format, args...)
+		fmt.Fprintln(p.W, Printable(line))
+	}
+	began, known := p.begun[key]
+	if !known {
+		if p.begun == nil {
+			p.begun = map[string]time.Time{}
+		}
+		began = time.Now()
+		p.begun[key] = began
+		say("%s", OneLine(e.Text))
+	}
+	for line := range strings.Lines(e.Log) {
+		say("%s", strings.TrimRight(line, "\r\n"))
+	}
+	switch {
+	case e.Status == Done && e.Cached:
+		say("CACHED")
+	case e.Status == Done:
+		say("DONE %.1fs", time.Since(began).Seconds())
+	case e.Status == Warning:
+		say("WARNING %s", e.Text)
+	case e.Status == Failed:
+		say("ERROR %s", OneLine(e.Details))
+	}
 }
 
 func (p *PlainProgress) Say(s string) {

@@ -65,6 +65,13 @@ func (t *ttyProgress) loop() {
 func (t *ttyProgress) Show(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if parent := t.byID["\x00"+e.ParentID]; e.Step > 0 && parent != nil { // of a build is shown what it does
+		parent.Details = OneLine(e.Text)
+		if strings.TrimSpace(e.Log) != "" {
+			parent.Details += ": " + OneLine(lastLine(e.Log))
+		}
+		return
+	}
 	key := e.ParentID + "\x00" + e.ID
 	r := t.byID[key]
 	if r == nil {
@@ -85,6 +92,11 @@ func (t *ttyProgress) Show(e Event) {
 		r.end = t.now()
 	}
 	r.Event = e
+}
+
+func lastLine(text string) string {
+	text = strings.TrimRight(text, "\r\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 func (t *ttyProgress) Say(s string) {

@@ -129,6 +129,10 @@ func failedRun(err error, pod string) error {
 	return fault.Exit(err, code)
 }
 
+func (p projects) Build(ctx context.Context, d project.Desired, opt project.BuildOptions, w control.Watch) error {
+	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Build(ctx, deps, d, opt) })
+}
+
 func (p projects) Down(ctx context.Context, d project.Desired, opt project.DownOptions, w control.Watch) error {
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Down(ctx, deps, d, opt) })
 }
