@@ -18,6 +18,8 @@ type Images interface {
 	Inspect(ctx context.Context, refs ...string) ([]api.ImageDetails, error)
 	// Pull fetches an image from its registry, whether it is here already or not.
 	Pull(ctx context.Context, ref string, with ImageWatch) (api.ImageSummary, error)
+	// Build makes an image and answers its id. Where b names files, they are of the machine that podc is on.
+	Build(ctx context.Context, b api.Build, with ImageWatch) (string, error)
 	// Load stores the images of an archive, docker's or OCI's.
 	Load(ctx context.Context, from Archive, with ImageWatch) ([]api.ImageSummary, error)
 	// Tag gives an image one more name.

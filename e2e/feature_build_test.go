@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -425,5 +426,69 @@ services:
 		s.write("content", "four")
 		contains(s.t, s.podc("run", "--rm", "-T", "--quiet-build", "--pull", "build", "a", "cat", "/content"), "four")
 		s.podc("create", "--build", "--force-recreate", "a")
+	})
+}
+
+// `podc image build` is docker's: of a folder, of a Dockerfile or an archive on the standard input.
+func TestImageBuild(t *testing.T) {
+	s := newStack(t, "services: {}\n",
+		"app/Dockerfile", "FROM localhost/podc-busybox AS one\nRUN --mount=type=secret,id=s cp /run/secrets/s /secret; cat /etc/hosts > /hosts; ulimit -n > /nofile; df -k /dev/shm | tail -n 1 > /shm\nFROM one AS two\nARG A\nARG B\nRUN echo $A $B > /args\nCOPY --from=more x /x\n",
+		"app/other", "FROM localhost/podc-busybox\nCOPY other /other\n", "more/x", "x of more", "secret", "the secret")
+	s.load("busybox")
+	run := func(s *stack, image string, command string) string {
+		s.write("run.yaml", "services: {x: {image: "+image+", entrypoint: [sh, -c], command: ['"+command+"']}}\n")
+		return s.podc("-f", "run.yaml", "run", "--rm", "-T", "x")
+	}
+	s.behaves("flags say what compose files say with keys", func(s *stack) {
+		s.env = []string{"B=environment"}
+		s.podc("image", "build", "-t", "flags:1", "--tag", "flags:2", "--build-arg", "A=flag", "--build-arg", "B", "--label", "l=v", "--target", "two",
+			"--build-context", "more=more", "--secret", "id=s,src=secret", "--add-host", "db.test:192.0.2.8", "--ulimit", "nofile=99", "--shm-size", "16m",
+			"--memory", "64m", "--network", "none", "--no-cache-filter", "two", "--platform", "linux/amd64", "--iidfile", "id", "app")
+		s.env = nil
+		out := run(s, "flags:2", "cat /args /x /secret /hosts /nofile /shm")
+		for _, want := range []string{"flag environment\n", "x of more", "the secret", "192.0.2.8\tdb.test", "\n99\n", "16384"} {
+			contains(s.t, out, want)
+		}
+		contains(s.t, s.podc("image", "inspect", "flags:1"), `"l": "v"`)
+		id, err := os.ReadFile(filepath.Join(s.dir, "id"))
+		if err != nil || !strings.HasPrefix(string(id), "sha256:") {
+			s.t.Errorf("%s, %v", id, err)
+		}
+	})
+	s.behaves("a Dockerfile lies elsewhere, or comes by the standard input", func(s *stack) {
+		contains(s.t, s.podc("image", "build", "-q", "-t", "file", "-f", "app/other", "app"), "sha256:")
+		contains(s.t, run(s, "file", "cat /other"), "COPY other")
+		cmd := s.cmd(t.Context(), "image", "build", "-t", "stdin", "-")
+		cmd.Stdin = strings.NewReader("FROM localhost/podc-busybox\nRUN echo stdin > /from\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.t.Fatalf("%v\n%s", err, out)
+		}
+		contains(s.t, run(s, "stdin", "cat /from"), "stdin\n")
+	})
+	s.behaves("a context comes by the standard input", func(s *stack) {
+		cmd := s.cmd(t.Context(), "image", "build", "-t", "tar", "-f", "other", "-")
+		cmd.Stdin = bytes.NewReader(layerOf(t, []imageFile{{"other", 0o644, 0, "FROM localhost/podc-busybox\nCOPY sub /sub\n"}, {"sub/", 0o755, 0, ""}, {"sub/f", 0o600, 0, "in the archive"}}))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.t.Fatalf("%v\n%s", err, out)
+		}
+		contains(s.t, run(s, "tar", "cat /sub/f"), "in the archive")
+	})
+	s.behaves("caches are kept elsewhere, and found there", func(s *stack) {
+		s.podc("image", "build", "-t", "cached", "--cache-to", "type=local,dest="+filepath.Join(s.dir, "cache"), "--cache-to", "type=inline", "-f", "app/other", "app")
+		if _, err := os.Stat(filepath.Join(s.dir, "cache", "index.json")); err != nil {
+			s.t.Error(err)
+		}
+		s.podc("image", "build", "-t", "cached", "--cache-from", "type=local,src="+filepath.Join(s.dir, "cache"), "--no-cache", "--pull=false", "-f", "app/other", "app")
+	})
+	s.behaves("what may harm is done only if that is allowed", func(s *stack) {
+		s.write("app/insecure", "FROM localhost/podc-busybox\nRUN --security=insecure grep CapEff /proc/self/status > /caps\n")
+		contains(s.t, s.fails(1, "image", "build", "-f", "app/insecure", "app"), "security.insecure")
+		s.podc("image", "build", "-t", "insecure", "--allow", "security.insecure", "-f", "app/insecure", "app")
+	})
+	s.behaves("what is wrong is told", func(s *stack) {
+		contains(s.t, s.fails(1, "image", "build", "nowhere"), "nowhere")
+		contains(s.t, s.fails(1, "image", "build", "--secret", "src=x", "app"), "it has no id")
+		contains(s.t, s.fails(1, "image", "build", "--ulimit", "x", "app"), "invalid --ulimit")
+		contains(s.t, s.fails(1, "image", "build", "--ssh", "default=/nowhere", "app"), "/nowhere")
 	})
 }

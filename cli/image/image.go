@@ -18,7 +18,7 @@ func ImageCommand() *command.Command {
 	return &command.Command{
 		Name: "image", Usage: "manage images",
 		Subcommands: []*command.Command{
-			imageListCommand(), imageInspectCommand(),
+			imageListCommand(), imageInspectCommand(), imageBuildCommand(),
 			{
 				Name: "rm", Aliases: []string{"remove"}, Usage: "remove images", Args: command.Args{command.Many(command.Image)},
 				Flags: []*command.Flag{

@@ -2,6 +2,7 @@ package controltest
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -13,6 +14,7 @@ import (
 
 var images = []behaviour{
 	{"an image is loaded, found, named and removed", imaged},
+	{"an image is built, and found again by who builds the same", built},
 	{"an image is pulled, when it is asked for or missed", pulled},
 	{"only images that nobody uses are pruned", imagesPruned},
 }
@@ -49,6 +51,40 @@ func imaged(s *suite) {
 	s.is(failed(s.Images.Inspect(s.ctx, id)), errdefs.IsNotFound)
 	if must(s.Images.Where(s.ctx))(s) == "" {
 		s.Error("images are nowhere")
+	}
+}
+
+func built(s *suite) {
+	dir := s.TempDir()
+	write := func(name, text string) { s.ok(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)) }
+	write("Dockerfile", "FROM "+s.Image+"\nCOPY content /content\n")
+	write("content", "one")
+	steps := 0
+	watch := control.ImageWatch{Progress: func(e api.Progress) { steps = max(steps, e.Step) }}
+	b := api.Build{Context: dir, Names: []string{"localhost/suite:built"}}
+	id := must(s.Images.Build(s.ctx, b, watch))(s)
+	if steps == 0 {
+		s.Error("nothing was heard of it")
+	}
+	equal(s, "the id of its name", must(s.Images.Inspect(s.ctx, b.Names[0]))(s)[0].ID, id)
+	equal(s, "the same once more", must(s.Images.Build(s.ctx, b, control.ImageWatch{}))(s), id)
+
+	a := s.sleeper("a")
+	a.Pod.Container.Image, a.Build = b.Names[0], &b
+	var h heard
+	write("content", "two")
+	s.ok(s.Projects.Build(s.ctx, desired(a), project.BuildOptions{}, h.watch()))
+	if must(s.Images.Inspect(s.ctx, b.Names[0]))(s)[0].ID == id {
+		s.Error("a file has changed, and the image is the same")
+	}
+	s.is(s.Projects.Build(s.ctx, desired(a), project.BuildOptions{Services: []string{"gone"}}, control.Watch{}), errdefs.IsNotFound)
+	write("Dockerfile", "FROM scratch\nCOPY absent /\n")
+	if err := failed(s.Images.Build(s.ctx, b, control.ImageWatch{})); err == nil {
+		s.Error("a file that is not there was copied")
+	}
+	for _, ref := range []string{b.Names[0], id} {
+		_, err := s.Images.Remove(s.ctx, []string{ref}, true)
+		s.ok(err)
 	}
 }
 

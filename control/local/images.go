@@ -17,13 +17,15 @@ import (
 	"podc.example/podc/engine"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/podcbuild"
 	"podc.example/podc/internal/podcimage"
 )
 
 // images implements control.Images.
 type images struct {
-	client podcimage.Client
-	engine *engine.Engine
+	client  podcimage.Client
+	builder podcbuild.Client
+	engine  *engine.Engine
 }
 
 // List implements control.Images. Of an image one of whose names matches a reference all names are told.
@@ -123,6 +125,14 @@ func (i images) Pull(ctx context.Context, ref string, w control.ImageWatch) (api
 	var reply podcimage.ImageReply
 	err := i.ask(ctx, helper.Question{Verb: podcimage.Pull, Request: podcimage.PullRequest{Ref: ref, Policy: "always"}}, &reply, w)
 	return reply.Image, err
+}
+
+func (i images) Build(ctx context.Context, b api.Build, w control.ImageWatch) (string, error) {
+	tell := w.Progress
+	if tell == nil {
+		tell = func(api.Progress) {}
+	}
+	return i.builder.Build(ctx, b, tell)
 }
 
 func (i images) Load(ctx context.Context, from control.Archive, w control.ImageWatch) ([]api.ImageSummary, error) {

@@ -52,7 +52,7 @@ func Open(cfg Config) (*control.Control, error) {
 	return &control.Control{
 		Projects:   p,
 		System:     system{cfg, e, client},
-		Images:     images{client, e},
+		Images:     images{client, cfg.builds(), e},
 		Containers: c,
 		Streams:    streams{e, c, p},
 		Files:      files{e, c, client},

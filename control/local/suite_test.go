@@ -23,6 +23,7 @@ import (
 	"podc.example/podc/control/controltest"
 	"podc.example/podc/control/local"
 	"podc.example/podc/internal/podccompose"
+	"podc.example/podc/internal/podcbuild"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/internal/testimage"
 )
@@ -98,7 +99,7 @@ var built bool
 // helpersDir builds the helper programs once.
 var helpersDir = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "podc-local-test-")
-	for program, cgo := range map[string]string{"podc-monitor": "0", podccompose.Program: "0", podcimage.Program: "1"} {
+	for program, cgo := range map[string]string{"podc-monitor": "0", podccompose.Program: "0", podcimage.Program: "1", podcbuild.Program: "1"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, program), "podc.example/podc/cmd/"+program)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 		if out, failed := cmd.CombinedOutput(); failed != nil {

@@ -164,7 +164,7 @@ func (s system) AwaitEnd(ctx context.Context) error {
 	err := s.engine.ShutDownAll(ctx, "")
 	wait, cancel := context.WithTimeoutCause(ctx, helperPatience, fmt.Errorf("helpers of containers did not end within %s", helperPatience))
 	defer cancel()
-	return errors.Join(err, s.engine.Monitors().AwaitHelpers(wait))
+	return errors.Join(err, s.cfg.builds().Stop(wait), s.engine.Monitors().AwaitHelpers(wait))
 }
 
 func (s system) Ending() bool { return s.engine.Ending() }

@@ -17,10 +17,12 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/helper"
+	"podc.example/podc/internal/kernel"
 )
 
 // Program is the name of the helper.
@@ -148,6 +150,14 @@ func (c Client) Left() []string {
 	left, _ := filepath.Glob(filepath.Join(c.RunRoot, "build", "steps", "*"))
 	networks, _ := filepath.Glob(filepath.Join(c.Root, "build", "networks", "*"))
 	return append(left, networks...)
+}
+
+// Stop ends podc-build, and the builds that are under way, and returns when it is gone.
+func (c Client) Stop(ctx context.Context) error {
+	if pid := disk.Holder(Lock(c.RunRoot)); pid > 0 && disk.Held(Lock(c.RunRoot)) {
+		_ = kernel.Find(pid).Signal(unix.SIGTERM) // it may have ended by itself
+	}
+	return disk.Await(ctx, Lock(c.RunRoot))
 }
 
 // Clear takes that away.
