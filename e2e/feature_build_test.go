@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/podcbuild"
@@ -305,7 +306,7 @@ services:
   base: {build: {context: ., args: {WHO: file}}}
   web: {build: {context: ., dockerfile_inline: "FROM localhost/podc-busybox\nRUN echo web > /web\n"}, depends_on: [base]}
   plain: {image: localhost/podc-busybox}
-`, "Dockerfile", "FROM localhost/podc-busybox\nARG WHO=none\nRUN echo $WHO > /who; date +%N > /random; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes > /memory 2>/dev/null; true\n")
+`, "Dockerfile", "FROM localhost/podc-busybox\nARG WHO=none\nRUN echo $WHO > /who; cat /proc/sys/kernel/random/uuid > /random; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes > /memory 2>/dev/null; true\n")
 	s.load("busybox")
 	images := func(s *stack) string { return s.podc("image", "ls") }
 	s.behaves("only what is named is built, and what it depends on if that is asked for", func(s *stack) {
@@ -341,12 +342,19 @@ services:
 		}
 	})
 	s.behaves("output is shown by step, and not at all if that is not wanted", func(s *stack) {
-		out := s.podc("build", "--no-cache", "web")
+		said := func(args ...string) string {
+			out, err := s.try(args...)
+			if err != nil {
+				s.t.Fatalf("%v\n%s", err, out)
+			}
+			return out
+		}
+		out := said("build", "--no-cache", "web")
 		inOrder(s.t, out, "Image p-web Building", "RUN echo web > /web", "DONE", "Image p-web Built")
-		if out := s.podc("build", "--no-cache", "--quiet", "web"); strings.Contains(out, "RUN") {
+		if out := said("build", "--no-cache", "--quiet", "web"); strings.Contains(out, "RUN") {
 			s.t.Errorf("quiet printed\n%s", out)
 		}
-		if out := s.podc("up", "--no-start", "--build", "--quiet-build", "web"); strings.Contains(out, "RUN") {
+		if out := said("up", "--no-start", "--build", "--quiet-build", "web"); strings.Contains(out, "RUN") {
 			s.t.Errorf("quiet printed\n%s", out)
 		}
 	})
@@ -365,21 +373,47 @@ services:
 			s.t.Errorf("%+v", file)
 		}
 	})
-	s.behaves("a base is pulled if that is asked for", func(s *stack) {
-		contains(s.t, s.fails(1, "build", "--pull", "web"), "localhost/podc-busybox")
+	s.behaves("a base is pulled if it is missing, and once more if that is asked for", func(s *stack) {
+		r := newRegistry(s.t)
+		greeting := func(text string) v1.Image { return derived(s.t, v1.Config{Env: []string{"GREETING=" + text}}) }
+		r.push("base:1", greeting("one"))
+		s.write("pulled.yaml", "services: {x: {build: {context: ., dockerfile_inline: 'FROM "+r.host+"/base:1'}, command: [/bin/sh, -c, 'echo $$GREETING']}}\n")
+		said := func(args ...string) string {
+			s.podc(append([]string{"-f", "pulled.yaml", "build"}, args...)...)
+			return s.podc("-f", "pulled.yaml", "run", "--rm", "-T", "x")
+		}
+		contains(s.t, said(), "one")
+		r.push("base:1", greeting("two"))
+		contains(s.t, said(), "one")
+		contains(s.t, said("--pull"), "two")
 	})
-	s.behaves("an agent is needed only by who asks for one", func(s *stack) {
+	s.behaves("a step gets to an agent, which is needed only by who asks for one", func(s *stack) {
+		agent, err := net.Listen("unix", filepath.Join(s.dir, "agent"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer agent.Close()
+		s.write("ssh.Dockerfile", "FROM localhost/podc-busybox\nRUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo yes > /agent\n")
+		s.write("ssh.yaml", "services: {x: {build: {context: ., dockerfile: ssh.Dockerfile}, command: cat /agent}}\n")
+		s.podc("-f", "ssh.yaml", "build", "--ssh", "default="+filepath.Join(s.dir, "agent"))
+		contains(s.t, s.podc("-f", "ssh.yaml", "run", "--rm", "-T", "x"), "yes")
+		s.env = []string{"SSH_AUTH_SOCK=" + filepath.Join(s.dir, "agent")}
+		s.podc("image", "build", "--ssh", "default", "-f", "ssh.Dockerfile", ".")
 		s.env = []string{"SSH_AUTH_SOCK="}
 		contains(s.t, s.fails(1, "build", "--ssh", "default", "web"), "SSH_AUTH_SOCK is not set")
 		s.env = nil
 	})
 	s.behaves("what is not there is told, what is not served too", func(s *stack) {
 		contains(s.t, s.fails(1, "build", "gone"), "no such service: gone")
-		contains(s.t, s.podc("build", "plain"), "No services to build")
+		out, _ := s.try("build", "plain")
+		contains(s.t, out, "No services to build")
 		contains(s.t, s.fails(1, "build", "--builder", "x"), "podc builds by itself")
 		contains(s.t, s.fails(1, "build", "--sbom", "true"), "attestations")
 		contains(s.t, s.fails(1, "build", "--provenance", "true"), "attestations")
 		contains(s.t, s.fails(1, "build", "--memory", "much"), "invalid --memory")
+		contains(s.t, s.fails(1, "build", "--check"), "--check")
+		contains(s.t, s.fails(1, "build", "--push"), "--push")
+		s.podc("build", "--compress", "--force-rm", "--parallel", "--no-rm", "plain") // which say nothing here
 	})
 }
 
@@ -478,7 +512,7 @@ func TestImageBuild(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(s.dir, "cache", "index.json")); err != nil {
 			s.t.Error(err)
 		}
-		s.podc("image", "build", "-t", "cached", "--cache-from", "type=local,src="+filepath.Join(s.dir, "cache"), "--no-cache", "--pull=false", "-f", "app/other", "app")
+		s.podc("image", "build", "-t", "cached", "--cache-from", "type=local,src="+filepath.Join(s.dir, "cache"), "--no-cache", "--pull=false", "--rm", "--force-rm", "--compress", "-f", "app/other", "app")
 	})
 	s.behaves("what may harm is done only if that is allowed", func(s *stack) {
 		s.write("app/insecure", "FROM localhost/podc-busybox\nRUN --security=insecure grep CapEff /proc/self/status > /caps\n")
@@ -487,6 +521,14 @@ func TestImageBuild(t *testing.T) {
 	})
 	s.behaves("what is wrong is told", func(s *stack) {
 		contains(s.t, s.fails(1, "image", "build", "nowhere"), "nowhere")
+		contains(s.t, s.fails(1, "image", "build", "--builder", "x", "app"), "by itself")
+		contains(s.t, s.fails(1, "image", "build", "--isolation", "x", "app"), "Windows")
+		contains(s.t, s.fails(1, "image", "build", "--load", "app"), "image store")
+		contains(s.t, s.fails(1, "image", "build", "--output", "x", "app"), "image store")
+		contains(s.t, s.fails(1, "image", "build", "--provenance", "true", "app"), "attestations")
+		contains(s.t, s.fails(1, "image", "build", "--sbom", "true", "app"), "attestations")
+		contains(s.t, s.fails(1, "image", "build", "--push", "app"), "not available")
+		contains(s.t, s.fails(1, "image", "build", "--squash", "app"), "apart")
 		contains(s.t, s.fails(1, "image", "build", "--secret", "src=x", "app"), "it has no id")
 		contains(s.t, s.fails(1, "image", "build", "--ulimit", "x", "app"), "invalid --ulimit")
 		contains(s.t, s.fails(1, "image", "build", "--ssh", "default=/nowhere", "app"), "/nowhere")

@@ -60,7 +60,7 @@ func imageBuildCommand() *command.Command {
 		},
 		Refused: command.Refused{
 			"builder=": "podc builds by itself", "load": "a result is always in the image store", "push": "use `podc image push` with a later version",
-			"output=,o": "a result is always in the image store", "sbom=": "the image store keeps no attestations", "provenance=": "the image store keeps no attestations",
+			"output,o=": "a result is always in the image store", "sbom=": "the image store keeps no attestations", "provenance=": "the image store keeps no attestations",
 			"isolation=": "it is for Windows", "squash": "layers are kept apart",
 		},
 		Needs: command.Effect, Run: buildImage,
