@@ -22,8 +22,8 @@ import (
 	"podc.example/podc/control"
 	"podc.example/podc/control/controltest"
 	"podc.example/podc/control/local"
-	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/internal/podcbuild"
+	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/internal/podcimage"
 	"podc.example/podc/internal/testimage"
 )
