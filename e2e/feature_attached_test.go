@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -258,6 +259,18 @@ services:
 	s.behaves("--abort-on-container-failure waits for a bad end", func(s *stack) {
 		s.begin("--profile", "server", "--profile", "failing", "up", "--abort-on-container-failure").ends(7)
 		s.ended("server", 42)
+	})
+	s.behaves("it tells of ends though nothing can be noted in the journal", func(s *stack) {
+		s.podc("--profile", "server", "up", "-d", "server")
+		events := filepath.Join(s.root, "events")
+		if err := errors.Join(os.RemoveAll(events), os.WriteFile(events, nil, 0o600)); err != nil {
+			s.t.Fatal(err)
+		}
+		defer os.Remove(events)
+		up := s.begin("--profile", "server", "--profile", "failing", "up", "failing", "server")
+		up.prints("failing-1 exited with code 7\n")
+		up.interrupt()
+		up.ends(130)
 	})
 	s.behaves("--exit-code-from has the code of one service", func(s *stack) {
 		s.begin("--profile", "server", "up", "--exit-code-from", "server").ends(42)

@@ -128,10 +128,11 @@ func (f *follower) begin(ctx context.Context) error {
 // show passes on what is said until the end.
 func (f *follower) show(ctx context.Context) error {
 	quiet, waiting := make(chan struct{}, 1), false // until no command is at work
+	looked := false                                 // the journal may fail to tell what a command starts that is at work now
 	interrupted := ctx.Done()
 	for f.open > 0 || f.late && !f.over {
-		if f.late && f.going == 0 && !f.over && !waiting { // others may be about to take the place of what ended
-			waiting = true
+		if f.late && !f.over && !waiting && (f.going == 0 || !looked) { // others may be about to take the place of what ended
+			waiting, looked = true, true
 			go func() {
 				if f.projects.Idle(ctx, f.sel.Group) == nil {
 					quiet <- struct{}{}
