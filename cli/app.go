@@ -48,6 +48,7 @@ var commands = []struct {
 	{"commit", container.CommitCommand},
 	{"run", project.RunCommand},
 	{"build", project.BuildCommand},
+	{"pull", project.PullCommand},
 	{"attach", container.AttachCommand},
 	{"config", project.ConfigCommand},
 	{command.ConfigsName, secret.ConfigsCommand},

@@ -15,6 +15,8 @@ type Projects interface {
 	Up(ctx context.Context, d project.Desired, opt UpOptions, with Watch) error
 	// Build makes images of services anew. No container is touched.
 	Build(ctx context.Context, d project.Desired, opt project.BuildOptions, with Watch) error
+	// Pull fetches images of services. No container is touched.
+	Pull(ctx context.Context, d project.Desired, opt project.PullOptions, with Watch) error
 	Down(ctx context.Context, d project.Desired, opt project.DownOptions, with Watch) error
 	Start(ctx context.Context, d project.Desired, opt project.StartOptions, with Watch) error
 	Stop(ctx context.Context, d project.Desired, opt project.StopOptions, with Watch) error

@@ -214,3 +214,52 @@ func TestImages(t *testing.T) {
 		contains(s.t, s.fails(1, "image", "rm", "localhost/shop"), "localhost/shop")
 	})
 }
+
+// `podc pull` fetches what services run, and touches no container.
+func TestPullCommand(t *testing.T) {
+	r := newRegistry(t)
+	img := func(greeting string) v1.Image { return derived(t, v1.Config{Env: []string{"GREETING=" + greeting}}) }
+	r.push("web:1", img("one"))
+	r.push("db:1", img("db"))
+	s := newStack(t, `
+services:
+  web: {image: `+r.host+`/web:1, depends_on: [db], entrypoint: [/bin/sh, -c, 'echo $$GREETING']}
+  db: {image: `+r.host+`/db:1}
+  built: {build: .}
+  both: {image: `+r.host+`/gone:1, build: .}
+  never: {image: `+r.host+`/gone:2, pull_policy: never}
+`, "Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+	images := func(s *stack) string { return s.podc("image", "ls", "--format", "{{.Repository}}") }
+	s.behaves("only what is named is pulled, and what it depends on if that is asked for", func(s *stack) {
+		s.podc("pull", "-q", "web")
+		if list := images(s); !strings.Contains(list, "/web") || strings.Contains(list, "/db") {
+			s.t.Errorf("there is\n%s", list)
+		}
+		s.podc("pull", "--include-deps", "--policy", "always", "web")
+		contains(s.t, images(s), "/db")
+	})
+	s.behaves("what is here is pulled again, unless only what is missing is to be", func(s *stack) {
+		said := func() string { return s.podc("run", "--rm", "-T", "--no-deps", "web") }
+		r.push("web:1", img("two"))
+		s.podc("pull", "--policy", "missing", "web")
+		contains(s.t, said(), "one")
+		s.podc("pull", "web")
+		contains(s.t, said(), "two")
+	})
+	s.behaves("what cannot be pulled is told, or warned of", func(s *stack) {
+		contains(s.t, s.fails(1, "pull", "both"), "gone:1")
+		out, err := s.try("pull", "--ignore-pull-failures", "--parallel", "both")
+		if err != nil {
+			s.t.Errorf("%v\n%s", err, out)
+		}
+		contains(s.t, out, "warning: ")
+		s.podc("pull", "--ignore-buildable", "--no-parallel")
+		contains(s.t, s.fails(1, "pull", "nobody"), "no such service: nobody")
+		contains(s.t, s.fails(1, "pull", "--policy", "odd"), "odd")
+	})
+	s.behaves("an image that is to be pulled and cannot be is built, if it can be", func(s *stack) {
+		s.write("missing.yaml", "services: {both: {image: "+r.host+"/gone:1, build: ., pull_policy: missing, command: x}}\n")
+		s.podc("-f", "missing.yaml", "create")
+		contains(s.t, images(s), "/gone")
+	})
+}

@@ -54,7 +54,11 @@ func (i *preparations) prepareAlways() {
 			case own && policy == PullBuild && !i.opt.NoBuild:
 				i.build(u, because(PolicyBuilds))
 			case policy == PullAlways && !(own && localName(i.d.Name, u.Name, ref)):
-				i.prepare(u, Prepare{Ref: ref, How: ByPull, Why: because(PolicyPulls)})
+				p := Prepare{Ref: ref, How: ByPull, Why: because(PolicyPulls)}
+				if own && !i.opt.NoBuild {
+					p.Build = u.Build
+				}
+				i.prepare(u, p)
 			}
 		}
 	}
@@ -123,7 +127,11 @@ func (i *preparations) needImage(u *unit, ref string) {
 	case policy == PullNever:
 		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and its pull_policy is never%s", u.Name, ref, i.remedy(LoadImage, ""))
 	default:
-		i.prepare(u, Prepare{Ref: ref, How: ByPull, Why: because(Missing)})
+		p := Prepare{Ref: ref, How: ByPull, Why: because(Missing)}
+		if maker != nil && !i.opt.NoBuild {
+			p.Build = maker.Build
+		}
+		i.prepare(u, p)
 	}
 }
 
@@ -240,6 +248,11 @@ func (deps Deps) makeReady(ctx context.Context, p Prepare) error {
 		_, err = deps.Images.Build(ctx, *p.Build, tell)
 	} else {
 		err = deps.Images.Pull(ctx, p.Ref, tell)
+	}
+	if err != nil && p.How == ByPull && p.Build != nil && ctx.Err() == nil {
+		deps.Report(Event{Kind: Warned, Text: fmt.Sprintf("%v: it is built", err)})
+		p.How = ByBuild
+		return deps.makeReady(ctx, p)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w (needed by %s)", err, strings.Join(p.Services, ", "))

@@ -34,7 +34,7 @@ type Prepare struct {
 	How      Preparation `json:"how"`
 	Why      Reason      `json:"reason"`
 	Services []string    `json:"services"`        // that use it, in the order of the model
-	Build    *api.Build  `json:"build,omitempty"` // of one that is built
+	Build    *api.Build  `json:"build,omitempty"` // of one that is built, or if it cannot be pulled
 	After    []string    `json:"after,omitempty"` // references of those that it is made of: these are made ready first
 }
 

@@ -104,6 +104,10 @@ func pulled(s *suite) {
 	opt := control.UpOptions{UpOptions: project.UpOptions{NoStart: true}}
 	s.is(s.Projects.Up(s.ctx, desired(a), opt, control.Watch{}), errdefs.IsNotFound)
 	a.Pull = project.PullMissing
+	s.ok(s.Projects.Pull(s.ctx, desired(a), project.PullOptions{}, control.Watch{}))
+	s.is(s.Projects.Pull(s.ctx, desired(a), project.PullOptions{Services: []string{"gone"}}, control.Watch{}), errdefs.IsNotFound)
+	equal(s, "the same image pulled for a project", must(s.Images.Inspect(s.ctx, s.Remote))(s)[0].ID, id)
+	s.ok(failed(s.Images.Remove(s.ctx, []string{s.Remote}, false)))
 	var prepared []string
 	s.ok(s.Projects.Up(s.ctx, desired(a), opt, control.Watch{Report: func(e project.Event) {
 		if e.Kind == project.PrepareEnded {

@@ -133,6 +133,10 @@ func (p projects) Build(ctx context.Context, d project.Desired, opt project.Buil
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Build(ctx, deps, d, opt) })
 }
 
+func (p projects) Pull(ctx context.Context, d project.Desired, opt project.PullOptions, w control.Watch) error {
+	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Pull(ctx, deps, d, opt) })
+}
+
 func (p projects) Down(ctx context.Context, d project.Desired, opt project.DownOptions, w control.Watch) error {
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Down(ctx, deps, d, opt) })
 }
