@@ -49,6 +49,7 @@ var commands = []struct {
 	{"run", project.RunCommand},
 	{"build", project.BuildCommand},
 	{"pull", project.PullCommand},
+	{"push", project.PushCommand},
 	{"attach", container.AttachCommand},
 	{"config", project.ConfigCommand},
 	{command.ConfigsName, secret.ConfigsCommand},

@@ -86,7 +86,7 @@ func TestArguments(t *testing.T) {
 		{"image lss", "error: unknown podc command: \"image lss\""},
 		{"run -eA=1 --no-TTY web sh -c -e", "podc run --env=A=1 --no-tty=true -- web sh -c -e"},
 		{"run --volumes a:/b --labels x=y web", "podc run --volume=a:/b --label=x=y -- web"},
-		{"push web", "error: \"podc push\" is not available yet"},
+		{"watch web", "error: \"podc watch\" is not available yet"},
 		{"up --nope", "error: unknown flag: --nope"},
 		{"up -dX", "error: unknown shorthand flag: \"X\" in -dX"},
 		{"up -v", "error: unknown shorthand flag: \"v\" in -v"},

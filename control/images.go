@@ -18,6 +18,8 @@ type Images interface {
 	Inspect(ctx context.Context, refs ...string) ([]api.ImageDetails, error)
 	// Pull fetches an image from its registry, whether it is here already or not.
 	Pull(ctx context.Context, ref string, with ImageWatch) (api.ImageSummary, error)
+	// Push sends an image to its registry and answers the digest of its manifest there.
+	Push(ctx context.Context, ref string, with ImageWatch) (string, error)
 	// Build makes an image and answers its id. Where b names files, they are of the machine that podc is on.
 	Build(ctx context.Context, b api.Build, with ImageWatch) (string, error)
 	// Load stores the images of an archive, docker's or OCI's.

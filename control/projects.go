@@ -17,6 +17,8 @@ type Projects interface {
 	Build(ctx context.Context, d project.Desired, opt project.BuildOptions, with Watch) error
 	// Pull fetches images of services. No container is touched.
 	Pull(ctx context.Context, d project.Desired, opt project.PullOptions, with Watch) error
+	// Push sends images that services build to their registries.
+	Push(ctx context.Context, d project.Desired, opt project.PushOptions, with Watch) error
 	Down(ctx context.Context, d project.Desired, opt project.DownOptions, with Watch) error
 	Start(ctx context.Context, d project.Desired, opt project.StartOptions, with Watch) error
 	Stop(ctx context.Context, d project.Desired, opt project.StopOptions, with Watch) error

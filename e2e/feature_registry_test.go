@@ -263,3 +263,49 @@ services:
 		contains(s.t, images(s), "/gone")
 	})
 }
+
+// `podc push` sends what services build to where its name says, and whoever pulls it has the same.
+func TestPushCommand(t *testing.T) {
+	r := newRegistry(t)
+	s := newStack(t, `
+services:
+  web: {image: `+r.host+`/web:1, build: {context: ., tags: [`+r.host+`/web:extra]}, depends_on: [base], command: [/bin/sh, -c, cat /made]}
+  base: {image: `+r.host+`/base:1, build: {context: .}}
+  nameless: {build: .}
+  foreign: {image: `+r.host+`/foreign:1}
+`, "Dockerfile", "FROM localhost/podc-busybox\nRUN echo made > /made\n")
+	s.load("busybox")
+	s.behaves("what is not built yet cannot be pushed", func(s *stack) {
+		contains(s.t, s.fails(1, "push", "web"), r.host+"/web:1")
+		out, err := s.try("push", "--ignore-push-failures", "web")
+		if err != nil {
+			s.t.Errorf("%v\n%s", err, out)
+		}
+	})
+	s.podc("build")
+	s.behaves("images go to where their names say, with those of dependencies if that is asked for", func(s *stack) {
+		s.podc("push", "--include-deps", "web")
+		id := func() string { return s.podc("image", "ls", "-q", "--no-trunc", "--filter", "reference="+r.host+"/web") }
+		before := id()
+		s.podc("image", "rm", "-f", r.host+"/web:1", r.host+"/web:extra", r.host+"/base:1")
+		for _, ref := range []string{"/web:1", "/web:extra", "/base:1"} {
+			s.podc("image", "pull", "-q", r.host+ref)
+		}
+		if after := id(); after != before {
+			s.t.Errorf("it was %s and is %s", before, after)
+		}
+		contains(s.t, s.podc("run", "--rm", "-T", "--no-deps", "web"), "made")
+	})
+	s.behaves("a build without a name of its own and an image that others build stay here", func(s *stack) {
+		asks := r.asks.Load()
+		s.podc("push", "-q", "nameless", "foreign")
+		if r.asks.Load() != asks {
+			s.t.Error("the registry was asked")
+		}
+	})
+	s.behaves("an image is pushed by its name", func(s *stack) {
+		s.podc("image", "tag", r.host+"/base:1", r.host+"/other:1")
+		contains(s.t, s.podc("image", "push", "-q", r.host+"/other:1"), "sha256:")
+		contains(s.t, s.fails(1, "image", "push", r.host+"/nothing:1"), "not found")
+	})
+}

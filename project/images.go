@@ -20,6 +20,8 @@ type Images interface {
 	Resolve(ctx context.Context, group string, refs []string) (map[string]api.Image, error)
 	// Pull fetches an image. Its error, like that of Remove, names the image.
 	Pull(ctx context.Context, ref string, report func(api.Progress)) error
+	// Push sends an image to its registry and answers the digest of its manifest there. Its error names the image.
+	Push(ctx context.Context, ref string, report func(api.Progress)) (string, error)
 	// Build makes an image and answers its ID.
 	Build(ctx context.Context, b api.Build, report func(api.Progress)) (string, error)
 	// Unpin lets go of everything pinned for group.
@@ -244,9 +246,12 @@ func (deps Deps) makeReady(ctx context.Context, p Prepare) error {
 		deps.Report(Event{Kind: PrepareMoved, Image: p.Ref, How: p.How, Progress: e})
 	}
 	var err error
-	if p.How == ByBuild {
+	switch p.How {
+	case ByBuild:
 		_, err = deps.Images.Build(ctx, *p.Build, tell)
-	} else {
+	case ByPush:
+		_, err = deps.Images.Push(ctx, p.Ref, tell)
+	default:
 		err = deps.Images.Pull(ctx, p.Ref, tell)
 	}
 	if err != nil && p.How == ByPull && p.Build != nil && ctx.Err() == nil {

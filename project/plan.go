@@ -44,6 +44,7 @@ type Preparation string
 const (
 	ByPull  Preparation = "pull"
 	ByBuild Preparation = "build"
+	ByPush  Preparation = "push" // for others: it is sent to its registry
 )
 
 // Step is one node of a Plan.

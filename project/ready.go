@@ -67,12 +67,7 @@ func Pull(ctx context.Context, deps Deps, d Desired, opt PullOptions) error {
 		return err
 	}
 	deps.Report(Event{Kind: Planned, Plan: &plan})
-	err = deps.prepare(ctx, plan.Prepare)
-	if opt.IgnoreFailures && err != nil && ctx.Err() == nil {
-		deps.Report(Event{Kind: Warned, Text: err.Error()})
-		err = nil
-	}
-	return err
+	return deps.prepareOr(ctx, plan, opt.IgnoreFailures)
 }
 
 func planPull(d Desired, here map[string]api.Image, opt PullOptions) (Plan, error) {
@@ -91,6 +86,44 @@ func planPull(d Desired, here map[string]api.Image, opt PullOptions) (Plan, erro
 		}
 	}
 	return *i.plan, errors.Join(i.errs...)
+}
+
+// PushOptions are those of Push.
+type PushOptions struct {
+	Services       []string // none: all
+	WithDeps       bool     // push those too that Services depend on
+	IgnoreFailures bool     // one that fails is a warning
+}
+
+// Push sends the images that services build, and that have a name of their own, to their registries, a few at once.
+func Push(ctx context.Context, deps Deps, d Desired, opt PushOptions) error {
+	deps.Report = serial(deps.Report)
+	i := &preparations{roster: newRoster(d, nil), findings: &findings{}, plan: &Plan{Warnings: d.Warnings}}
+	for _, u := range i.picked(opt.Services, opt.WithDeps) {
+		if u.Build == nil {
+			continue
+		}
+		for _, ref := range u.Build.Names {
+			if !localName(d.Name, u.Name, ref) {
+				i.prepare(u, Prepare{Ref: ref, How: ByPush, Why: because(AskedFor)})
+			}
+		}
+	}
+	if len(i.errs) > 0 {
+		return errors.Join(i.errs...)
+	}
+	deps.Report(Event{Kind: Planned, Plan: i.plan})
+	return deps.prepareOr(ctx, *i.plan, opt.IgnoreFailures)
+}
+
+// prepareOr is prepare; with warn what fails is a warning.
+func (deps Deps) prepareOr(ctx context.Context, p Plan, warn bool) error {
+	err := deps.prepare(ctx, p.Prepare)
+	if warn && err != nil && ctx.Err() == nil {
+		deps.Report(Event{Kind: Warned, Text: err.Error()})
+		return nil
+	}
+	return err
 }
 
 // picked are the services of names, or all where there are none, and with deps those that they depend on, which come first.

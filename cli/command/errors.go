@@ -25,7 +25,7 @@ var ErrInterrupted = fault.Exit(errors.New("interrupted"), ExitInterrupted)
 
 // later names the commands of docker compose that podc does not have yet, so that asking for one is answered by name.
 var later = []string{"bridge",
-	"publish", "push", "watch",
+	"publish", "watch",
 	"secret", "diff", "save", "import", "tag", "rmi", "login", "logout"}
 
 // never names commands of docker that podc will not have, and why.

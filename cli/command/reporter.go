@@ -147,9 +147,9 @@ func (r *Reporter) why(s project.Step) string {
 var (
 	begun = map[string]string{"create": "Creating", "start": "Starting", "stop": "Stopping", "remove": "Removing", "kill": "Killing",
 		"wait": "Waiting", "restore": "Restoring", "pause": "Pausing", "unpause": "Unpausing",
-		"connect": "Connecting", "disconnect": "Disconnecting", "keep": "Keeping", "pull": "Pulling", "build": "Building"}
+		"connect": "Connecting", "disconnect": "Disconnecting", "keep": "Keeping", "pull": "Pulling", "push": "Pushing", "build": "Building"}
 	ended = map[string]string{"create": "Created", "start": "Started", "stop": "Stopped", "remove": "Removed", "kill": "Killed", "restore": "Restored",
-		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected", "keep": "Kept", "pull": "Pulled", "build": "Built"}
+		"pause": "Paused", "unpause": "Unpaused", "connect": "Connected", "disconnect": "Disconnected", "keep": "Kept", "pull": "Pulled", "push": "Pushed", "build": "Built"}
 	kinds = map[string]string{"pod": "Container", "files of": "Files of", "addresses of": "Addresses of", "network": "Network", "volume": "Volume"}
 )
 

@@ -33,6 +33,11 @@ func ImageCommand() *command.Command {
 				Needs: command.Effect, Run: pullImages,
 			},
 			{
+				Name: "push", Usage: "send images to registries", Args: command.Args{command.Many(command.Image)},
+				Flags: []*command.Flag{command.Toggle("quiet", "show no progress", "q")},
+				Needs: command.Effect, Run: pushImages,
+			},
+			{
 				Name: "tag", Usage: "give an image one more name",
 				Args:  command.Args{command.One(command.Image), command.One(command.Word("NAME[:TAG]"))},
 				Needs: command.Effect, Run: func(s *command.Session, c *cli.Context) error {
@@ -69,6 +74,19 @@ func pullImages(s *command.Session, c *cli.Context) error {
 			return err
 		}
 		fmt.Fprintln(s.Con.Out, img.ID)
+	}
+	return nil
+}
+
+func pushImages(s *command.Session, c *cli.Context) error {
+	for _, ref := range c.Args().Slice() {
+		w, shown := s.WatchImages("push", c.Bool("quiet"))
+		digest, err := s.Podc.Images.Push(c.Context, ref, w)
+		shown()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(s.Con.Out, digest)
 	}
 	return nil
 }

@@ -44,3 +44,27 @@ func pull(s *command.Session, c *cli.Context) error {
 	o.QuietPull = c.Bool("quiet")
 	return s.Podc.Projects.Pull(c.Context, *w.Desired, opt, o.Watch())
 }
+
+func PushCommand() *command.Command {
+	return &command.Command{
+		Name: "push", Usage: "send the images that services build to their registries", Args: command.AnyServices,
+		Flags: []*command.Flag{
+			command.Toggle("ignore-push-failures", "push what can be pushed, and warn of the rest"),
+			command.Toggle("include-deps", "push the images of dependencies too"),
+			command.Toggle("quiet", "show no progress", "q"),
+		},
+		Run: push,
+	}
+}
+
+func push(s *command.Session, c *cli.Context) error {
+	opt := project.PushOptions{Services: c.Args().Slice(), WithDeps: c.Bool("include-deps"), IgnoreFailures: c.Bool("ignore-push-failures")}
+	w, err := s.Load(c.Context, command.Selection{Services: opt.Services}, podccompose.Planned)
+	if err != nil {
+		return err
+	}
+	o := s.Operate("push")
+	defer o.Close()
+	o.QuietPull = c.Bool("quiet")
+	return s.Podc.Projects.Push(c.Context, *w.Desired, opt, o.Watch())
+}

@@ -19,6 +19,7 @@ func (t tool) verbs() map[string]helper.Verb {
 	return map[string]helper.Verb{
 		podcimage.Load:    answer(t.load),
 		podcimage.Pull:    answer(t.pull),
+		podcimage.Push:    answer(t.push),
 		podcimage.List:    answer(t.list),
 		podcimage.Inspect: answer(t.inspect),
 		podcimage.Remove:  answer(t.remove),
@@ -74,6 +75,13 @@ func (t tool) pull(ctx context.Context, c *helper.Call, req podcimage.PullReques
 		})
 	}
 	return reply, invalid("unknown policy %q", req.Policy)
+}
+
+func (t tool) push(ctx context.Context, c *helper.Call, req podcimage.PushRequest) (podcimage.PushReply, error) {
+	return with(t, func(s *images.Store) (podcimage.PushReply, error) {
+		digest, err := s.Push(ctx, req.Ref, c.Tell)
+		return podcimage.PushReply{Digest: digest}, err
+	})
 }
 
 func (t tool) list(context.Context, *helper.Call, nothing) (podcimage.ImagesReply, error) {

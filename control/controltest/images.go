@@ -16,6 +16,7 @@ var images = []behaviour{
 	{"an image is loaded, found, named and removed", imaged},
 	{"an image is built, and found again by who builds the same", built},
 	{"an image is pulled, when it is asked for or missed", pulled},
+	{"an image is pushed, and means the same to who pulls it", pushed},
 	{"only images that nobody uses are pruned", imagesPruned},
 }
 
@@ -119,6 +120,25 @@ func pulled(s *suite) {
 	s.status("a", api.StatusCreated)
 	s.ok(s.Projects.Down(s.ctx, desired(a), project.DownOptions{RemoveImages: "all"}, control.Watch{}))
 	s.is(failed(s.Images.Inspect(s.ctx, id)), errdefs.IsNotFound)
+}
+
+func pushed(s *suite) {
+	id := must(s.Images.Pull(s.ctx, s.Remote, control.ImageWatch{}))(s).ID
+	other := s.Remote + "-pushed"
+	s.ok(s.Images.Tag(s.ctx, s.Remote, other))
+	heard := 0
+	digest := must(s.Images.Push(s.ctx, other, control.ImageWatch{Progress: func(api.Progress) { heard++ }}))(s)
+	if heard == 0 || !strings.HasPrefix(digest, "sha256:") {
+		s.Errorf("%d events, digest %q", heard, digest)
+	}
+	a := s.service("a", "")
+	a.Pod.Container.Image, a.Build = other, &api.Build{Names: []string{other}}
+	s.ok(s.Projects.Push(s.ctx, desired(a), project.PushOptions{}, control.Watch{}))
+	s.is(s.Projects.Push(s.ctx, desired(a), project.PushOptions{Services: []string{"gone"}}, control.Watch{}), errdefs.IsNotFound)
+	s.is(failed(s.Images.Push(s.ctx, other+"-none", control.ImageWatch{})), errdefs.IsNotFound)
+	s.ok(failed(s.Images.Remove(s.ctx, []string{s.Remote, other}, false)))
+	equal(s, "what was pushed", must(s.Images.Pull(s.ctx, other, control.ImageWatch{}))(s).ID, id)
+	s.ok(failed(s.Images.Remove(s.ctx, []string{other}, false)))
 }
 
 func imagesPruned(s *suite) {

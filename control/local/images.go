@@ -127,6 +127,11 @@ func (i images) Pull(ctx context.Context, ref string, w control.ImageWatch) (api
 	return reply.Image, err
 }
 
+func (i images) Push(ctx context.Context, ref string, w control.ImageWatch) (string, error) {
+	i.client.Warn = w.Warn
+	return i.client.Push(ctx, ref, w.Progress)
+}
+
 func (i images) Build(ctx context.Context, b api.Build, w control.ImageWatch) (string, error) {
 	tell := w.Progress
 	if tell == nil {

@@ -137,6 +137,10 @@ func (p projects) Pull(ctx context.Context, d project.Desired, opt project.PullO
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Pull(ctx, deps, d, opt) })
 }
 
+func (p projects) Push(ctx context.Context, d project.Desired, opt project.PushOptions, w control.Watch) error {
+	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Push(ctx, deps, d, opt) })
+}
+
 func (p projects) Down(ctx context.Context, d project.Desired, opt project.DownOptions, w control.Watch) error {
 	return p.run(ctx, w, func(ctx context.Context, deps project.Deps) error { return project.Down(ctx, deps, d, opt) })
 }

@@ -36,37 +36,13 @@ type transfer struct {
 
 // bring copies an image into the store and returns its ID. Names move away from the images that had them before.
 func (s *copier) bring(ctx context.Context, t transfer, progress Progress) (string, error) {
-	policy, err := s.policy()
-	if err != nil {
-		return "", err
-	}
-	defer policy.Destroy()
 	dst, err := s.destination(ctx, t)
 	if err != nil {
 		return "", err
 	}
-	ctx, alive, stop := watchdog(ctx, stall)
-	defer stop()
-	events := make(chan types.ProgressProperties)
-	var done sync.WaitGroup
-	done.Go(func() {
-		for e := range events {
-			alive()
-			progress.say(blobEvent(t.id, e))
-		}
-	})
 	var made types.ImageReference
-	_, err = copy.Image(ctx, policy, dst, limited{t.src}, &copy.Options{
-		SourceCtx:               t.srcSys,
-		DestinationCtx:          s.sys,
-		Progress:                events,
-		ProgressInterval:        200 * time.Millisecond,
-		ReportResolvedReference: &made,
-	})
-	close(events)
-	done.Wait()
-	if err != nil {
-		return "", errors.Join(err, ended(ctx))
+	if _, err := s.copy(ctx, dst, limited{t.src}, copy.Options{SourceCtx: t.srcSys, DestinationCtx: s.sys, ReportResolvedReference: &made}, t.id, progress); err != nil {
+		return "", err
 	}
 	_, img, err := istorage.ResolveReference(made)
 	if err != nil {
@@ -80,6 +56,34 @@ func (s *copier) bring(ctx context.Context, t transfer, progress Progress) (stri
 		err = s.store.AddNames(img.ID, more)
 	}
 	return img.ID, err
+}
+
+// copy copies an image as the host's policy allows, and tells of its blobs as of parts of id. It gives up what stands still, and
+// returns the manifest.
+func (s *copier) copy(ctx context.Context, dst, src types.ImageReference, opt copy.Options, id string, progress Progress) ([]byte, error) {
+	policy, err := s.policy()
+	if err != nil {
+		return nil, err
+	}
+	defer policy.Destroy()
+	ctx, alive, stop := watchdog(ctx, stall)
+	defer stop()
+	events := make(chan types.ProgressProperties)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for e := range events {
+			alive()
+			progress.say(blobEvent(id, e))
+		}
+	})
+	opt.Progress, opt.ProgressInterval = events, 200*time.Millisecond
+	manifest, err := copy.Image(ctx, policy, dst, src, &opt)
+	close(events)
+	done.Wait()
+	if err != nil {
+		return nil, errors.Join(err, ended(ctx))
+	}
+	return manifest, nil
 }
 
 // destination is the place in the store: under its first name, or under its ID.

@@ -81,6 +81,13 @@ func (c Client) Pull(ctx context.Context, ref string, report func(api.Progress))
 	return c.Ask(ctx, helper.Question{Verb: Pull, Request: PullRequest{ref, "always"}, Tell: report}, &ImageReply{})
 }
 
+// Push sends an image to its registry and returns the digest of its manifest there.
+func (c Client) Push(ctx context.Context, ref string, report func(api.Progress)) (string, error) {
+	var reply PushReply
+	err := c.Ask(ctx, helper.Question{Verb: Push, Request: PushRequest{ref}, Tell: report}, &reply)
+	return reply.Digest, err
+}
+
 // Unpin lets go of every image pinned for group.
 func (c Client) Unpin(ctx context.Context, group string) error {
 	return c.Ask(ctx, helper.Question{Verb: Unpin, Request: UnpinRequest{Group: group}}, &UnpinReply{})

@@ -17,6 +17,7 @@ const Program = "podc-image"
 const (
 	Load    = "load"    // LoadRequest -> ImagesReply
 	Pull    = "pull"    // PullRequest -> ImageReply
+	Push    = "push"    // PushRequest -> PushReply
 	List    = "ls"      // nothing -> ImagesReply
 	Inspect = "inspect" // InspectRequest -> InspectReply
 	Remove  = "rm"      // RemoveRequest -> RemoveReply, also beside a fault: for what was removed all the same
@@ -42,6 +43,16 @@ type ImagesReply struct {
 type PullRequest struct {
 	Ref    string `json:"ref"`
 	Policy string `json:"policy"` // always, missing or never
+}
+
+// PushRequest sends an image to its registry.
+type PushRequest struct {
+	Ref string `json:"ref"`
+}
+
+// PushReply says what the registry has now.
+type PushReply struct {
+	Digest string `json:"digest"` // of the manifest
 }
 
 // ImageReply is one image: what a reference now means, what got a name, what was made.
