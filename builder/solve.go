@@ -27,10 +27,8 @@ import (
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
 	"podc.example/podc/internal/fault"
+	"podc.example/podc/internal/podcbuild"
 )
-
-// maxDockerfile bounds a Dockerfile in bytes.
-const maxDockerfile = 16 << 20
 
 // Build makes an image and returns its ID. tell hears of the steps; their ParentID is id.
 //
@@ -140,7 +138,7 @@ func addContext(opt *client.SolveOpt, s api.Build, scratch string) error {
 			return nil
 		}
 		a["dockerfilekey"] = "dockerfile"
-	} else if err := addFolder(opt, "context", s.Context); err != nil {
+	} else if err := errors.Join(podcbuild.Check(s), addFolder(opt, "context", s.Context)); err != nil {
 		return err
 	}
 	if s.Inline != "" {
@@ -150,16 +148,7 @@ func addContext(opt *client.SolveOpt, s api.Build, scratch string) error {
 		a["filename"] = name
 		return addFolder(opt, "dockerfile", scratch)
 	}
-	path := s.Dockerfile
-	if path == "" {
-		path = filepath.Join(s.Context, name)
-	}
-	if _, err := disk.ReadGiven(path, maxDockerfile); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return fault.New(errdefs.ErrNotFound, "failed to read dockerfile: open %s: no such file or directory", path)
-		}
-		return fault.New(errdefs.ErrInvalidArgument, "cannot read the Dockerfile %s: %w", path, err)
-	}
+	path := podcbuild.Dockerfile(s)
 	a["filename"] = name
 	return addFolder(opt, "dockerfile", filepath.Dir(path))
 }

@@ -74,7 +74,7 @@ func TestSolveOfRefuses(t *testing.T) {
 		is    func(error) bool
 	}{
 		"no Dockerfile":      {api.Build{Context: dir}, errdefs.IsNotFound},
-		"no folder":          {api.Build{Context: filepath.Join(dir, "gone"), Inline: "FROM scratch"}, errdefs.IsInvalidArgument},
+		"no folder":          {api.Build{Context: filepath.Join(dir, "gone"), Inline: "FROM scratch"}, errdefs.IsNotFound},
 		"no named folder":    {inline(api.Build{Contexts: map[string]string{"x": filepath.Join(dir, "gone")}}), errdefs.IsInvalidArgument},
 		"network":            {inline(api.Build{Network: "mine"}), errdefs.IsNotImplemented},
 		"cache type":         {inline(api.Build{CacheFrom: []string{"type=s3,bucket=x"}}), errdefs.IsNotImplemented},

@@ -47,7 +47,7 @@ volumes: {data: {}}
 			want:    []string{"compose.yaml:2", "a -> b -> c -> a"},
 		},
 		"a dependency that is not declared": {compose: service("depends_on: [okay]"), want: []string{`"okay"`, `did you mean "ok"?`}},
-		"an image that is to be built":      {compose: strings.Replace(service(""), "bad: {image: localhost/podc-busybox", "bad: {build: ., image: example.invalid/stranger", 1), want: []string{"cannot build image", "stranger", "podc load"}},
+		"a Dockerfile that is not there":    {compose: strings.Replace(service(""), "bad: {image: localhost/podc-busybox", "bad: {build: ., image: example.invalid/stranger", 1), want: []string{"/p/Dockerfile", "no such file"}},
 		"a socket that is not there":        {compose: service("volumes: ['./dir/nosuch.sock:/x.sock']"), want: []string{"nosuch.sock", "is not made as a folder"}},
 		"docker's socket":                   {compose: service("volumes: ['/var/run/docker.sock:/var/run/docker.sock']"), want: []string{"/var/run/docker.sock", "docker's API"}},
 		"an unknown service":                {compose: service(""), args: []string{"nosuch"}, want: []string{"no such service: nosuch"}},

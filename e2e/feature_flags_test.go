@@ -34,7 +34,6 @@ func TestFlagsOfUp(t *testing.T) {
 		before := s.ids()
 		s.podc("up", "-d", "--no-build", "--quiet-build")
 		s.onlyChanged(before)
-		contains(s.t, s.fails(1, "up", "-d", "--build"), "--build", "not available yet")
 		contains(s.t, s.fails(1, "up", "--watch"), "--watch", "not available yet")
 	})
 	s.behaves("--wait returns within --wait-timeout once all is well", func(s *stack) {

@@ -285,7 +285,9 @@ services:
 	s.podc("build")
 	s.behaves("images go to where their names say, with those of dependencies if that is asked for", func(s *stack) {
 		s.podc("push", "--include-deps", "web")
-		id := func() string { return s.podc("image", "ls", "-q", "--no-trunc", "--filter", "reference="+r.host+"/web") }
+		id := func() string {
+			return s.podc("image", "ls", "-q", "--no-trunc", "--filter", "reference="+r.host+"/web")
+		}
 		before := id()
 		s.podc("image", "rm", "-f", r.host+"/web:1", r.host+"/web:extra", r.host+"/base:1")
 		for _, ref := range []string{"/web:1", "/web:extra", "/base:1"} {

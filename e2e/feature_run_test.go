@@ -209,10 +209,7 @@ func TestRun(t *testing.T) {
 		s.podc("down", "--remove-orphans", "-t", "0")
 		s.noOneOff()
 	})
-	s.behaves("refuses what is not served, before it does anything", func(s *stack) {
-		contains(s.t, s.fails(1, "run", "--build", "web"), "--build", "not available yet")
-		contains(s.t, s.fails(1, "run", "--quiet-build", "web"), "--quiet-build", "not available yet")
-		contains(s.t, s.fails(1, "run", "--pull", "build", "web"), "--pull build")
+	s.behaves("refuses what is asked for wrongly, before it does anything", func(s *stack) {
 		contains(s.t, s.fails(1, "run", "nobody"), "nobody")
 		s.fails(1, "run")
 		if rows := s.ps(); len(rows) != 0 {

@@ -5,6 +5,7 @@
 package podcbuild
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 	"podc.example/podc/api"
 	"podc.example/podc/internal/disk"
@@ -69,6 +71,9 @@ const startPatience = 30 * time.Second
 // Build makes an image and returns its ID. Secrets are read here, and sent along: they are those of whoever asks. Ending ctx gives
 // the build up.
 func (c Client) Build(ctx context.Context, b api.Build, tell func(api.Progress)) (string, error) {
+	if err := Check(b); err != nil {
+		return "", err
+	}
 	req := BuildRequest{ID: "build", Build: b, Env: c.Helper.Env}
 	req.Build.Secrets = slices.Clone(b.Secrets)
 	for i := range req.Build.Secrets {
@@ -89,6 +94,37 @@ func (c Client) Build(ctx context.Context, b api.Build, tell func(api.Progress))
 	var reply BuildReply
 	err := c.ask(ctx, helper.Question{Verb: Build, Request: req, Tell: tell}, &reply)
 	return reply.Image, err
+}
+
+// maxDockerfile bounds a Dockerfile in bytes.
+const maxDockerfile = 16 << 20
+
+// Dockerfile is the path of the Dockerfile of a build whose context is a folder.
+func Dockerfile(b api.Build) string {
+	return cmp.Or(b.Dockerfile, filepath.Join(b.Context, "Dockerfile"))
+}
+
+// Check refuses a build whose context or Dockerfile is not there, before anything is started for it.
+func Check(b api.Build) error {
+	if api.RemoteContext(b.Context) {
+		return nil
+	}
+	if fi, err := os.Stat(b.Context); err != nil {
+		return fault.New(errdefs.ErrNotFound, "cannot use the build context %s: %w", b.Context, disk.Pathless(err))
+	} else if !fi.IsDir() {
+		return fault.Invalid("cannot use the build context %s: it is no folder", b.Context)
+	}
+	if b.Inline != "" {
+		return nil
+	}
+	_, err := disk.ReadGiven(Dockerfile(b), maxDockerfile)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fault.New(errdefs.ErrNotFound, "cannot read the Dockerfile %s: no such file or directory", Dockerfile(b))
+	case err != nil:
+		return fault.Invalid("cannot read the Dockerfile %s: %w", Dockerfile(b), disk.Pathless(err))
+	}
+	return nil
 }
 
 // maxSecret is the most that a secret of a build has, in bytes; BuildKit's own limit.
