@@ -534,3 +534,68 @@ func TestImageBuild(t *testing.T) {
 		contains(s.t, s.fails(1, "image", "build", "--ssh", "default=/nowhere", "app"), "/nowhere")
 	})
 }
+
+// A step has no more than a container has: capabilities, filters, files of the host's, and what stands open.
+func TestStepsAreConfined(t *testing.T) {
+	const look = `grep -E "^(Cap|Seccomp:|NoNewPrivs)" /proc/self/status; ls /proc/self/fd | grep -c .; hostname | grep -c .; cat /proc/sys/kernel/core_pattern > /dev/null; echo x > /proc/sys/kernel/core_pattern || echo refused; ls /dev | sort | tr "\n" " "`
+	s := newStack(t, `
+services:
+  a: {build: .}
+`, "look.sh", look+"\n", "Dockerfile", "FROM localhost/podc-busybox\nCOPY look.sh /\nRUN sh /look.sh > /seen 2>/dev/null\nRUN ls / > /root; ls -A /etc > /etc-seen; cat /proc/self/mountinfo > /mounts\n")
+	s.load("busybox")
+	s.podc("create")
+	s.behaves("a step sees what a container sees", func(s *stack) {
+		out := s.of("a", "sh /look.sh 2>/dev/null > /now; cat /seen; echo ---; cat /now")
+		step, container, _ := strings.Cut(out, "---\n")
+		if step != container || !strings.Contains(step, "refused") {
+			s.t.Errorf("a step:\n%sa container:\n%s", step, container)
+		}
+	})
+	s.behaves("what podc mounts for a step leaves nothing in the image", func(s *stack) {
+		for _, line := range strings.Split(s.of("a", "cat /etc-seen /mounts; echo; ls -A /etc /run"), "\n") {
+			if strings.Contains(line, s.root) && !strings.Contains(line, " / / ") && !strings.Contains(line, "/etc/") {
+				s.t.Errorf("a mount of the host's: %s", line)
+			}
+		}
+	})
+}
+
+// A context may hold whatever a folder may: what is no file is passed by, links do not lead out, what is left out is not read.
+func TestHostileContext(t *testing.T) {
+	s := newStack(t, "services: {a: {build: .}}\n",
+		"Dockerfile", "FROM localhost/podc-busybox\nCOPY . /ctx/\nCOPY link /linked\n", ".dockerignore", "large\nunreadable\n")
+	s.load("busybox")
+	canary := filepath.Join(filepath.Dir(s.dir), "canary")
+	if err := errors.Join(os.WriteFile(canary, []byte("outside"), 0o600), unix.Mkfifo(filepath.Join(s.dir, "fifo"), 0o600), os.Symlink(canary, filepath.Join(s.dir, "out")),
+		os.Symlink("Dockerfile", filepath.Join(s.dir, "link")), os.WriteFile(filepath.Join(s.dir, "large"), nil, 0o600), os.Truncate(filepath.Join(s.dir, "large"), 10<<30)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(s.dir, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s.behaves("it is copied without what is no file, and without a way out", func(s *stack) {
+		s.podc("create")
+		out := s.of("a", "cd /ctx; ls -A; cat out 2>&1; head -n 1 /linked; test -f /linked")
+		contains(s.t, out, "FROM localhost/podc-busybox")
+		for _, bad := range []string{"outside", "large"} {
+			if strings.Contains(out, bad) {
+				s.t.Errorf("%q is in\n%s", bad, out)
+			}
+		}
+	})
+	for name, file := range map[string]string{
+		"a file outside":        "FROM scratch\nCOPY ../canary /\n",
+		"a link that leads out": "FROM scratch\nCOPY out /\n",
+		"what is left out":      "FROM scratch\nCOPY large /\n",
+	} {
+		s.behaves(name+" cannot be copied", func(s *stack) {
+			s.write("bad.Dockerfile", file)
+			s.fails(1, "image", "build", "-f", "bad.Dockerfile", ".")
+		})
+	}
+	s.behaves("a Dockerfile that is a FIFO is refused at once", func(s *stack) {
+		contains(s.t, s.fails(1, "image", "build", "-f", "fifo", "."), "fifo")
+	})
+}
