@@ -64,6 +64,7 @@ func (x *steps) Run(ctx context.Context, id string, root executor.Mount, mounts 
 	if process.Meta.Tty {
 		return nil, fault.New(errdefs.ErrNotImplemented, "a step of a build gets no terminal")
 	}
+	x.host.Cgroups.StartSlice(ctx)
 	active, err := x.cgroups.Use(ctx)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 // for a slow machine.
 var selected = []string{
 	"TestCopying", "TestImagesAndArchivesOfContainers", "TestImagesAsVolumes", "TestVolumesThatAreMounts", "TestMounts", "TestConfigsAndSecrets",
-	"TestNamespaces",
+	"TestNamespaces", "TestBuilds", "TestNetworkOfBuilds",
 }
 
 // endToEnd runs selected end-to-end tests on the machine, each for itself.
