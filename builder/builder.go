@@ -91,10 +91,7 @@ func Open(ctx context.Context, c Config) (b *Builder, err error) {
 		}
 	}()
 	data, run := filepath.Join(c.Root, "build"), filepath.Join(c.RunRoot, "build")
-	if err := errors.Join(os.MkdirAll(data, 0o700), os.MkdirAll(filepath.Join(run, "steps"), 0o700)); err != nil {
-		return b, err
-	}
-	if err := Clear(ctx, c); err != nil {
+	if err := errors.Join(os.MkdirAll(data, 0o700), os.MkdirAll(filepath.Join(run, "steps"), 0o700), Clear(ctx, c), os.MkdirAll(Temporary(c.RunRoot), 0o700)); err != nil {
 		return b, err
 	}
 	b.store = sync.OnceValues(func() (*images.Store, error) { return images.Open(c.Images) })
@@ -115,16 +112,20 @@ func stepsOf(c Config) *steps {
 	}
 }
 
+// Temporary is the folder for temporary files of a builder's process, secrets and sockets of agents among them: TMPDIR is to name it.
+func Temporary(runRoot string) string { return filepath.Join(runRoot, "build", "tmp") }
+
 // Clear takes away what a builder that died has left: steps that run on, mounts, the network. The caller excludes other processes.
 // Idempotent.
 func Clear(ctx context.Context, c Config) error {
 	s := stepsOf(c)
 	errs := []error{s.clear(ctx)}
-	mounts, err := rootfs.MountsBelow(filepath.Join(c.Root, "build"))
+	mounts, err := rootfs.MountsBelow(filepath.Join(c.Root, "build"), Temporary(c.RunRoot))
 	errs = append(errs, err)
 	for _, m := range slices.Backward(mounts) {
 		errs = append(errs, disk.Unmount(m))
 	}
+	errs = append(errs, disk.RemoveTree(Temporary(c.RunRoot)))
 	return errors.Join(append(errs, s.network.close(ctx), s.cgroups.RemoveIdle(ctx, true))...)
 }
 

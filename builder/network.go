@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -58,6 +59,21 @@ func (n *network) make(ctx context.Context) error {
 	}
 	n.ready = true
 	return nil
+}
+
+// gateway is the address by which steps reach the host.
+func (n *network) gateway(ctx context.Context) (netip.Addr, error) {
+	if err := n.make(ctx); err != nil {
+		return netip.Addr{}, err
+	}
+	nw, err := n.stack.Network(networkName)
+	if err == nil && len(nw.Subnets) == 0 {
+		err = fault.New(errdefs.ErrFailedPrecondition, "the network of builds has no addresses")
+	}
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return nw.Subnets[0].Gateway, nil
 }
 
 // leave undoes join. Idempotent.

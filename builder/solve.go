@@ -39,6 +39,9 @@ func (b *Builder) Build(ctx context.Context, spec api.Build, env map[string]stri
 		return "", err
 	}
 	defer os.RemoveAll(scratch)
+	if spec.ExtraHosts, err = b.hosts(ctx, spec.ExtraHosts); err != nil {
+		return "", err
+	}
 	opt, err := solveOf(spec, scratch)
 	if err != nil {
 		return "", err
@@ -64,6 +67,21 @@ func (b *Builder) Build(ctx context.Context, spec api.Build, env map[string]stri
 		return "", t.explain(ctx, err)
 	}
 	return strings.TrimPrefix(got.ExporterResponse[exptypes.ExporterImageConfigDigestKey], "sha256:"), nil
+}
+
+// hosts gives host-gateway among extra hosts its address.
+func (b *Builder) hosts(ctx context.Context, extra []string) ([]string, error) {
+	extra = slices.Clone(extra)
+	for i, entry := range extra {
+		if name, addr, _ := strings.Cut(entry, "="); addr == "host-gateway" {
+			gateway, err := b.steps.network.gateway(ctx)
+			if err != nil {
+				return nil, err
+			}
+			extra[i] = name + "=" + gateway.String()
+		}
+	}
+	return extra, nil
 }
 
 // solveOf is what BuildKit is asked for a build.

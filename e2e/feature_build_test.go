@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ services:
         COPY a /from/inline
   other:
     image: other:1
-    build: {context: basics, dockerfile: ../other.Dockerfile, extra_hosts: ["db.test=192.0.2.7"], shm_size: 32m, ulimits: {nofile: 123}, network: none}
+    build: {context: basics, dockerfile: ../other.Dockerfile, extra_hosts: ["db.test=192.0.2.7", "me.test=host-gateway"], shm_size: 32m, ulimits: {nofile: 123}, network: none}
 secrets:
   tok: {environment: TOK}
   key: {file: key.txt}
@@ -165,6 +166,9 @@ RUN cat /etc/hosts > /hosts; ulimit -n > /nofile; df -k /dev/shm | tail -n 1 > /
 		for _, want := range []string{"192.0.2.7\tdb.test", "\n123\n", "32768", "lo:"} {
 			contains(s.t, out, want)
 		}
+		if !regexp.MustCompile(`(?m)^172\.\d+\.\d+\.1\tme\.test$`).MatchString(out) {
+			s.t.Errorf("the host has no address:\n%s", out)
+		}
 		if strings.Contains(out, "eth0") {
 			s.t.Errorf("a step without network has one:\n%s", out)
 		}
@@ -241,7 +245,7 @@ services:
 
 // Whatever of a build is killed, what it made goes: its steps, their mounts and network. The next build finds all in order.
 func TestBuildIsKilled(t *testing.T) {
-	s := newStack(t, "services: {a: {build: .}}\n", "Dockerfile", "FROM localhost/podc-busybox\nRUN echo begun; sleep 1000\n")
+	s := newStack(t, "services: {a: {build: {context: ., secrets: [s]}}}\nsecrets: {s: {file: secret}}\n", "Dockerfile", "FROM localhost/podc-busybox\nRUN --mount=type=secret,id=s echo begun; sleep 1000\n", "secret", "s")
 	s.load("busybox")
 	// begin starts a build and returns once its step runs.
 	begin := func(s *stack) (podc *exec.Cmd, builder int) {
@@ -259,8 +263,10 @@ func TestBuildIsKilled(t *testing.T) {
 	}
 	gone := func(s *stack) {
 		s.builderEnds()
-		if left, _ := filepath.Glob(filepath.Join(s.run, "build", "s*", "*")); len(left) > 0 {
-			s.t.Errorf("left: %q", left)
+		for _, dir := range []string{"steps", "tmp"} {
+			if left, _ := filepath.Glob(filepath.Join(s.run, "build", dir, "*")); len(left) > 0 {
+				s.t.Errorf("left: %q", left)
+			}
 		}
 		s.podc("system", "check")
 	}

@@ -132,7 +132,10 @@ func (s *server) serve(ctx context.Context) error {
 	syscall.CloseOnExec(readyFile)
 	ready := os.NewFile(readyFile, "ready")
 	defer ready.Close()
-	logrus.SetLevel(logrus.WarnLevel)
+	logrus.SetLevel(logrus.ErrorLevel)
+	if err := os.Setenv("TMPDIR", builder.Temporary(s.runRoot)); err != nil {
+		return err
+	}
 	// The one before may still be about to end.
 	lock, err := disk.LockWait(ctx, podcbuild.Lock(s.runRoot), disk.Wait{For: "another " + podcbuild.Program, Patience: startPatience})
 	if err == nil {
@@ -157,7 +160,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	ready.Close()
 	s.answer(ctx, l)
-	return s.builder.Trim(ctx)
+	return errors.Join(s.builder.Trim(ctx), os.RemoveAll(builder.Temporary(s.runRoot)))
 }
 
 func (s *server) open(ctx context.Context) error {
