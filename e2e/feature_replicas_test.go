@@ -60,7 +60,6 @@ func TestCreate(t *testing.T) {
 			}
 		}
 		contains(s.t, s.fails(1, "create", "--force-recreate", "--no-recreate"), "--no-recreate")
-		contains(s.t, s.fails(1, "create", "--build"), "--build")
 		s.exactly("created", "p-db-1", "p-web-1", "p-web-2")
 	})
 	s.behaves("removes orphans where asked for", func(s *stack) {
