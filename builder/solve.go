@@ -15,9 +15,12 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
 	"github.com/docker/go-units"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
@@ -105,6 +108,9 @@ func solveOf(s api.Build, scratch string) (opt client.SolveOpt, err error) {
 			return opt, err
 		}
 	}
+	if s.Args["BUILDKIT_SYNTAX"] != "" {
+		return opt, fault.New(errdefs.ErrNotImplemented, "the argument BUILDKIT_SYNTAX is not served: the frontend for Dockerfiles is built in")
+	}
 	for k, v := range s.Args {
 		a["build-arg:"+k] = v
 	}
@@ -132,7 +138,24 @@ func solveOf(s api.Build, scratch string) (opt client.SolveOpt, err error) {
 	if s.Memory > 0 {
 		a["memory"] = strconv.FormatInt(s.Memory, 10)
 	}
-	return opt, errors.Join(addNetwork(&opt, s), addSecrets(&opt, s), addCaches(&opt, s))
+	return opt, errors.Join(checkPlatforms(s.Platforms), addNetwork(&opt, s), addSecrets(&opt, s), addCaches(&opt, s))
+}
+
+// checkPlatforms accepts the host's only: the store keeps one image by a name, and steps of others would not run.
+func checkPlatforms(list []string) error {
+	if len(list) > 1 {
+		return fault.New(errdefs.ErrNotImplemented, "an image for more than one platform is not served: %s", strings.Join(list, ", "))
+	}
+	for _, text := range list {
+		p, err := platforms.Parse(text)
+		if err != nil {
+			return fault.Invalid("%q is no platform: %w", text, err)
+		}
+		if !platforms.Default().Match(p) {
+			return fault.New(errdefs.ErrNotImplemented, "an image for %s is not served: this host runs %s", text, platforms.DefaultString())
+		}
+	}
+	return nil
 }
 
 // sharedKey tells contexts apart: of the same one only what has changed since is looked at anew.
@@ -160,6 +183,9 @@ func addContext(opt *client.SolveOpt, s api.Build, scratch string) error {
 		return err
 	}
 	if s.Inline != "" {
+		if err := checkSyntax([]byte(s.Inline)); err != nil {
+			return err
+		}
 		if err := os.WriteFile(filepath.Join(scratch, name), []byte(s.Inline), 0o600); err != nil {
 			return err
 		}
@@ -167,8 +193,31 @@ func addContext(opt *client.SolveOpt, s api.Build, scratch string) error {
 		return addFolder(opt, "dockerfile", scratch)
 	}
 	path := podcbuild.Dockerfile(s)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = checkSyntax(text)
+	}
+	if err != nil {
+		return err
+	}
 	a["filename"] = name
 	return addFolder(opt, "dockerfile", filepath.Dir(path))
+}
+
+// dockerfileFrontend are the images of the frontend that is built in, of whatever version.
+var dockerfileFrontend = []string{"docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"}
+
+// checkSyntax refuses a Dockerfile that asks for another frontend than the one that is built in.
+func checkSyntax(dockerfile []byte) error {
+	ref, _, _, ok := parser.DetectSyntax(dockerfile)
+	if !ok {
+		return nil
+	}
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err == nil && slices.Contains(dockerfileFrontend, named.Name()) {
+		return nil
+	}
+	return fault.New(errdefs.ErrNotImplemented, "the frontend %q that the Dockerfile asks for by its syntax is not served: docker/dockerfile is", ref)
 }
 
 func addFolder(opt *client.SolveOpt, key, dir string) error {
