@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -17,6 +19,7 @@ import (
 	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/resolvconf"
 	"podc.example/podc/netstack"
+	"podc.example/podc/netstack/dns"
 )
 
 // networkName is the network of RUN steps: it leads out and to nothing that the host keeps for itself.
@@ -27,6 +30,7 @@ type network struct {
 	stack *netstack.Stack
 	mu    sync.Mutex
 	ready bool
+	names *dns.Server
 }
 
 // join attaches a step's namespace, pinned at netns, as mode says. Steps in the host's network are attached to nothing.
@@ -44,7 +48,11 @@ func (n *network) join(ctx context.Context, id, netns string, mode pb.NetMode) (
 	default:
 		return a, fault.New(errdefs.ErrNotImplemented, "the network %s of a step is not served", mode)
 	}
-	return n.stack.Attach(ctx, a)
+	a, err := n.stack.Attach(ctx, a)
+	if err == nil && len(a.Endpoints) > 0 {
+		err = n.names.Serve(ctx, id)
+	}
+	return a, err
 }
 
 func (n *network) make(ctx context.Context) error {
@@ -57,8 +65,10 @@ func (n *network) make(ctx context.Context) error {
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return err
 	}
-	n.ready = true
-	return nil
+	// Queries are asked of the host's servers from the host: these may be on its loopback.
+	n.names, err = dns.New(n.stack, slog.New(slog.DiscardHandler))
+	n.ready = err == nil
+	return err
 }
 
 // gateway is the address by which steps reach the host.
@@ -77,13 +87,23 @@ func (n *network) gateway(ctx context.Context) (netip.Addr, error) {
 }
 
 // leave undoes join. Idempotent.
-func (n *network) leave(ctx context.Context, id string) error { return n.stack.Detach(ctx, id) }
+func (n *network) leave(ctx context.Context, id string) error {
+	n.mu.Lock()
+	if n.names != nil {
+		n.names.Stop(id)
+	}
+	n.mu.Unlock()
+	return n.stack.Detach(ctx, id)
+}
 
 // close takes the network away, once nobody is attached to it.
 func (n *network) close(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ready = false
+	if n.ready = false; n.names != nil {
+		n.names.Close()
+		n.names = nil
+	}
 	if err := n.stack.RemoveNetwork(ctx, networkName); err != nil && !errdefs.IsNotFound(err) && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -112,25 +132,15 @@ func hostsFile(hostname string, a api.Attachment, extra []executor.HostIP) []byt
 	return b.Bytes()
 }
 
-// resolvFile is /etc/resolv.conf of a step: the host's, but for servers that only the host itself reaches.
+// resolvFile is /etc/resolv.conf of a step: the host's own in its network, else podc's answers, with the host's search list.
 func resolvFile(mode pb.NetMode) []byte {
-	own, _ := os.ReadFile(resolvconf.Path)
 	if mode == pb.NetMode_HOST {
+		own, _ := os.ReadFile(resolvconf.Path)
 		return own
 	}
-	conf, _ := resolvconf.Read(resolvconf.Path)
-	var b bytes.Buffer
-	for _, s := range resolvconf.Upstreams() {
-		fmt.Fprintf(&b, "nameserver %s\n", s)
+	text := "nameserver " + netstack.DNSAddr.String() + "\n"
+	if conf, _ := resolvconf.Read(resolvconf.Path); len(conf.Search) > 0 {
+		text += "search " + strings.Join(conf.Search, " ") + "\n"
 	}
-	for i, s := range conf.Search {
-		if i == 0 {
-			b.WriteString("search")
-		}
-		b.WriteString(" " + s)
-		if i == len(conf.Search)-1 {
-			b.WriteByte('\n')
-		}
-	}
-	return b.Bytes()
+	return []byte(text)
 }

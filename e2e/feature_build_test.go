@@ -194,7 +194,7 @@ func TestNetworkOfBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := `FROM localhost/podc-busybox
-RUN ip -o -4 addr show > /addr; ip route > /routes; wget -q -O /page http://127.0.0.1:` + port + ` || echo refused > /page
+RUN ip -o -4 addr show > /addr; ip route > /routes; cat /etc/resolv.conf > /resolv; nslookup localhost > /lookup 2>&1; wget -q -O /page http://127.0.0.1:` + port + ` || echo refused > /page
 `
 	s := newStack(t, `
 services:
@@ -204,9 +204,10 @@ services:
 	s.load("busybox")
 	s.podc("create")
 	s.behaves("a step has a way out and no listener of the host's own", func(s *stack) {
-		out := s.of("sandbox", "cat /page /routes")
+		out := s.of("sandbox", "cat /page /routes /resolv")
 		contains(s.t, out, "refused\n")
 		contains(s.t, out, "default via ")
+		contains(s.t, out, "nameserver 127.0.0.11") // which asks the host's servers, from the host
 	})
 	s.behaves("a step in the host's network has that", func(s *stack) {
 		contains(s.t, s.of("host", "cat /page"), "from the host's loopback")

@@ -65,8 +65,12 @@ type PlainProgress struct {
 	mu   sync.Mutex
 	W    io.Writer
 	last map[string]string // by ID: a line is not repeated, as byte counters would
-	// begun are the steps of builds that were said to have begun, and when.
-	begun map[string]time.Time
+	steps map[string]*buildStep // of builds, that were said to have begun
+}
+
+type buildStep struct {
+	began time.Time
+	ended bool // and nothing was said of it since
 }
 
 func (p *PlainProgress) Show(e Event) {
@@ -103,28 +107,33 @@ func (p *PlainProgress) step(e Event) {
 		line := fmt.Sprintf(" %s #%d ", e.ParentID, e.Step) + fmt.Sprintf(format, args...)
 		fmt.Fprintln(p.W, Printable(line))
 	}
-	began, known := p.begun[key]
-	if !known {
-		if p.begun == nil {
-			p.begun = map[string]time.Time{}
+	step := p.steps[key]
+	if step == nil {
+		if p.steps == nil {
+			p.steps = map[string]*buildStep{}
 		}
-		began = time.Now()
-		p.begun[key] = began
+		step = &buildStep{began: time.Now()}
+		p.steps[key] = step
 		say("%s", OneLine(e.Text))
 	}
 	for line := range strings.Lines(e.Log) {
 		say("%s", strings.TrimRight(line, "\r\n"))
+		step.ended = false
 	}
 	switch {
-	case e.Status == Done && e.Cached:
-		say("CACHED")
-	case e.Status == Done:
-		say("DONE %.1fs", time.Since(began).Seconds())
+	case e.Status == Working || step.ended && e.Status != Warning:
+		return
 	case e.Status == Warning:
 		say("WARNING %s", e.Text)
+		return
 	case e.Status == Failed:
 		say("ERROR %s", OneLine(e.Details))
+	case e.Cached:
+		say("CACHED")
+	default:
+		say("DONE %.1fs", time.Since(step.began).Seconds())
 	}
+	step.ended = true
 }
 
 func (p *PlainProgress) Say(s string) {

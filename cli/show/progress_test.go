@@ -190,3 +190,32 @@ func TestTTYProgressConcurrent(t *testing.T) {
 	p.Close()
 	p.Close()
 }
+
+// Of a build each step is said to begin and to end once, and what it writes in between.
+func TestPlainProgressOfABuild(t *testing.T) {
+	var b strings.Builder
+	p := &PlainProgress{W: &b}
+	for _, e := range []api.Progress{
+		{ID: "a", Step: 1, Status: Working, Text: "[1/2] RUN a"},
+		{ID: "b", Step: 2, Status: Working, Text: "[2/2] COPY b"},
+		{ID: "a", Step: 1, Status: Working, Text: "[1/2] RUN a", Log: "one\ntwo\n"},
+		{ID: "b", Step: 2, Status: Done, Text: "[2/2] COPY b", Cached: true},
+		{ID: "b", Step: 2, Status: Done, Text: "[2/2] COPY b", Cached: true},
+		{ID: "a", Step: 1, Status: Warning, Text: "odd"},
+		{ID: "a", Step: 1, Status: Failed, Text: "[1/2] RUN a", Details: "exit code: 1"},
+	} {
+		e.ParentID = "Image x"
+		p.Show(Event{Progress: e})
+	}
+	want := ` Image x #1 [1/2] RUN a
+ Image x #2 [2/2] COPY b
+ Image x #1 one
+ Image x #1 two
+ Image x #2 CACHED
+ Image x #1 WARNING odd
+ Image x #1 ERROR exit code: 1
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+}

@@ -4,7 +4,6 @@ package resolvconf
 import (
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -36,17 +35,4 @@ func Read(path string) (Conf, error) {
 		}
 	}
 	return c, err
-}
-
-// behindStub is where systemd-resolved lists the servers that it asks itself.
-const behindStub = "/run/systemd/resolve/resolv.conf"
-
-// Upstreams are the servers that answer others than this host too: those of resolv.conf or, where these are only
-// systemd-resolved's, those behind it. Servers on the loopback of the host, which nobody else reaches, are left out.
-func Upstreams() []netip.Addr {
-	conf, _ := Read(Path)
-	if stub := func(a netip.Addr) bool { return !a.IsLoopback() }; !slices.ContainsFunc(conf.Servers, stub) {
-		conf, _ = Read(behindStub)
-	}
-	return slices.DeleteFunc(conf.Servers, netip.Addr.IsLoopback)
 }
