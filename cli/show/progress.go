@@ -62,9 +62,9 @@ func (QuietProgress) Close()         {}
 
 // PlainProgress writes one line for each change.
 type PlainProgress struct {
-	mu   sync.Mutex
-	W    io.Writer
-	last map[string]string // by ID: a line is not repeated, as byte counters would
+	mu    sync.Mutex
+	W     io.Writer
+	last  map[string]string     // by ID: a line is not repeated, as byte counters would
 	steps map[string]*buildStep // of builds, that were said to have begun
 }
 
