@@ -192,8 +192,7 @@ func addContext(opt *client.SolveOpt, s api.Build, scratch string) error {
 		a["filename"] = name
 		return addFolder(opt, "dockerfile", scratch)
 	}
-	path := podcbuild.Dockerfile(s)
-	text, err := os.ReadFile(path)
+	text, err := podcbuild.ReadDockerfile(s)
 	if err == nil {
 		err = checkSyntax(text)
 	}
@@ -201,7 +200,7 @@ func addContext(opt *client.SolveOpt, s api.Build, scratch string) error {
 		return err
 	}
 	a["filename"] = name
-	return addFolder(opt, "dockerfile", filepath.Dir(path))
+	return addFolder(opt, "dockerfile", filepath.Dir(podcbuild.Dockerfile(s)))
 }
 
 // dockerfileFrontend are the images of the frontend that is built in, of whatever version.

@@ -117,14 +117,21 @@ func Check(b api.Build) error {
 	if b.Inline != "" {
 		return nil
 	}
-	_, err := disk.ReadGiven(Dockerfile(b), maxDockerfile)
+	_, err := ReadDockerfile(b)
+	return err
+}
+
+// ReadDockerfile reads the Dockerfile of a build whose context is a folder. It is an ordinary file: others would be read to their end,
+// and might have none.
+func ReadDockerfile(b api.Build) ([]byte, error) {
+	text, err := disk.ReadRegular(Dockerfile(b), maxDockerfile)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fault.New(errdefs.ErrNotFound, "cannot read the Dockerfile %s: no such file or directory", Dockerfile(b))
+		return nil, fault.New(errdefs.ErrNotFound, "cannot read the Dockerfile %s: no such file or directory", Dockerfile(b))
 	case err != nil:
-		return fault.Invalid("cannot read the Dockerfile %s: %w", Dockerfile(b), disk.Pathless(err))
+		return nil, fault.Invalid("cannot read the Dockerfile %s: %w", Dockerfile(b), disk.Pathless(err))
 	}
-	return nil
+	return text, nil
 }
 
 // maxSecret is the most that a secret of a build has, in bytes; BuildKit's own limit.
