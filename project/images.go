@@ -117,13 +117,15 @@ func (i *preparations) needImage(u *unit, ref string) {
 	if _, here := i.o.Images[ref]; here {
 		return
 	}
-	maker := i.maker(ref)
-	switch policy := i.pullPolicy(u); {
+	maker, policy := i.maker(ref), i.pullPolicy(u)
+	// A registry is asked for it first only where that is said, and never for a name that nobody gave it.
+	built := maker != nil && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref))
+	switch {
 	case slices.Contains(i.o.Prepared, ref):
 		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, although it was made ready", u.Name, ref)
-	case maker != nil && i.opt.NoBuild && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref)):
+	case built && i.opt.NoBuild:
 		i.refuse(errdefs.ErrNotFound, "cannot create service %s: No such image: %s, and nothing is to be built%s", u.Name, ref, i.remedy(AllowBuild, ""))
-	case maker != nil && (policy != PullMissing && policy != PullAlways || localName(i.d.Name, maker.Name, ref)):
+	case built:
 		i.build(maker, because(Missing))
 		i.prepare(u, Prepare{Ref: ref})
 	case policy == PullNever:

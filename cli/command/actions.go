@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
@@ -139,13 +140,13 @@ const ConfigsName = "configs"
 
 var objectVerbs = []string{"create", "ls", "list", "inspect", "rm", "remove"}
 
-// Variables are those that flags name. One without a value has that of podc's own environment, and is dropped if it has none there.
-func Variables(vars []string, env map[string]string) ([]string, error) {
+// Variables are those that a flag names. One without a value has that of podc's own environment, and is dropped if it has none there.
+func Variables(flag string, vars []string, env map[string]string) ([]string, error) {
 	var list []string
 	for _, v := range vars {
 		name, value, has := strings.Cut(v, "=")
 		if err := valid.VariableName(name); err != nil {
-			return nil, fault.Invalid("invalid --env: %v", err)
+			return nil, fault.Invalid("invalid --%s: %v", flag, err)
 		}
 		if !has {
 			value, has = env[name]
@@ -155,7 +156,7 @@ func Variables(vars []string, env map[string]string) ([]string, error) {
 		}
 	}
 	if err := valid.Arguments(nil, list); err != nil {
-		return nil, fault.Invalid("invalid --env: %v", err)
+		return nil, fault.Invalid("invalid --%s: %v", flag, err)
 	}
 	return list, nil
 }
@@ -244,4 +245,32 @@ func parseTail(s string) (int, error) {
 		return 0, fault.Invalid("invalid --tail %q: want a number or \"all\"", s)
 	}
 	return max(n, -1), nil
+}
+
+// BuildArguments are --build-arg and --ssh of what builds: values by name, and paths by id, "" for the caller's agent.
+func BuildArguments(c *cli.Context, env map[string]string) (args, ssh map[string]string, err error) {
+	args, ssh = map[string]string{}, map[string]string{}
+	list, err := Variables("build-arg", c.StringSlice("build-arg"), env)
+	for _, kv := range list {
+		name, value, _ := strings.Cut(kv, "=")
+		args[name] = value
+	}
+	for _, key := range c.StringSlice("ssh") {
+		id, path, _ := strings.Cut(key, "=")
+		ssh[id] = path
+	}
+	return args, ssh, err
+}
+
+// Size is a flag's size in bytes; 0 if it is not given.
+func Size(c *cli.Context, flag string) (int64, error) {
+	text := c.String(flag)
+	if text == "" {
+		return 0, nil
+	}
+	size, err := units.RAMInBytes(text)
+	if err != nil || size <= 0 {
+		return 0, fault.Invalid("invalid --%s %q: want a size, such as 512m", flag, text)
+	}
+	return size, nil
 }

@@ -97,7 +97,7 @@ func exec(c *cli.Context, s *command.Session, pod api.Pod, vars []string, tty bo
 	if !detach {
 		life = context.WithoutCancel(ctx) // a signal is the command's
 	}
-	env, err := command.Variables(vars, s.Con.Env)
+	env, err := command.Variables("env", vars, s.Con.Env)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -153,17 +154,12 @@ const maxDockerfile = 16 << 20
 func buildOf(s *command.Session, c *cli.Context) (b api.Build, err error) {
 	b = api.Build{Dockerfile: c.String("file"), Target: c.String("target"), Names: c.StringSlice("tag"), Pull: c.Bool("pull"), NoCache: c.Bool("no-cache"),
 		NoCacheFilter: c.StringSlice("no-cache-filter"), CacheFrom: c.StringSlice("cache-from"), CacheTo: c.StringSlice("cache-to"),
-		Network: c.String("network"), Entitlements: c.StringSlice("allow"), Args: map[string]string{}, Contexts: map[string]string{}, SSH: map[string]string{}}
+		Network: c.String("network"), Entitlements: c.StringSlice("allow"), Contexts: map[string]string{}}
 	if p := c.String("platform"); p != "" {
 		b.Platforms = []string{p}
 	}
-	args, err := command.Variables(c.StringSlice("build-arg"), s.Con.Env)
-	if err != nil {
+	if b.Args, b.SSH, err = command.BuildArguments(c, s.Con.Env); err != nil {
 		return b, err
-	}
-	for _, kv := range args {
-		name, value, _ := strings.Cut(kv, "=")
-		b.Args[name] = value
 	}
 	if b.Labels, err = command.Pairs("label", c.StringSlice("label")); err != nil {
 		return b, err
@@ -187,18 +183,10 @@ func buildOf(s *command.Session, c *cli.Context) (b api.Build, err error) {
 			}
 		}
 	}
-	for _, key := range c.StringSlice("ssh") {
-		id, path, _ := strings.Cut(key, "=")
-		b.SSH[id] = path
-	}
-	for flag, size := range map[string]*int64{"memory": &b.Memory, "shm-size": &b.ShmSize} {
-		if m := c.String(flag); m != "" {
-			if *size, err = units.RAMInBytes(m); err != nil || *size <= 0 {
-				return b, fault.Invalid("invalid --%s %q: want a size, such as 512m", flag, m)
-			}
-		}
-	}
-	return b, limitsAndSecrets(c, &b)
+	var err1, err2 error
+	b.Memory, err1 = command.Size(c, "memory")
+	b.ShmSize, err2 = command.Size(c, "shm-size")
+	return b, errors.Join(err1, err2, limitsAndSecrets(c, &b))
 }
 
 func limitsAndSecrets(c *cli.Context, b *api.Build) error {

@@ -4,14 +4,11 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"podc.example/podc/api"
 	"podc.example/podc/cli/command"
-	"podc.example/podc/internal/fault"
 	"podc.example/podc/internal/podccompose"
 	"podc.example/podc/project"
 )
@@ -61,26 +58,11 @@ func buildOptionsOf(s *command.Session, c *cli.Context) (opt project.BuildOption
 	if err := command.NotServed(c, "check", "push"); err != nil {
 		return opt, err
 	}
-	opt = project.BuildOptions{Services: c.Args().Slice(), WithDeps: c.Bool("with-dependencies"), NoCache: c.Bool("no-cache"), Pull: c.Bool("pull"),
-		Args: map[string]string{}, SSH: map[string]string{}}
-	args, err := command.Variables(c.StringSlice("build-arg"), s.Con.Env)
-	if err != nil {
-		return opt, err
+	opt = project.BuildOptions{Services: c.Args().Slice(), WithDeps: c.Bool("with-dependencies"), NoCache: c.Bool("no-cache"), Pull: c.Bool("pull")}
+	if opt.Args, opt.SSH, err = command.BuildArguments(c, s.Con.Env); err == nil {
+		opt.Memory, err = command.Size(c, "memory")
 	}
-	for _, kv := range args {
-		name, value, _ := strings.Cut(kv, "=")
-		opt.Args[name] = value
-	}
-	for _, key := range c.StringSlice("ssh") {
-		id, path, _ := strings.Cut(key, "=")
-		opt.SSH[id] = path
-	}
-	if m := c.String("memory"); m != "" {
-		if opt.Memory, err = units.RAMInBytes(m); err != nil || opt.Memory <= 0 {
-			return opt, fault.Invalid("invalid --memory %q: want a size, such as 512m", m)
-		}
-	}
-	return opt, nil
+	return opt, err
 }
 
 func build(s *command.Session, c *cli.Context) error {

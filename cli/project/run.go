@@ -79,7 +79,7 @@ func runOptionsOf(c *cli.Context, con *show.Console) (opt project.UpOptions, req
 		entrypoint := c.String("entrypoint")
 		req.Entrypoint = &entrypoint
 	}
-	if one.Env, err = command.Variables(c.StringSlice("env"), con.Env); err != nil {
+	if one.Env, err = command.Variables("env", c.StringSlice("env"), con.Env); err != nil {
 		return opt, req, err
 	}
 	if one.Labels, err = command.Pairs("label", c.StringSlice("label")); err != nil {
