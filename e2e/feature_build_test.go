@@ -558,7 +558,7 @@ services:
 			s.t.Errorf("a step:\n%sa container:\n%s", step, container)
 		}
 	})
-	s.behaves("what podc mounts for a step leaves nothing in the image", func(s *stack) {
+	s.behaves("nothing of the host's is mounted but files of the step's own", func(s *stack) {
 		for _, line := range strings.Split(s.of("a", "cat /etc-seen /mounts; echo; ls -A /etc /run"), "\n") {
 			if strings.Contains(line, s.root) && !strings.Contains(line, " / / ") && !strings.Contains(line, "/etc/") {
 				s.t.Errorf("a mount of the host's: %s", line)

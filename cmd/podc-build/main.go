@@ -74,8 +74,10 @@ func run(args []string) error {
 	return fault.Invalid("podc calls this program, with start, %s or %s, not %q", podcbuild.Serve, podcbuild.Clear, flags.Args())
 }
 
-// startPatience bounds a start.
-const startPatience = 30 * time.Second
+const (
+	startPatience = 30 * time.Second // bounds a start
+	stopPatience  = 8 * time.Second  // bounds the end of builds that are given up
+)
 
 type server struct {
 	root, runRoot string
@@ -218,6 +220,8 @@ func (s *server) answer(ctx context.Context, l net.Listener) {
 			n <- left
 		})
 	}
+	// Who is told to end does so, whatever a build is stuck in: what it leaves the next one clears away.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopPatience, func() { os.Exit(1) }) })()
 	busy.Wait()
 }
 
